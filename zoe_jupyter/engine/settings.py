@@ -1,0 +1,29 @@
+"""What the core is told when it starts; the server makes it from traitlets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    data_dir: Path
+    """State of this user, mode 0700; on a file system of this host."""
+    database_url: str = ""
+    """Empty: SQLite in ``data_dir``."""
+    backend: str = "local"
+    """Short name or ``module:Class``."""
+    backend_options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the backend's class, beside ``deployment`` and ``data_dir``."""
+    policy: str = "fifo"
+    shop_sources: tuple[str, ...] = ()
+    """Folders of frameworks and ZApps beside those that Zoe ships; later ones win."""
+    deployment: str = "zoe"
+    """Tells executions of several Zoe apart on one backend."""
+    silence_s: float = 86400.0
+    """How long executions outlive a silent core."""
+    history_days: float = 90.0
+    """Ended executions and their events are kept so long."""

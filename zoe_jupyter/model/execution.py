@@ -1,0 +1,186 @@
+"""An execution and its services: what is wanted (target) and what is seen (status)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from zoe_jupyter.model.application import Application, Lifetime
+
+
+class State(str, Enum):
+    """The one word of an execution's status."""
+
+    SUBMITTED = "submitted"
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+class Outcome(str, Enum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    EXPIRED = "expired"
+    LOST = "lost"
+
+
+class Goal(str, Enum):
+    """What is wanted of an execution."""
+
+    RUN = "run"
+    SUSPEND = "suspend"
+    STOP = "stop"
+
+
+class ServiceState(str, Enum):
+    WAITING = "waiting"
+    """Placed; what it comes after is not ready, or its next try is not due."""
+    STARTING = "starting"
+    """Launched or being launched, not ready."""
+    RUNNING = "running"
+    """Ready."""
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is as it is: a stable code, a sentence with the way out, and the numbers in it."""
+
+    code: str
+    text: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the user wants. Only the engine changes it, on request."""
+
+    goal: Goal = Goal.RUN
+    elastic: Mapping[str, int] = field(default_factory=dict)
+    """``{full process name: wanted elastic services}`` where it differs from the application's own number."""
+    outcome: Outcome | None = None
+    """How an execution that is being stopped will have ended."""
+    reason: Reason | None = None
+    """Why it is being stopped."""
+    generation: int = 0
+    """Counts restarts; services of an older generation are taken down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One running instance. Its identity on a backend is (execution, name, attempt)."""
+
+    name: str
+    """``<alias>.<process>-<n>``."""
+    process: str
+    """Full process name."""
+    node: str
+    is_core: bool
+    state: ServiceState = ServiceState.WAITING
+    attempt: int = 1
+    """Counts launches; an observation of another attempt is never applied to this one."""
+    failures: int = 0
+    """In a row; against the restart policy."""
+    host: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    handle: Mapping[str, Any] = field(default_factory=dict)
+    """What the backend needs to find it again; empty until the launch was confirmed."""
+    exit_code: int | None = None
+    reason: Reason | None = None
+    due_at: float = 0.0
+    """Epoch seconds: in waiting, not before this; in draining and stopping, the deadline; else 0."""
+    ready_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asked from where: decides interpreter and folder on the local backend."""
+
+    kernel_id: str = ""
+    notebook: str = ""
+    python: str = ""
+    cwd: str = ""
+    server: str = ""
+    """Id of the Jupyter server whose kernel asked; its kernel manager knows whether the kernel lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    id: str
+    name: str
+    owner: str
+    application: Application
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    entry: str = ""
+    """The shop entry that it came from."""
+    state: State = State.SUBMITTED
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    target: Target = Target()
+    services: Mapping[str, Service] = field(default_factory=dict)
+    """By service name; those of the past only while the execution lives."""
+    lifetime: Lifetime = Lifetime()
+    client: Client = Client()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What the backend found out about interpreter and engine versions before the start."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    parent: str = ""
+    priority: int = 100
+    created_at: float = 0.0
+    queued_at: float | None = None
+    """When it last began to wait; the order of first in, first out."""
+    started_at: float | None = None
+    """When all its core was ready for the first time."""
+    ended_at: float | None = None
+    idle_since: float | None = None
+    unleased_since: float | None = None
+    """Since when no lease holds it; ``None`` while one does."""
+    version: int = 0
+    """Counts the stored changes; the store refuses a write that is based on an older one."""
+
+    @property
+    def is_ended(self) -> bool:
+        return self.state is State.ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The hold of a notebook or server on an execution."""
+
+    id: str
+    execution_id: str
+    kind: str
+    """``kernel`` or ``server``."""
+    client: Client = Client()
+    created_at: float = 0.0
+    expires_at: float | None = None
+    """``None``: the Jupyter server's kernel manager tells when it ends; else renewed by heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One row of the append-only event log; ``seq`` is given in commit order."""
+
+    seq: int
+    at: float
+    kind: str
+    """Past tense: ``execution.submitted``, ``service.ready``."""
+    execution_id: str
+    owner: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A line of what happened to an execution."""
+
+    at: float
+    text: str

@@ -1,0 +1,313 @@
+"""The JSON of the REST interface. The OpenAPI document, and from it the TypeScript types, are generated from these records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass
+class ReasonBody:
+    code: str
+    text: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ErrorBody:
+    message: str
+    reason: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ServiceBody:
+    name: str
+    process: str
+    node: str
+    state: Literal["waiting", "starting", "running", "draining", "stopping", "ended"]
+    attempt: int
+    is_core: bool
+    exit_code: int | None = None
+    reason: ReasonBody | None = None
+
+
+@dataclass
+class EndpointBody:
+    name: str
+    """``<alias>.<process>.<port>``."""
+    title: str
+    url: str
+    """Relative to the Jupyter server's base URL: ``zoe/at/<execution>/<endpoint>/``."""
+    is_trusted: bool = True
+
+
+@dataclass
+class QueueBody:
+    position: int
+    reason: ReasonBody
+
+
+@dataclass
+class TargetBody:
+    goal: Literal["run", "suspend", "stop"]
+    elastic: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class LifetimeBody:
+    after_s: float | None = None
+    idle_s: float | None = None
+    together_with: Literal["kernel", "server"] | None = None
+    grace_s: float = 600.0
+    ends_at: float | None = None
+    """Epoch seconds at which it will go away as things stand now, or null."""
+
+
+@dataclass
+class ScaleBody:
+    """A process whose number of services the user may change."""
+
+    process: str
+    current: int
+    wanted: int
+    minimum: int
+    maximum: int
+
+
+@dataclass
+class StoryBody:
+    at: float
+    text: str
+
+
+@dataclass
+class ExecutionBody:
+    id: str
+    name: str
+    title: str
+    entry: str
+    owner: str
+    state: Literal["submitted", "queued", "starting", "running", "suspended", "stopping", "ended"]
+    outcome: Literal["succeeded", "failed", "stopped", "expired", "lost"] | None
+    reason: ReasonBody | None
+    target: TargetBody
+    parameters: dict[str, Any]
+    """Secret ones are ``"***"``."""
+    services: list[ServiceBody]
+    endpoints: list[EndpointBody]
+    connections: list[str]
+    queue: QueueBody | None
+    lifetime: LifetimeBody
+    labels: dict[str, str]
+    parent: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    progress: str
+    """One line for people: ``starting master``, ``worker 1 of 2 ready``."""
+    scalable: list[ScaleBody] = field(default_factory=list)
+    leases: int = 0
+    notebook: str = ""
+    story: list[StoryBody] = field(default_factory=list)
+    """In the answer about one execution only."""
+
+
+@dataclass
+class ExecutionPage:
+    items: list[ExecutionBody]
+    next_cursor: str | None = None
+
+
+@dataclass
+class ClientBody:
+    kernel_id: str = ""
+    notebook: str = ""
+    python: str = ""
+    cwd: str = ""
+    server: str = ""
+
+
+@dataclass
+class SubmissionBody:
+    use: str = ""
+    zapp: dict[str, Any] | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    lifetime: dict[str, Any] | None = None
+    """``{after, idle, with, grace}`` as in a description."""
+    client: ClientBody = field(default_factory=ClientBody)
+    lease: Literal["", "kernel", "server"] = ""
+
+
+@dataclass
+class AmountBody:
+    cores: float
+    memory_bytes: int
+    gpus: int = 0
+
+
+@dataclass
+class CheckBody:
+    application: dict[str, Any]
+    core: AmountBody
+    elastic: AmountBody
+    fits_now: bool
+    nodes: list[str]
+    reason: ReasonBody | None
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class EntryBody:
+    """A card in the shop."""
+
+    name: str
+    kind: Literal["framework", "zapp"]
+    title: str
+    summary: str
+    version: str
+    tags: list[str]
+    audience: Literal["user", "admin"]
+    source: str
+    connections: list[str]
+    """What a notebook can attach to; empty: nothing to attach."""
+    is_runnable: bool
+    lacks: list[str]
+    """Why it cannot run as it is."""
+    has_logo: bool
+
+
+@dataclass
+class EntryPage:
+    items: list[EntryBody]
+    next_cursor: str | None = None
+
+
+@dataclass
+class EntryDetailBody:
+    entry: EntryBody
+    form: dict[str, Any]
+    """JSON Schema of its parameters; ``x-zoe`` adds level and widget."""
+    readme: str
+
+
+@dataclass
+class InfoBody:
+    version: str
+    home: Literal["embedded", "hub"]
+    backend: str
+    capabilities: dict[str, Any]
+    user: str
+    is_admin: bool
+    server: str
+    """Id of this Jupyter server, for leases."""
+    python: str
+    """The server's own interpreter."""
+
+
+@dataclass
+class ScaleRequest:
+    count: int | None = None
+    """For an execution with one scalable process: services of it in all."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class LeaseRequest:
+    kind: Literal["kernel", "server"] = "kernel"
+    client: ClientBody = field(default_factory=ClientBody)
+    ttl_s: float | None = None
+    """Absent for kernels of this server (its kernel manager is the truth); else renew within this time."""
+
+
+@dataclass
+class LeaseBody:
+    id: str
+    execution_id: str
+    kind: str
+    expires_at: float | None
+    renew_s: float | None
+    """How often to renew; null: no need."""
+
+
+@dataclass
+class ConnectionBody:
+    name: str
+    kind: str
+    values: dict[str, Any]
+    secrets: dict[str, str]
+    environment: dict[str, Any]
+    """What runs the cluster: ``{python, python_version, java_version, packages: {name: version}}``."""
+
+
+@dataclass
+class SampleBody:
+    at: float
+    service: str
+    cpu_cores: float
+    memory_bytes: int
+
+
+@dataclass
+class UsagePage:
+    items: list[SampleBody]
+    next_cursor: str | None = None
+
+
+@dataclass
+class EventBody:
+    seq: int
+    at: float
+    kind: str
+    execution_id: str
+    data: dict[str, Any]
+
+
+@dataclass
+class EventPage:
+    items: list[EventBody]
+    next_cursor: str | None = None
+
+
+@dataclass
+class NodeBody:
+    name: str
+    capacity: AmountBody
+    reserved: AmountBody
+    services: int
+    is_enabled: bool
+
+
+@dataclass
+class NodePage:
+    items: list[NodeBody]
+    next_cursor: str | None = None
+
+
+@dataclass
+class WaitingBody:
+    execution_id: str
+    name: str
+    position: int
+    reason: ReasonBody
+
+
+@dataclass
+class WaitingPage:
+    items: list[WaitingBody]
+    next_cursor: str | None = None
+
+
+@dataclass
+class OwnerUsageBody:
+    owner: str
+    executions: int
+    reserved: AmountBody
+
+
+@dataclass
+class OwnerUsagePage:
+    items: list[OwnerUsageBody]
+    next_cursor: str | None = None
