@@ -1,0 +1,38 @@
+"""What every test has: markers that ask for parts of the machine, and a folder for what a test wants to show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.requirements import REQUIREMENTS, require, required_names
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required_names()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marker such as ``@pytest.mark.spark`` asks for that part before any fixture starts."""
+    for marker in item.iter_markers():
+        if marker.name in REQUIREMENTS:
+            require(marker.name)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def artifacts(request: pytest.FixtureRequest) -> Path:
+    """A folder, kept after the run, for what this test shows: screenshots, logs."""
+    folder = ROOT / "test-artifacts" / re.sub(r"[^\w.-]+", "-", request.node.nodeid).strip("-")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
