@@ -97,6 +97,8 @@ class EndpointTarget:
     is_trusted: bool
     headers: Mapping[str, str] = field(default_factory=dict)
     """What the service wants to be asked with, such as its own token."""
+    keeps_prefix: bool = False
+    """The page expects the public prefix in the paths that it gets."""
 
 
 class CoreDoor(Protocol):

@@ -25,5 +25,7 @@ class Settings:
     """Tells executions of several Zoe apart on one backend."""
     silence_s: float = 86400.0
     """How long executions outlive a silent core."""
+    is_embedded: bool = True
+    """Hosted by a Jupyter server: when the core is silent for long, all kernels of this machine's Jupyter servers have gone too."""
     history_days: float = 90.0
     """Ended executions and their events are kept so long."""

@@ -34,7 +34,10 @@ class Port:
     title: str = ""
     path: str = "/"
     """Where an endpoint's first page is."""
-    health: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What the web proxy adds on the way in, such as the service's own token; launch-time templates."""
+    keeps_prefix: bool = False
+    """The page expects the public prefix in the paths that it gets (a proxied Jupyter)."""
 
 
 @dataclass(frozen=True, slots=True)

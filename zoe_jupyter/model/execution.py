@@ -163,6 +163,7 @@ class Lease:
     created_at: float = 0.0
     expires_at: float | None = None
     """``None``: the Jupyter server's kernel manager tells when it ends; else renewed by heartbeat."""
+    ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
