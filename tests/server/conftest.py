@@ -1,4 +1,4 @@
-"""Jupyter's own fixtures (``jp_fetch``, ``jp_serverapp``, ...), on the event loop that pytest-asyncio runs the tests on."""
+"""Jupyter's own fixtures (``jp_fetch``, ``jp_serverapp``, ...), on the loop that pytest-asyncio runs the tests on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,33 @@
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: help lab test check generate build clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+lab: ## open JupyterLab with the first notebook; ZOE_LAB_ARGS='--port 9999' passes more to it
+	@$(PYTHON) scripts/setup.py lab
+	@$(VENV)/python scripts/lab.py
+
+test: ## every check, then every test; ZOE_TEST_REQUIRE=browser,docker makes a missing part a failure, ARGS='-k spark' selects
+	@$(PYTHON) scripts/setup.py test
+	@$(VENV)/python scripts/check.py; checked=$$?; $(VENV)/python -m pytest $(ARGS) && exit $$checked
+
+check: ## the static checks only
+	@$(PYTHON) scripts/setup.py test
+	@$(VENV)/python scripts/check.py
+
+generate: ## write again what is generated: OpenAPI document, TypeScript types, JSON Schemas
+	@$(PYTHON) scripts/setup.py test
+	@$(VENV)/python scripts/generate.py
+
+build: ## sdist and wheel into dist/, with the production labextension
+	@$(PYTHON) scripts/setup.py test
+	@bash scripts/build.sh
+
+clean: ## remove what was built and installed here
+	rm -rf .venv dist build test-artifacts labextension/node_modules labextension/lib zoe_jupyter/labextension
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find labextension -maxdepth 1 -name '*.tsbuildinfo' -delete
+	find zoe_jupyter tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

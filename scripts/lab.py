@@ -1,0 +1,52 @@
+"""Open JupyterLab on the first notebook; without a screen, say so and leave the address in the terminal."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import webbrowser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "docs" / "users" / "first-notebook.ipynb"
+
+
+def main() -> None:
+    """Become JupyterLab."""
+    arguments = [
+        str(Path(sys.executable).with_name("jupyter-lab")),
+        *options(),
+        *shlex.split(os.environ.get("ZOE_LAB_ARGS", "")),
+    ]
+    # Terminals and kernels opened in JupyterLab find `jupyter zoe`.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    os.chdir(ROOT)
+    os.execve(arguments[0], arguments, {**os.environ, "PATH": path})
+
+
+def options() -> list[str]:
+    """What this machine asks for."""
+    chosen = [str(NOTEBOOK.relative_to(ROOT))] if NOTEBOOK.exists() else []
+    if not has_screen():
+        print("No screen here, so no browser is opened: open the address that JupyterLab prints below.", flush=True)
+        chosen.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        print("Running as root: JupyterLab is told to allow it.", flush=True)
+        chosen.append("--allow-root")
+    return chosen
+
+
+def has_screen() -> bool:
+    """Tell whether a browser can be shown."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
