@@ -115,7 +115,7 @@ class CoreDoor(Protocol):
         """By id, or by the name of the caller's own that has not ended (newest first), else of an ended one."""
 
     async def executions(
-        self, caller: Caller, *, states: Sequence[State] = (), owner: str = "", labels: Mapping[str, str] = {}, parent: str = "", limit: int = 100, cursor: str = ""
+        self, caller: Caller, *, states: Sequence[State] = (), owner: str = "", labels: Mapping[str, str] | None = None, parent: str = "", limit: int = 100, cursor: str = ""
     ) -> Page: ...
 
     async def story(self, execution_id: str, caller: Caller) -> Sequence[Story]: ...
@@ -161,6 +161,18 @@ class CoreDoor(Protocol):
     def waiting(self, execution_id: str) -> Waiting | None: ...
 
     def lifetime_of(self, execution: Execution) -> Lifetime: ...
+
+    def ends_at(self, execution: Execution) -> float | None:
+        """When it would go away by itself as things stand now."""
+
+    def leases(self, execution_id: str) -> Sequence[Lease]:
+        """Who holds it now."""
+
+    def last_seq(self) -> int:
+        """Number of the newest event."""
+
+    async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
+        """``{owner: (executions, reserved room)}``: the caller's own, for admins everyone's."""
 
     def shop(self) -> Any:
         """The catalogue (``shop.catalogue.Catalogue``): ``entries()``, ``entry(name)``."""

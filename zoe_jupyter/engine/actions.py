@@ -1,0 +1,157 @@
+"""Carries out effects on the backend, in order for each service, and brings the outcome back as events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
+from zoe_jupyter.engine.failpoints import failpoint
+from zoe_jupyter.engine.rendering import Renderer
+from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Launch, Stop
+from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched
+from zoe_jupyter.model.errors import BackendError, Retryable, UserError
+from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
+
+logger = logging.getLogger(__name__)
+
+LAUNCHES_AT_ONCE = 16
+Apply = Callable[..., Awaitable[Execution | None]]
+Find = Callable[[str], Execution | None]
+Key = tuple[str, str]
+
+
+class Actions:
+    """What is being done now. An effect of a service waits for the earlier ones of the same service."""
+
+    def __init__(self, backend: Backend, renderer: Renderer, *, find: Find, apply: Apply, bounds: Callable[[Execution], Bounds], look: Callable[[], None]) -> None:
+        self._backend = backend
+        self._renderer = renderer
+        self._find = find
+        self._apply = apply
+        self._bounds = bounds
+        self._look = look
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
+        self._confirmed: dict[tuple[str, str, int], float] = {}
+
+    def carry_out(self, execution: Execution, effects: Sequence[Effect]) -> None:
+        """Begin each effect; returns at once."""
+        for effect in effects:
+            if isinstance(effect, Launch):
+                self._begin((execution.id, effect.service), self._launch(execution.id, effect))
+            elif isinstance(effect, Stop):
+                self._begin((execution.id, effect.service), self._stop(execution.id, effect))
+            elif isinstance(effect, Drain):
+                self._begin((execution.id, effect.service), self._drain(execution.id, effect))
+            elif isinstance(effect, Clean):
+                self._begin((execution.id, ""), self._clean(execution.id))
+
+    def is_busy(self, execution_id: str, service: str) -> bool:
+        """Whether something is being done to this service now."""
+        return (execution_id, service) in self._tasks
+
+    def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool:
+        """Whether its launch was confirmed after ``moment`` (loop time), so that an older look cannot have seen it."""
+        return self._confirmed.get((execution_id, service, attempt), -1.0) >= moment
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+        before = self._tasks.get(key)
+        task = asyncio.get_running_loop().create_task(self._after(before, work), name=f"zoe {key[0]} {key[1]}")
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._done(key, done))
+
+    async def _after(self, before: asyncio.Task[None] | None, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+        except asyncio.CancelledError:
+            work.close()
+            raise
+        await work
+
+    def _done(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("action on %s %s failed", *key, exc_info=task.exception())
+        self._look()
+
+    def _wanted(self, execution_id: str, service: str, attempt: int, state: ServiceState) -> tuple[Execution, Service] | None:
+        execution = self._find(execution_id)
+        found = execution.services.get(service) if execution else None
+        if execution is None or found is None or found.attempt != attempt or found.state is not state:
+            return None
+        return execution, found
+
+    async def _launch(self, execution_id: str, effect: Launch) -> None:
+        async with self._launches:
+            wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
+            if wanted is None:
+                return
+            event = await self._try_launch(*wanted)
+        if event is not None:
+            await self._apply(execution_id, event)
+
+    async def _try_launch(self, execution: Execution, service: Service) -> Event | None:
+        try:
+            failpoint("launch.before")
+            order = await self._renderer.order(execution, service, self._bounds(execution))
+            failpoint("launch.reserved")
+            handle = await self._backend.launch(order, service.node)
+            failpoint("launch.after")
+        except Unreachable as error:
+            logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution.id, service.name, error)
+            return None
+        except Retryable as error:
+            return LaunchFailed(service.name, service.attempt, _reason(error), retry_in_s=error.delay_s)
+        except (BackendError, UserError) as error:
+            return LaunchFailed(service.name, service.attempt, _reason(error))
+        self._confirmed[(execution.id, service.name, service.attempt)] = asyncio.get_running_loop().time()
+        return ServiceLaunched(service.name, service.attempt, handle, host=str(handle.get("host", "127.0.0.1")), ports=order.port_numbers)
+
+    async def _stop(self, execution_id: str, effect: Stop) -> None:
+        failpoint("stop.before")
+        try:
+            await self._backend.stop(execution_id, effect.service, effect.attempt, grace_s=effect.grace_s)
+        except (Unreachable, BackendError) as error:
+            logger.warning("execution %s: stop of %s will be tried again: %s", execution_id, effect.service, error)
+        failpoint("stop.after")
+
+    async def _drain(self, execution_id: str, effect: Drain) -> None:
+        wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.DRAINING)
+        if wanted is None:
+            return
+        try:
+            failpoint("drain.before")
+            command, environment = await self._renderer.drain(*wanted)
+            code = await self._backend.run(
+                execution_id, effect.service, effect.attempt, command, environment=environment, timeout_s=effect.timeout_s
+            )
+            if code != 0:
+                logger.warning("execution %s: drain of %s exited with %s", execution_id, effect.service, code)
+        except (Unreachable, BackendError, UserError) as error:
+            logger.warning("execution %s: drain of %s failed: %s", execution_id, effect.service, error)
+        failpoint("drain.after")
+        await self._apply(execution_id, ServiceDrained(effect.service, effect.attempt))
+
+    async def _clean(self, execution_id: str) -> None:
+        failpoint("clean.before")
+        try:
+            await self._backend.clean(execution_id, keep_logs=True)
+        except (Unreachable, BackendError) as error:
+            logger.warning("execution %s: cleaning will be tried again: %s", execution_id, error)
+        failpoint("clean.after")
+        self._confirmed = {key: at for key, at in self._confirmed.items() if key[0] != execution_id}
+
+
+def _reason(error: BackendError | UserError) -> Reason:
+    return Reason(error.reason, error.message, error.details)

@@ -1,0 +1,372 @@
+"""The core: store, backend, scheduler, loop and leases put together, behind ``door.CoreDoor``. The only composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter import plugins
+from zoe_jupyter.backends.base import Backend, Bounds, Capabilities
+from zoe_jupyter.engine import lifetimes, metrics, views
+from zoe_jupyter.engine.actions import Actions
+from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting
+from zoe_jupyter.engine.holding import Holding
+from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.engine.loop import Loop
+from zoe_jupyter.engine.rendering import Renderer
+from zoe_jupyter.engine.sampling import Sampler
+from zoe_jupyter.engine.scaling import elastic_counts
+from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secrets
+from zoe_jupyter.lifecycle.events import Event, RestartRequested, ResumeRequested, ScaleRequested, StopRequested, SuspendRequested
+from zoe_jupyter.lifecycle.story import story
+from zoe_jupyter.model.application import Lifetime
+from zoe_jupyter.model.errors import Conflict, InvalidTransition, NotFound, Unavailable
+from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
+from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.shop.catalogue import Catalogue
+from zoe_jupyter.shop.sources import FolderSource, shipped_folder
+from zoe_jupyter.store.errors import StoreError
+from zoe_jupyter.store.repository import Store
+
+logger = logging.getLogger(__name__)
+
+EXPIRE_S = 3600.0
+STORY_EVENTS = 2000
+
+
+async def open_core(settings: Settings) -> Core:
+    """Open the store, adopt what runs, start the loop. Raises ZoeError (StoreError, Unavailable) with the way out."""
+    backend_class = plugins.load("zoe_jupyter.backends", settings.backend)
+    backend: Backend = backend_class(deployment=settings.deployment, data_dir=settings.data_dir, **settings.backend_options)
+    url = settings.database_url or f"sqlite:///{settings.data_dir / 'zoe.db'}"
+    core = Core(settings=settings, backend=backend, store=Store(url))
+    await core.open()
+    return core
+
+
+class Core:
+    """Everything that the server may ask for. All methods run on the core's own loop."""
+
+    def __init__(self, *, settings: Settings, backend: Backend, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._backend = backend
+        self._store = store
+        self._clock = clock
+        self._policy = plugins.load("zoe_jupyter.policies", settings.policy)()
+        self._catalogue = Catalogue([FolderSource(shipped_folder()), *(FolderSource(Path(source)) for source in settings.shop_sources)])
+        self._ledger = Ledger(store, clock, self._carry_out, self._on_change)
+        self._renderer = Renderer(backend, self._secrets, settings.deployment)
+        self._actions = Actions(
+            backend, self._renderer, find=lambda key: self._ledger.executions.get(key), apply=self._ledger.apply, bounds=self._bounds, look=lambda: self._loop.look_soon()
+        )
+        self._loop = Loop(
+            backend=backend, ledger=self._ledger, actions=self._actions, policy=self._policy, clock=clock, bounds=self._bounds, on_fenced=self._on_fenced
+        )
+        self._holding = Holding(self._ledger, clock, time.monotonic)
+        self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
+        self._submitter = Submitter(catalogue=self._catalogue, backend=backend, policy=self._policy, clock=clock)
+        self._secret_cache: dict[str, Mapping[str, str]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.is_fenced = False
+
+    async def open(self) -> None:
+        await self._ledger.open(_holder())
+        try:
+            await self._backend.start()
+            await self._holding.settle(list(self._ledger.executions))
+            await self._loop.start()
+        except BaseException:
+            await self._ledger.close()
+            raise
+        for name, work in (("leases", self._holding.sweeping()), ("usage", self._sampler.sampling()), ("retention", self._expiring())):
+            self._tasks.append(asyncio.get_running_loop().create_task(work, name=f"zoe {name}"))
+
+    async def close(self) -> None:
+        """Let go of everything; executions run on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._loop.close()
+        await self._actions.close()
+        await self._backend.close()
+        await self._ledger.close()
+
+    def capabilities(self) -> Capabilities:
+        return self._backend.capabilities()
+
+    def shop(self) -> Catalogue:
+        return self._catalogue
+
+    def has_live(self) -> bool:
+        """Whether anything lives or waits."""
+        return bool(self._ledger.executions)
+
+    async def check(self, submission: Submission, caller: Caller) -> Check:
+        alive = list(self._ledger.executions.values())
+        return await self._submitter.check(submission, caller, alive=alive, nodes=self._loop.nodes, is_reachable=self._loop.is_reachable)
+
+    async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
+        self._refuse_when_fenced()
+        alive = self._ledger.executions.values()
+        body = digest(submission)
+        if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
+            return earlier, False
+        execution = await self._submitter.execution(submission, caller, alive=alive, nodes=self._loop.nodes)
+        lease = new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock()) if submission.lease else None
+        stored, is_new = await self._ledger.submit(execution, key=key, digest=body, secrets=new_secrets(execution.application), lease=lease)
+        if is_new:
+            await self._holding.settle([stored.id])
+            self._loop.on_change()
+        return self._ledger.executions.get(stored.id, stored), is_new
+
+    async def _earlier(self, caller: Caller, key: str, body: str) -> Execution | None:
+        """What was submitted with this key before, so that a repeated submit is not checked against what it itself takes up."""
+        found = await self._ledger.read(lambda: self._store.find_by_key(caller.name, key, body))
+        return None if found is None else self._ledger.executions.get(found.id, found)
+
+    async def execution(self, execution_id: str, caller: Caller) -> Execution:
+        """By id, or by name: the caller's own that lives, else the newest that has ended."""
+        found = self._ledger.executions.get(execution_id) or self._named(execution_id, caller)
+        if found is None:
+            found = await self._ledger.read(self._store.get, execution_id)
+        if found is None:
+            found = await self._ledger.read(self._store.find_by_name, caller.name, execution_id)
+        if found is None or not (caller.is_admin or found.owner == caller.name):
+            raise NotFound(f"there is no execution {execution_id[:80]!r} of yours; `%zoe ps` or `jupyter zoe ps --all` lists them")
+        return found
+
+    def _named(self, name: str, caller: Caller) -> Execution | None:
+        named = [e for e in self._ledger.executions.values() if e.name == name and e.owner == caller.name]
+        return max(named, key=lambda e: e.created_at, default=None)
+
+    async def executions(
+        self, caller: Caller, *, states: Sequence[State] = (), owner: str = "", labels: Mapping[str, str] | None = None, parent: str = "", limit: int = 100, cursor: str = ""
+    ) -> Page:
+        owner = owner if caller.is_admin else caller.name
+        items, next_cursor = await self._ledger.read(
+            lambda: self._store.find(states=list(states), owner=owner, labels=dict(labels or {}), parent=parent, limit=limit, cursor=cursor or None)
+        )
+        return Page([self._ledger.executions.get(item.id, item) for item in items], next_cursor)
+
+    async def story(self, execution_id: str, caller: Caller) -> Sequence[Story]:
+        execution = await self.execution(execution_id, caller)
+        return story(await self._ledger.read(lambda: self._store.events(since=0, limit=STORY_EVENTS, execution_id=execution.id)))
+
+    async def stop(self, execution_id: str, caller: Caller) -> Execution:
+        return await self._ask(execution_id, caller, StopRequested(reason=Reason("stopped_by_user", f"stopped by {caller.name}", {"user": caller.name})))
+
+    async def restart(self, execution_id: str, caller: Caller) -> Execution:
+        return await self._ask(execution_id, caller, RestartRequested())
+
+    async def suspend(self, execution_id: str, caller: Caller) -> Execution:
+        return await self._ask(execution_id, caller, SuspendRequested())
+
+    async def resume(self, execution_id: str, caller: Caller) -> Execution:
+        return await self._ask(execution_id, caller, ResumeRequested())
+
+    async def scale(self, execution_id: str, caller: Caller, *, counts: Mapping[str, int]) -> Execution:
+        execution = await self.execution(execution_id, caller)
+        return await self._ask(execution.id, caller, ScaleRequested(elastic_counts(execution.application, counts)))
+
+    async def _ask(self, execution_id: str, caller: Caller, event: Event) -> Execution:
+        self._refuse_when_fenced()
+        execution = await self.execution(execution_id, caller)
+        if execution.is_ended:
+            if isinstance(event, StopRequested):
+                return execution
+            raise Conflict(f"execution {execution.name} has ended ({execution.outcome.value if execution.outcome else 'unknown'}); start a new one")
+        try:
+            return await self._ledger.apply(execution.id, event) or execution
+        except InvalidTransition as error:
+            raise Conflict(f"execution {execution.name} is {execution.state.value}: {_first_line(error)}") from error
+
+    async def forget(self, execution_id: str, caller: Caller) -> None:
+        execution = await self.execution(execution_id, caller)
+        if not execution.is_ended:
+            raise Conflict(f"execution {execution.name} is {execution.state.value}; stop it first")
+        await self._backend.clean(execution.id, keep_logs=False)
+        await self._ledger.forget(execution.id)
+
+    async def connection(self, execution_id: str, name: str, caller: Caller) -> Mapping[str, Any]:
+        execution = await self.execution(execution_id, caller)
+        if execution.owner != caller.name:
+            raise NotFound(f"execution {execution.name} belongs to {execution.owner}; only its owner may attach")
+        template = next((t for t in execution.application.connections if t.name == name), None)
+        if template is None:
+            names = ", ".join(t.name for t in execution.application.connections) or "none"
+            raise NotFound(f"execution {execution.name} has no connection {name[:40]!r}; it has: {names}")
+        if execution.state is not State.RUNNING:
+            raise Conflict(f"execution {execution.name} is {execution.state.value}, not running yet; wait for it")
+        values, secrets = await self._renderer.connection(execution, template)
+        return {"name": name, "kind": template.kind, "values": values, "secrets": secrets, "environment": dict(execution.environment)}
+
+    async def endpoints(self, execution_id: str, caller: Caller) -> Mapping[str, EndpointTarget]:
+        """The pages of services that have an address now."""
+        execution = await self.execution(execution_id, caller)
+        targets: dict[str, EndpointTarget] = {}
+        for service in sorted(execution.services.values(), key=lambda s: (s.process, len(s.name), s.name)):
+            if service.state not in (ServiceState.RUNNING, ServiceState.DRAINING):
+                continue
+            for name, target in (await self._pages(execution, service)).items():
+                short = f"{service.process}.{name}"
+                targets[short if short not in targets else f"{service.name}.{name}"] = target
+        return targets
+
+    async def _pages(self, execution: Execution, service: Service) -> dict[str, EndpointTarget]:
+        process = execution.application.process(service.process)
+        return {
+            name: EndpointTarget(
+                execution_id=execution.id,
+                host=service.host,
+                port=service.ports[name],
+                path=port.path,
+                title=port.title,
+                is_trusted=execution.application.is_trusted,
+                headers=await self._renderer.headers(execution, process, port.headers),
+                keeps_prefix=port.keeps_prefix,
+            )
+            for name, port in process.ports.items()
+            if port.protocol == "http" and port.title and name in service.ports
+        }
+
+    async def take_lease(self, execution_id: str, caller: Caller, *, kind: str, client: Client, ttl_s: float | None) -> Lease:
+        execution = await self.execution(execution_id, caller)
+        if execution.is_ended:
+            raise Conflict(f"execution {execution.name} has ended; start a new one")
+        return await self._holding.take(execution.id, kind=kind, client=client, ttl_s=ttl_s)
+
+    async def renew_lease(self, execution_id: str, lease_id: str, caller: Caller) -> Lease:
+        return await self._holding.renew((await self.execution(execution_id, caller)).id, lease_id)
+
+    async def drop_lease(self, execution_id: str, lease_id: str, caller: Caller) -> None:
+        await self._holding.drop((await self.execution(execution_id, caller)).id, lease_id)
+
+    def leases(self, execution_id: str) -> Sequence[Lease]:
+        """Who holds it now."""
+        return [lease for lease in self._ledger.leases.values() if lease.execution_id == execution_id]
+
+    async def kernels_alive(self, server: str, kernel_ids: Sequence[str]) -> None:
+        await self._holding.hear(server, kernel_ids)
+
+    async def logs(self, execution_id: str, service: str, caller: Caller, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        execution = await self.execution(execution_id, caller)
+        chunks = self._backend.logs(execution.id, service or _main_service(execution), tail=tail, follow=follow and not execution.is_ended)
+        async for chunk in chunks:
+            yield chunk
+
+    async def usage(self, execution_id: str, caller: Caller) -> Sequence[Sample]:
+        return self._sampler.of((await self.execution(execution_id, caller)).id)
+
+    async def events(self, caller: Caller, *, since: int | None, execution_id: str = "", follow: bool) -> AsyncIterator[LogEvent]:
+        if execution_id:
+            execution_id = (await self.execution(execution_id, caller)).id
+        async for event in self._ledger.feed.after(since, follow=follow):
+            if (caller.is_admin or event.owner == caller.name) and (not execution_id or event.execution_id == execution_id):
+                yield event
+
+    def last_seq(self) -> int:
+        """Number of the newest event."""
+        return self._ledger.feed.last_seq
+
+    async def cluster(self) -> Sequence[NodeUse]:
+        uses = []
+        for node in self._loop.nodes:
+            total, count = Resources(), 0
+            for execution in self._ledger.executions.values():
+                resources, services = views.reserved_on(execution, node.name)
+                total, count = total + resources, count + services
+            uses.append(NodeUse(node, total, count))
+        return uses
+
+    async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
+        """Executions and reserved room by owner; the caller's own, for admins everyone's."""
+        uses: dict[str, tuple[int, Resources]] = {caller.name: (0, Resources())}
+        for execution in self._ledger.executions.values():
+            if caller.is_admin or execution.owner == caller.name:
+                count, total = uses.get(execution.owner, (0, Resources()))
+                uses[execution.owner] = (count + 1, total + views.reserved(execution))
+        return uses
+
+    async def queue(self, caller: Caller) -> Sequence[Waiting]:
+        places = [self.waiting(e.id) for e in self._ledger.executions.values() if caller.is_admin or e.owner == caller.name]
+        return sorted((place for place in places if place is not None), key=lambda place: place.position)
+
+    def waiting(self, execution_id: str) -> Waiting | None:
+        execution = self._ledger.executions.get(execution_id)
+        if execution is None or execution.state not in (State.SUBMITTED, State.QUEUED) or execution_id not in self._loop.plan.waiting:
+            return None
+        reason = self._loop.plan.waiting[execution_id]
+        return Waiting(execution_id, int(reason.numbers.get("position", 1)), reason)
+
+    def lifetime_of(self, execution: Execution) -> Lifetime:
+        return execution.lifetime
+
+    def ends_at(self, execution: Execution) -> float | None:
+        """When it would go away by itself as things stand now."""
+        return None if execution.is_ended else lifetimes.ends_at(execution)
+
+    def metrics(self) -> bytes:
+        return metrics.text(self._ledger.executions.values(), last_seq=self._ledger.feed.last_seq, leases=len(self._ledger.leases), is_reachable=self._loop.is_reachable)
+
+    def _carry_out(self, execution: Execution, effects: Sequence[Any]) -> None:
+        if not self.is_fenced:
+            self._actions.carry_out(execution, effects)
+
+    def _on_change(self) -> None:
+        self._loop.on_change()
+
+    def _on_fenced(self) -> None:
+        """Another core acts for this store now: this one must not, not even with what it began."""
+        if not self.is_fenced:
+            self.is_fenced = True
+            closing = (self._loop.close, self._actions.close)
+            self._tasks.append(asyncio.get_running_loop().create_task(_call_all(closing), name="zoe fenced"))
+
+    def _refuse_when_fenced(self) -> None:
+        if self.is_fenced:
+            raise Unavailable("another Zoe has taken over this store; ask again")
+
+    def _bounds(self, execution: Execution) -> Bounds:
+        return lifetimes.bounds(execution, silence_s=self._settings.silence_s, is_embedded=self._settings.is_embedded)
+
+    async def _secrets(self, execution_id: str) -> Mapping[str, str]:
+        if execution_id not in self._secret_cache:
+            self._secret_cache = {key: value for key, value in self._secret_cache.items() if key in self._ledger.executions}
+            self._secret_cache[execution_id] = await self._ledger.read(self._store.secrets, execution_id)
+        return self._secret_cache[execution_id]
+
+    async def _expiring(self) -> None:
+        while True:
+            try:
+                await self._ledger.write(lambda: self._store.expire(self._clock(), self._settings.history_days * 86400))
+            except StoreError as error:
+                logger.warning("history could not be trimmed: %s", error)
+            await asyncio.sleep(EXPIRE_S)
+
+
+async def _call_all(functions: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    for function in functions:
+        await function()
+
+
+def _first_line(error: InvalidTransition) -> str:
+    return error.message.partition("\n")[0]
+
+
+def _main_service(execution: Execution) -> str:
+    """The service whose log people mean: of the process that ends it, else of the last process that started."""
+    application = execution.application
+    process = application.ends_with or application.processes[-1].name
+    names = sorted((s.name for s in execution.services.values() if s.process == process), key=lambda name: (len(name), name))
+    return names[0] if names else f"{process}-0"
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()} pid {os.getpid()}"

@@ -1,0 +1,177 @@
+"""The executions that live, in memory and in the store: the one place where a status changes.
+
+A change is: ``step`` says what follows, one transaction stores it with its events, memory takes it over, the feed tells it. Effects come back to the
+caller only after the commit (crash rule: intent is written before the action).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from typing import ParamSpec, TypeVar
+
+from zoe_jupyter.engine.failpoints import failpoint
+from zoe_jupyter.engine.feed import Feed
+from zoe_jupyter.lifecycle.effects import Effect, Record
+from zoe_jupyter.lifecycle.events import Event
+from zoe_jupyter.lifecycle.step import step
+from zoe_jupyter.model.errors import InvalidTransition
+from zoe_jupyter.model.execution import Execution, Lease, LogEvent
+from zoe_jupyter.store.repository import EventDraft, Store
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+CarryOut = Callable[[Execution, Sequence[Effect]], None]
+
+
+class Ledger:
+    """Memory and store as one. All methods run on the core's loop; SQL runs in one writer thread and a few readers."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], carry_out: CarryOut, on_change: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._carry_out = carry_out
+        self._on_change = on_change
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="zoe-store-writer")
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="zoe-store-reader")
+        self._turn = asyncio.Lock()
+        self.executions: dict[str, Execution] = {}
+        self.leases: dict[str, Lease] = {}
+        self.feed = Feed(self._read_log, 0)
+
+    async def open(self, holder: str) -> None:
+        """Bring the schema up to date, become the only writer, and read all that lives."""
+        await self.write(self._store.migrate)
+        await self.write(self._store.take_over, holder, self._clock())
+        self.executions = {execution.id: execution for execution in await self.read(self._store.live)}
+        self.leases = {lease.id: lease for lease in await self.read(self._store.leases)}
+        self.feed.last_seq = await self.read(self._store.last_seq)
+
+    async def close(self) -> None:
+        async with self._turn:
+            for pool in (self._writer, self._readers):
+                await asyncio.to_thread(pool.shutdown)
+            self._store.close()
+
+    async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: function(*args, **kwargs))
+
+    async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: function(*args, **kwargs))
+
+    async def _read_log(self, since: int, limit: int) -> Sequence[LogEvent]:
+        return await self.read(lambda: self._store.events(since=since, limit=limit))
+
+    async def submit(self, execution: Execution, *, key: str | None, digest: str, secrets: Mapping[str, str], lease: Lease | None) -> tuple[Execution, bool]:
+        """Store a new execution durably; with a known key the earlier one and False."""
+        drafts = [self._draft(execution, "execution.submitted", {"name": execution.name, "entry": execution.entry})]
+        async with self._turn:
+            failpoint("submit.before")
+            stored, is_new, events = await self.write(
+                lambda: self._store.submit(execution, key=key, digest=digest, events=drafts, secrets=secrets, lease=lease, now=self._clock())
+            )
+            failpoint("submit.after")
+            if is_new:
+                self.executions[stored.id] = stored
+                if lease is not None:
+                    self.leases[lease.id] = lease
+            self.feed.publish(events)
+        return self.executions.get(stored.id, stored), is_new
+
+    async def apply(self, execution_id: str, *events: Event) -> Execution | None:
+        """Let events happen to one execution, in one transaction; None when it does not live."""
+        return (await self.apply_all({execution_id: events})).get(execution_id)
+
+    async def apply_all(self, happened: Mapping[str, Sequence[Event]]) -> dict[str, Execution]:
+        """Let events happen to several executions, in one transaction; answers with those that live or just ended."""
+        async with self._turn:
+            return await self._apply_all(happened)
+
+    async def decide(self, make: Callable[[], Awaitable[Mapping[str, Sequence[Event]]]]) -> dict[str, Execution]:
+        """Look and act in one turn: nothing changes between what ``make`` saw and what follows from it."""
+        async with self._turn:
+            return await self._apply_all(await make())
+
+    async def _apply_all(self, happened: Mapping[str, Sequence[Event]]) -> dict[str, Execution]:
+        now = self._clock()
+        results: dict[str, Execution] = {}
+        changed: list[Execution] = []
+        drafts: list[EventDraft] = []
+        follow_up: list[tuple[Execution, list[Effect]]] = []
+        for execution_id, events in happened.items():
+            before = self.executions.get(execution_id)
+            if before is None:
+                continue
+            try:
+                after, effects = _steps(before, events, now)
+            except InvalidTransition:
+                if len(happened) == 1:
+                    raise
+                logger.exception("execution %s: event refused", execution_id)
+                continue
+            records = [effect for effect in effects if isinstance(effect, Record)]
+            drafts += [self._draft(after, record.kind, record.data, record) for record in records]
+            if after != before or records:
+                after = replace(after, version=before.version + 1)
+                changed.append(after)
+            results[execution_id] = after
+            follow_up.append((after, [effect for effect in effects if not isinstance(effect, Record)]))
+        await self._commit(changed, drafts)
+        for execution, effects in follow_up:
+            self._carry_out(execution, effects)
+        if changed:
+            self._on_change()
+        return results
+
+    async def _commit(self, changed: Sequence[Execution], drafts: Sequence[EventDraft]) -> None:
+        if not changed and not drafts:
+            return
+        failpoint("save.before")
+        events = await self.write(self._store.save, changed, drafts)
+        failpoint("save.after")
+        for execution in changed:
+            if execution.is_ended:
+                self.executions.pop(execution.id, None)
+                self.leases = {key: lease for key, lease in self.leases.items() if lease.execution_id != execution.id}
+            else:
+                self.executions[execution.id] = execution
+        self.feed.publish(events)
+
+    async def note(self, execution: Execution, kind: str, data: Mapping[str, object]) -> None:
+        """Append an event that changes no status, such as a new place in the queue."""
+        async with self._turn:
+            await self._commit((), [self._draft(execution, kind, data)])
+
+    async def put_lease(self, lease: Lease) -> None:
+        async with self._turn:
+            await self.write(self._store.put_lease, lease)
+            self.leases[lease.id] = lease
+
+    async def drop_leases(self, ids: Sequence[str]) -> None:
+        async with self._turn:
+            await self.write(self._store.drop_leases, list(ids))
+            for lease_id in ids:
+                self.leases.pop(lease_id, None)
+
+    async def forget(self, execution_id: str) -> None:
+        async with self._turn:
+            self.feed.publish(await self.write(self._store.forget, execution_id))
+
+    def _draft(self, execution: Execution, kind: str, data: Mapping[str, object], record: Record | None = None) -> EventDraft:
+        body = dict(data)
+        if record is not None and record.reason is not None:
+            body["reason"] = asdict(record.reason)
+        return EventDraft(kind=kind, execution_id=execution.id, owner=execution.owner, data=body, at=self._clock())
+
+
+def _steps(execution: Execution, events: Sequence[Event], now: float) -> tuple[Execution, list[Effect]]:
+    effects: list[Effect] = []
+    for event in events:
+        execution, more = step(execution, event, now)
+        effects += more
+    return execution, effects

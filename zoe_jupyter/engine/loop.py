@@ -1,0 +1,219 @@
+"""The one loop: looks at the backend, lets time pass, asks the scheduler, and hands what follows to the ledger.
+
+Four tasks, each with one duty and a wake-up of its own; nothing is polled for correctness, slow rounds only catch what hints missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
+from zoe_jupyter.engine import views
+from zoe_jupyter.engine.actions import Actions
+from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.engine.observing import Findings, compare
+from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
+from zoe_jupyter.lifecycle.step import next_due
+from zoe_jupyter.model.errors import BackendError, ZoeError
+from zoe_jupyter.model.execution import State
+from zoe_jupyter.model.resources import Node
+from zoe_jupyter.scheduler.decide import decide
+from zoe_jupyter.scheduler.plan import Plan
+from zoe_jupyter.scheduler.policies.base import Policy
+from zoe_jupyter.store.errors import Fenced, StoreError
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 15.0
+RETRY_S = 2.0
+NODES_S = 30.0
+LONGEST_SLEEP_S = 60.0
+
+
+class Loop:
+    """Keeps status walking toward target. ``on_fenced`` is called when another core has taken over."""
+
+    def __init__(
+        self, *, backend: Backend, ledger: Ledger, actions: Actions, policy: Policy, clock: Callable[[], float], bounds: Callable[..., Bounds], on_fenced: Callable[[], None]
+    ) -> None:
+        self._backend = backend
+        self._ledger = ledger
+        self._actions = actions
+        self._policy = policy
+        self._clock = clock
+        self._bounds = bounds
+        self._on_fenced = on_fenced
+        self._look_wanted = asyncio.Event()
+        self._decision_wanted = asyncio.Event()
+        self._timer_wanted = asyncio.Event()
+        self._told_bounds: dict[str, Bounds] = {}
+        self._told_reasons: dict[str, tuple[str, int]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._has_looked = False
+        self.nodes: Sequence[Node] = ()
+        self.is_reachable = True
+        self.plan = Plan()
+
+    async def start(self) -> None:
+        """See what runs, repair what an earlier core left half done, and go on."""
+        await self._read_nodes()
+        await self._try("first look", self._look)
+        for name, work in (("look", self._looking), ("hints", self._hinting), ("decide", self._deciding), ("time", self._timing)):
+            self._tasks.append(asyncio.get_running_loop().create_task(work(), name=f"zoe {name}"))
+        self._decision_wanted.set()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def on_change(self) -> None:
+        """Something was stored: room, timers and bounds may have changed."""
+        self._decision_wanted.set()
+        self._timer_wanted.set()
+
+    def look_soon(self) -> None:
+        self._look_wanted.set()
+
+    async def _looking(self) -> None:
+        while True:
+            await _wait(self._look_wanted, LOOK_S if self.is_reachable else RETRY_S)
+            self._look_wanted.clear()
+            await self._try("look", self._look)
+
+    async def _look(self) -> None:
+        looked_at = asyncio.get_running_loop().time()
+        try:
+            observation = await self._backend.observe()
+        except Unreachable as error:
+            self._set_reachable(False, str(error))
+            return
+        self._set_reachable(True, "")
+        findings = compare(self._ledger.executions, observation, self._actions, looked_at=looked_at, is_first=not self._has_looked)
+        self._has_looked = True
+        if findings.events:
+            await self._ledger.apply_all(findings.events)
+        await self._repair(findings)
+
+    async def _repair(self, findings: Findings) -> None:
+        for execution_id, effects in findings.again.items():
+            execution = self._ledger.executions.get(execution_id)
+            if execution is not None:
+                self._actions.carry_out(execution, effects)
+        for execution_id, service, attempt in findings.orphans:
+            logger.warning("execution %s: stopping orphan %s#%s", execution_id, service, attempt)
+            await self._backend.stop(execution_id, service, attempt, grace_s=5.0)
+        for execution_id in findings.remnants - set(self._ledger.executions):
+            logger.warning("execution %s: cleaning what is left of it", execution_id)
+            await self._backend.clean(execution_id, keep_logs=True)
+
+    def _set_reachable(self, is_reachable: bool, why: str) -> None:
+        if is_reachable != self.is_reachable:
+            logger.warning("backend is reachable again" if is_reachable else "backend is unreachable: %s", *(() if is_reachable else (why,)))
+            self.is_reachable = is_reachable
+            self._decision_wanted.set()
+
+    async def _hinting(self) -> None:
+        while True:
+            try:
+                async for _ in self._backend.changes():
+                    self._look_wanted.set()
+            except (Unreachable, BackendError, OSError) as error:
+                logger.info("hints of the backend ended: %s", error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _deciding(self) -> None:
+        read_at = asyncio.get_running_loop().time()
+        while True:
+            await _wait(self._decision_wanted, NODES_S)
+            self._decision_wanted.clear()
+            if asyncio.get_running_loop().time() - read_at >= NODES_S or not self.nodes:
+                await self._read_nodes()
+                read_at = asyncio.get_running_loop().time()
+            await self._try("decide", self.decide_now)
+
+    async def decide_now(self) -> None:
+        """Take in what was submitted, ask the scheduler, and let its plan happen; in one turn of the ledger."""
+        submitted: dict[str, Sequence[Event]] = {e.id: [Accepted()] for e in self._ledger.executions.values() if e.state is State.SUBMITTED}
+        if submitted:
+            await self._ledger.apply_all(submitted)
+        await self._ledger.decide(self._plan_events)
+        await self._tell_reasons()
+        await self._tell_bounds()
+
+    async def _plan_events(self) -> dict[str, Sequence[Event]]:
+        snapshot = views.snapshot(self._ledger.executions.values(), self.nodes, is_reachable=self.is_reachable)
+        self.plan = decide(snapshot, self._policy, self._clock())
+        return dict(views.happened(self.plan))
+
+    async def _tell_reasons(self, most: int = 100) -> None:
+        """Bring each new place in the queue into the event stream; of the first hundred, as nobody watches more."""
+        told: dict[str, tuple[str, int]] = {}
+        for execution_id, execution in list(self._ledger.executions.items()):
+            if execution.state is not State.QUEUED or len(told) >= most or execution_id not in self.plan.waiting:
+                continue
+            reason = self.plan.waiting[execution_id]
+            told[execution_id] = (reason.code, int(reason.numbers.get("position", 0)))
+            if self._told_reasons.get(execution_id) != told[execution_id]:
+                await self._ledger.note(execution, "execution.waiting", {"code": reason.code, "text": reason.text, "numbers": dict(reason.numbers)})
+        self._told_reasons = told
+
+    async def _tell_bounds(self) -> None:
+        for execution in list(self._ledger.executions.values()):
+            bounds = self._bounds(execution)
+            if any(service.handle for service in execution.services.values()) and self._told_bounds.get(execution.id) != bounds:
+                await self._backend.bound(execution.id, bounds)
+                self._told_bounds[execution.id] = bounds
+        self._told_bounds = {key: bounds for key, bounds in self._told_bounds.items() if key in self._ledger.executions}
+
+    async def _timing(self) -> None:
+        while True:
+            due = min((at for at in map(next_due, self._ledger.executions.values()) if at is not None), default=None)
+            pause_s = LONGEST_SLEEP_S if due is None else max(0.0, min(LONGEST_SLEEP_S, due - self._clock()))
+            if pause_s:
+                await _wait(self._timer_wanted, pause_s)
+                self._timer_wanted.clear()
+            await self._try("time", self.let_time_pass)
+
+    async def let_time_pass(self) -> None:
+        """Let happen what is due; a small pause when nothing came of it, so that a stuck deadline cannot spin."""
+        now = self._clock()
+        due = [e.id for e in self._ledger.executions.values() if (at := next_due(e)) is not None and at <= now]
+        if due:
+            before = {key: self._ledger.executions[key] for key in due}
+            await self._ledger.apply_all({key: [TimePassed()] for key in due})
+            if all(self._ledger.executions.get(key) == execution for key, execution in before.items()):
+                await asyncio.sleep(0.5)
+
+    async def _read_nodes(self) -> None:
+        try:
+            self.nodes = await self._backend.nodes()
+        except (Unreachable, BackendError) as error:
+            self._set_reachable(False, str(error))
+
+    async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """The border of the loop: log, and go on later; a core that another one has replaced stops acting."""
+        try:
+            await work()
+        except Fenced:
+            logger.error("another core has taken over this store; this one stops acting")
+            self._on_fenced()
+        except (StoreError, BackendError, Unreachable) as error:
+            logger.warning("%s will be tried again: %s", what, error)
+            await asyncio.sleep(RETRY_S)
+            self._look_wanted.set()
+        except ZoeError:
+            logger.exception("%s failed", what)
+            await asyncio.sleep(RETRY_S)
+        except Exception:
+            logger.exception("%s failed; a defect", what)
+            await asyncio.sleep(RETRY_S)
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except asyncio.TimeoutError:
+        return

@@ -1,0 +1,98 @@
+"""From what a backend saw to what happened: compares an observation with what is believed, and finds what nobody wants any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from zoe_jupyter.backends.base import Observation, Seen, SeenState
+from zoe_jupyter.lifecycle.effects import Drain, Effect, Launch, Stop
+from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady
+from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
+
+ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
+
+
+class Doings(Protocol):
+    """What is under way now, which a look from before it cannot contradict."""
+
+    def is_busy(self, execution_id: str, service: str) -> bool: ...
+
+    def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool: ...
+
+
+@dataclass
+class Findings:
+    """What follows from one look."""
+
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    again: dict[str, list[Effect]] = field(default_factory=dict)
+    """Effects that an earlier core may have left undone."""
+    orphans: list[tuple[str, str, int]] = field(default_factory=list)
+    """(execution, service, attempt) that runs although nobody wants it."""
+    remnants: set[str] = field(default_factory=set)
+    """Executions that do not live and of which the backend still keeps something."""
+
+
+def compare(executions: Mapping[str, Execution], observation: Observation, doings: Doings, *, looked_at: float, is_first: bool = False) -> Findings:
+    """Say what happened; ``looked_at`` is the loop time at which the look began; ``is_first`` since this core began."""
+    findings = Findings()
+    seen = {(item.execution_id, item.service, item.attempt): item for item in observation.services}
+    for execution in executions.values():
+        if execution.id in observation.unreachable:
+            continue
+        for service in execution.services.values():
+            if service.state in ALIVE and service.node not in observation.unreachable:
+                item = seen.get((execution.id, service.name, service.attempt))
+                _judge(findings, execution, service, item, doings, looked_at)
+                if is_first and item is not None and item.state is not SeenState.EXITED:
+                    _resume(findings, execution, service)
+    for item in observation.services:
+        _find_orphan(findings, executions.get(item.execution_id), item, doings)
+    return findings
+
+
+def _judge(findings: Findings, execution: Execution, service: Service, item: Seen | None, doings: Doings, looked_at: float) -> None:
+    if item is not None:
+        events = list(_seen(service, item))
+        if events:
+            findings.events.setdefault(execution.id, []).extend(events)
+        return
+    if doings.is_busy(execution.id, service.name) or doings.was_confirmed_after(execution.id, service.name, service.attempt, looked_at):
+        return
+    if service.state is ServiceState.STARTING and not service.handle:
+        findings.again.setdefault(execution.id, []).append(Launch(service.name, service.attempt))
+        return
+    is_expected = service.state in (ServiceState.STOPPING, ServiceState.DRAINING)
+    reason = None if is_expected else Reason("lost", f"{service.name} vanished: its machine was restarted, or somebody removed it", {"service": service.name})
+    findings.events.setdefault(execution.id, []).append(ServiceExited(service.name, service.attempt, None, reason, is_blameless=True))
+
+
+def _resume(findings: Findings, execution: Execution, service: Service) -> None:
+    """What an earlier core had begun and may not have done: asking twice does no harm."""
+    process = execution.application.process(service.process)
+    if service.state is ServiceState.STOPPING:
+        findings.again.setdefault(execution.id, []).append(Stop(service.name, service.attempt, process.grace_s))
+    elif service.state is ServiceState.DRAINING and process.drain is not None:
+        findings.again.setdefault(execution.id, []).append(Drain(service.name, service.attempt, process.drain.timeout_s))
+
+
+def _seen(service: Service, item: Seen) -> Iterator[Event]:
+    if not service.handle and item.handle:
+        yield ServiceLaunched(service.name, service.attempt, item.handle, host=item.host, ports=item.ports)
+    if item.state is SeenState.EXITED:
+        yield ServiceExited(service.name, service.attempt, item.exit_code, item.reason, is_blameless=item.is_blameless)
+    elif item.state is SeenState.READY and service.state is ServiceState.STARTING:
+        yield ServiceReady(service.name, service.attempt)
+
+
+def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:
+    if execution is None:
+        if not doings.is_busy(item.execution_id, ""):
+            findings.remnants.add(item.execution_id)
+        return
+    service = execution.services.get(item.service)
+    is_current = service is not None and service.attempt == item.attempt and service.state in ALIVE
+    if not is_current and item.state is not SeenState.EXITED:
+        findings.orphans.append((item.execution_id, item.service, item.attempt))

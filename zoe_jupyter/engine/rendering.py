@@ -1,0 +1,157 @@
+"""From an application's launch-time templates to the order for one attempt of a service, and to a connection's values."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from zoe_jupyter.backends.base import Backend, Bounds, Reserved, ServiceOrder
+from zoe_jupyter.model.application import ConnectionTemplate, Context, Probe, Process
+from zoe_jupyter.model.execution import Execution, Service
+from zoe_jupyter.shop.templates import fill
+
+Secrets = Mapping[str, str]
+"""``{<alias>.<name>: value}``"""
+ReadSecrets = Callable[[str], Awaitable[Secrets]]
+
+
+class Renderer:
+    """Fills templates with what is known at launch: addresses, ports, interpreter, secrets."""
+
+    def __init__(self, backend: Backend, read_secrets: ReadSecrets, deployment: str) -> None:
+        self._backend = backend
+        self._read_secrets = read_secrets
+        self._deployment = deployment
+
+    async def order(self, execution: Execution, service: Service, bounds: Bounds) -> ServiceOrder:
+        """The order of this service's current attempt. Raises InvalidDescription when a template cannot be filled."""
+        process = execution.application.process(service.process)
+        own = await self._reserve(execution, service, process)
+        context = await self._context(execution, process.framework, own)
+        context |= _own_names(service, process, own)
+        folder = process.folder
+        return ServiceOrder(
+            deployment=self._deployment,
+            execution_id=execution.id,
+            owner=execution.owner,
+            service=service.name,
+            attempt=service.attempt,
+            command=tuple(_text(part) for part in fill(list(process.command), context, path=f"processes.{process.name}.command")),
+            environment=_texts(fill(dict(process.environment), context, path=f"processes.{process.name}.environment")),
+            files=_texts(fill(dict(process.files), context, path=f"processes.{process.name}.files")),
+            cwd=(execution.client.cwd if folder == "notebook" else _text(fill(folder, context, path="folder"))) if folder else "",
+            ports=process.ports,
+            port_numbers=own.ports,
+            resources=process.resources,
+            ready=_filled_probe(process.ready, context),
+            grace_s=process.grace_s,
+            image=process.image,
+            bounds=bounds,
+            client=execution.client,
+        )
+
+    async def drain(self, execution: Execution, service: Service) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The drain command of a service that runs, with the environment that it gets."""
+        process = execution.application.process(service.process)
+        own = await self._reserve(execution, service, process)
+        context = await self._context(execution, process.framework, own) | _own_names(service, process, own)
+        command = process.drain.command if process.drain else ()
+        return (
+            tuple(_text(part) for part in fill(list(command), context, path=f"processes.{process.name}.drain.command")),
+            _texts(fill(dict(process.environment), context, path=f"processes.{process.name}.environment")),
+        )
+
+    async def connection(self, execution: Execution, template: ConnectionTemplate) -> tuple[dict[str, Any], dict[str, str]]:
+        """Values and secrets of a connection of a running execution."""
+        context = await self._context(execution, template.framework, None)
+        secrets = context["secrets"]
+        return fill(dict(template.values), context, path=f"provides.{template.name}"), {name: secrets[name] for name in template.secrets}
+
+    async def headers(self, execution: Execution, process: Process, headers: Mapping[str, str]) -> dict[str, str]:
+        """What the web proxy adds on the way to a page of this process."""
+        return _texts(fill(dict(headers), await self._context(execution, process.framework, None), path="headers")) if headers else {}
+
+    async def _reserve(self, execution: Execution, service: Service, process: Process) -> Reserved:
+        return await self._backend.reserve(
+            execution_id=execution.id,
+            service=service.name,
+            attempt=service.attempt,
+            node=service.node,
+            ports=process.ports,
+            framework_folder=execution.application.contexts[process.framework].folder,
+        )
+
+    async def _context(self, execution: Execution, alias: str, own: Reserved | None) -> dict[str, Any]:
+        context = execution.application.contexts[alias]
+        secrets = await self._read_secrets(execution.id)
+        return {
+            "parameters": dict(context.parameters),
+            "python": execution.environment.get("python", ""),
+            "java": execution.environment.get("java", ""),
+            "folder": own.framework_folder or context.folder if own else context.folder,
+            "processes": await self._addresses(execution, alias),
+            "accepts": await self._accepted(execution, context),
+            "secrets": {name.partition(".")[2]: value for name, value in secrets.items() if name.partition(".")[0] == alias},
+            "execution": {"id": execution.id, "name": execution.name, "owner": execution.owner},
+            "notebook": {"cwd": execution.client.cwd},
+        }
+
+    async def _accepted(self, execution: Execution, context: Context) -> dict[str, Any]:
+        by_name = {template.name: template for template in execution.application.connections}
+        filled: dict[str, Any] = {}
+        for accepted, name in context.accepts.items():
+            if name in by_name:
+                values, secrets = await self.connection(execution, by_name[name])
+                filled[accepted] = {**values, **secrets}
+            else:
+                filled[accepted] = None
+        return filled
+
+    async def _addresses(self, execution: Execution, alias: str) -> dict[str, Any]:
+        addresses: dict[str, Any] = {}
+        for process in execution.application.processes:
+            if process.framework != alias:
+                continue
+            services = sorted((s for s in execution.services.values() if s.process == process.name), key=_number)
+            if not services:
+                continue
+            first = services[0]
+            if not first.host:
+                reserved = await self._reserve(execution, first, process)
+                first = replace(first, host=reserved.host, ports=reserved.ports)
+            hosts = [service.host for service in services if service.host]
+            addresses[process.name.partition(".")[2]] = {"host": first.host, "ports": dict(first.ports), "hosts": hosts or [first.host]}
+        return addresses
+
+
+def _own_names(service: Service, process: Process, own: Reserved) -> dict[str, Any]:
+    resources = process.resources
+    separator = "" if own.folder.endswith("/") else "/"
+    return {
+        "host": own.host,
+        "ports": dict(own.ports),
+        "files": {name: f"{own.folder}{separator}{name}" for name in process.files},
+        "service": {"name": service.name, "index": _number(service), "attempt": service.attempt},
+        "resources": {"cores": resources.microcores / 1_000_000, "memory": resources.memory_bytes, "gpus": resources.gpus},
+    }
+
+
+def _filled_probe(probe: Probe | None, context: Mapping[str, Any]) -> Probe | None:
+    if probe is None or not (probe.command or probe.http):
+        return probe
+    return replace(probe, http=_text(fill(probe.http, context, path="ready.http")), command=tuple(map(_text, fill(list(probe.command), context, path="ready.command"))))
+
+
+def _number(service: Service) -> int:
+    return int(service.name.rpartition("-")[2])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _text(value) for key, value in values.items()}

@@ -1,0 +1,111 @@
+"""Samples of what executions use, kept in memory; and from them whether an execution is busy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from zoe_jupyter.backends.base import Backend, Unreachable, Usage
+from zoe_jupyter.engine.door import Sample
+from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.lifecycle.events import ActivitySeen
+from zoe_jupyter.model.errors import BackendError, UserError
+from zoe_jupyter.model.execution import Execution, ServiceState, State
+from zoe_jupyter.shop.templates import fill
+
+logger = logging.getLogger(__name__)
+
+WATCHED_S = 2.0
+UNWATCHED_S = 10.0
+WATCHED_FOR_S = 15.0
+KEPT = 3600
+BUSY_CORES = 0.01
+
+
+class Sampler:
+    """Asks the backend for usage: often while somebody looks, seldom else, never when nothing runs."""
+
+    def __init__(self, backend: Backend, ledger: Ledger, clock: Callable[[], float], count_leases: Callable[[str], int]) -> None:
+        self._backend = backend
+        self._ledger = ledger
+        self._clock = clock
+        self._count_leases = count_leases
+        self._samples: dict[str, deque[Sample]] = {}
+        self._asked_at = 0.0
+        self._asked = asyncio.Event()
+
+    def of(self, execution_id: str) -> Sequence[Sample]:
+        """Its samples, oldest first; somebody looks, so the next ones come soon."""
+        self._asked_at = self._clock()
+        self._asked.set()
+        return tuple(self._samples.get(execution_id, ()))
+
+    async def sampling(self) -> None:
+        while True:
+            is_watched = self._clock() - self._asked_at < WATCHED_FOR_S
+            if not is_watched:
+                self._asked.clear()
+            try:
+                await asyncio.wait_for(asyncio.sleep(WATCHED_S) if is_watched else self._asked.wait(), UNWATCHED_S)
+            except asyncio.TimeoutError:
+                pass
+            try:
+                await self.sample()
+            except (Unreachable, BackendError) as error:
+                logger.info("no usage: %s", error)
+            except Exception:
+                logger.exception("sampling failed; it will be tried again")
+
+    async def sample(self) -> None:
+        alive = {e.id: e for e in self._ledger.executions.values() if e.state in (State.STARTING, State.RUNNING)}
+        if not alive:
+            self._samples.clear()
+            return
+        usage = await self._backend.usage()
+        now = self._clock()
+        for item in usage:
+            if item.execution_id in alive:
+                self._samples.setdefault(item.execution_id, deque(maxlen=KEPT)).append(Sample(now, item))
+        self._samples = {key: samples for key, samples in self._samples.items() if key in alive}
+        await self._see_activity(alive, usage)
+
+    async def _see_activity(self, alive: Mapping[str, Execution], usage: Sequence[Usage]) -> None:
+        changes = {}
+        for execution in alive.values():
+            if execution.lifetime.idle_s is None or execution.state is not State.RUNNING:
+                continue
+            is_busy = await self._is_busy(execution, usage)
+            if is_busy != (execution.idle_since is None):
+                changes[execution.id] = [ActivitySeen(is_busy)]
+        if changes:
+            await self._ledger.apply_all(changes)
+
+    async def _is_busy(self, execution: Execution, usage: Sequence[Usage]) -> bool:
+        if execution.application.activity:
+            answer = await asyncio.to_thread(_ask_activity, execution)
+            if answer is not None:
+                return answer
+        if self._count_leases(execution.id):
+            return True
+        return sum(item.cpu_cores for item in usage if item.execution_id == execution.id) >= BUSY_CORES
+
+
+def _ask_activity(execution: Execution) -> bool | None:
+    """Ask the application itself, as its ``activity`` says; None when it does not answer."""
+    activity: Mapping[str, Any] = execution.application.activity
+    port_name = str(activity.get("http", ""))
+    for service in execution.services.values():
+        if service.state is ServiceState.RUNNING and port_name in service.ports:
+            try:
+                with urllib.request.urlopen(f"http://{service.host}:{service.ports[port_name]}{activity.get('path', '/')}", timeout=2) as response:
+                    body = json.loads(response.read(1 << 20))
+                return bool(fill(str(activity.get("busy", "")), {"answer": body}, path="activity.busy"))
+            except (OSError, ValueError, UserError) as error:
+                logger.info("execution %s: activity unknown: %s", execution.id, error)
+                return None
+    return None

@@ -1,0 +1,181 @@
+"""From what somebody asks for to an execution that may be stored: composed, checked against environment and machines, named."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from zoe_jupyter.backends.base import Backend
+from zoe_jupyter.engine import views
+from zoe_jupyter.engine.door import Caller, Check, Submission
+from zoe_jupyter.model.application import Application, Lifetime, LifetimeWith
+from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfit
+from zoe_jupyter.model.execution import Client, Execution, Lease, Reason
+from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.model.units import duration_s
+from zoe_jupyter.scheduler.decide import can_ever_fit, decide
+from zoe_jupyter.scheduler.policies.base import Policy
+from zoe_jupyter.shop.catalogue import Catalogue
+from zoe_jupyter.shop.compose import compose
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+LABEL_LENGTH = 1024
+LEASE_TTL_S = 90.0
+
+
+class Submitter:
+    """Makes executions; changes nothing."""
+
+    def __init__(self, *, catalogue: Catalogue, backend: Backend, policy: Policy, clock: Callable[[], float]) -> None:
+        self._catalogue = catalogue
+        self._backend = backend
+        self._policy = policy
+        self._clock = clock
+
+    async def execution(self, submission: Submission, caller: Caller, *, alive: Iterable[Execution], nodes: Sequence[Node]) -> Execution:
+        """The execution to store. Raises InvalidDescription, Unfit (environment or size, with the way out) and Conflict (name taken)."""
+        application, parameters = await asyncio.to_thread(self._compose, submission, caller)
+        client = self._client(submission.client)
+        names = {execution.name for execution in alive if execution.owner == caller.name}
+        execution = Execution(
+            id=secrets.token_hex(6),
+            name=_name(submission, application, names),
+            owner=caller.name,
+            application=application,
+            parameters=parameters,
+            entry=submission.use,
+            lifetime=_lifetime(submission.lifetime, application.lifetime),
+            client=client,
+            labels=_labels(submission.labels),
+            created_at=self._clock(),
+        )
+        environment = await self._backend.inspect(application.requires, client)
+        if environment.problems:
+            raise Unfit("\n".join(environment.problems), details={"problems": list(environment.problems), "environment": asdict(environment)})
+        never = can_ever_fit(views.demands(execution), nodes)
+        if never is not None:
+            raise Unfit(never.text, details={"code": never.code, "numbers": dict(never.numbers)})
+        return replace(execution, environment=asdict(environment))
+
+    async def check(self, submission: Submission, caller: Caller, *, alive: Sequence[Execution], nodes: Sequence[Node], is_reachable: bool) -> Check:
+        """What would become of it now."""
+        application, parameters = await asyncio.to_thread(self._compose, submission, caller)
+        client = self._client(submission.client)
+        environment = await self._backend.inspect(application.requires, client)
+        execution = Execution("check", "check", caller.name, application, parameters, client=client, created_at=self._clock())
+        demands = views.demands(execution)
+        snapshot = views.snapshot(alive, nodes, is_reachable=is_reachable)
+        plan = decide(replace(snapshot, jobs=(*snapshot.jobs, views.job(execution))), self._policy, self._clock())
+        start = plan.start.get(execution.id)
+        return Check(
+            application=_application_json(application),
+            core=_total((demand.resources, demand.core) for demand in demands),
+            elastic=_total((demand.resources, demand.elastic) for demand in demands),
+            fits_now=start is not None,
+            nodes=tuple(sorted({node for places in start.core.values() for node in places})) if start else (),
+            reason=None if start else can_ever_fit(demands, nodes) or plan.waiting.get(execution.id),
+            problems=environment.problems,
+        )
+
+    def _compose(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:
+        return compose(
+            catalogue=self._catalogue,
+            use=submission.use,
+            zapp=submission.zapp,
+            text=submission.text,
+            parameters=submission.parameters,
+            user={"name": caller.name},
+            backend=self._backend.capabilities().name,
+        )
+
+    def _client(self, client: Client) -> Client:
+        choices = self._backend.capabilities().choices
+        return replace(client, python=client.python if "python" in choices else "", cwd=client.cwd if "cwd" in choices else "")
+
+
+def digest(submission: Submission) -> str:
+    """What makes two submissions with one idempotency key the same; who asked from where does not count."""
+    body = {key: value for key, value in asdict(submission).items() if key not in ("client", "lease")}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def new_secrets(application: Application) -> dict[str, str]:
+    """A random value for each secret that the application wants."""
+    return {name: secrets.token_urlsafe(32) for name in application.secrets}
+
+
+def new_lease(execution_id: str, *, kind: str, client: Client, ttl_s: float | None, now: float) -> Lease:
+    """A hold on an execution; one that names a Jupyter server lives as long as that server says, any other must be renewed."""
+    if ttl_s is None and not client.server:
+        ttl_s = LEASE_TTL_S
+    return Lease(
+        id=secrets.token_hex(8), execution_id=execution_id, kind=kind, client=client, created_at=now, expires_at=None if ttl_s is None else now + ttl_s, ttl_s=ttl_s
+    )
+
+
+def _name(submission: Submission, application: Application, taken: set[str]) -> str:
+    if submission.name:
+        if not NAME.fullmatch(submission.name):
+            raise InvalidDescription([Problem(f"{submission.name[:40]!r} is not a name: 1 to 63 letters, digits, dots, dashes, underscores", "name")])
+        if submission.name in taken:
+            raise Conflict(f"an execution named {submission.name!r} lives already; stop it, or choose another name")
+        return submission.name
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", submission.use or application.name).strip("-.")[:50] or "execution"
+    number = 1
+    while (name := base if number == 1 else f"{base}-{number}") in taken:
+        number += 1
+    return name
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    problems = [
+        Problem("a label is a text of at most 1024 characters", f"labels.{str(key)[:40]}")
+        for key, value in labels.items()
+        if not isinstance(value, str) or len(value) > LABEL_LENGTH or len(key) > LABEL_LENGTH
+    ]
+    if len(labels) > 64:
+        problems.append(Problem("at most 64 labels", "labels"))
+    if problems:
+        raise InvalidDescription(problems)
+    return dict(labels)
+
+
+def _lifetime(wanted: Mapping[str, Any] | None, own: Lifetime) -> Lifetime:
+    if wanted is None:
+        return own
+    problems = [Problem("unknown; a lifetime has after, idle, with, grace", f"lifetime.{key}") for key in wanted if key not in ("after", "idle", "with", "grace")]
+    seconds: dict[str, float | None] = {}
+    for key in ("after", "idle", "grace"):
+        try:
+            seconds[key] = None if wanted.get(key) is None else duration_s(wanted[key])
+        except (ValueError, TypeError, AttributeError) as error:
+            problems.append(Problem(str(error), f"lifetime.{key}"))
+    together = wanted.get("with")
+    if together not in (None, "", "kernel", "server"):
+        problems.append(Problem("is kernel or server", "lifetime.with"))
+    if problems:
+        raise InvalidDescription(problems)
+    grace = seconds["grace"]
+    return Lifetime(
+        after_s=seconds["after"], idle_s=seconds["idle"], together_with=LifetimeWith(together) if together else None, grace_s=own.grace_s if grace is None else grace
+    )
+
+
+def _total(parts: Iterable[tuple[Resources, int]]) -> Resources:
+    total = Resources()
+    for resources, count in parts:
+        total = total + resources * count
+    return total
+
+
+def _application_json(application: Application) -> dict[str, Any]:
+    body = asdict(application)
+    for context in body["contexts"].values():
+        context.pop("folder", None)
+    return body

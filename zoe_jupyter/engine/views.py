@@ -1,0 +1,89 @@
+"""The executions that live, as the scheduler wants to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from zoe_jupyter.lifecycle.events import Event, Grown, Placed, Preempted, Shrunk
+from zoe_jupyter.model.execution import Execution, Goal, Reason, Service, ServiceState, State
+from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.scheduler.plan import Plan
+from zoe_jupyter.scheduler.snapshot import Demand, Job, Snapshot
+
+ADMITTED = frozenset({State.STARTING, State.RUNNING})
+LEAVING = frozenset({ServiceState.DRAINING, ServiceState.STOPPING})
+
+
+def snapshot(executions: Iterable[Execution], nodes: Sequence[Node], *, is_reachable: bool) -> Snapshot:
+    """All that wants or holds room."""
+    return Snapshot(nodes=tuple(nodes), jobs=tuple(job(execution) for execution in executions if _has_room_business(execution)), is_reachable=is_reachable)
+
+
+def job(execution: Execution) -> Job:
+    """One execution in counts."""
+    held = [service for service in execution.services.values() if service.state is not ServiceState.ENDED]
+    staying = [service for service in held if service.state not in LEAVING]
+    is_stopping = execution.state is State.STOPPING
+    return Job(
+        id=execution.id,
+        owner=execution.owner,
+        demands=tuple(replace(demand, core=0, elastic=0) for demand in demands(execution)) if is_stopping else demands(execution),
+        queued_at=execution.queued_at if execution.queued_at is not None else execution.created_at,
+        priority=execution.priority,
+        is_admitted=is_stopping or execution.state in ADMITTED,
+        core=_counts(service for service in staying if service.is_core),
+        elastic=_counts(service for service in staying if not service.is_core),
+        leaving=_counts(service for service in held if service.state in LEAVING),
+    )
+
+
+def demands(execution: Execution) -> tuple[Demand, ...]:
+    """What each process wants in all, the user's own scaling included."""
+    return tuple(
+        Demand(process=p.name, resources=p.resources, core=p.core, elastic=execution.target.elastic.get(p.name, p.elastic)) for p in execution.application.processes
+    )
+
+
+def reserved(execution: Execution) -> Resources:
+    """The room that it takes now."""
+    return _sum(execution, (service for service in execution.services.values() if service.state is not ServiceState.ENDED))
+
+
+def reserved_on(execution: Execution, node: str) -> tuple[Resources, int]:
+    """The room that it takes on a node, and its services there."""
+    there = [service for service in execution.services.values() if service.node == node and service.state is not ServiceState.ENDED]
+    return _sum(execution, there), len(there)
+
+
+def happened(plan: Plan) -> dict[str, list[Event]]:
+    """What a plan means for the lifecycle."""
+    events: dict[str, list[Event]] = {}
+    for execution_id, counts in plan.shrink.items():
+        events.setdefault(execution_id, []).append(Shrunk(elastic=counts))
+    for execution_id in plan.preempt:
+        events.setdefault(execution_id, []).append(Preempted(Reason("preempted", "made room for an execution of a higher priority; it waits again")))
+    for execution_id, start in plan.start.items():
+        events.setdefault(execution_id, []).append(Placed(core=start.core, elastic=start.elastic))
+    for execution_id, more in plan.grow.items():
+        events.setdefault(execution_id, []).append(Grown(core=more.core, elastic=more.elastic))
+    return events
+
+
+def _has_room_business(execution: Execution) -> bool:
+    return execution.state in ADMITTED or execution.state is State.STOPPING or (execution.state is State.QUEUED and execution.target.goal is Goal.RUN)
+
+
+def _counts(services: Iterable[Service]) -> Mapping[str, Mapping[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for service in services:
+        nodes = counts.setdefault(service.process, {})
+        nodes[service.node] = nodes.get(service.node, 0) + 1
+    return counts
+
+
+def _sum(execution: Execution, services: Iterable[Service]) -> Resources:
+    total = Resources()
+    for service in services:
+        total = total + execution.application.process(service.process).resources
+    return total
