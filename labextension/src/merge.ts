@@ -1,0 +1,85 @@
+import type { IExecution } from './api/types';
+
+/** Whether it will never run again. */
+export function isEnded(execution: IExecution): boolean {
+  return execution.state === 'ended';
+}
+
+/** Whether it went away although nobody asked for that. */
+export function endedBadly(execution: IExecution): boolean {
+  return isEnded(execution) && ['failed', 'lost', 'expired'].includes(execution.outcome ?? '');
+}
+
+/** Newer over older: answers about lists have no story, so the known one stays. */
+export function merged(older: IExecution | undefined, newer: IExecution): IExecution {
+  const keepsStory = older && !newer.story.length && older.story.length;
+  return keepsStory ? { ...newer, story: older.story } : newer;
+}
+
+/** Newest first; the id settles what was created in one moment. */
+export function byAge(a: IExecution, b: IExecution): number {
+  return b.created_at - a.created_at || b.id.localeCompare(a.id);
+}
+
+/** What a whole new list of live executions makes of the known ones. */
+export function replaceLive(
+  known: ReadonlyMap<string, IExecution>,
+  live: readonly IExecution[]
+): { executions: Map<string, IExecution>; gone: string[] } {
+  const executions = new Map<string, IExecution>();
+  const gone: string[] = [];
+  for (const [id, execution] of known) {
+    if (isEnded(execution)) {
+      executions.set(id, execution);
+    } else {
+      gone.push(id);
+    }
+  }
+  for (const execution of live) {
+    executions.set(execution.id, merged(known.get(execution.id), execution));
+  }
+  return { executions, gone: gone.filter(id => !executions.has(id)) };
+}
+
+type Later = (run: () => void, delayMs: number) => void;
+
+/**
+ * Fetch what was marked, each once however often it was marked, and again when it was marked
+ * while it was being fetched.
+ */
+export class Refetcher {
+  constructor(
+    private readonly _fetch: (id: string) => Promise<void>,
+    private readonly _later: Later,
+    private readonly _delayMs = 120
+  ) {}
+
+  mark(id: string): void {
+    this._marked.add(id);
+    if (!this._isDue) {
+      this._isDue = true;
+      this._later(() => this._flush(), this._delayMs);
+    }
+  }
+
+  private _flush(): void {
+    this._isDue = false;
+    const due = [...this._marked].filter(id => !this._busy.has(id));
+    for (const id of due) {
+      this._marked.delete(id);
+      this._busy.add(id);
+      void this._fetch(id).finally(() => this._done(id));
+    }
+  }
+
+  private _done(id: string): void {
+    this._busy.delete(id);
+    if (this._marked.has(id)) {
+      this.mark(id);
+    }
+  }
+
+  private _isDue = false;
+  private readonly _busy = new Set<string>();
+  private readonly _marked = new Set<string>();
+}

@@ -1,0 +1,129 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { LabIcon } from '@jupyterlab/ui-components';
+import React, { useRef, type ReactNode } from 'react';
+
+import type { IExecution } from '../api/types';
+import {
+  failedIcon,
+  lostIcon,
+  queuedIcon,
+  runningIcon,
+  startingIcon,
+  stoppedIcon,
+  succeededIcon,
+  suspendedIcon
+} from '../icons';
+import { elapsedS, formatDuration, look, stateWord } from '../text';
+import { useNow } from './hooks';
+
+const ICONS: Record<string, LabIcon | undefined> = {
+  submitted: queuedIcon,
+  queued: queuedIcon,
+  waiting: queuedIcon,
+  starting: startingIcon,
+  running: runningIcon,
+  draining: startingIcon,
+  suspended: suspendedIcon,
+  stopping: startingIcon,
+  succeeded: succeededIcon,
+  failed: failedIcon,
+  stopped: stoppedIcon,
+  ended: stoppedIcon,
+  expired: queuedIcon,
+  lost: lostIcon
+};
+
+/** A state as icon and word; colour only repeats what they say. */
+export function Mark(props: { look: string; word: string }): React.JSX.Element {
+  const icon = ICONS[props.look] ?? lostIcon;
+  return (
+    <span className="zoe-Mark" data-look={props.look}>
+      <icon.react tag="span" className="zoe-Mark-icon" aria-hidden="true" />
+      <span className="zoe-Mark-word">{props.word}</span>
+    </span>
+  );
+}
+
+export function StateMark(props: { execution: IExecution; trans: TranslationBundle }): React.JSX.Element {
+  return <Mark look={look(props.execution)} word={stateWord(props.execution, props.trans)} />;
+}
+
+/** How long it has been running, going on by itself. */
+export function Elapsed(props: { execution: IExecution; trans: TranslationBundle }): React.JSX.Element {
+  const { execution, trans } = props;
+  const element = useRef<HTMLSpanElement>(null);
+  const now = useNow(element, execution.ended_at === null);
+  const text = formatDuration(elapsedS(execution, now));
+  return (
+    <span ref={element} className="zoe-Elapsed" title={elapsedTitle(execution, trans)}>
+      {text}
+    </span>
+  );
+}
+
+function elapsedTitle(execution: IExecution, trans: TranslationBundle): string {
+  const at = (seconds: number): string => new Date(seconds * 1000).toLocaleString();
+  const lines = [trans.__('Submitted %1', at(execution.created_at))];
+  if (execution.started_at) {
+    lines.push(trans.__('Started %1', at(execution.started_at)));
+  }
+  if (execution.ended_at) {
+    lines.push(trans.__('Ended %1', at(execution.ended_at)));
+  }
+  return lines.join('\n');
+}
+
+interface IButtonProps {
+  label: string;
+  icon?: LabIcon;
+  /** What it does, in a sentence; why it cannot, when it is disabled. */
+  title?: string;
+  isDisabled?: boolean;
+  isPressed?: boolean;
+  isIconOnly?: boolean;
+  kind?: 'accept' | 'reject' | 'warn' | 'plain';
+  onClick: () => void;
+}
+
+/** A button as Lab has them. A disabled one stays in the tab order, so that its reason can be read. */
+export function Button(props: IButtonProps): React.JSX.Element {
+  const { label, icon, title, isDisabled, isPressed, isIconOnly, kind = 'reject', onClick } = props;
+  const look = kind === 'plain' ? 'zoe-PlainButton' : `jp-mod-styled jp-mod-${kind} zoe-Button`;
+  return (
+    <button
+      type="button"
+      className={look + (isIconOnly ? ' zoe-mod-icon' : '')}
+      title={title ?? (isIconOnly ? label : undefined)}
+      aria-label={isIconOnly ? label : undefined}
+      aria-disabled={isDisabled ? true : undefined}
+      aria-pressed={isPressed}
+      onClick={event => {
+        event.stopPropagation();
+        if (!isDisabled) {
+          onClick();
+        }
+      }}
+    >
+      {icon && <icon.react tag="span" className="zoe-Button-icon" aria-hidden="true" />}
+      {!isIconOnly && <span>{label}</span>}
+    </button>
+  );
+}
+
+/** Something to read instead of content: what is the matter, and the way out. */
+export function Notice(props: {
+  kind: 'info' | 'warning' | 'error' | 'busy';
+  title: string;
+  children?: ReactNode;
+}): React.JSX.Element {
+  const { kind, title, children } = props;
+  return (
+    <div className="zoe-Notice" data-kind={kind} role={kind === 'error' ? 'alert' : 'status'}>
+      {kind === 'busy' && <span className="zoe-Spinner" aria-hidden="true" />}
+      <div className="zoe-Notice-text">
+        <p className="zoe-Notice-title">{title}</p>
+        {children}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,93 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { IAmount, IExecution } from './api/types';
+
+const STEPS: [string, number][] = [
+  ['TiB', 2 ** 40],
+  ['GiB', 2 ** 30],
+  ['MiB', 2 ** 20],
+  ['KiB', 2 ** 10]
+];
+
+/** A number of bytes as people read it: `2.1 GiB`. */
+export function formatBytes(count: number): string {
+  for (const [unit, factor] of STEPS) {
+    if (count >= factor) {
+      return `${significant(count / factor)} ${unit}`;
+    }
+  }
+  return `${Math.round(count)} B`;
+}
+
+/** A number of CPU cores: `0.25`, `1.5`, `12`. */
+export function formatCores(cores: number): string {
+  return String(Number(cores.toFixed(cores < 10 ? 2 : 1)));
+}
+
+/** Seconds as people read them: `40 s`, `10 min`, `1 h 30 min`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) {
+    return `${whole} s`;
+  }
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) {
+    return minutes < 10 && whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
+  }
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) {
+    return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  }
+  return `${Math.floor(hours / 24)} d`;
+}
+
+/** An amount of CPU, memory and GPUs: `1.5 cores, 2 GiB`. */
+export function formatAmount(amount: IAmount, trans: TranslationBundle): string {
+  const parts = [
+    trans._n('%2 core', '%2 cores', amount.cores === 1 ? 1 : 2, formatCores(amount.cores)),
+    formatBytes(amount.memory_bytes)
+  ];
+  if (amount.gpus) {
+    parts.push(trans._n('%1 GPU', '%1 GPUs', amount.gpus));
+  }
+  return parts.join(', ');
+}
+
+/** For how long it has been running or waiting; for an ended one, how long it ran. */
+export function elapsedS(execution: IExecution, now: number): number {
+  const from = execution.started_at ?? execution.created_at;
+  return (execution.ended_at ?? now) - from;
+}
+
+/** How long ago in words that need no clock: `just now`, `5 min ago`. */
+export function ago(seconds: number, trans: TranslationBundle): string {
+  return seconds < 5 ? trans.__('just now') : trans.__('%1 ago', formatDuration(seconds));
+}
+
+/** The state in one word; an ended one is its outcome. */
+export function stateWord(execution: IExecution, trans: TranslationBundle): string {
+  const words: Record<string, string> = {
+    submitted: trans.__('submitted'),
+    queued: trans.__('queued'),
+    starting: trans.__('starting'),
+    running: trans.__('running'),
+    suspended: trans.__('suspended'),
+    stopping: trans.__('stopping'),
+    ended: trans.__('ended'),
+    succeeded: trans.__('succeeded'),
+    failed: trans.__('failed'),
+    stopped: trans.__('stopped'),
+    expired: trans.__('expired'),
+    lost: trans.__('lost')
+  };
+  return words[look(execution)];
+}
+
+/** State, or outcome once it has ended: what icon and colour follow. */
+export function look(execution: IExecution): string {
+  return execution.state === 'ended' ? (execution.outcome ?? 'ended') : execution.state;
+}
+
+function significant(value: number): string {
+  return String(value < 1000 ? Number(value.toPrecision(3)) : Math.round(value));
+}

@@ -1,0 +1,61 @@
+import { Token } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
+
+import type { ZoeClient } from './api/client';
+import type { Link } from './api/events';
+import type { IEntry, IEntryDetail, IExecution, IInfo } from './api/types';
+
+/** How far the model is: `missing` when there is no server part, `failed` with a problem. */
+export type Phase = 'idle' | 'loading' | 'ready' | 'missing' | 'failed';
+
+/** What the browser knows of Zoe: one copy for all panels, live through the event stream. */
+export interface IZoeModel {
+  readonly client: ZoeClient;
+  readonly phase: Phase;
+  readonly problem: string;
+  readonly link: Link;
+  readonly info: IInfo | null;
+  readonly executions: ReadonlyMap<string, IExecution>;
+  readonly hasMoreEnded: boolean;
+  readonly entries: readonly IEntry[];
+  /** Anything of the above. */
+  readonly changed: ISignal<IZoeModel, void>;
+  /** An execution that was seen alive has ended. */
+  readonly ended: ISignal<IZoeModel, IExecution>;
+  /** Load at the first use, then live from the stream; again after a failure. */
+  activate(): Promise<void>;
+  /** Load everything again. */
+  refresh(): Promise<void>;
+  loadMoreEnded(): Promise<void>;
+  /** Get one with its story. */
+  fetch(id: string): Promise<IExecution>;
+  /** An answer about an execution that came another way. */
+  put(execution: IExecution): void;
+  remove(id: string): void;
+  entry(name: string): Promise<IEntryDetail>;
+  /** A `blob:` address for an image element; null when there is none. */
+  logo(name: string): Promise<string | null>;
+}
+
+export const IZoeModel = new Token<IZoeModel>(
+  'zoe-jupyter:IZoeModel',
+  'What is known of the shop and the executions, live.'
+);
+
+/** The user's settings, with their defaults where there is no settings registry. */
+export interface IZoeSettings {
+  readonly confirmStop: boolean;
+  readonly defaultLifetime: Lifetime;
+  readonly logLines: number;
+  readonly reattach: boolean;
+  readonly notifyEnds: boolean;
+  readonly changed: ISignal<IZoeSettings, void>;
+}
+
+export const IZoeSettings = new Token<IZoeSettings>(
+  'zoe-jupyter:IZoeSettings',
+  'The settings of Zoe.'
+);
+
+/** How long a new execution stays. */
+export type Lifetime = 'entry' | 'kernel' | 'server' | 'hours' | 'forever';
