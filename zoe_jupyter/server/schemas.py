@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+STRICT = {"extra": "forbid"}
+"""For what clients send: a field that nobody knows is a mistake, and is told."""
 
 
 @dataclass
@@ -121,6 +124,8 @@ class ExecutionPage:
 
 @dataclass
 class ClientBody:
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     kernel_id: str = ""
     notebook: str = ""
     python: str = ""
@@ -130,8 +135,14 @@ class ClientBody:
 
 @dataclass
 class SubmissionBody:
+    """What to run: ``use`` names an entry of the shop; or ``zapp`` is a description; or ``text`` is one as the user wrote it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     use: str = ""
     zapp: dict[str, Any] | None = None
+    text: str = ""
+    """YAML as the user wrote it, instead of ``zapp``: errors then name lines."""
     parameters: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -209,6 +220,8 @@ class InfoBody:
 
 @dataclass
 class ScaleRequest:
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     count: int | None = None
     """For an execution with one scalable process: services of it in all."""
     counts: dict[str, int] = field(default_factory=dict)
@@ -216,6 +229,8 @@ class ScaleRequest:
 
 @dataclass
 class LeaseRequest:
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
     kind: Literal["kernel", "server"] = "kernel"
     client: ClientBody = field(default_factory=ClientBody)
     ttl_s: float | None = None
@@ -257,7 +272,33 @@ class UsagePage:
 
 
 @dataclass
+class KernelsRequest:
+    """What a Jupyter server's kernel manager says: all of its kernels that live now."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    kernel_ids: list[str]
+
+
+@dataclass
+class TargetAddressBody:
+    """Where the web proxy of another Jupyter server of the same user has to go."""
+
+    execution_id: str
+    host: str
+    port: int
+    path: str
+    title: str
+    is_trusted: bool
+    headers: dict[str, str]
+    keeps_prefix: bool
+
+
+@dataclass
 class EventBody:
+    """One row of the event log. A stream begins with ``stream.opened`` (``seq`` is where it starts, 0 when it starts now): not an event, but
+    the sign that from here on nothing is missed."""
+
     seq: int
     at: float
     kind: str

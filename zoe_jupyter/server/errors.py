@@ -1,0 +1,71 @@
+"""From errors to HTTP, once."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+
+from zoe_jupyter.model.errors import (
+    BackendError,
+    Conflict,
+    Forbidden,
+    InvalidDescription,
+    NotFound,
+    QuotaExceeded,
+    Unavailable,
+    Unfit,
+    UserError,
+    ZoeError,
+)
+
+log = logging.getLogger("zoe_jupyter.server")
+
+STATUSES: tuple[tuple[type[ZoeError], int], ...] = (
+    (InvalidDescription, 422),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Forbidden, 403),
+    (QuotaExceeded, 429),
+    (Unfit, 422),
+    (Unavailable, 503),
+    (UserError, 400),
+    (BackendError, 502),
+)
+
+
+class TooLarge(UserError):
+    """A body is larger than the server reads."""
+
+    reason = "too_large"
+
+
+class NotAllowed(UserError):
+    """The path is there, the method is not."""
+
+    reason = "method_not_allowed"
+
+
+class WrongMedia(UserError):
+    """The body is of a kind that this route does not read."""
+
+    reason = "unsupported_media_type"
+
+
+OWN_STATUSES: dict[type[UserError], int] = {TooLarge: 413, NotAllowed: 405, WrongMedia: 415}
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status for an error; 500 for what nobody raised on purpose."""
+    if type(error) in OWN_STATUSES:
+        return OWN_STATUSES[type(error)]
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def error_body(error: BaseException) -> dict[str, Any]:
+    """The error as every answer carries it; of an unforeseen one nothing but an id, by which the log has the rest."""
+    if isinstance(error, UserError | BackendError):
+        return {"message": error.message, "reason": error.reason, "details": error.details}
+    name = secrets.token_hex(4)
+    log.error("unforeseen error %s", name, exc_info=error)
+    return {"message": f"something went wrong inside Zoe; the server's log has it as {name}", "reason": "internal", "details": {"id": name}}

@@ -1,0 +1,19 @@
+"""The routes, one file for each subject: plain functions from an ``ApiRequest`` to an answer.
+
+Must not live here: HTTP, decisions. ``table()`` is what the HTTP handlers and the OpenAPI document are made from.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from zoe_jupyter.server.api import Route
+
+
+@cache
+def table() -> tuple[Route, ...]:
+    """Every route of the interface, internal ones included."""
+    from zoe_jupyter.server.handlers import cluster, connections, events, executions, info, internal, leases, logs, shop, targets
+
+    subjects = (info, shop, executions, targets, logs, connections, leases, cluster, events, internal)
+    return tuple(route for subject in subjects for route in subject.routes)

@@ -1,0 +1,243 @@
+"""The records of the model as the bodies of the REST interface."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter.engine.door import Check, CoreDoor, NodeUse, Sample, Waiting
+from zoe_jupyter.engine.lifetimes import ends_at
+from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
+from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.server.schemas import (
+    AmountBody,
+    CheckBody,
+    EndpointBody,
+    EntryBody,
+    EntryDetailBody,
+    EventBody,
+    ExecutionBody,
+    LeaseBody,
+    LifetimeBody,
+    NodeBody,
+    QueueBody,
+    ReasonBody,
+    SampleBody,
+    ScaleBody,
+    ServiceBody,
+    StoryBody,
+    TargetBody,
+    WaitingBody,
+)
+
+MASK = "***"
+SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
+ANSWERING = frozenset({ServiceState.RUNNING, ServiceState.DRAINING})
+
+
+def execution_body(execution: Execution, core: CoreDoor, *, leases: int = 0, story: Sequence[Story] = ()) -> ExecutionBody:
+    """One execution as the API tells it; secret parameters are masked."""
+    from zoe_jupyter.lifecycle.story import progress
+
+    return ExecutionBody(
+        id=execution.id,
+        name=execution.name,
+        title=execution.application.title,
+        entry=execution.entry,
+        owner=execution.owner,
+        state=execution.state.value,
+        outcome=execution.outcome.value if execution.outcome else None,
+        reason=reason_body(execution.reason),
+        target=TargetBody(goal=execution.target.goal.value, elastic=dict(execution.target.elastic)),
+        parameters=masked(execution.parameters, secret_names(core, execution.entry)),
+        services=[service_body(service) for service in execution.services.values()],
+        endpoints=endpoint_bodies(execution),
+        connections=[connection.name for connection in execution.application.connections],
+        queue=_queue_body(core.waiting(execution.id)),
+        lifetime=_lifetime_body(execution, core),
+        labels=dict(execution.labels),
+        parent=execution.parent,
+        created_at=execution.created_at,
+        started_at=execution.started_at,
+        ended_at=execution.ended_at,
+        progress=progress(execution),
+        scalable=scale_bodies(execution),
+        leases=leases,
+        notebook=execution.client.notebook,
+        story=[StoryBody(line.at, line.text) for line in story],
+    )
+
+
+def reason_body(reason: Reason | None) -> ReasonBody | None:
+    return ReasonBody(reason.code, reason.text, dict(reason.numbers)) if reason else None
+
+
+def service_body(service: Service) -> ServiceBody:
+    return ServiceBody(
+        name=service.name,
+        process=service.process,
+        node=service.node,
+        state=service.state.value,
+        attempt=service.attempt,
+        is_core=service.is_core,
+        exit_code=service.exit_code,
+        reason=reason_body(service.reason),
+    )
+
+
+def endpoint_bodies(execution: Execution) -> list[EndpointBody]:
+    """The pages that people may open now: http ports with a title of processes of which a service answers."""
+    answering = {service.process for service in execution.services.values() if service.state in ANSWERING}
+    return [
+        EndpointBody(
+            name=f"{process.name}.{name}",
+            title=port.title,
+            url=f"zoe/at/{execution.id}/{process.name}.{name}/{port.path.lstrip('/')}",
+            is_trusted=execution.application.is_trusted,
+        )
+        for process in execution.application.processes
+        if process.name in answering
+        for name, port in process.ports.items()
+        if port.protocol == "http" and port.title
+    ]
+
+
+def scale_bodies(execution: Execution) -> list[ScaleBody]:
+    """The processes whose number of services the user may change."""
+    return [
+        ScaleBody(
+            process=process.name,
+            current=sum(1 for service in execution.services.values() if service.process == process.name and service.state in ANSWERING),
+            wanted=process.core + execution.target.elastic.get(process.name, process.elastic),
+            minimum=process.core,
+            maximum=process.core + process.elastic_limit,
+        )
+        for process in execution.application.processes
+        if process.elastic_limit > 0 and (process.elastic > 0 or process.name in execution.target.elastic or _is_elastic(execution, process.name))
+    ]
+
+
+def _is_elastic(execution: Execution, process: str) -> bool:
+    return any(service.process == process and not service.is_core for service in execution.services.values())
+
+
+def _queue_body(waiting: Waiting | None) -> QueueBody | None:
+    if waiting is None:
+        return None
+    return QueueBody(waiting.position, ReasonBody(waiting.reason.code, waiting.reason.text, dict(waiting.reason.numbers)))
+
+
+def _lifetime_body(execution: Execution, core: CoreDoor) -> LifetimeBody:
+    lifetime = core.lifetime_of(execution)
+    return LifetimeBody(
+        after_s=lifetime.after_s,
+        idle_s=lifetime.idle_s,
+        together_with=lifetime.together_with.value if lifetime.together_with else None,
+        grace_s=lifetime.grace_s,
+        ends_at=None if execution.is_ended else ends_at(execution),
+    )
+
+
+def secret_names(core: CoreDoor, entry: str) -> frozenset[str] | None:
+    """The parameters that an entry's form calls secret; None when there is no such entry to ask."""
+    found = next((one for one in core.shop().entries() if one.name == entry), None) if entry else None
+    if found is None:
+        return None
+    properties: Mapping[str, Any] = found.form.get("properties", {})
+    return frozenset(name for name, schema in properties.items() if _is_secret(schema))
+
+
+def _is_secret(schema: Any) -> bool:
+    if not isinstance(schema, Mapping):
+        return False
+    hints = schema.get("x-zoe")
+    return schema.get("format") == "password" or schema.get("writeOnly") is True or (isinstance(hints, Mapping) and hints.get("widget") == "secret")
+
+
+def masked(parameters: Mapping[str, Any], secrets: frozenset[str] | None) -> dict[str, Any]:
+    """Parameters with secret values hidden; without a form to ask, names that sound secret are taken for secret."""
+    if secrets is None:
+        return {name: _masked_by_name(name, value) for name, value in parameters.items()}
+    return {name: MASK if name in secrets and value not in (None, "") else value for name, value in parameters.items()}
+
+
+def _masked_by_name(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {inner: _masked_by_name(inner, one) for inner, one in value.items()}
+    return MASK if SECRET_NAME.search(name) and value not in (None, "") else value
+
+
+def amount_body(resources: Resources) -> AmountBody:
+    return AmountBody(cores=resources.microcores / 1_000_000, memory_bytes=resources.memory_bytes, gpus=resources.gpus)
+
+
+def check_body(check: Check) -> CheckBody:
+    return CheckBody(
+        application=dict(check.application),
+        core=amount_body(check.core),
+        elastic=amount_body(check.elastic),
+        fits_now=check.fits_now,
+        nodes=list(check.nodes),
+        reason=reason_body(check.reason),
+        problems=list(check.problems),
+    )
+
+
+def entry_body(entry: Any) -> EntryBody:
+    return EntryBody(
+        name=entry.name,
+        kind=entry.kind,
+        title=entry.title,
+        summary=entry.summary,
+        version=entry.version,
+        tags=list(entry.tags),
+        audience=entry.audience,
+        source=str(entry.source),
+        connections=list(entry.connections),
+        is_runnable=not entry.lacks,
+        lacks=list(entry.lacks),
+        has_logo=logo_path(entry) is not None,
+    )
+
+
+def entry_detail_body(entry: Any) -> EntryDetailBody:
+    return EntryDetailBody(entry=entry_body(entry), form=dict(entry.form), readme=entry.readme)
+
+
+def logo_path(entry: Any) -> Path | None:
+    return Path(entry.logo) if entry.logo else None
+
+
+def lease_body(lease: Lease) -> LeaseBody:
+    renew_s = lease.ttl_s / 3 if lease.expires_at is not None and lease.ttl_s else None
+    return LeaseBody(id=lease.id, execution_id=lease.execution_id, kind=lease.kind, expires_at=lease.expires_at, renew_s=renew_s)
+
+
+def event_body(event: LogEvent) -> EventBody:
+    return EventBody(seq=event.seq, at=event.at, kind=event.kind, execution_id=event.execution_id, data=dict(event.data))
+
+
+def sample_body(sample: Sample) -> SampleBody:
+    usage = sample.usage
+    return SampleBody(at=sample.at, service=usage.service, cpu_cores=usage.cpu_cores, memory_bytes=usage.memory_bytes)
+
+
+def node_body(use: NodeUse) -> NodeBody:
+    return NodeBody(
+        name=use.node.name,
+        capacity=amount_body(use.node.capacity),
+        reserved=amount_body(use.reserved),
+        services=use.services,
+        is_enabled=use.node.is_enabled,
+    )
+
+
+def waiting_body(waiting: Waiting, name: str) -> WaitingBody:
+    return WaitingBody(
+        execution_id=waiting.execution_id,
+        name=name,
+        position=waiting.position,
+        reason=ReasonBody(waiting.reason.code, waiting.reason.text, dict(waiting.reason.numbers)),
+    )
