@@ -126,7 +126,6 @@ def build_labextension(environment: Mapping[str, str]) -> None:
     say("building the labextension")
     shutil.rmtree(BUILT, ignore_errors=True)
     run(["npm", "run", "--silent", "build"], environment, cwd=LABEXTENSION)
-    shutil.copy(ROOT / "install.json", BUILT)
     mark("labextension", digest)
 
 
@@ -138,7 +137,8 @@ def link_labextension() -> None:
 
 
 def unlink_labextension() -> None:
-    """Take the link away, else an installer would write and delete through it."""
+    """Take the link away, else an installer would write and delete through it; one that did left its install.json."""
+    (BUILT / "install.json").unlink(missing_ok=True)
     installed = installed_labextension()
     if installed.is_symlink():
         installed.unlink()
