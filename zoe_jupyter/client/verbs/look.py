@@ -1,0 +1,153 @@
+"""Verbs that only look: ``shop``, ``ps``, ``info``, ``logs``, ``open``, ``queue``, ``nodes``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zoe_jupyter.client.follow import OUTAGE_S
+from zoe_jupyter.client.http import Json
+from zoe_jupyter.client.logs import follow
+from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Lines, Result, Table, Tone
+from zoe_jupyter.client.verbs.session import Session
+from zoe_jupyter.client.verbs.show import details, executions_table, links
+from zoe_jupyter.client.verbs.table import Argument, Names, Verb
+from zoe_jupyter.model.errors import NotFound
+from zoe_jupyter.model.units import format_bytes
+
+NAME = Argument("name", "its name or id; not needed where there is only one", is_required=False, default="", names=Names.EXECUTION)
+
+
+def shop(session: Session, text: str = "") -> Result:
+    """List the applications."""
+    words = text.lower().split()
+    found = [entry for entry in session.api.entries() if all(word in _searched(entry) for word in words)]
+    rows = [[Cell(entry["name"]), entry["title"], entry["version"], ", ".join(entry["connections"]), _summary(entry)] for entry in found]
+    empty = f"nothing in the shop matches {text!r}" if text else "the shop is empty"
+    return Result([Table(("NAME", "TITLE", "VERSION", "ATTACH", "SUMMARY"), rows, empty=empty)], data=found, value=found)
+
+
+def ps(session: Session, *, all: bool = False) -> Result:  # noqa: A002 - the name of the option
+    """List what is running."""
+    found = session.api.executions() if all else session.live()
+    return Result([executions_table(found, base_url=session.base_url)], data=found, executions=found)
+
+
+def info(session: Session, name: str = "") -> Result:
+    """Tell all about one execution; without a name, about Zoe itself."""
+    if name:
+        execution = session.api.execution(name)
+        return Result(details(execution, base_url=session.base_url), data=execution, executions=[execution])
+    found = session.api.info()
+    abilities = found.get("capabilities") or {}
+    backend = f"{found['backend']} ({abilities.get('isolation', 'unknown')})"
+    pairs: list[tuple[str, Cell | str]] = [
+        ("Zoe", found["version"]), ("home", found["home"]), ("backend", backend), ("user", _user(found)),
+        ("address", session.base_url or session.api.http.connection.address), ("kernel's Python", session.facts.python),
+    ]  # fmt: skip
+    return Result([Facts(pairs)], data=found, value=found)
+
+
+def logs(session: Session, name: str = "", *, service: str = "", tail: int | None = None, is_following: bool = False) -> Result:
+    """Show the log of an execution or of one of its services."""
+    execution = session.pick(name)
+    service = _service(execution, service)
+    if not is_following:
+        lines = session.api.logs(execution["id"], service=service, tail=tail)
+        return Result([Lines(lines)], data=lines, value=lines)
+    stream = follow(session.api, execution["id"], service=service, tail=100 if tail is None else tail, outage_s=OUTAGE_S)
+    return Result([Lines(_until_interrupted(stream))], value=stream)
+
+
+def open_page(session: Session, name: str = "", endpoint: str = "") -> Result:
+    """Give the addresses of an execution's web pages."""
+    execution = session.pick(name)
+    found = [cell for cell, record in zip(links(execution, base_url=session.base_url), execution["endpoints"], strict=True) if _matches(record, endpoint)]
+    if not found:
+        known = ", ".join(record["name"] for record in execution["endpoints"])
+        raise NotFound(f"{execution['name']} has no page {endpoint!r}; it has: {known}" if endpoint and known else f"{execution['name']} has no web pages now")
+    data = [{"title": cell.text, "url": cell.link} for cell in found]
+    return Result([Table(("PAGE", "ADDRESS"), [[cell.text, Cell(cell.link, link=cell.link)] for cell in found])], data=data, value=data)
+
+
+def queue(session: Session) -> Result:
+    """List what waits, and why."""
+    found = session.api.queue()
+    rows = [[str(item["position"]), item["name"], item["reason"]["text"]] for item in found]
+    return Result([Table(("PLACE", "NAME", "WAITS BECAUSE"), rows, empty="nothing waits")], data=found, value=found)
+
+
+def nodes(session: Session) -> Result:
+    """List the machines: what they have, and what is reserved on them."""
+    found = session.api.nodes()
+    rows = [[Cell(node["name"], Tone.PLAIN if node["is_enabled"] else Tone.QUIET), _use(node, "cores"), _use(node, "memory_bytes"), _use(node, "gpus"),
+             str(node["services"]), "" if node["is_enabled"] else "disabled"] for node in found]  # fmt: skip
+    return Result([Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")], data=found, value=found)
+
+
+def panel(session: Session) -> Result:
+    """What ``%zoe`` alone shows: what is running, and what waits."""
+    found = session.live()
+    blocks: list[Block] = [executions_table(found, base_url=session.base_url)]
+    return Result(blocks, data=found, executions=found)
+
+
+def _searched(entry: Mapping[str, Any]) -> str:
+    return " ".join([entry["name"], entry["title"], entry["summary"], *entry["tags"]]).lower()
+
+
+def _summary(entry: Mapping[str, Any]) -> Cell | str:
+    if entry["is_runnable"]:
+        return str(entry["summary"])
+    return Cell(f"{entry['summary']} (not by itself: {', '.join(entry['lacks'])})", Tone.QUIET)
+
+
+def _user(found: Json) -> str:
+    return f"{found['user']} (admin)" if found.get("is_admin") else str(found["user"])
+
+
+def _use(node: Mapping[str, Any], key: str) -> str:
+    reserved, capacity = node["reserved"].get(key) or 0, node["capacity"].get(key) or 0
+    if key == "memory_bytes":
+        return f"{format_bytes(reserved)} of {format_bytes(capacity)}"
+    return f"{reserved:.4g} of {capacity:.4g}"
+
+
+def _service(execution: Mapping[str, Any], service: str) -> str:
+    """The full name of a service that was given shortly: ``worker-0`` for ``spark.worker-0``."""
+    names = [item["name"] for item in execution["services"]]
+    if not service or service in names:
+        return service
+    found = [name for name in names if name.endswith(f".{service}") or name.rpartition("-")[0].endswith(f".{service}")]
+    return str(found[0]) if len(found) == 1 else service
+
+
+def _matches(endpoint: Mapping[str, Any], wanted: str) -> bool:
+    """By full name, by the port's own name, or by title."""
+    name, word = str(endpoint["name"]).lower(), wanted.lower()
+    return not word or name == word or word in name.split(".") or word in str(endpoint.get("title", "")).lower()
+
+
+def _until_interrupted(lines: Iterator[str]) -> Iterator[str]:
+    try:
+        yield from lines
+    except KeyboardInterrupt:
+        return
+
+
+VERBS = (
+    Verb("shop", shop, "List the applications of the shop.", (Argument("text", "only those that mention it", is_required=False, default=""),)),
+    Verb("ps", ps, "List what is running.", (Argument("all", "also what has ended", ("--all", "-a"), is_switch=True),)),
+    Verb("info", info, "Tell all about one execution; without a name, about Zoe.", (NAME,)),
+    Verb(
+        "logs", logs, "Show the log of an execution.",
+        (
+            NAME, Argument("service", "of this service only, such as worker-0", ("--service", "-s")),
+            Argument("tail", "only the last lines", ("--tail", "-n"), convert=int, metavar="LINES"),
+            Argument("is_following", "go on with new lines until interrupted", ("--follow", "-f"), is_switch=True),
+        ),
+    ),
+    Verb("open", open_page, "Give the addresses of an execution's web pages.", (NAME, Argument("endpoint", "one page only", is_required=False, default=""))),
+    Verb("queue", queue, "List what waits, and why."),
+    Verb("nodes", nodes, "List the machines and what is reserved on them."),
+)  # fmt: skip

@@ -1,0 +1,104 @@
+"""What a verb has to work with: Zoe, who asks, and a screen to tell progress on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import cached_property
+from typing import Any, Protocol
+
+from zoe_jupyter.client.api import LIVE, Api
+from zoe_jupyter.client.facts import Facts, gather
+from zoe_jupyter.client.follow import Step, steps
+from zoe_jupyter.client.http import Json
+from zoe_jupyter.model.errors import Conflict, NotFound, UserError
+
+
+class Screen(Protocol):
+    """Where progress is told while a verb works."""
+
+    def step(self, step: Step) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+class Quiet:
+    """A screen that shows nothing."""
+
+    def step(self, step: Step) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        pass
+
+
+class Interrupted(UserError):
+    """The user stopped waiting; what was started goes on."""
+
+    reason = "interrupted"
+
+
+class Session:
+    """One kernel's or shell's way to Zoe."""
+
+    def __init__(
+        self, api: Api | None = None, *, screen: Screen | None = None, namespace: MutableMapping[str, Any] | None = None, command: str = "jupyter zoe"
+    ) -> None:
+        self.api = api or Api()
+        self.screen: Screen = screen or Quiet()
+        self.namespace: MutableMapping[str, Any] = {} if namespace is None else namespace
+        self.command = command
+        """How this user calls a verb: ``%zoe`` or ``jupyter zoe``."""
+
+    @cached_property
+    def facts(self) -> Facts:
+        return gather(self.api, self.namespace)
+
+    @property
+    def base_url(self) -> str:
+        """Of the Jupyter server, for links; ends with a slash, or is empty."""
+        url = self.api.http.connection.url
+        return url.rstrip("/") + "/" if url else ""
+
+    def live(self) -> list[Json]:
+        """What has not ended, newest first."""
+        return self.api.executions(states=LIVE)
+
+    def pick(self, name: str) -> Json:
+        """The execution of that name or id; without a name, the only one of this notebook, else the only one there is."""
+        if name:
+            return self.api.execution(name)
+        live = self.live()
+        mine = [execution for execution in live if self.facts.owns(execution)]
+        found = mine or live
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NotFound(f"nothing is running; `{self.command} shop` shows what there is")
+        raise Conflict(f"name the execution; running: {', '.join(str(execution['name']) for execution in found)}")
+
+    def wait(self, execution: Mapping[str, Any], until: Callable[[Json], bool]) -> Mapping[str, Any]:
+        """Tell its progress until it is so far or has ended; the last record. Raises Interrupted, which says how to stop it."""
+        last: Mapping[str, Any] = execution
+        try:
+            for step in steps(self.api, str(execution["id"]), until=until):
+                last = step.execution
+                self.screen.step(step)
+        except KeyboardInterrupt:
+            name = execution["name"]
+            raise Interrupted(
+                f"stopped waiting; {name} goes on by itself. `{self.command} info {name}` shows how far it is, `{self.command} stop {name}` ends it"
+            ) from None
+        return last
+
+
+def is_running(execution: Mapping[str, Any]) -> bool:
+    return bool(execution["state"] == "running")
+
+
+def is_ended(execution: Mapping[str, Any]) -> bool:
+    return bool(execution["state"] == "ended")

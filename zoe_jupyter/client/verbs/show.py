@@ -1,0 +1,128 @@
+"""Records of the API as blocks to show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoe_jupyter.client.follow import ended_text, progress_text
+from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Heading, Note, Table, Tone
+from zoe_jupyter.model.units import format_bytes, format_duration
+
+_TONES = {"running": Tone.GOOD, "ended": Tone.QUIET, "suspended": Tone.QUIET, "failed": Tone.BAD, "lost": Tone.BAD, "succeeded": Tone.GOOD}
+Record = Mapping[str, Any]
+
+
+def executions_table(executions: Sequence[Record], *, base_url: str, now: float | None = None) -> Table:
+    """What runs, one a row."""
+    moment = time.time() if now is None else now
+    rows = [
+        [Cell(str(item["name"])), str(item.get("entry") or ""), _state(item), _services(item), _age(item, moment), _about(item, base_url)]
+        for item in executions
+    ]
+    return Table(("NAME", "APPLICATION", "STATE", "SERVICES", "AGE", "ABOUT"), rows, empty="nothing is running")
+
+
+def details(execution: Record, *, base_url: str) -> list[Block]:
+    """All about one execution."""
+    blocks: list[Block] = [Heading(f"{execution['name']} ({execution.get('title') or execution.get('entry')})"), Facts(_facts(execution, base_url))]
+    services = [[item["name"], _service_state(item), item["node"], str(item["attempt"]), _service_about(item)] for item in execution["services"]]
+    if services:
+        blocks.append(Table(("SERVICE", "STATE", "NODE", "TRY", "ABOUT"), services))
+    story = execution.get("story") or []
+    if story:
+        blocks += [Heading("Story"), Table(("TIME", "WHAT HAPPENED"), [[clock(item["at"]), item["text"]] for item in story])]
+    return blocks
+
+
+def links(execution: Record, *, base_url: str) -> list[Cell]:
+    """Its web pages; without a base URL, only the path is known."""
+    return [Cell(endpoint.get("title") or endpoint["name"], link=base_url + endpoint["url"].lstrip("/")) for endpoint in execution.get("endpoints") or ()]
+
+
+def amount(record: Record) -> str:
+    """``2 cores, 3 GiB``."""
+    gpus = record.get("gpus") or 0
+    return f"{record['cores']:.4g} cores, {format_bytes(record['memory_bytes'])}" + (f", {gpus} GPUs" if gpus else "")
+
+
+def clock(at: float | None) -> str:
+    """Local time of day, with the date when it is not today."""
+    if not at:
+        return ""
+    then = time.localtime(at)
+    return time.strftime("%H:%M:%S" if then[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M", then)
+
+
+def reason_note(reason: Record | None) -> list[Block]:
+    return [Note(str(reason["text"]))] if reason and reason.get("text") else []
+
+
+def _facts(execution: Record, base_url: str) -> list[tuple[str, Cell | str]]:
+    pairs: list[tuple[str, Cell | str]] = [("id", str(execution["id"])), ("state", _state(execution))]
+    if execution["state"] != "ended":
+        pairs.append(("progress", progress_text(execution)))
+    pairs += [("connections", ", ".join(execution.get("connections") or ())), ("parameters", _parameters(execution)), ("lifetime", lifetime_text(execution))]
+    pairs += [(cell.text, Cell(cell.link, link=cell.link)) for cell in links(execution, base_url=base_url)]
+    pairs.append(("notebook", str(execution.get("notebook") or "")))
+    pairs += [(word, clock(execution.get(f"{word}_at"))) for word in ("created", "started", "ended")]
+    return [(name, value) for name, value in pairs if (value.text if isinstance(value, Cell) else value)]
+
+
+def lifetime_text(execution: Record) -> str:
+    """When it goes away by itself."""
+    lifetime = execution.get("lifetime") or {}
+    parts = []
+    if lifetime.get("together_with"):
+        parts.append(f"with its {lifetime['together_with']}, {format_duration(lifetime.get('grace_s') or 0)} after")
+    if lifetime.get("idle_s") is not None:
+        parts.append(f"after {format_duration(lifetime['idle_s'])} idle")
+    if lifetime.get("after_s") is not None:
+        parts.append(f"after {format_duration(lifetime['after_s'])} at most")
+    if lifetime.get("ends_at"):
+        parts.append(f"as things stand at {clock(lifetime['ends_at'])}")
+    return "; ".join(parts) or "until stopped"
+
+
+def _parameters(execution: Record) -> str:
+    return ", ".join(f"{name}={value}" for name, value in (execution.get("parameters") or {}).items())
+
+
+def _state(execution: Record) -> Cell:
+    state = str(execution["state"])
+    if state == "ended":
+        outcome = str(execution.get("outcome") or "ended")
+        return Cell(outcome, _TONES.get(outcome, Tone.QUIET))
+    return Cell(state, _TONES.get(state, Tone.BUSY))
+
+
+def _services(execution: Record) -> str:
+    services = execution.get("services") or ()
+    ready = sum(1 for service in services if service["state"] == "running")
+    return f"{ready} of {len(services)}" if services and execution["state"] != "ended" else ""
+
+
+def _service_state(service: Record) -> Cell:
+    state = str(service["state"])
+    return Cell(state, _TONES.get(state, Tone.BUSY))
+
+
+def _service_about(service: Record) -> str:
+    exit_code = service.get("exit_code")
+    parts = [f"exit code {exit_code}" if exit_code is not None else "", str((service.get("reason") or {}).get("text") or "")]
+    return "; ".join(part for part in parts if part)
+
+
+def _age(execution: Record, now: float) -> str:
+    end = execution.get("ended_at") or now
+    return format_duration(max(0, round(end - (execution.get("created_at") or end))))
+
+
+def _about(execution: Record, base_url: str) -> Cell | str:
+    if execution["state"] == "ended":
+        return ended_text(execution).partition(": ")[2]
+    if execution["state"] == "running":
+        found = links(execution, base_url=base_url)
+        return found[0] if found else ""
+    return progress_text(execution)
