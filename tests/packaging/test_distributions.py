@@ -21,10 +21,9 @@ CONFIGURED = "etc/jupyter/jupyter_server_config.d/zoe_jupyter.json"
 
 @pytest.fixture(scope="module")
 def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean clone with the labextension's packages, borrowed from the checkout."""
+    """A clean clone: what is not committed is not packed."""
     folder = tmp_path_factory.mktemp("clone") / "zoe"
     _run("git", "clone", "--quiet", "--no-hardlinks", str(root), str(folder), cwd=root)
-    (folder / "labextension" / "node_modules").symlink_to(root / "labextension" / "node_modules")
     return folder
 
 
