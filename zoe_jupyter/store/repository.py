@@ -1,0 +1,253 @@
+"""The store as the engine sees it: plain methods, dataclasses in and out, one transaction each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+from typing import TypeVar
+
+from sqlalchemy import Connection, RootTransaction
+from sqlalchemy.exc import DBAPIError
+
+from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
+from zoe_jupyter.store import connections, migration, reading, retention, writing
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError
+from zoe_jupyter.store.records import EventDraft
+from zoe_jupyter.store.schema import executions as executions_table
+from zoe_jupyter.store.writing import Transaction
+
+T = TypeVar("T")
+
+__all__ = ["EventDraft", "Store"]
+
+_EXPIRE_BATCHES = 10
+"""Of one call of ``expire``."""
+_LANDED_PAUSE_S = 0.25
+
+
+class Store:
+    """Reads from any thread; writes too, one after the other, and only after ``take_over``.
+
+    Every method raises StoreBusy, StoreFull, StoreCorrupt or StoreError when the database fails; every write raises
+    Fenced once another core has taken over. A write that raised has changed nothing, unless the error's details say
+    ``outcome: unknown``.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Connects to nothing yet; raises StoreError for a URL that Zoe cannot use."""
+        self._url = connections.parse_url(url)
+        self._place = connections.shown(self._url)
+        self._engines = connections.open_engines(self._url)
+        self._one_writer = Lock()
+        self._epoch: int | None = None
+        # What is stored now of the executions that live, so that a save sees which services changed without reading them.
+        self._stored: dict[str, Execution] = {}
+
+    def migrate(self) -> None:
+        """Create the database or bring it up to date; raises StoreTooNew, StoreCorrupt, StoreError, with nothing changed."""
+        with self._one_writer, connections.translated(self._place):
+            try:
+                migration.bring_up_to_date(self._url, self._engines.writing)
+            except OSError as error:
+                raise StoreError(f"{self._place} cannot be opened: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        self._engines.dispose()
+
+    def take_over(self, holder: str, now: float) -> int:
+        """Become the one writer; ``holder`` is for people. Returns the new epoch."""
+        with self._transaction(is_fenced=False) as transaction:
+            epoch = transaction.take_over(holder, now)
+        self._stored.clear()
+        self._epoch = epoch
+        return epoch
+
+    def submit(
+        self,
+        execution: Execution,
+        *,
+        key: str | None,
+        digest: str,
+        events: Sequence[EventDraft],
+        secrets: Mapping[str, str],
+        lease: Lease | None,
+        now: float,
+    ) -> tuple[Execution, bool, list[LogEvent]]:
+        """Store a new execution, with all that belongs to it; with a known key of its owner, return the earlier one and False.
+
+        Raises Conflict when the key stood for another request (``digest``) in the last seven days.
+        """
+        with self._transaction() as transaction:
+            connection = transaction.connection
+            if key is not None:
+                known = writing.known_key(connection, execution.owner, key, digest=digest, now=now)
+                if known is not None:
+                    return known, False, []
+                own = execution.id
+                writing.remember_key(connection, execution.owner, key, digest=digest, execution_id=own, now=now)
+            writing.insert_execution(connection, execution, secrets)
+            if lease is not None:
+                writing.put_lease(connection, lease)
+            logged = transaction.append(events)
+        self._remember([execution])
+        return execution, True, logged
+
+    def find_by_key(self, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
+        """What was submitted with this key before; raises Conflict as ``submit`` does. Spares a repeated submit the checks that its first passed."""
+        with self._transaction() as transaction:
+            return writing.known_key(transaction.connection, owner, key, digest=digest, now=now)
+
+    def save(self, executions: Sequence[Execution], events: Sequence[EventDraft]) -> list[LogEvent]:
+        """Store changed executions and what happened; raises StaleWrite unless each version follows the stored one."""
+        with self._transaction() as transaction:
+            for execution in executions:
+                writing.update_execution(transaction.connection, execution, self._stored.get(execution.id))
+            logged = transaction.append(events)
+        self._remember(executions)
+        return logged
+
+    def live(self) -> list[Execution]:
+        """All that have not ended, newest first."""
+        return self._read(reading.live)
+
+    def get(self, execution_id: str) -> Execution | None:
+        found = self._read(lambda connection: reading.load(connection, executions_table.c.id == execution_id))
+        return found[0] if found else None
+
+    def find_by_name(self, owner: str, name: str) -> Execution | None:
+        """The newest of that name that lives, else the newest that ended."""
+        return self._read(lambda connection: reading.find_by_name(connection, owner, name))
+
+    def find(
+        self,
+        *,
+        states: Sequence[State] = (),
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        parent: str = "",
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[list[Execution], str | None]:
+        """One page, newest first, and the cursor of the next; empty filters filter nothing.
+
+        Raises UserError for a cursor that is none.
+        """
+        return self._read(
+            lambda connection: reading.find(
+                connection,
+                states=states,
+                owner=owner,
+                wanted=labels or {},
+                parent=parent,
+                limit=limit,
+                cursor=cursor or "",
+            )
+        )
+
+    def forget(self, execution_id: str, *, now: float | None = None) -> list[LogEvent]:
+        """Delete an ended execution and all that is its own, but for its events; raises NotFound, Conflict while it lives."""
+        with self._transaction() as transaction:
+            draft = writing.forget(transaction.connection, execution_id)
+            at = time.time() if now is None else now
+            return transaction.append([replace(draft, at=at)])
+
+    def events(self, *, since: int, limit: int, owner: str = "", execution_id: str = "") -> list[LogEvent]:
+        """At most ``limit`` events after number ``since``, in order."""
+        return self._read(
+            lambda connection: reading.read_events(
+                connection, since=since, limit=limit, owner=owner, execution_id=execution_id
+            )
+        )
+
+    def last_seq(self) -> int:
+        """Number of the newest event; 0 before the first."""
+        return self._read(reading.last_seq)
+
+    def put_lease(self, lease: Lease, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
+        """Take or renew it; raises NotFound when its execution is gone."""
+        with self._transaction() as transaction:
+            writing.put_lease(transaction.connection, lease)
+            return transaction.append(events)
+
+    def drop_leases(self, ids: Sequence[str], events: Sequence[EventDraft] = ()) -> list[LogEvent]:
+        """Ids that are not stored are passed over."""
+        with self._transaction() as transaction:
+            writing.drop_leases(transaction.connection, ids)
+            return transaction.append(events)
+
+    def leases(self) -> list[Lease]:
+        """Of all executions that live, oldest first."""
+        return self._read(reading.read_leases)
+
+    def secrets(self, execution_id: str) -> dict[str, str]:
+        return self._read(lambda connection: reading.read_secrets(connection, execution_id))
+
+    def expire(self, now: float, history_s: float) -> int:
+        """Delete some of what ended longer ago than ``history_s``, its events, and keys of the past; returns how many executions.
+
+        Bounded: call it again soon as long as it does not return 0.
+        """
+        before, count = now - history_s, 0
+        for _ in range(_EXPIRE_BATCHES):
+            with self._transaction() as transaction:
+                deleted = retention.delete_old_executions(transaction.connection, before)
+            count += deleted
+            if deleted < retention.BATCH:
+                break
+        with self._transaction() as transaction:
+            retention.delete_old_events(transaction.connection, before)
+            retention.delete_old_keys(transaction.connection, now)
+        return count
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        with connections.translated(self._place), self._engines.reading.begin() as connection:
+            return query(connection)
+
+    @contextmanager
+    def _transaction(self, *, is_fenced: bool = True) -> Iterator[Transaction]:
+        if is_fenced and self._epoch is None:
+            raise Fenced("this core has not taken over the store; it may not write")
+        epoch = self._epoch if is_fenced else None
+        with self._one_writer, connections.translated(self._place), self._engines.writing.connect() as connection:
+            begun = connection.begin()
+            transaction = Transaction(connection, epoch)
+            yield transaction
+            transaction.close()
+            # Leaving without having come here gives the connection back, which rolls back.
+            self._commit(begun, transaction)
+
+    def _commit(self, begun: RootTransaction, transaction: Transaction) -> None:
+        try:
+            begun.commit()
+        except DBAPIError as error:
+            if not error.connection_invalidated or not self._has_landed(transaction):
+                raise
+
+    def _has_landed(self, transaction: Transaction) -> bool:
+        """See whether a commit whose answer was lost was made; raises StoreBusy when that cannot be seen soon."""
+        deadline = time.monotonic() + connections.BUSY_S
+        while time.monotonic() < deadline:
+            writes = self._count_writes(transaction.epoch)
+            if writes is not None:
+                return writes >= transaction.writes
+            time.sleep(_LANDED_PAUSE_S)
+        raise StoreBusy(f"{self._place} was cut off during a commit", details={"outcome": "unknown"})
+
+    def _count_writes(self, epoch: int) -> int | None:
+        """None while the database cannot be asked."""
+        try:
+            # Locks the row, and so waits for a commit that is still being made.
+            with self._engines.writing.begin() as connection:
+                return Transaction(connection, epoch).writes - 1
+        except DBAPIError:
+            return None
+
+    def _remember(self, saved: Sequence[Execution]) -> None:
+        for execution in saved:
+            if execution.is_ended:
+                self._stored.pop(execution.id, None)
+            else:
+                self._stored[execution.id] = execution

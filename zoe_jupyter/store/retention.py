@@ -1,0 +1,37 @@
+"""Forgetting what is old, a bounded batch at a time, so that nobody waits long for the write lock."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select, tuple_
+
+from zoe_jupyter.store.schema import events, executions, keys
+from zoe_jupyter.store.writing import KEY_LIFE_S
+
+BATCH = 50
+"""Executions of one transaction."""
+_EVENT_BATCH = 2000
+_KEY_BATCH = 1000
+
+
+def delete_old_executions(connection: Connection, before: float) -> int:
+    """Delete a batch of executions that ended before, with their events; returns how many."""
+    oldest = select(executions.c.id).where(executions.c.ended_at < before).order_by(executions.c.ended_at).limit(BATCH)
+    ids = list(connection.execute(oldest).scalars())
+    if ids:
+        connection.execute(delete(events).where(events.c.execution_id.in_(ids)))
+        connection.execute(delete(executions).where(executions.c.id.in_(ids)))
+    return len(ids)
+
+
+def delete_old_events(connection: Connection, before: float) -> int:
+    """Delete a batch of old events of executions that were forgotten (or never were); returns how many."""
+    stored = select(executions.c.id).where(executions.c.id == events.c.execution_id).exists()
+    oldest = select(events.c.seq).where(events.c.at < before, ~stored).order_by(events.c.at).limit(_EVENT_BATCH)
+    return connection.execute(delete(events).where(events.c.seq.in_(oldest))).rowcount
+
+
+def delete_old_keys(connection: Connection, now: float) -> int:
+    """Delete a batch of idempotency keys that are no longer honoured; returns how many."""
+    too_old = keys.c.created_at < now - KEY_LIFE_S
+    oldest = select(keys.c.owner, keys.c.key).where(too_old).order_by(keys.c.created_at).limit(_KEY_BATCH)
+    return connection.execute(delete(keys).where(tuple_(keys.c.owner, keys.c.key).in_(oldest))).rowcount

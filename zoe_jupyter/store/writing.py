@@ -1,0 +1,175 @@
+"""One write transaction under the engine's epoch: rows in, numbered events out. Whoever calls it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+
+from zoe_jupyter.model.errors import Conflict, NotFound
+from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Service
+from zoe_jupyter.store import reading, records
+from zoe_jupyter.store.errors import Fenced, StaleWrite
+from zoe_jupyter.store.records import EventDraft
+from zoe_jupyter.store.schema import applications, core, executions, keys, labels, leases, secrets, services
+from zoe_jupyter.store.schema import events as events_table
+
+KEY_LIFE_S = 7 * 86400.0
+"""How long an idempotency key is remembered."""
+
+
+class Transaction:
+    """The row of ``zoe_core`` is locked from the beginning to the end, so that numbers are given in the order of commits."""
+
+    def __init__(self, connection: Connection, epoch: int | None) -> None:
+        self.connection = connection
+        row = connection.execute(select(core.c.epoch, core.c.holder, core.c.seq, core.c.writes).with_for_update()).one()
+        if epoch is not None and row.epoch != epoch:
+            raise Fenced(f"another core ({row.holder}) has taken over this store; this one may not write any more")
+        self.epoch: int = row.epoch
+        self.seq: int = row.seq
+        self.writes: int = row.writes + 1
+
+    def close(self) -> None:
+        """Keep the counters; the last thing before the commit."""
+        self.connection.execute(update(core).values(seq=self.seq, writes=self.writes))
+
+    def take_over(self, holder: str, now: float) -> int:
+        self.epoch += 1
+        self.connection.execute(update(core).values(epoch=self.epoch, holder=holder, taken_at=now))
+        return self.epoch
+
+    def append(self, drafts: Sequence[EventDraft]) -> list[LogEvent]:
+        if not drafts:
+            return []
+        rows = [records.event_row(draft, self.seq + number) for number, draft in enumerate(drafts, start=1)]
+        self.connection.execute(insert(events_table), rows)
+        self.seq += len(rows)
+        return [records.event_of(row) for row in rows]
+
+
+def known_key(connection: Connection, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
+    """The execution that this key stands for; raises Conflict when it stands for another request, or for a forgotten one."""
+    row = connection.execute(select(keys).where(keys.c.owner == owner, keys.c.key == key)).first()
+    if row is None:
+        return None
+    if row.created_at < now - KEY_LIFE_S:
+        connection.execute(delete(keys).where(keys.c.owner == owner, keys.c.key == key))
+        return None
+    if row.digest != digest:
+        raise Conflict(
+            f"the idempotency key {key!r} was used for another request (execution {row.execution_id}); take a new key",
+            details={"execution": row.execution_id},
+        )
+    found = reading.load(connection, executions.c.id == row.execution_id)
+    if not found:
+        raise Conflict(
+            f"the idempotency key {key!r} stands for execution {row.execution_id}, which has been forgotten; take a new key",
+            details={"execution": row.execution_id},
+        )
+    return found[0]
+
+
+def remember_key(connection: Connection, owner: str, key: str, *, digest: str, execution_id: str, now: float) -> None:
+    connection.execute(
+        insert(keys).values(owner=owner, key=key, digest=digest, execution_id=execution_id, created_at=now)
+    )
+
+
+def insert_execution(connection: Connection, execution: Execution, held: Mapping[str, str]) -> None:
+    """``held``: its secrets."""
+    own = execution.id
+    connection.execute(insert(executions).values(records.execution_row(execution)))
+    connection.execute(insert(applications).values(execution_id=own, body=records.application_text(execution)))
+    _insert_labels(connection, execution)
+    _insert_services(connection, own, list(execution.services.values()))
+    if held:
+        connection.execute(insert(secrets), [{"execution_id": own, "name": n, "value": v} for n, v in held.items()])
+
+
+def update_execution(connection: Connection, execution: Execution, earlier: Execution | None) -> None:
+    """Write what differs from ``earlier`` (None: it is read first); raises StaleWrite."""
+    row = records.execution_row(execution)
+    is_next = and_(executions.c.id == execution.id, executions.c.version == execution.version - 1)
+    if connection.execute(update(executions).where(is_next).values(row)).rowcount != 1:
+        raise _stale(connection, execution)
+    if earlier is None or earlier.version != execution.version - 1:
+        earlier = _parts_of(connection, execution)
+    if earlier.application is not execution.application and earlier.application != execution.application:
+        body = records.application_text(execution)
+        connection.execute(update(applications).where(applications.c.execution_id == execution.id).values(body=body))
+    if earlier.labels != execution.labels:
+        connection.execute(delete(labels).where(labels.c.execution_id == execution.id))
+        _insert_labels(connection, execution)
+    _write_services(connection, execution, earlier.services)
+
+
+def _stale(connection: Connection, execution: Execution) -> StaleWrite:
+    stored = connection.execute(select(executions.c.version).where(executions.c.id == execution.id)).scalar()
+    if stored is None:
+        return StaleWrite(f"execution {execution.id} is not stored; it may have been forgotten")
+    return StaleWrite(
+        f"execution {execution.id} is stored in version {stored}; version {execution.version} does not follow it"
+    )
+
+
+def _parts_of(connection: Connection, execution: Execution) -> Execution:
+    return reading.load(connection, executions.c.id == execution.id)[0]
+
+
+def _insert_labels(connection: Connection, execution: Execution) -> None:
+    if execution.labels:
+        rows = [{"execution_id": execution.id, "key": k, "value": v} for k, v in execution.labels.items()]
+        connection.execute(insert(labels), rows)
+
+
+def _write_services(connection: Connection, execution: Execution, earlier: Mapping[str, Service]) -> None:
+    wanted = execution.services
+    _delete_services(connection, execution.id, [name for name in earlier if name not in wanted])
+    _insert_services(connection, execution.id, [service for name, service in wanted.items() if name not in earlier])
+    changed = [s for name, s in wanted.items() if name in earlier and s is not earlier[name] and s != earlier[name]]
+    if changed:
+        one = and_(services.c.execution_id == bindparam("own"), services.c.name == bindparam("called"))
+        statement = update(services).where(one).values(body=bindparam("text"))
+        rows = [{"own": execution.id, "called": s.name, "text": records.service_text(execution.id, s)} for s in changed]
+        connection.execute(statement, rows)
+
+
+def _insert_services(connection: Connection, execution_id: str, new: Sequence[Service]) -> None:
+    if new:
+        rows: list[dict[str, Any]] = [
+            {"execution_id": execution_id, "name": s.name, "body": records.service_text(execution_id, s)} for s in new
+        ]
+        connection.execute(insert(services), rows)
+
+
+def _delete_services(connection: Connection, execution_id: str, names: Sequence[str]) -> None:
+    for some in reading.chunks(names):
+        connection.execute(delete(services).where(services.c.execution_id == execution_id, services.c.name.in_(some)))
+
+
+def put_lease(connection: Connection, lease: Lease) -> None:
+    """Insert or renew; raises NotFound when its execution is not stored."""
+    if connection.execute(select(executions.c.id).where(executions.c.id == lease.execution_id)).first() is None:
+        raise NotFound(f"there is no execution {lease.execution_id}")
+    row = records.lease_row(lease)
+    if connection.execute(update(leases).where(leases.c.id == lease.id).values(row)).rowcount == 0:
+        connection.execute(insert(leases).values(row))
+
+
+def drop_leases(connection: Connection, ids: Sequence[str]) -> None:
+    for some in reading.chunks(ids):
+        connection.execute(delete(leases).where(leases.c.id.in_(some)))
+
+
+def forget(connection: Connection, execution_id: str) -> EventDraft:
+    """Delete an ended execution and all that is its own but its events; raises NotFound and Conflict."""
+    columns = (executions.c.owner, executions.c.name, executions.c.state)
+    row = connection.execute(select(*columns).where(executions.c.id == execution_id)).first()
+    if row is None:
+        raise NotFound(f"there is no execution {execution_id}")
+    if row.state != reading.ENDED:
+        raise Conflict(f"execution {row.name} ({execution_id}) is {row.state}; stop it first")
+    connection.execute(delete(executions).where(executions.c.id == execution_id))
+    return EventDraft("execution.forgotten", execution_id, row.owner, {"name": row.name})
