@@ -17,18 +17,21 @@ from zoe_jupyter.store.errors import StoreError
 
 LOCK_NAME = "core.lock"
 
-_NETWORK_TYPES = frozenset(
-    "9p afs beegfs ceph cifs coda davfs fhgfs gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 openafs orangefs panfs pvfs2"
-    " smb3 smbfs wekafs".split()
-)
-_NETWORK_FUSE = frozenset(
-    "blobfuse blobfuse2 ceph cernvm-fs gcsfuse glusterfs goofys gvfsd-fuse juicefs mount-s3 rclone s3fs seaweedfs sshfs".split()
-)
+# fmt: off
+_NETWORK_TYPES = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "ocfs2", "openafs", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs",
+})
+_NETWORK_FUSE = frozenset({
+    "blobfuse", "blobfuse2", "ceph", "cernvm-fs", "gcsfuse", "glusterfs", "goofys", "gvfsd-fuse", "juicefs", "mount-s3", "rclone",
+    "s3fs", "seaweedfs", "sshfs",
+})
+# fmt: on
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def is_network_filesystem(path: Path) -> bool:
-    """Say whether ``path`` (or where it would be made) is on another machine's disk; False where Linux's mount table is missing."""
+    """Say whether ``path`` (or where it would be made) is on another machine's disk; False without Linux's mount table."""
     kind = _filesystem_type(_existing(path))
     if kind.startswith("fuse."):
         return kind.removeprefix("fuse.") in _NETWORK_FUSE

@@ -10,15 +10,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
 
-from zoe_jupyter.model.errors import UserError
+from zoe_jupyter.model.errors import Conflict, UserError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import records
-from zoe_jupyter.store.schema import applications, core, events, executions, labels, leases, secrets, services
+from zoe_jupyter.store.schema import applications, core, events, executions, keys, labels, leases, secrets, services
 
 ENDED = State.ENDED.value
 LIVE = tuple(state.value for state in State if state is not State.ENDED)
 MOST = 1000
 """Of one page."""
+KEY_LIFE_S = 7 * 86400.0
+"""How long an idempotency key is remembered."""
 _CHUNK = 500
 
 _NEWEST_FIRST = (executions.c.created_at.desc(), executions.c.id.desc())
@@ -45,6 +47,26 @@ def find_by_name(connection: Connection, owner: str, name: str) -> Execution | N
     order = ((executions.c.state == ENDED).asc(), *_NEWEST_FIRST)
     found = _whole(connection, named.order_by(*order).limit(1))
     return found[0] if found else None
+
+
+def find_by_key(connection: Connection, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
+    """The execution that this key stands for; raises Conflict when it stands for another request, or for a forgotten one."""
+    row = connection.execute(select(keys).where(keys.c.owner == owner, keys.c.key == key)).first()
+    if row is None or row.created_at < now - KEY_LIFE_S:
+        return None
+    details = {"execution": row.execution_id}
+    if row.digest != digest:
+        used = (
+            f"the idempotency key {key!r} was used for another request (execution {row.execution_id}); take a new key"
+        )
+        raise Conflict(used, details=details)
+    found = load(connection, executions.c.id == row.execution_id)
+    if not found:
+        gone = (
+            f"the idempotency key {key!r} stands for execution {row.execution_id}, which is forgotten; take a new key"
+        )
+        raise Conflict(gone, details=details)
+    return found[0]
 
 
 def find(

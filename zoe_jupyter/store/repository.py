@@ -83,7 +83,7 @@ class Store:
         with self._transaction() as transaction:
             connection = transaction.connection
             if key is not None:
-                known = writing.known_key(connection, execution.owner, key, digest=digest, now=now)
+                known = reading.find_by_key(connection, execution.owner, key, digest=digest, now=now)
                 if known is not None:
                     return known, False, []
                 own = execution.id
@@ -96,9 +96,11 @@ class Store:
         return execution, True, logged
 
     def find_by_key(self, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
-        """What was submitted with this key before; raises Conflict as ``submit`` does. Spares a repeated submit the checks that its first passed."""
-        with self._transaction() as transaction:
-            return writing.known_key(transaction.connection, owner, key, digest=digest, now=now)
+        """What was submitted with this key before; raises Conflict as ``submit`` does.
+
+        Spares a repeated submit the checks that its first one passed.
+        """
+        return self._read(lambda connection: reading.find_by_key(connection, owner, key, digest=digest, now=now))
 
     def save(self, executions: Sequence[Execution], events: Sequence[EventDraft]) -> list[LogEvent]:
         """Store changed executions and what happened; raises StaleWrite unless each version follows the stored one."""

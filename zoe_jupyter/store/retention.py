@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select, tuple_
 
+from zoe_jupyter.store.reading import KEY_LIFE_S
 from zoe_jupyter.store.schema import events, executions, keys
-from zoe_jupyter.store.writing import KEY_LIFE_S
 
 BATCH = 50
 """Executions of one transaction."""

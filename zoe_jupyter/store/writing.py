@@ -15,9 +15,6 @@ from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.schema import applications, core, executions, keys, labels, leases, secrets, services
 from zoe_jupyter.store.schema import events as events_table
 
-KEY_LIFE_S = 7 * 86400.0
-"""How long an idempotency key is remembered."""
-
 
 class Transaction:
     """The row of ``zoe_core`` is locked from the beginning to the end, so that numbers are given in the order of commits."""
@@ -49,32 +46,11 @@ class Transaction:
         return [records.event_of(row) for row in rows]
 
 
-def known_key(connection: Connection, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
-    """The execution that this key stands for; raises Conflict when it stands for another request, or for a forgotten one."""
-    row = connection.execute(select(keys).where(keys.c.owner == owner, keys.c.key == key)).first()
-    if row is None:
-        return None
-    if row.created_at < now - KEY_LIFE_S:
-        connection.execute(delete(keys).where(keys.c.owner == owner, keys.c.key == key))
-        return None
-    if row.digest != digest:
-        raise Conflict(
-            f"the idempotency key {key!r} was used for another request (execution {row.execution_id}); take a new key",
-            details={"execution": row.execution_id},
-        )
-    found = reading.load(connection, executions.c.id == row.execution_id)
-    if not found:
-        raise Conflict(
-            f"the idempotency key {key!r} stands for execution {row.execution_id}, which has been forgotten; take a new key",
-            details={"execution": row.execution_id},
-        )
-    return found[0]
-
-
 def remember_key(connection: Connection, owner: str, key: str, *, digest: str, execution_id: str, now: float) -> None:
-    connection.execute(
-        insert(keys).values(owner=owner, key=key, digest=digest, execution_id=execution_id, created_at=now)
-    )
+    """Keep a key; one that is no longer honoured makes room."""
+    connection.execute(delete(keys).where(keys.c.owner == owner, keys.c.key == key))
+    row = {"owner": owner, "key": key, "digest": digest, "execution_id": execution_id, "created_at": now}
+    connection.execute(insert(keys).values(row))
 
 
 def insert_execution(connection: Connection, execution: Execution, held: Mapping[str, str]) -> None:
