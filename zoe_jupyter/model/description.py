@@ -33,9 +33,10 @@ class PortDescription:
     """An http port with a title is a page that people may open."""
     path: str = "/"
     """Where its first page is."""
-    health: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """What the web proxy adds when it asks the service, such as the service's own token."""
+    keeps_prefix: bool = False
+    """Whether the page expects the public prefix in the paths that it gets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,241 @@
+"""Frameworks plus configuration become one application. Everything that is wrong is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoe_jupyter import plugins
+from zoe_jupyter.model.application import Application, Context, Lifetime, LifetimeWith, Process, Requirement
+from zoe_jupyter.model.description import EXTENSIONS, FrameworkDescription, LifetimeDescription, UseDescription, ZAppDescription
+from zoe_jupyter.model.errors import NotFound
+from zoe_jupyter.shop.catalogue import Catalogue, Entry
+from zoe_jupyter.shop.descriptions import MAX_PROCESSES, check
+from zoe_jupyter.shop.filling import Filler
+from zoe_jupyter.shop.parameters import fill_parameters
+from zoe_jupyter.shop.parts import Part, connections_of, processes_of
+from zoe_jupyter.shop.problems import Document, Findings, Path, close_names, shorten
+from zoe_jupyter.shop.reading import document_of, read
+from zoe_jupyter.shop.rehearsal import rehearse
+from zoe_jupyter.shop.wiring import connection_names, find_cycle, provider_processes, wire
+
+
+def compose(
+    *,
+    catalogue: Catalogue,
+    use: str = "",
+    zapp: Mapping[str, Any] | None = None,
+    text: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    user: Mapping[str, Any] | None = None,
+    backend: str = "local",
+) -> tuple[Application, dict[str, Any]]:
+    """The application and its filled parameters. Exactly one of ``use``, ``zapp`` (a parsed tree) and ``text`` (YAML) says what to run.
+
+    A framework that is named alone is the one-framework ZApp. Raises InvalidDescription with all problems, NotFound for an unknown entry.
+    """
+    entry, document = _what(catalogue, use, zapp, text)
+    findings = Findings(document)
+    if entry is not None and isinstance(entry.description, FrameworkDescription):
+        description, filled = _alone(entry, parameters or {}, user or {})
+    else:
+        description, filled = _described(entry, document, findings, parameters or {}, user or {})
+    parts = _parts(description, filled, catalogue, findings, user=user or {})
+    wire(description, parts, findings)
+    findings.raise_if_any()
+    return _application(description, parts, findings, user=user or {}, backend=backend, values=filled), filled
+
+
+def _what(catalogue: Catalogue, use: str, zapp: Mapping[str, Any] | None, text: str) -> tuple[Entry | None, Document]:
+    given = [name for name, value in (("use", use), ("zapp", zapp), ("text", text)) if value]
+    if len(given) != 1:
+        findings = Findings()
+        findings.add((), f"give either the name of a shop entry or a description, not {' and '.join(given) or 'neither'}")
+        findings.raise_if_any()
+    if use:
+        entry = catalogue.entry(use)
+        if isinstance(entry.description, ZAppDescription):
+            return entry, entry.document
+        return entry, Document({}, file=entry.document.file)
+    return None, read(text) if text else document_of(zapp)
+
+
+def _alone(entry: Entry, parameters: Mapping[str, Any], user: Mapping[str, Any]) -> tuple[ZAppDescription, dict[str, Any]]:
+    """The one-framework ZApp. Its parameters are the framework's own."""
+    framework = entry.description
+    assert isinstance(framework, FrameworkDescription)
+    findings = Findings()
+    filled = fill_parameters(framework.parameters, parameters, findings=findings, path=("parameters",), user=user)
+    findings.raise_if_any()
+    ends_with = f"{framework.name}.{framework.ends_with}" if framework.ends_with else ""
+    zapp = ZAppDescription(
+        zoe=1, kind="zapp", name=framework.name, title=framework.title, frameworks=(UseDescription(use=framework.name),),
+        ends_with=ends_with, lifetime=framework.lifetime,
+    )  # fmt: skip
+    return zapp, filled
+
+
+def _described(
+    entry: Entry | None, document: Document, findings: Findings, parameters: Mapping[str, Any], user: Mapping[str, Any]
+) -> tuple[ZAppDescription, dict[str, Any]]:
+    description = entry.description if entry is not None else check(document)
+    if not isinstance(description, ZAppDescription):
+        findings.add(("kind",), "is a framework, which cannot be run from a text; put its folder into a source of the shop (c.Zoe.shop_sources)")
+        findings.raise_if_any()
+        raise AssertionError
+    given = Findings()
+    filled = fill_parameters(description.parameters, parameters, findings=given, path=("parameters",), user=user)
+    given.raise_if_any()
+    return description, filled
+
+
+def _parts(
+    zapp: ZAppDescription, filled: Mapping[str, Any], catalogue: Catalogue, findings: Findings, *, user: Mapping[str, Any]
+) -> dict[str, Part]:
+    is_alone = not findings.document.tree
+    filler = Filler({"parameters": filled, "user": user}, findings)
+    parts: dict[str, Part] = {}
+    for index, use in enumerate(zapp.frameworks):
+        path: Path = ("frameworks", index)
+        entry = _framework_entry(catalogue, use.use, findings, path)
+        if entry is None:
+            continue
+        framework = entry.description
+        assert isinstance(framework, FrameworkDescription)
+        own = findings.within(entry.document)
+        if is_alone:
+            parts[use.use] = Part(use.use, entry, framework, filled, own)
+            continue
+        values = filler.tree(dict(use.parameters), (*path, "parameters"))
+        if values is None:
+            continue
+        values = fill_parameters(framework.parameters, values, findings=findings, path=(*path, "parameters"), user=user)
+        parts[use.as_ or use.use] = Part(use.as_ or use.use, entry, framework, values, own)
+    return parts
+
+
+def _framework_entry(catalogue: Catalogue, name: str, findings: Findings, path: Path) -> Entry | None:
+    try:
+        entry = catalogue.entry(name)
+    except NotFound as error:
+        findings.add((*path, "use"), error.message)
+        return None
+    if entry.kind != "framework":
+        findings.add((*path, "use"), f"{name} is a ZApp; a ZApp is made of frameworks")
+        return None
+    return entry
+
+
+def _application(
+    zapp: ZAppDescription,
+    parts: Mapping[str, Part],
+    findings: Findings,
+    *,
+    user: Mapping[str, Any],
+    backend: str,
+    values: Mapping[str, Any],
+) -> Application:
+    names = connection_names(parts)
+    processes = [
+        process
+        for part in parts.values()
+        for process in processes_of(part, backend=backend, user=user, before=provider_processes(part, parts))
+    ]
+    filler = Filler({"parameters": values, "user": user}, findings)
+    _check_processes(processes, findings)
+    application = Application(
+        name=zapp.name,
+        title=filler.text(zapp.title, ("title",)) or zapp.name,
+        processes=tuple(processes),
+        contexts={alias: _context(part, names) for alias, part in parts.items()},
+        connections=tuple(connection for part in parts.values() for connection in connections_of(part, names)),
+        requires=_requires(parts, user),
+        secrets=tuple(f"{alias}.{name}" for alias, part in parts.items() for name in part.secrets),
+        ends_with=_ends_with(zapp, parts, findings),
+        lifetime=_lifetime(zapp.lifetime, filler),
+        activity=_activity(parts),
+        extensions=_extensions(zapp, parts, findings),
+        is_trusted=all(part.framework.trusted for part in parts.values()),
+    )
+    findings.raise_if_any()
+    rehearse(application, parts)
+    findings.raise_if_any()
+    return application
+
+
+def _check_processes(processes: list[Process], findings: Findings) -> None:
+    if len(processes) > MAX_PROCESSES:
+        findings.add(("frameworks",), f"are {len(processes)} processes together; at most {MAX_PROCESSES}")
+    cycle = find_cycle(processes)
+    if cycle:
+        findings.add((), f"these wait for each other: {' after '.join(cycle)}")
+    by_name = {process.name: process for process in processes}
+    for process in processes:
+        for other in process.after:
+            if process.core and other in by_name and not by_name[other].core and by_name[other].framework == process.framework:
+                findings.add(("processes", process.name, "after"), f"comes after {other}, which has no core services to wait for")
+
+
+def _context(part: Part, names: Mapping[tuple[str, str], str]) -> Context:
+    accepts = {accepted: names[part.accepts[accepted]] if accepted in part.accepts else "" for accepted in part.framework.accepts}
+    return Context(parameters=part.parameters, accepts=accepts, folder=str(part.entry.folder))
+
+
+def _requires(parts: Mapping[str, Part], user: Mapping[str, Any]) -> Requirement:
+    python: list[str] = []
+    java: list[str] = []
+    for part in parts.values():
+        filler = Filler({"parameters": part.parameters, "user": user}, part.findings)
+        wanted = part.framework.requires
+        python += [filler.text(item, ("requires", "python", index)) for index, item in enumerate(wanted.python)]
+        if wanted.java:
+            java.append(filler.text(wanted.java, ("requires", "java")))
+    return Requirement(python=tuple(dict.fromkeys(filter(None, python))), java=",".join(dict.fromkeys(java)))
+
+
+def _ends_with(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Findings) -> str:
+    if not zapp.ends_with:
+        return ""
+    alias, _, process = zapp.ends_with.partition(".")
+    if alias not in parts:
+        findings.add(("ends_with",), f"there is no framework {shorten(alias)} here{close_names(alias, parts)}")
+        return ""
+    framework = parts[alias].framework
+    process = process or framework.ends_with or (next(iter(framework.processes)) if len(framework.processes) == 1 else "")
+    if process not in framework.processes:
+        findings.add(("ends_with",), f"name one process of {alias} as {alias}.NAME{close_names(process, framework.processes)}")
+        return ""
+    return f"{alias}.{process}"
+
+
+def _lifetime(written: LifetimeDescription | None, filler: Filler) -> Lifetime:
+    if written is None:
+        return Lifetime()
+    return Lifetime(
+        after_s=None if written.after is None else filler.seconds(written.after, ("lifetime", "after")),
+        idle_s=None if written.idle is None else filler.seconds(written.idle, ("lifetime", "idle")),
+        together_with=None if written.with_ is None else LifetimeWith(written.with_),
+        grace_s=filler.seconds(written.grace, ("lifetime", "grace")),
+    )
+
+
+def _activity(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """``{alias: {http: port or process.port, path, busy}}`` of the frameworks that say how to see whether they are busy."""
+    written = {alias: part.framework.activity for alias, part in parts.items()}
+    return {alias: {"http": how.http, "path": how.path, "busy": how.busy} for alias, how in written.items() if how is not None}
+
+
+def _extensions(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Findings) -> dict[str, Any]:
+    """Fields that belong to modules: those of the ZApp, else of its frameworks. Refused where the module is not installed."""
+    installed = plugins.names("zoe_jupyter.modules")
+    found: dict[str, Any] = {}
+    for field, module in EXTENSIONS.items():
+        owners: list[tuple[Any, Findings]] = [(zapp, findings), *((part.framework, part.findings) for part in parts.values())]
+        for owner, where in owners:
+            value = getattr(owner, field)
+            if value is None:
+                continue
+            if module not in installed:
+                where.add((field,), f"needs the module {module}, which this installation lacks; leave `{field}` out")
+            found.setdefault(field, value)
+    return found

@@ -1,0 +1,145 @@
+"""One framework's part of an application: its description and its filled parameters become processes, connections, secrets.
+
+What is known at submit (counts, resources, times, images) is filled and held to its type here. What is rendered at launch (commands,
+environment, files, probes, drains, connections, headers) stays as it was written, so that nothing is ever evaluated twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoe_jupyter.model.application import ConnectionTemplate, Drain, Port, Probe, Process, Restart, RestartWhen
+from zoe_jupyter.model.description import CountDescription, FrameworkDescription, ProcessDescription, ReadyDescription, ResourcesDescription
+from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.shop.catalogue import Entry
+from zoe_jupyter.shop.descriptions import process_for
+from zoe_jupyter.shop.filling import MAX_COUNT, MAX_GPUS, Filler
+from zoe_jupyter.shop.problems import Findings, Path
+from zoe_jupyter.shop.templates import named
+
+DEFAULT_LIMIT = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """A framework in an application."""
+
+    alias: str
+    entry: Entry
+    framework: FrameworkDescription
+    parameters: Mapping[str, Any]
+    findings: Findings
+    """For the framework's own document."""
+    accepts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """``{accepted name: (alias, provided name)}``"""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Short names of its secrets."""
+        provided = [secret for values in self.framework.provides.values() for secret in values.get("secret", ())]
+        return tuple(dict.fromkeys((*self.framework.secrets, *provided)))
+
+
+def processes_of(part: Part, *, backend: str, user: Mapping[str, Any], before: tuple[str, ...]) -> list[Process]:
+    """Its processes with full names; ``before``: full names of processes of others that come first."""
+    filler = Filler({"parameters": part.parameters, "user": user}, part.findings)
+    trees = part.entry.document.tree["processes"]
+    made = []
+    for name, tree in trees.items():
+        process = process_for(tree, backend, part.findings, ("processes", name))
+        if process is not None:
+            made.append(_process(part, name, process, filler, before=before))
+    return made
+
+
+def connections_of(part: Part, names: Mapping[tuple[str, str], str]) -> list[ConnectionTemplate]:
+    """What it provides; ``names``: (alias, provided name) to the connection's name in the application."""
+    made = []
+    for provided, values in part.framework.provides.items():
+        made.append(
+            ConnectionTemplate(
+                name=names[part.alias, provided],
+                framework=part.alias,
+                kind=str(values.get("kind", provided)),
+                values={key: value for key, value in values.items() if key not in ("kind", "secret")},
+                secrets=tuple(values.get("secret", ())),
+            )
+        )
+    return made
+
+
+def _process(part: Part, name: str, process: ProcessDescription, filler: Filler, *, before: tuple[str, ...]) -> Process:
+    path: Path = ("processes", name)
+    core, elastic, limit = _counts(process.count, part, filler, (*path, "count"))
+    return Process(
+        name=f"{part.alias}.{name}",
+        framework=part.alias,
+        command=process.command,
+        core=core,
+        elastic=elastic,
+        elastic_limit=limit,
+        resources=_resources(process.resources, filler, (*path, "resources")),
+        environment=dict(process.environment),
+        files=dict(process.files),
+        ports={port: Port(p.protocol, p.title, p.path, dict(p.headers), p.keeps_prefix) for port, p in process.ports.items()},
+        ready=_probe(process.ready, filler, (*path, "ready")),
+        after=(*(f"{part.alias}.{other}" for other in process.after), *before),
+        restart=_restart(process, filler, (*path, "restart")),
+        drain=_drain(process, filler, (*path, "drain")),
+        grace_s=filler.seconds(process.stop.grace_s, (*path, "stop", "grace_s")),
+        image=filler.text(process.image, (*path, "image")),
+        folder=process.folder,
+    )
+
+
+def _counts(count: CountDescription, part: Part, filler: Filler, path: Path) -> tuple[int, int, int]:
+    core = filler.count(count.core, (*path, "core"))
+    elastic = filler.count(count.elastic, (*path, "elastic"))
+    if count.limit is not None:
+        limit = filler.count(count.limit, (*path, "limit"))
+    else:
+        limit = _limit_of(count.elastic, part, filler)
+    return core, elastic, max(limit, elastic)
+
+
+def _limit_of(elastic: Any, part: Part, filler: Filler) -> int:
+    """What ``elastic`` would be with its parameter at its maximum; 0 for a process whose number is fixed."""
+    if not isinstance(elastic, str):
+        return int(elastic)
+    properties = part.framework.parameters.get("properties", {})
+    read = [trail[1] for trail in named(elastic) if len(trail) == 2 and trail[0] == "parameters"]
+    largest = {name: properties[name]["maximum"] for name in read if name in properties and "maximum" in properties[name]}
+    if not largest:
+        return DEFAULT_LIMIT
+    trial = Filler({**filler.context, "parameters": {**part.parameters, **largest}}, Findings())
+    return min(trial.count(elastic, ()), MAX_COUNT)
+
+
+def _resources(resources: ResourcesDescription, filler: Filler, path: Path) -> Resources:
+    return Resources(
+        microcores=filler.cores(resources.cores, (*path, "cores")),
+        memory_bytes=filler.memory(resources.memory, (*path, "memory")),
+        gpus=filler.count(resources.gpu, (*path, "gpu"), maximum=MAX_GPUS),
+    )
+
+
+def _probe(ready: ReadyDescription | None, filler: Filler, path: Path) -> Probe | None:
+    if ready is None:
+        return None
+    return Probe(ready.tcp, ready.http, ready.log, ready.command, filler.seconds(ready.timeout_s, (*path, "timeout_s")))
+
+
+def _restart(process: ProcessDescription, filler: Filler, path: Path) -> Restart:
+    return Restart(
+        when=RestartWhen(process.restart.when),
+        attempts=filler.count(process.restart.attempts, (*path, "attempts"), maximum=1000),
+        delay_s=filler.seconds(process.restart.delay_s, (*path, "delay_s")),
+    )
+
+
+def _drain(process: ProcessDescription, filler: Filler, path: Path) -> Drain | None:
+    if process.drain is None:
+        return None
+    return Drain(process.drain.command, filler.seconds(process.drain.timeout_s, (*path, "timeout_s")))
