@@ -52,7 +52,7 @@ class WrongMedia(UserError):
     reason = "unsupported_media_type"
 
 
-OWN_STATUSES: dict[type[UserError], int] = {TooLarge: 413, NotAllowed: 405, WrongMedia: 415}
+OWN_STATUSES: dict[type[BaseException], int] = {TooLarge: 413, NotAllowed: 405, WrongMedia: 415}
 
 
 def status_of(error: BaseException) -> int:
@@ -68,4 +68,8 @@ def error_body(error: BaseException) -> dict[str, Any]:
         return {"message": error.message, "reason": error.reason, "details": error.details}
     name = secrets.token_hex(4)
     log.error("unforeseen error %s", name, exc_info=error)
-    return {"message": f"something went wrong inside Zoe; the server's log has it as {name}", "reason": "internal", "details": {"id": name}}
+    return {
+        "message": f"something went wrong inside Zoe; the server's log has it as {name}",
+        "reason": "internal",
+        "details": {"id": name},
+    }

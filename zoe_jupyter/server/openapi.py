@@ -47,13 +47,19 @@ def document() -> dict[str, Any]:
         paths.setdefault(f"/{route.pattern}", {})[route.method.lower()] = _operation(route, refs)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Zoe for Jupyter", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Zoe for Jupyter",
+            "version": "1",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [{"url": "/zoe/api", "description": "Below the Jupyter server's base URL."}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "``token <token>``"}},
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "``token <token>``"}
+            },
         },
     }
 
@@ -66,11 +72,13 @@ def rendered() -> str:
 def _schemas(routes: Iterable[Route]) -> tuple[dict[str, Any], dict[Any, Any]]:
     answers = [ErrorBody, *(kind for route in routes for kind in (route.answer, route.streams) if kind)]
     bodies = [route.body for route in routes if route.body]
-    inputs = [(kind, "validation", TypeAdapter(kind)) for kind in dict.fromkeys(bodies)]
+    inputs: list[Any] = [(kind, "validation", TypeAdapter(kind)) for kind in dict.fromkeys(bodies)]
     inputs += [(kind, "serialization", TypeAdapter(kind)) for kind in dict.fromkeys(answers)]
-    refs, found = TypeAdapter.json_schemas(inputs, ref_template=REF, schema_generator=_Schemas)  # type: ignore[arg-type]
+    refs, found = TypeAdapter.json_schemas(inputs, ref_template=REF, schema_generator=_Schemas)
     definitions: dict[str, Any] = found["$defs"]
-    return {name: _plain(schema) for name, schema in sorted(definitions.items())}, {key[0]: schema for key, schema in refs.items()}
+    return {name: _plain(schema) for name, schema in sorted(definitions.items())}, {
+        key[0]: schema for key, schema in refs.items()
+    }
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
@@ -79,13 +87,18 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": route.name, "tags": [route.subject], "summary": route.summary}
-    parameters = [_path_parameter(name) for name in re.findall(r"\{(\w+)\}", route.pattern)] + [_query_parameter(param) for param in route.query]
+    parameters = [_path_parameter(name) for name in re.findall(r"\{(\w+)\}", route.pattern)] + [
+        _query_parameter(param) for param in route.query
+    ]
     if route.has_key:
         parameters.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}})
     if parameters:
         operation["parameters"] = parameters
     if route.body:
-        operation["requestBody"] = {"required": True, "content": _content(refs[route.body], (YAML,) if route.has_yaml else ())}
+        operation["requestBody"] = {
+            "required": True,
+            "content": _content(refs[route.body], (YAML,) if route.has_yaml else ()),
+        }
     operation["responses"] = _responses(route, refs)
     return operation
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zoe_jupyter.engine.door import Check, CoreDoor, NodeUse, Sample, Waiting
-from zoe_jupyter.engine.lifetimes import ends_at
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.server.schemas import (
@@ -37,8 +35,20 @@ SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|credential|api_?k
 ANSWERING = frozenset({ServiceState.RUNNING, ServiceState.DRAINING})
 
 
-def execution_body(execution: Execution, core: CoreDoor, *, leases: int = 0, story: Sequence[Story] = ()) -> ExecutionBody:
+def execution_body(execution: Execution, core: CoreDoor, *, story: Sequence[Story] = ()) -> ExecutionBody:
     """One execution as the API tells it; secret parameters are masked."""
+    return _execution_body(execution, core, secret_names(core), story)
+
+
+def execution_bodies(executions: Iterable[Execution], core: CoreDoor) -> list[ExecutionBody]:
+    """Several, with one look at the shop."""
+    secrets = secret_names(core)
+    return [_execution_body(execution, core, secrets, ()) for execution in executions]
+
+
+def _execution_body(
+    execution: Execution, core: CoreDoor, secrets: Mapping[str, frozenset[str]], story: Sequence[Story]
+) -> ExecutionBody:
     from zoe_jupyter.lifecycle.story import progress
 
     return ExecutionBody(
@@ -51,7 +61,7 @@ def execution_body(execution: Execution, core: CoreDoor, *, leases: int = 0, sto
         outcome=execution.outcome.value if execution.outcome else None,
         reason=reason_body(execution.reason),
         target=TargetBody(goal=execution.target.goal.value, elastic=dict(execution.target.elastic)),
-        parameters=masked(execution.parameters, secret_names(core, execution.entry)),
+        parameters=masked(execution.parameters, secrets.get(execution.entry)),
         services=[service_body(service) for service in execution.services.values()],
         endpoints=endpoint_bodies(execution),
         connections=[connection.name for connection in execution.application.connections],
@@ -64,7 +74,7 @@ def execution_body(execution: Execution, core: CoreDoor, *, leases: int = 0, sto
         ended_at=execution.ended_at,
         progress=progress(execution),
         scalable=scale_bodies(execution),
-        leases=leases,
+        leases=len(core.leases(execution.id)),
         notebook=execution.client.notebook,
         story=[StoryBody(line.at, line.text) for line in story],
     )
@@ -109,24 +119,26 @@ def scale_bodies(execution: Execution) -> list[ScaleBody]:
     return [
         ScaleBody(
             process=process.name,
-            current=sum(1 for service in execution.services.values() if service.process == process.name and service.state in ANSWERING),
+            current=sum(
+                1
+                for service in execution.services.values()
+                if service.process == process.name and service.state in ANSWERING
+            ),
             wanted=process.core + execution.target.elastic.get(process.name, process.elastic),
             minimum=process.core,
             maximum=process.core + process.elastic_limit,
         )
         for process in execution.application.processes
-        if process.elastic_limit > 0 and (process.elastic > 0 or process.name in execution.target.elastic or _is_elastic(execution, process.name))
+        if process.elastic_limit > 0
     ]
-
-
-def _is_elastic(execution: Execution, process: str) -> bool:
-    return any(service.process == process and not service.is_core for service in execution.services.values())
 
 
 def _queue_body(waiting: Waiting | None) -> QueueBody | None:
     if waiting is None:
         return None
-    return QueueBody(waiting.position, ReasonBody(waiting.reason.code, waiting.reason.text, dict(waiting.reason.numbers)))
+    return QueueBody(
+        waiting.position, ReasonBody(waiting.reason.code, waiting.reason.text, dict(waiting.reason.numbers))
+    )
 
 
 def _lifetime_body(execution: Execution, core: CoreDoor) -> LifetimeBody:
@@ -136,24 +148,30 @@ def _lifetime_body(execution: Execution, core: CoreDoor) -> LifetimeBody:
         idle_s=lifetime.idle_s,
         together_with=lifetime.together_with.value if lifetime.together_with else None,
         grace_s=lifetime.grace_s,
-        ends_at=None if execution.is_ended else ends_at(execution),
+        ends_at=core.ends_at(execution),
     )
 
 
-def secret_names(core: CoreDoor, entry: str) -> frozenset[str] | None:
-    """The parameters that an entry's form calls secret; None when there is no such entry to ask."""
-    found = next((one for one in core.shop().entries() if one.name == entry), None) if entry else None
-    if found is None:
-        return None
-    properties: Mapping[str, Any] = found.form.get("properties", {})
-    return frozenset(name for name, schema in properties.items() if _is_secret(schema))
+def secret_names(core: CoreDoor) -> Mapping[str, frozenset[str]]:
+    """The parameters that each entry's form calls secret."""
+    return {entry.name: frozenset(_secrets_of(entry.form)) for entry in core.shop().entries()}
+
+
+def _secrets_of(form: Mapping[str, Any]) -> Iterator[str]:
+    for name, schema in form.get("properties", {}).items():
+        if _is_secret(schema):
+            yield name
 
 
 def _is_secret(schema: Any) -> bool:
     if not isinstance(schema, Mapping):
         return False
     hints = schema.get("x-zoe")
-    return schema.get("format") == "password" or schema.get("writeOnly") is True or (isinstance(hints, Mapping) and hints.get("widget") == "secret")
+    return (
+        schema.get("format") == "password"
+        or schema.get("writeOnly") is True
+        or (isinstance(hints, Mapping) and hints.get("widget") == "secret")
+    )
 
 
 def masked(parameters: Mapping[str, Any], secrets: frozenset[str] | None) -> dict[str, Any]:
@@ -196,9 +214,9 @@ def entry_body(entry: Any) -> EntryBody:
         audience=entry.audience,
         source=str(entry.source),
         connections=list(entry.connections),
-        is_runnable=not entry.lacks,
+        is_runnable=entry.is_runnable,
         lacks=list(entry.lacks),
-        has_logo=logo_path(entry) is not None,
+        has_logo=entry.logo is not None,
     )
 
 
@@ -206,17 +224,17 @@ def entry_detail_body(entry: Any) -> EntryDetailBody:
     return EntryDetailBody(entry=entry_body(entry), form=dict(entry.form), readme=entry.readme)
 
 
-def logo_path(entry: Any) -> Path | None:
-    return Path(entry.logo) if entry.logo else None
-
-
 def lease_body(lease: Lease) -> LeaseBody:
     renew_s = lease.ttl_s / 3 if lease.expires_at is not None and lease.ttl_s else None
-    return LeaseBody(id=lease.id, execution_id=lease.execution_id, kind=lease.kind, expires_at=lease.expires_at, renew_s=renew_s)
+    return LeaseBody(
+        id=lease.id, execution_id=lease.execution_id, kind=lease.kind, expires_at=lease.expires_at, renew_s=renew_s
+    )
 
 
 def event_body(event: LogEvent) -> EventBody:
-    return EventBody(seq=event.seq, at=event.at, kind=event.kind, execution_id=event.execution_id, data=dict(event.data))
+    return EventBody(
+        seq=event.seq, at=event.at, kind=event.kind, execution_id=event.execution_id, data=dict(event.data)
+    )
 
 
 def sample_body(sample: Sample) -> SampleBody:

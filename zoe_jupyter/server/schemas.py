@@ -296,8 +296,8 @@ class TargetAddressBody:
 
 @dataclass
 class EventBody:
-    """One row of the event log. A stream begins with ``stream.opened`` (``seq`` is where it starts, 0 when it starts now): not an event, but
-    the sign that from here on nothing is missed."""
+    """One row of the event log. A stream begins with ``stream.opened``: not an event, but the sign that
+    nothing after its ``seq`` is missed."""
 
     seq: int
     at: float

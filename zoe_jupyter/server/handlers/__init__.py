@@ -13,7 +13,18 @@ from zoe_jupyter.server.api import Route
 @cache
 def table() -> tuple[Route, ...]:
     """Every route of the interface, internal ones included."""
-    from zoe_jupyter.server.handlers import cluster, connections, events, executions, info, internal, leases, logs, shop, targets
+    from zoe_jupyter.server.handlers import (
+        cluster,
+        connections,
+        events,
+        executions,
+        info,
+        internal,
+        leases,
+        logs,
+        shop,
+        targets,
+    )
 
     subjects = (info, shop, executions, targets, logs, connections, leases, cluster, events, internal)
     return tuple(route for subject in subjects for route in subject.routes)

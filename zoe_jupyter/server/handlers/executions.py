@@ -8,7 +8,7 @@ from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.model.errors import InvalidDescription, Problem
 from zoe_jupyter.model.execution import Client, State
 from zoe_jupyter.server.api import PAGED, Answer, ApiRequest, Param, Subject
-from zoe_jupyter.server.present import execution_body
+from zoe_jupyter.server.present import execution_bodies, execution_body
 from zoe_jupyter.server.schemas import ClientBody, ExecutionBody, ExecutionPage, SubmissionBody
 
 routes = Subject("executions")
@@ -21,7 +21,13 @@ FILTERS = (
 )
 
 
-@routes("GET", "executions", "The executions that the caller may see, newest first.", answer=ExecutionPage, query=(*FILTERS, *PAGED))
+@routes(
+    "GET",
+    "executions",
+    "The executions that the caller may see, newest first.",
+    answer=ExecutionPage,
+    query=(*FILTERS, *PAGED),
+)
 async def list_executions(request: ApiRequest) -> ExecutionPage:
     query = request.query
     found = await request.core.executions(
@@ -33,7 +39,7 @@ async def list_executions(request: ApiRequest) -> ExecutionPage:
         limit=query["limit"],
         cursor=query["cursor"],
     )
-    return ExecutionPage([execution_body(execution, request.core) for execution in found.items], found.next_cursor)
+    return ExecutionPage(execution_bodies(found.items, request.core), found.next_cursor)
 
 
 @routes(
@@ -69,7 +75,9 @@ def read_submission(request: ApiRequest) -> Submission:
     body: SubmissionBody = request.body
     given = [name for name, value in (("use", body.use), ("zapp", body.zapp), ("text", body.text)) if value]
     if len(given) != 1:
-        raise InvalidDescription([Problem(f"give exactly one of use, zapp and text, not {' and '.join(given) or 'none'}")])
+        raise InvalidDescription(
+            [Problem(f"give exactly one of use, zapp and text, not {' and '.join(given) or 'none'}")]
+        )
     return Submission(
         use=body.use,
         zapp=body.zapp,
@@ -91,7 +99,11 @@ def read_client(request: ApiRequest, body: ClientBody) -> Client:
 
 def read_states(words: list[str]) -> tuple[State, ...]:
     known = {state.value for state in State}
-    wrong = [Problem(f"{word!r} is no state; there are {', '.join(sorted(known))}", path="state") for word in words if word not in known]
+    wrong = [
+        Problem(f"{word!r} is no state; there are {', '.join(sorted(known))}", path="state")
+        for word in words
+        if word not in known
+    ]
     if wrong:
         raise InvalidDescription(wrong)
     return tuple(State(word) for word in words)

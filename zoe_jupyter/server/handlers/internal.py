@@ -11,7 +11,14 @@ from zoe_jupyter.server.schemas import KernelsRequest, TargetAddressBody
 routes = Subject("internal")
 
 
-@routes("POST", "servers/{server}/kernels", "The kernels of a server that live now.", body=KernelsRequest, status=204, is_internal=True)
+@routes(
+    "POST",
+    "servers/{server}/kernels",
+    "The kernels of a server that live now.",
+    body=KernelsRequest,
+    status=204,
+    is_internal=True,
+)
 async def report_kernels(request: ApiRequest) -> None:
     await request.core.kernels_alive(request.path["server"], request.body.kernel_ids)
 
@@ -21,5 +28,7 @@ async def get_target(request: ApiRequest) -> TargetAddressBody:
     targets = await request.core.endpoints(request.path["id"], request.caller)
     target = targets.get(request.path["endpoint"])
     if target is None:
-        raise NotFound(f"{request.path['id']} has no page {request.path['endpoint']!r} now; it has {', '.join(targets) or 'none'}")
+        raise NotFound(
+            f"{request.path['id']} has no page {request.path['endpoint']!r} now; it has {', '.join(targets) or 'none'}"
+        )
     return TargetAddressBody(**{**asdict(target), "headers": dict(target.headers)})

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import mimetypes
-from pathlib import Path
-
 from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.server.api import PAGED, ApiRequest, Param, Raw, Subject, page
 from zoe_jupyter.server.handlers.executions import read_submission
-from zoe_jupyter.server.present import check_body, entry_body, entry_detail_body, logo_path
+from zoe_jupyter.server.present import check_body, entry_body, entry_detail_body
 from zoe_jupyter.server.schemas import CheckBody, EntryDetailBody, EntryPage, SubmissionBody
 
 LOGO_HEADERS = {
@@ -27,12 +23,23 @@ routes = Subject("shop")
     "shop",
     "The entries that the caller may see.",
     answer=EntryPage,
-    query=(Param("text", "string", "Only entries with these words in name, title, summary or tags.", default=""), *PAGED),
+    query=(
+        Param("text", "string", "Only entries with these words in name, title, summary or tags.", default=""),
+        *PAGED,
+    ),
 )
 async def list_entries(request: ApiRequest) -> EntryPage:
     words = request.query["text"].lower().split()
-    found = [entry_body(entry) for entry in request.core.shop().entries() if entry.audience == "user" or request.caller.is_admin]
-    matching = [body for body in found if all(word in f"{body.name} {body.title} {body.summary} {' '.join(body.tags)}".lower() for word in words)]
+    found = [
+        entry_body(entry)
+        for entry in request.core.shop().entries()
+        if entry.audience == "user" or request.caller.is_admin
+    ]
+    matching = [
+        body
+        for body in found
+        if all(word in f"{body.name} {body.title} {body.summary} {' '.join(body.tags)}".lower() for word in words)
+    ]
     items, next_cursor = page(matching, request.query)
     return EntryPage(items, next_cursor)
 
@@ -42,13 +49,12 @@ async def get_entry(request: ApiRequest) -> EntryDetailBody:
     return entry_detail_body(request.core.shop().entry(request.path["name"]))
 
 
-@routes("GET", "shop/{name}/logo", "The logo of an entry.", media=("image/svg+xml", "image/png"))
+@routes("GET", "shop/{name}/logo", "The logo of an entry.", media=("image/svg+xml",))
 async def get_logo(request: ApiRequest) -> Raw:
-    path = logo_path(request.core.shop().entry(request.path["name"]))
-    if path is None:
+    logo = request.core.shop().entry(request.path["name"]).logo
+    if logo is None:
         raise NotFound(f"{request.path['name']} has no logo")
-    media = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return Raw(await asyncio.to_thread(Path.read_bytes, path), media, LOGO_HEADERS)
+    return Raw(logo, "image/svg+xml", LOGO_HEADERS)
 
 
 @routes(

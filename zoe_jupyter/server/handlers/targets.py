@@ -30,7 +30,13 @@ async def resume(request: ApiRequest) -> ExecutionBody:
     return execution_body(await request.core.resume(request.path["id"], request.caller), request.core)
 
 
-@routes("POST", "executions/{id}/scale", "Change how many services its processes have.", body=ScaleRequest, answer=ExecutionBody)
+@routes(
+    "POST",
+    "executions/{id}/scale",
+    "Change how many services its processes have.",
+    body=ScaleRequest,
+    answer=ExecutionBody,
+)
 async def scale(request: ApiRequest) -> ExecutionBody:
     execution = await request.core.scale(request.path["id"], request.caller, counts=_counts(request.body))
     return execution_body(execution, request.core)
