@@ -1,4 +1,4 @@
-"""What the shop has: every entry of every source, read again when its files change. A broken folder is told, and takes nothing down."""
+"""What the shop has: each entry of each source, read again when its files change. A broken folder harms nothing else."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Entry:
 
 
 _Stamp = tuple[tuple[str, int, int], ...]
+Description = FrameworkDescription | ZAppDescription
 
 
 class Catalogue:
@@ -130,12 +131,13 @@ def _read_entry(found: Found, file: Path) -> tuple[Entry | None, tuple[Problem, 
     if file.name != expected:
         return None, (Problem(f"is a {description.kind}; call the file {expected}", file=str(file)),)
     if description.name != file.parent.name:
-        return None, (Problem(f"is {description.name}, but its folder is {file.parent.name}", path="name", file=str(file), line=document.line(("name",))),)
+        message = f"is {description.name}, but its folder is {file.parent.name}"
+        return None, (Problem(message, path="name", file=str(file), line=document.line(("name",))),)
     logo, problems = _logo(file.parent)
     return _entry(description, document, found, readme=_readme(file.parent), logo=logo), problems
 
 
-def _entry(description: FrameworkDescription | ZAppDescription, document: Document, found: Found, *, readme: str, logo: bytes | None) -> Entry:
+def _entry(description: Description, document: Document, found: Found, *, readme: str, logo: bytes | None) -> Entry:
     return Entry(
         name=description.name,
         kind=description.kind,
@@ -157,7 +159,7 @@ def _entry(description: FrameworkDescription | ZAppDescription, document: Docume
     )
 
 
-def _connections(description: FrameworkDescription | ZAppDescription) -> tuple[str, ...]:
+def _connections(description: Description) -> tuple[str, ...]:
     if not isinstance(description, FrameworkDescription):
         return ()
     return tuple(dict.fromkeys(str(provided.get("kind", name)) for name, provided in description.provides.items()))
@@ -171,13 +173,16 @@ def _with_lacks(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
     else:
         used = [use.use for use in entry.description.frameworks]
         lacks = tuple(f"the framework {name}, which is not in the shop" for name in used if name not in entries)
-        connections = tuple(dict.fromkeys(kind for name in used if name in entries for kind in entries[name].connections))
+        connections = tuple(
+            dict.fromkeys(kind for name in used if name in entries for kind in entries[name].connections)
+        )
     return Entry(**{**vars(entry), "lacks": lacks, "connections": connections, "is_runnable": not lacks})
 
 
 def lacking(framework: FrameworkDescription) -> list[str]:
     """What must be connected to a framework before it can run."""
-    return [f"a connection of kind {accepted.kind or name} (accepts.{name})" for name, accepted in framework.accepts.items() if not accepted.optional]
+    needed = {name: accepted.kind or name for name, accepted in framework.accepts.items() if not accepted.optional}
+    return [f"a connection of kind {kind} (accepts.{name})" for name, kind in needed.items()]
 
 
 def _content(file: Path, limit: int) -> bytes:

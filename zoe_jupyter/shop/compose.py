@@ -7,7 +7,13 @@ from typing import Any
 
 from zoe_jupyter import plugins
 from zoe_jupyter.model.application import Application, Context, Lifetime, LifetimeWith, Process, Requirement
-from zoe_jupyter.model.description import EXTENSIONS, FrameworkDescription, LifetimeDescription, UseDescription, ZAppDescription
+from zoe_jupyter.model.description import (
+    EXTENSIONS,
+    FrameworkDescription,
+    LifetimeDescription,
+    UseDescription,
+    ZAppDescription,
+)
 from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.shop.catalogue import Catalogue, Entry
 from zoe_jupyter.shop.descriptions import MAX_PROCESSES, check
@@ -30,9 +36,10 @@ def compose(
     user: Mapping[str, Any] | None = None,
     backend: str = "local",
 ) -> tuple[Application, dict[str, Any]]:
-    """The application and its filled parameters. Exactly one of ``use``, ``zapp`` (a parsed tree) and ``text`` (YAML) says what to run.
+    """The application and its filled parameters.
 
-    A framework that is named alone is the one-framework ZApp. Raises InvalidDescription with all problems, NotFound for an unknown entry.
+    Exactly one of ``use``, ``zapp`` (a parsed tree) and ``text`` (YAML) says what to run. A framework that is named alone is the
+    one-framework ZApp. Raises InvalidDescription with all problems, NotFound for an unknown entry.
     """
     entry, document = _what(catalogue, use, zapp, text)
     findings = Findings(document)
@@ -50,7 +57,9 @@ def _what(catalogue: Catalogue, use: str, zapp: Mapping[str, Any] | None, text: 
     given = [name for name, value in (("use", use), ("zapp", zapp), ("text", text)) if value]
     if len(given) != 1:
         findings = Findings()
-        findings.add((), f"give either the name of a shop entry or a description, not {' and '.join(given) or 'neither'}")
+        findings.add(
+            (), f"give either the name of a shop entry or a description, not {' and '.join(given) or 'neither'}"
+        )
         findings.raise_if_any()
     if use:
         entry = catalogue.entry(use)
@@ -60,7 +69,9 @@ def _what(catalogue: Catalogue, use: str, zapp: Mapping[str, Any] | None, text: 
     return None, read(text) if text else document_of(zapp)
 
 
-def _alone(entry: Entry, parameters: Mapping[str, Any], user: Mapping[str, Any]) -> tuple[ZAppDescription, dict[str, Any]]:
+def _alone(
+    entry: Entry, parameters: Mapping[str, Any], user: Mapping[str, Any]
+) -> tuple[ZAppDescription, dict[str, Any]]:
     """The one-framework ZApp. Its parameters are the framework's own."""
     framework = entry.description
     assert isinstance(framework, FrameworkDescription)
@@ -80,7 +91,8 @@ def _described(
 ) -> tuple[ZAppDescription, dict[str, Any]]:
     description = entry.description if entry is not None else check(document)
     if not isinstance(description, ZAppDescription):
-        findings.add(("kind",), "is a framework, which cannot be run from a text; put its folder into a source of the shop (c.Zoe.shop_sources)")
+        way = "put its folder into a source of the shop (c.Zoe.shop_sources)"
+        findings.add(("kind",), f"is a framework, which cannot be run from a text; {way}")
         findings.raise_if_any()
         raise AssertionError
     given = Findings()
@@ -90,7 +102,12 @@ def _described(
 
 
 def _parts(
-    zapp: ZAppDescription, filled: Mapping[str, Any], catalogue: Catalogue, findings: Findings, *, user: Mapping[str, Any]
+    zapp: ZAppDescription,
+    filled: Mapping[str, Any],
+    catalogue: Catalogue,
+    findings: Findings,
+    *,
+    user: Mapping[str, Any],
 ) -> dict[str, Part]:
     is_alone = not findings.document.tree
     filler = Filler({"parameters": filled, "user": user}, findings)
@@ -172,12 +189,22 @@ def _check_processes(processes: list[Process], findings: Findings) -> None:
     by_name = {process.name: process for process in processes}
     for process in processes:
         for other in process.after:
-            if process.core and other in by_name and not by_name[other].core and by_name[other].framework == process.framework:
-                findings.add(("processes", process.name, "after"), f"comes after {other}, which has no core services to wait for")
+            if (
+                process.core
+                and other in by_name
+                and not by_name[other].core
+                and by_name[other].framework == process.framework
+            ):
+                findings.add(
+                    ("processes", process.name, "after"), f"comes after {other}, which has no core services to wait for"
+                )
 
 
 def _context(part: Part, names: Mapping[tuple[str, str], str]) -> Context:
-    accepts = {accepted: names[part.accepts[accepted]] if accepted in part.accepts else "" for accepted in part.framework.accepts}
+    accepts = {
+        accepted: names[part.accepts[accepted]] if accepted in part.accepts else ""
+        for accepted in part.framework.accepts
+    }
     return Context(parameters=part.parameters, accepts=accepts, folder=str(part.entry.folder))
 
 
@@ -201,9 +228,13 @@ def _ends_with(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Findi
         findings.add(("ends_with",), f"there is no framework {shorten(alias)} here{close_names(alias, parts)}")
         return ""
     framework = parts[alias].framework
-    process = process or framework.ends_with or (next(iter(framework.processes)) if len(framework.processes) == 1 else "")
+    process = (
+        process or framework.ends_with or (next(iter(framework.processes)) if len(framework.processes) == 1 else "")
+    )
     if process not in framework.processes:
-        findings.add(("ends_with",), f"name one process of {alias} as {alias}.NAME{close_names(process, framework.processes)}")
+        findings.add(
+            ("ends_with",), f"name one process of {alias} as {alias}.NAME{close_names(process, framework.processes)}"
+        )
         return ""
     return f"{alias}.{process}"
 
@@ -222,7 +253,11 @@ def _lifetime(written: LifetimeDescription | None, filler: Filler) -> Lifetime:
 def _activity(parts: Mapping[str, Part]) -> dict[str, Any]:
     """``{alias: {http: port or process.port, path, busy}}`` of the frameworks that say how to see whether they are busy."""
     written = {alias: part.framework.activity for alias, part in parts.items()}
-    return {alias: {"http": how.http, "path": how.path, "busy": how.busy} for alias, how in written.items() if how is not None}
+    return {
+        alias: {"http": how.http, "path": how.path, "busy": how.busy}
+        for alias, how in written.items()
+        if how is not None
+    }
 
 
 def _extensions(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Findings) -> dict[str, Any]:
@@ -230,7 +265,10 @@ def _extensions(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Find
     installed = plugins.names("zoe_jupyter.modules")
     found: dict[str, Any] = {}
     for field, module in EXTENSIONS.items():
-        owners: list[tuple[Any, Findings]] = [(zapp, findings), *((part.framework, part.findings) for part in parts.values())]
+        owners: list[tuple[Any, Findings]] = [
+            (zapp, findings),
+            *((part.framework, part.findings) for part in parts.values()),
+        ]
         for owner, where in owners:
             value = getattr(owner, field)
             if value is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,6 +24,7 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _PROBES = ("tcp", "http", "log", "command")
 _MAX_TITLE = 200
+T = TypeVar("T")
 
 FRAMEWORK: TypeAdapter[FrameworkDescription] = TypeAdapter(FrameworkDescription)
 ZAPP: TypeAdapter[ZAppDescription] = TypeAdapter(ZAppDescription)
@@ -80,7 +81,7 @@ def _merged(old: Any, new: Any) -> Any:
     return {**old, **new} if isinstance(old, Mapping) and isinstance(new, Mapping) else new
 
 
-def _validated(adapter: TypeAdapter[Any], tree: Any, findings: Findings, at: Path = ()) -> Any:
+def _validated(adapter: TypeAdapter[T], tree: Any, findings: Findings, at: Path = ()) -> T | None:
     try:
         return adapter.validate_python(tree)
     except ValidationError as error:
@@ -113,14 +114,18 @@ def _place(location: Iterable[str | int], tree: Any, kind: str) -> Path:
     value = tree
     steps = list(location)
     for number, step in enumerate(steps):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
+        if _has(value, step):
             value = value[step]
         elif "missing" not in kind or number != len(steps) - 1:
             continue
         place.append(step)
     return tuple(place)
+
+
+def _has(value: Any, step: str | int) -> bool:
+    if isinstance(value, Mapping):
+        return step in value
+    return isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
 
 
 @cache
@@ -169,7 +174,8 @@ def _check_framework(framework: FrameworkDescription, findings: Findings) -> Non
         _check_overrides(name, findings)
     _check_provides(framework, findings)
     if framework.ends_with and framework.ends_with not in framework.processes:
-        findings.add(("ends_with",), f"there is no process {framework.ends_with}{close_names(framework.ends_with, framework.processes)}")
+        close = close_names(framework.ends_with, framework.processes)
+        findings.add(("ends_with",), f"there is no process {shorten(framework.ends_with)}{close}")
 
 
 def _check_overrides(name: str, findings: Findings) -> None:
@@ -205,7 +211,9 @@ def _check_ready(ready: ReadyDescription, ports: Iterable[str], path: Path, find
         findings.add(path, f"needs exactly one of {', '.join(_PROBES)}; it has {' and '.join(chosen) or 'none'}")
     port = ready.tcp or ready.http.partition("/")[0]
     if port and port not in ports:
-        findings.add((*path, "tcp" if ready.tcp else "http"), f"there is no port {shorten(port)}{close_names(port, ports)}")
+        findings.add(
+            (*path, "tcp" if ready.tcp else "http"), f"there is no port {shorten(port)}{close_names(port, ports)}"
+        )
     if ready.log:
         problem = pattern_problem(ready.log)
         if problem:
@@ -238,7 +246,7 @@ def _check_uses(zapp: ZAppDescription, findings: Findings) -> None:
         field = "as" if use.as_ else "use"
         _check_name(alias, ("frameworks", index, field), findings)
         if alias in seen:
-            findings.add(("frameworks", index, field), f"{alias} is there already; give this one another name with `as`")
+            findings.add(
+                ("frameworks", index, field), f"{alias} is there already; give this one another name with `as`"
+            )
         seen.add(alias)
-
-

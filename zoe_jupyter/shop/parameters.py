@@ -91,7 +91,7 @@ def fill_parameters(
     check_tree(values, findings, path)
     if len(findings.problems) > before:
         return dict(values)
-    filled = _with_defaults(schema, values, schema, user=user or {})
+    filled: dict[str, Any] = _with_defaults(schema, values, schema, user=user or {})
     closed = {"additionalProperties": False, **schema, "type": "object"}
     try:
         for error in _validator(closed).iter_errors(filled):
@@ -107,7 +107,8 @@ def _meta_errors(schema: Any) -> list[ValidationError]:
 
 
 _HOLDS_SCHEMA = (
-    "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+    "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
+    "unevaluatedItems", "unevaluatedProperties",
 )  # fmt: skip
 _HOLDS_SCHEMAS = ("$defs", "definitions", "dependentSchemas", "properties")
 _HOLDS_LIST = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -142,7 +143,9 @@ def _check_part(part: Any, place: Path, findings: Findings, *, root: Mapping[str
     if part.get("$schema", _DIALECT) != _DIALECT:
         findings.add((*place, "$schema"), "only draft 2020-12 is supported")
     if "$ref" in part and _resolve(part["$ref"], root) is None:
-        findings.add((*place, "$ref"), f"{shorten(part['$ref'])} is not a place in this schema; others are never fetched")
+        findings.add(
+            (*place, "$ref"), f"{shorten(part['$ref'])} is not a place in this schema; others are never fetched"
+        )
     if "pattern" in part:
         problem = pattern_problem(part["pattern"])
         if problem:
@@ -165,8 +168,8 @@ def _resolve(reference: Any, root: Mapping[str, Any]) -> Any:
     if not isinstance(reference, str) or not reference.startswith("#/") or len(reference) > 500:
         return None
     value: Any = root
-    for step in reference[2:].split("/"):
-        step = step.replace("~1", "/").replace("~0", "~")
+    for escaped in reference[2:].split("/"):
+        step = escaped.replace("~1", "/").replace("~0", "~")
         if not isinstance(value, Mapping) or step not in value:
             return None
         value = value[step]
@@ -199,7 +202,9 @@ def _check_properties(schema: Mapping[str, Any], findings: Findings, path: Path)
     for name, part in schema.get("properties", {}).items():
         place = (*path, "properties", name)
         if not _NAME.fullmatch(name):
-            findings.add(place, f"{shorten(name)} is not a name for a parameter: [a-z][a-z0-9_]*, at most 40 characters")
+            findings.add(
+                place, f"{shorten(name)} is not a name for a parameter: [a-z][a-z0-9_]*, at most 40 characters"
+            )
         if isinstance(part, Mapping) and "default" in part:
             for error in _validator({**part, **_shared(schema)}).iter_errors(part["default"]):
                 findings.add((*place, "default"), _say(error))
@@ -260,13 +265,19 @@ def _multiple_of(validator: Any, divisor: Any, instance: Any, schema: Any) -> It
             yield ValidationError(f"{instance} is not a multiple of {divisor}")
 
 
-_Validator = extend(Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of})
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of}
+)
 
 
 def _formats() -> FormatChecker:
     checker = FormatChecker(formats=())
-    checker.checks("memory", raises=ValueError)(lambda value: memory_bytes(value) >= 0 if isinstance(value, str) else True)
-    checker.checks("duration", raises=ValueError)(lambda value: duration_s(value) >= 0 if isinstance(value, str) else True)
+    checker.checks("memory", raises=ValueError)(
+        lambda value: memory_bytes(value) >= 0 if isinstance(value, str) else True
+    )
+    checker.checks("duration", raises=ValueError)(
+        lambda value: duration_s(value) >= 0 if isinstance(value, str) else True
+    )
     return checker
 
 
@@ -281,18 +292,24 @@ def _note(error: ValidationError, schema: Mapping[str, Any], findings: Findings,
     place = (*path, *error.absolute_path)
     name = error.absolute_path[0] if error.absolute_path else None
     part = schema.get("properties", {}).get(name, {}) if name is not None else {}
+    around: Any = error.schema
+    limit: Any = error.validator_value
     if error.validator == "required":
-        for missing in sorted(set(error.validator_value) - set(error.instance)):
-            title = _title(error.schema.get("properties", {}).get(missing, {}))
+        for missing in sorted(set(limit) - _members(error.instance)):
+            title = _title(around.get("properties", {}).get(missing, {}))
             findings.add((*place, missing), f"{title}is required")
         return
-    if error.validator == "additionalProperties" and isinstance(error.schema, Mapping):
-        known = error.schema.get("properties", {})
-        for extra in sorted(set(error.instance) - set(known)):
+    if error.validator == "additionalProperties" and limit is False:
+        known = around.get("properties", {})
+        for extra in sorted(_members(error.instance) - set(known)):
             findings.add((*place, extra), f"is not a parameter{close_names(extra, known)}")
         return
     message = "has a value that does not fit" if hint(part).widget == "secret" else _say(error)
     findings.add(place, f"{_title(part)}{message}")
+
+
+def _members(instance: Any) -> set[str]:
+    return set(instance) if isinstance(instance, Mapping) else set()
 
 
 def _title(part: Any) -> str:
@@ -301,13 +318,14 @@ def _title(part: Any) -> str:
 
 
 _TYPES = {
-    "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list", "object": "a mapping",
-    "null": "null",
+    "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+    "array": "a list", "object": "a mapping", "null": "null",
 }  # fmt: skip
 
 
 def _say(error: ValidationError) -> str:
-    value, limit = shorten(error.instance), error.validator_value
+    value = shorten(error.instance)
+    limit: Any = error.validator_value
     kinds = [limit] if isinstance(limit, str) else limit
     sayings = {
         "type": lambda: f"{value} is not {' or '.join(_TYPES.get(kind, str(kind)) for kind in kinds)}",

@@ -1,7 +1,7 @@
 """One framework's part of an application: its description and its filled parameters become processes, connections, secrets.
 
-What is known at submit (counts, resources, times, images) is filled and held to its type here. What is rendered at launch (commands,
-environment, files, probes, drains, connections, headers) stays as it was written, so that nothing is ever evaluated twice.
+What is known at submit (counts, resources, times, images) is filled and held to its type here. What is rendered at launch
+(commands, environment, files, probes, drains, connections, headers) stays as it was written, so that nothing is evaluated twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoe_jupyter.model.application import ConnectionTemplate, Drain, Port, Probe, Process, Restart, RestartWhen
-from zoe_jupyter.model.description import CountDescription, FrameworkDescription, ProcessDescription, ReadyDescription, ResourcesDescription
+from zoe_jupyter.model.description import (
+    CountDescription,
+    FrameworkDescription,
+    ProcessDescription,
+    ReadyDescription,
+    ResourcesDescription,
+)
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Entry
 from zoe_jupyter.shop.descriptions import process_for
@@ -83,7 +89,10 @@ def _process(part: Part, name: str, process: ProcessDescription, filler: Filler,
         resources=_resources(process.resources, filler, (*path, "resources")),
         environment=dict(process.environment),
         files=dict(process.files),
-        ports={port: Port(p.protocol, p.title, p.path, dict(p.headers), p.keeps_prefix) for port, p in process.ports.items()},
+        ports={
+            port: Port(p.protocol, p.title, p.path, dict(p.headers), p.keeps_prefix)
+            for port, p in process.ports.items()
+        },
         ready=_probe(process.ready, filler, (*path, "ready")),
         after=(*(f"{part.alias}.{other}" for other in process.after), *before),
         restart=_restart(process, filler, (*path, "restart")),
@@ -110,7 +119,9 @@ def _limit_of(elastic: Any, part: Part, filler: Filler) -> int:
         return int(elastic)
     properties = part.framework.parameters.get("properties", {})
     read = [trail[1] for trail in named(elastic) if len(trail) == 2 and trail[0] == "parameters"]
-    largest = {name: properties[name]["maximum"] for name in read if name in properties and "maximum" in properties[name]}
+    largest = {
+        name: properties[name]["maximum"] for name in read if name in properties and "maximum" in properties[name]
+    }
     if not largest:
         return DEFAULT_LIMIT
     trial = Filler({**filler.context, "parameters": {**part.parameters, **largest}}, Findings())

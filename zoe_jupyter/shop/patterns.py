@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     try:
         from re import _constants as _codes  # type: ignore[attr-defined]
-        from re import _parser
+        from re import _parser  # type: ignore[attr-defined]
     except ImportError:
         import sre_constants as _codes
         import sre_parse as _parser

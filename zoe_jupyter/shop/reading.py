@@ -86,7 +86,8 @@ def _children(value: Any, path: Path, findings: Findings) -> list[tuple[Any, Pat
         for key in value:
             if not isinstance(key, str):
                 findings.add(path, f"has a key that is not text: {shorten(key)}")
-        return [(item, (*path, key)) for key, item in value.items() if isinstance(key, str) and _is_scalar_fine(key, path, findings)]
+        keys = [key for key in value if isinstance(key, str) and _is_scalar_fine(key, path, findings)]
+        return [(value[key], (*path, key)) for key in keys]
     if isinstance(value, list | tuple):
         return [(item, (*path, index)) for index, item in enumerate(value)]
     _is_scalar_fine(value, path, findings)
@@ -126,7 +127,7 @@ def _decode(text: str | bytes, findings: Findings) -> str:
         content = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         size = len(content.encode())
     except UnicodeError as error:
-        findings.add((), f"is not UTF-8: {error.reason} at {error.start}")
+        findings.add((), f"is not UTF-8: {str(error)[-100:]}")
         findings.raise_if_any()
         raise
     if size > MAX_BYTES:

@@ -1,4 +1,4 @@
-"""Renders everything that is rendered at launch with made-up addresses, so that a misspelt name is told at submit, with its line."""
+"""Renders all that is rendered at launch with made-up addresses, so that a misspelt name is told at submit, with its line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from zoe_jupyter.shop.problems import Findings, Path, shorten
 
 _HOST = "127.0.0.1"
 _PORT = 40000
+_SECRET = "s" * 43
 
 
 def rehearse(application: Application, parts: Mapping[str, Part]) -> None:
     """Note every launch-time template that cannot be filled."""
     for connection in application.connections:
         part = parts[connection.framework]
-        values = _shared(application, part, {name: part for name, part in parts.items()})
+        values = _shared(application, part, parts)
         Filler(values, part.findings).tree(dict(connection.values), ("provides", _provided(part, connection)))
     for process in application.processes:
         part = parts[process.framework]
@@ -67,7 +68,11 @@ def _own(process: Process) -> dict[str, Any]:
         "ports": {name: _PORT + index for index, name in enumerate(process.ports)},
         "files": {name: f"/zoe/{process.name}-0/{name}" for name in process.files},
         "service": {"name": f"{process.name}-0", "index": 0, "attempt": 1},
-        "resources": {"cores": resources.microcores / 1_000_000, "memory": resources.memory_bytes, "gpus": resources.gpus},
+        "resources": {
+            "cores": resources.microcores / 1_000_000,
+            "memory": resources.memory_bytes,
+            "gpus": resources.gpus,
+        },
     }
 
 
@@ -91,7 +96,7 @@ def _plain(processes: Sequence[Process], part: Part) -> dict[str, Any]:
             if process.framework == part.alias and process.core
         },
         "accepts": {},
-        "secrets": {name: "s" * 43 for name in part.secrets},
+        "secrets": dict.fromkeys(part.secrets, _SECRET),
         "execution": {"id": "e" * 26, "name": "rehearsal", "owner": "somebody"},
         "notebook": {"cwd": "/zoe"},
     }
@@ -101,10 +106,12 @@ def _accepts(application: Application, part: Part, parts: Mapping[str, Part]) ->
     filled: dict[str, Any] = dict.fromkeys(part.framework.accepts)
     for accepted, (alias, provided) in part.accepts.items():
         provider = parts[alias]
-        connection = next(c for c in application.connections if c.framework == alias and _provided(provider, c) == provided)
+        connection = next(
+            c for c in application.connections if c.framework == alias and _provided(provider, c) == provided
+        )
         quiet = Filler(_plain(application.processes, provider) | {"accepts": {}}, Findings())
         values = quiet.tree(dict(connection.values), ()) or {}
-        filled[accepted] = {**values, **{name: "s" * 43 for name in connection.secrets}}
+        filled[accepted] = {**values, **dict.fromkeys(connection.secrets, _SECRET)}
     return filled
 
 

@@ -1,6 +1,6 @@
 """``{{ expression }}`` in descriptions: parsed by Jinja, evaluated here over plain values.
 
-Nothing of Python can be reached: a name leads into mappings of plain values only, there are no calls, no methods, no attributes, and
+Nothing of Python can be reached: a name leads into mappings of plain values only; there are no calls, no methods, no attributes;
 every step counts against limits. A text that is one expression keeps the expression's type; any other gives text.
 """
 
@@ -53,9 +53,14 @@ def fill(tree: Any, context: Mapping[str, Any], *, path: str = "") -> Any:
 
 def _fill(tree: Any, context: Mapping[str, Any], path: str, problems: list[Problem]) -> Any:
     if isinstance(tree, Mapping):
-        return {key: _fill(value, context, f"{path}.{key}" if path else str(key), problems) for key, value in tree.items()}
+        return {
+            key: _fill(value, context, f"{path}.{key}" if path else str(key), problems) for key, value in tree.items()
+        }
     if isinstance(tree, list | tuple):
-        return [_fill(value, context, f"{path}.{index}" if path else str(index), problems) for index, value in enumerate(tree)]
+        return [
+            _fill(value, context, f"{path}.{index}" if path else str(index), problems)
+            for index, value in enumerate(tree)
+        ]
     if not is_template(tree):
         return tree
     try:
@@ -347,7 +352,12 @@ def _calculate(sign: str, left: Any, right: Any) -> Any:
         raise TemplateError("divides by zero" if right == 0 else "gives a number that is too large") from None
 
 
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {"lt": operator.lt, "lteq": operator.le, "gt": operator.gt, "gteq": operator.ge}
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "lt": operator.lt,
+    "lteq": operator.le,
+    "gt": operator.gt,
+    "gteq": operator.ge,
+}
 
 
 def _compared(sign: str, left: Any, right: Any) -> bool:
@@ -379,7 +389,7 @@ _ALLOWED: dict[type[nodes.Node], Callable[[_Machine, Any], Any]] = {
     nodes.CondExpr: _Machine.choice,
     nodes.Filter: _Machine.filtered,
     nodes.Test: _Machine.tested,
-    **{kind: _Machine.binary for kind in _BINARY},
+    **dict.fromkeys(_BINARY, _Machine.binary),
     nodes.Operand: _Machine.constant,
     nodes.Pair: _Machine.constant,
 }

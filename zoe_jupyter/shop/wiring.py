@@ -20,17 +20,22 @@ def wire(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Findings) -
         place: Path = ("frameworks", index, "connect")
         for accepted, target in use.connect.items():
             if accepted not in part.framework.accepts:
-                findings.add((*place, accepted), f"{part.alias} accepts no {shorten(accepted)}{close_names(accepted, part.framework.accepts)}")
+                close = close_names(accepted, part.framework.accepts)
+                findings.add((*place, accepted), f"{part.alias} accepts no {shorten(accepted)}{close}")
                 continue
             _connect(part, accepted, target, parts, findings, (*place, accepted))
         _note_lacking(part, use.connect, parts, findings, place)
 
 
-def _connect(part: Part, accepted: str, target: str, parts: Mapping[str, Part], findings: Findings, place: Path) -> None:
+def _connect(
+    part: Part, accepted: str, target: str, parts: Mapping[str, Part], findings: Findings, place: Path
+) -> None:
     alias, _, provided = target.partition(".")
     provider = parts.get(alias)
     if provider is None or provider is part:
-        findings.add(place, f"there is no other framework {shorten(alias)} here{close_names(alias, set(parts) - {part.alias})}")
+        findings.add(
+            place, f"there is no other framework {shorten(alias)} here{close_names(alias, set(parts) - {part.alias})}"
+        )
         return
     provides = provider.framework.provides
     if not provided and len(provides) == 1:
@@ -47,7 +52,9 @@ def _connect(part: Part, accepted: str, target: str, parts: Mapping[str, Part], 
     part.accepts[accepted] = (alias, provided)
 
 
-def _note_lacking(part: Part, connect: Mapping[str, str], parts: Mapping[str, Part], findings: Findings, place: Path) -> None:
+def _note_lacking(
+    part: Part, connect: Mapping[str, str], parts: Mapping[str, Part], findings: Findings, place: Path
+) -> None:
     for name, accepted in part.framework.accepts.items():
         if accepted.optional or name in connect:
             continue
@@ -58,7 +65,11 @@ def _note_lacking(part: Part, connect: Mapping[str, str], parts: Mapping[str, Pa
             for provided, values in other.framework.provides.items()
             if other is not part and values.get("kind", provided) == kind
         )
-        way = f"write `connect: {{{name}: {offers[0]}}}`" if offers else f"add a framework that provides {kind}, and connect it"
+        way = (
+            f"write `connect: {{{name}: {offers[0]}}}`"
+            if offers
+            else f"add a framework that provides {kind}, and connect it"
+        )
         findings.add((*place, name), f"{part.alias} lacks a connection of kind {kind}; {way}")
 
 
@@ -77,7 +88,7 @@ def connection_names(parts: Mapping[str, Part]) -> dict[tuple[str, str], str]:
 
 def find_cycle(processes: Sequence[Process]) -> list[str]:
     """A cycle in what comes after what, as names; empty when there is none."""
-    after = {process.name: [name for name in process.after] for process in processes}
+    after = {process.name: list(process.after) for process in processes}
     done: set[str] = set()
     for start in after:
         trail: list[str] = []
