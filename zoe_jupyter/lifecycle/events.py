@@ -140,6 +140,8 @@ class ActivitySeen:
 
 
 Event = (
-    Accepted | Placed | Grown | Shrunk | Preempted | StopRequested | RestartRequested | SuspendRequested | ResumeRequested | ScaleRequested
-    | ServiceLaunched | ServiceReady | ServiceExited | LaunchFailed | ServiceDrained | TimePassed | LeasesChanged | ActivitySeen
+    Accepted | Placed | Grown | Shrunk | Preempted
+    | StopRequested | RestartRequested | SuspendRequested | ResumeRequested | ScaleRequested
+    | ServiceLaunched | ServiceReady | ServiceExited | LaunchFailed | ServiceDrained
+    | TimePassed | LeasesChanged | ActivitySeen
 )  # fmt: skip

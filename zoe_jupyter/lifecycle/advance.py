@@ -1,0 +1,29 @@
+"""Launches what may be launched, and says whether the execution is running."""
+
+from __future__ import annotations
+
+from zoe_jupyter.lifecycle import counts
+from zoe_jupyter.lifecycle.draft import Draft
+from zoe_jupyter.lifecycle.effects import Launch
+from zoe_jupyter.model.execution import ServiceState, State
+
+
+def advance(draft: Draft) -> None:
+    """Bring an execution in starting or running as far as it can go now."""
+    ready = counts.ready_processes(draft.execution.application, draft.services)
+    for service in draft.services:
+        is_due = service.state is ServiceState.WAITING and service.due_at <= draft.now
+        if is_due and ready.issuperset(draft.process_of(service).after):
+            started = draft.put(service, state=ServiceState.STARTING, due_at=0.0, exit_code=None)
+            draft.record_service("starting", started)
+            draft.act(Launch(started.name, started.attempt))
+    _settle(draft, is_ready=len(ready) == len(draft.execution.application.processes))
+
+
+def _settle(draft: Draft, *, is_ready: bool) -> None:
+    if is_ready and draft.execution.state is State.STARTING:
+        if draft.execution.started_at is None:
+            draft.change(started_at=draft.now)
+        draft.enter(State.RUNNING)
+    elif not is_ready and draft.execution.state is State.RUNNING:
+        draft.enter(State.STARTING)

@@ -1,0 +1,170 @@
+"""What follows when a service ends that was not told to: a job's end, another try, one worker less, or the end of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from zoe_jupyter.lifecycle import counts, titles
+from zoe_jupyter.lifecycle.advance import advance
+from zoe_jupyter.lifecycle.draft import Draft
+from zoe_jupyter.lifecycle.events import LaunchFailed, ServiceExited
+from zoe_jupyter.lifecycle.stopping import stop
+from zoe_jupyter.model.application import RestartWhen
+from zoe_jupyter.model.execution import Outcome, Reason, Service, ServiceState
+
+LONGEST_DELAY_S = 60.0
+STEADY_S = 600.0
+"""Ready for so long, a service's earlier failures are forgotten."""
+SETTLED_S = 60.0
+"""Ready for so long and then lost, a service is placed anew at once; sooner, it waits its delay, so that nothing spins."""
+LEAST_LAUNCH_TRIES = 3
+
+
+def exited_unexpectedly(draft: Draft, service: Service, event: ServiceExited) -> None:
+    """Apply the job's end or the restart policy."""
+    application = draft.execution.application
+    if event.exit_code == 0 and service.process == application.ends_with:
+        _finished(draft, service)
+    elif _is_displaced(draft, service, event):
+        _displaced(draft, service, event)
+    elif _may_try_again(draft, service, event):
+        _try_again_later(draft, service, event)
+    else:
+        _given_up(draft, service, event.exit_code, _why_exited(draft, service, event))
+
+
+def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFailed) -> None:
+    """Try again when that makes sense; a launch may fail a few times even where a program may not."""
+    tries = max(draft.process_of(service).restart.attempts, LEAST_LAUNCH_TRIES)
+    if event.retry_in_s is not None and service.failures < tries:
+        _wait_for_next_try(draft, service, failures=service.failures + 1, delay_s=event.retry_in_s, reason=event.reason)
+    else:
+        text = f"{titles.of_service(draft.execution.application, service)} could not be started: {event.reason.text}"
+        _given_up(draft, service, None, Reason(event.reason.code, text, _facts(service, None, event.reason)))
+
+
+def _finished(draft: Draft, service: Service) -> None:
+    """A task of a job ended well. The job has succeeded when all of its core tasks have."""
+    ended = _end(draft, service, 0, None)
+    if not service.is_core:
+        _less(draft, ended)
+        advance(draft)
+    elif counts.wanted_core(draft.execution, draft.process_of(service), draft.services) == 0:
+        stop(draft, Outcome.SUCCEEDED, None)
+    else:
+        advance(draft)
+
+
+def _is_displaced(draft: Draft, service: Service, event: ServiceExited) -> bool:
+    is_lost = event.is_blameless and event.reason is not None and event.reason.code == "lost"
+    is_settled = service.ready_at is not None and draft.now - service.ready_at >= SETTLED_S
+    return is_lost and is_settled and _policy(draft, service) is not RestartWhen.NEVER
+
+
+def _displaced(draft: Draft, service: Service, event: ServiceExited) -> None:
+    """Its machine may be gone: give the place back; the scheduler finds another for what is still wanted."""
+    draft.record_service("exited", service, reason=event.reason, exit_code=event.exit_code)
+    draft.remove(service)
+    advance(draft)
+
+
+def _may_try_again(draft: Draft, service: Service, event: ServiceExited) -> bool:
+    """What was not the program's fault is always tried again, but a program that must run only once is not, once it was ready."""
+    policy = _policy(draft, service)
+    if event.is_blameless:
+        return service.ready_at is None or policy is not RestartWhen.NEVER
+    if policy is RestartWhen.NEVER or (policy is RestartWhen.ON_FAILURE and event.exit_code == 0):
+        return False
+    return _failures(draft, service) < draft.process_of(service).restart.attempts
+
+
+def _try_again_later(draft: Draft, service: Service, event: ServiceExited) -> None:
+    """After 1, 2, 4, ... times the policy's delay; what was not the program's fault costs no try."""
+    delay_s = draft.process_of(service).restart.delay_s
+    failures = _failures(draft, service)
+    if not event.is_blameless:
+        delay_s *= 2.0 ** min(failures, 30)
+        failures += 1
+    reason = event.reason or _why_exited(draft, service, event)
+    _wait_for_next_try(
+        draft,
+        service,
+        failures=failures,
+        delay_s=min(LONGEST_DELAY_S, delay_s),
+        reason=reason,
+        exit_code=event.exit_code,
+    )
+
+
+def _wait_for_next_try(
+    draft: Draft, service: Service, *, failures: int, delay_s: float, reason: Reason, exit_code: int | None = None
+) -> None:
+    draft.record_service("exited", service, reason=reason, exit_code=exit_code, retry_in_s=delay_s)
+    fresh = Service(service.name, service.process, service.node, service.is_core, attempt=service.attempt + 1)
+    waiting = replace(fresh, failures=failures, exit_code=exit_code, reason=reason, due_at=draft.now + delay_s)
+    draft.put(waiting)
+    advance(draft)
+
+
+def _given_up(draft: Draft, service: Service, exit_code: int | None, reason: Reason) -> None:
+    """No further try: without a core service the execution fails; of elastic ones it goes on with one less."""
+    ended = _end(draft, service, exit_code, reason)
+    if service.is_core:
+        stop(draft, Outcome.LOST if reason.code == "lost" else Outcome.FAILED, reason)
+    else:
+        _less(draft, ended, reason)
+        advance(draft)
+
+
+def _end(draft: Draft, service: Service, exit_code: int | None, reason: Reason | None) -> Service:
+    draft.record_service("exited", service, reason=reason, exit_code=exit_code)
+    return draft.put(service, state=ServiceState.ENDED, exit_code=exit_code, reason=reason, due_at=0.0)
+
+
+def _less(draft: Draft, ended: Service, reason: Reason | None = None) -> None:
+    """One elastic service less is wanted from now on, else the scheduler would start it anew; scaling brings it back."""
+    process = draft.process_of(ended)
+    target = draft.execution.target
+    wanted = max(0, counts.wanted_elastic(draft.execution, process) - 1)
+    draft.change(target=replace(target, elastic={**target.elastic, process.name: wanted}))
+    draft.remove(ended)
+    draft.record_service("removed", ended, reason=reason, exit_code=ended.exit_code, wanted=wanted)
+
+
+def _failures(draft: Draft, service: Service) -> int:
+    """In a row: after ten minutes of good work, counting starts again."""
+    is_steady = service.ready_at is not None and draft.now - service.ready_at >= STEADY_S
+    return 0 if is_steady else service.failures
+
+
+def _policy(draft: Draft, service: Service) -> RestartWhen:
+    return draft.process_of(service).restart.when
+
+
+def _why_exited(draft: Draft, service: Service, event: ServiceExited) -> Reason:
+    """Why that exit was the end: which service, its code, what the backend saw, and how often it was tried."""
+    title, facts = (
+        titles.of_service(draft.execution.application, service),
+        _facts(service, event.exit_code, event.reason),
+    )
+    said = "ended" if event.exit_code is None else f"ended with exit code {event.exit_code}"
+    because = f" ({event.reason.text})" if event.reason else ""
+    if event.exit_code == 0 and service.is_core:
+        return Reason("core_exited", f"{title} {said}{because}, although the others need it", facts)
+    tried = f" after {service.failures + 1} tries in a row" if service.failures else ""
+    return Reason(
+        event.reason.code if event.reason else "exited", f"{title} {said}{because}{tried}; its log tells more", facts
+    )
+
+
+def _facts(service: Service, exit_code: int | None, reason: Reason | None) -> Mapping[str, Any]:
+    seen = dict(reason.numbers) if reason else {}
+    return {
+        **seen,
+        "service": service.name,
+        "attempt": service.attempt,
+        "failures": service.failures + 1,
+        "exit_code": exit_code,
+    }

@@ -1,0 +1,63 @@
+"""What happens to a service when its backend tells of it. News of another attempt than the current one is never applied."""
+
+from __future__ import annotations
+
+from zoe_jupyter.lifecycle import counts
+from zoe_jupyter.lifecycle.advance import advance
+from zoe_jupyter.lifecycle.draft import Draft
+from zoe_jupyter.lifecycle.events import LaunchFailed, ServiceDrained, ServiceExited, ServiceLaunched, ServiceReady
+from zoe_jupyter.lifecycle.failing import exited_unexpectedly, launch_failed_unexpectedly
+from zoe_jupyter.lifecycle.stopping import reach_goal, stop_service
+from zoe_jupyter.model.execution import Reason, Service, ServiceState, State
+
+
+def launched(draft: Draft, event: ServiceLaunched) -> None:
+    """Remember where it is; also of one that is on its way out, so that it can be found."""
+    service = draft.attempt(event.service, event.attempt)
+    if service is not None and service.state in counts.ALIVE:
+        draft.put(service, handle=event.handle, host=event.host, ports=event.ports)
+
+
+def ready(draft: Draft, event: ServiceReady) -> None:
+    service = draft.attempt(event.service, event.attempt)
+    if service is None or service.state is not ServiceState.STARTING:
+        return
+    draft.record_service("ready", draft.put(service, state=ServiceState.RUNNING, ready_at=draft.now, reason=None))
+    advance(draft)
+
+
+def exited(draft: Draft, event: ServiceExited) -> None:
+    service = draft.attempt(event.service, event.attempt)
+    if service is None or service.state not in counts.ALIVE:
+        return
+    if service.state in counts.LEAVING:
+        _gone(draft, service, event.exit_code, event.reason)
+    else:
+        exited_unexpectedly(draft, service, event)
+
+
+def launch_failed(draft: Draft, event: LaunchFailed) -> None:
+    service = draft.attempt(event.service, event.attempt)
+    if service is None or service.state not in counts.ALIVE:
+        return
+    if service.state in counts.LEAVING:
+        _gone(draft, service, None, event.reason)
+    elif service.state is ServiceState.STARTING:
+        launch_failed_unexpectedly(draft, service, event)
+
+
+def drained(draft: Draft, event: ServiceDrained) -> None:
+    service = draft.attempt(event.service, event.attempt)
+    if service is not None and service.state is ServiceState.DRAINING:
+        stop_service(draft, service)
+
+
+def _gone(draft: Draft, service: Service, exit_code: int | None, reason: Reason | None) -> None:
+    """It ended as it was told to."""
+    ended = draft.put(service, state=ServiceState.ENDED, exit_code=exit_code, reason=reason, due_at=0.0)
+    if draft.execution.state is State.STOPPING:
+        draft.record_service("exited", ended, reason=reason, exit_code=exit_code)
+        reach_goal(draft)
+    else:
+        draft.remove(ended)
+        draft.record_service("removed", ended, reason=reason, exit_code=exit_code)
