@@ -168,7 +168,16 @@ class Backend(ABC):
         """Look into the environment that would run it; starts nothing. Problems are told in the answer, not raised."""
 
     @abstractmethod
-    async def reserve(self, *, execution_id: str, service: str, attempt: int, node: str, ports: Mapping[str, Port], framework_folder: str) -> Reserved:
+    async def reserve(
+        self,
+        *,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        node: str,
+        ports: Mapping[str, Port],
+        framework_folder: str,
+    ) -> Reserved:
         """Choose address, port numbers and folder of an attempt; the same answer when asked again for the same attempt."""
 
     @abstractmethod
@@ -180,7 +189,16 @@ class Backend(ABC):
         """Ask it to end and see to it that it is killed after ``grace_s``; returns at once. An unknown attempt is no error."""
 
     @abstractmethod
-    async def run(self, execution_id: str, service: str, attempt: int, command: Sequence[str], *, environment: Mapping[str, str], timeout_s: float) -> int:
+    async def run(
+        self,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        timeout_s: float,
+    ) -> int:
         """Run a short command beside a service (drain); returns its exit code. Raises Retryable when it cannot be run."""
 
     @abstractmethod

@@ -26,7 +26,16 @@ Key = tuple[str, str]
 class Actions:
     """What is being done now. An effect of a service waits for the earlier ones of the same service."""
 
-    def __init__(self, backend: Backend, renderer: Renderer, *, find: Find, apply: Apply, bounds: Callable[[Execution], Bounds], look: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        renderer: Renderer,
+        *,
+        find: Find,
+        apply: Apply,
+        bounds: Callable[[Execution], Bounds],
+        look: Callable[[], None],
+    ) -> None:
         self._backend = backend
         self._renderer = renderer
         self._find = find
@@ -85,7 +94,9 @@ class Actions:
             logger.error("action on %s %s failed", *key, exc_info=task.exception())
         self._look()
 
-    def _wanted(self, execution_id: str, service: str, attempt: int, state: ServiceState) -> tuple[Execution, Service] | None:
+    def _wanted(
+        self, execution_id: str, service: str, attempt: int, state: ServiceState
+    ) -> tuple[Execution, Service] | None:
         execution = self._find(execution_id)
         found = execution.services.get(service) if execution else None
         if execution is None or found is None or found.attempt != attempt or found.state is not state:
@@ -109,14 +120,18 @@ class Actions:
             handle = await self._backend.launch(order, service.node)
             failpoint("launch.after")
         except Unreachable as error:
-            logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution.id, service.name, error)
+            logger.warning(
+                "execution %s: launch of %s waits: backend unreachable: %s", execution.id, service.name, error
+            )
             return None
         except Retryable as error:
             return LaunchFailed(service.name, service.attempt, _reason(error), retry_in_s=error.delay_s)
         except (BackendError, UserError) as error:
             return LaunchFailed(service.name, service.attempt, _reason(error))
         self._confirmed[(execution.id, service.name, service.attempt)] = asyncio.get_running_loop().time()
-        return ServiceLaunched(service.name, service.attempt, handle, host=str(handle.get("host", "127.0.0.1")), ports=order.port_numbers)
+        return ServiceLaunched(
+            service.name, service.attempt, handle, host=str(handle.get("host", "127.0.0.1")), ports=order.port_numbers
+        )
 
     async def _stop(self, execution_id: str, effect: Stop) -> None:
         failpoint("stop.before")
@@ -134,7 +149,12 @@ class Actions:
             failpoint("drain.before")
             command, environment = await self._renderer.drain(*wanted)
             code = await self._backend.run(
-                execution_id, effect.service, effect.attempt, command, environment=environment, timeout_s=effect.timeout_s
+                execution_id,
+                effect.service,
+                effect.attempt,
+                command,
+                environment=environment,
+                timeout_s=effect.timeout_s,
             )
             if code != 0:
                 logger.warning("execution %s: drain of %s exited with %s", execution_id, effect.service, code)

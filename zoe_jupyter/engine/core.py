@@ -24,7 +24,14 @@ from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secrets
-from zoe_jupyter.lifecycle.events import Event, RestartRequested, ResumeRequested, ScaleRequested, StopRequested, SuspendRequested
+from zoe_jupyter.lifecycle.events import (
+    Event,
+    RestartRequested,
+    ResumeRequested,
+    ScaleRequested,
+    StopRequested,
+    SuspendRequested,
+)
 from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
 from zoe_jupyter.model.errors import Conflict, InvalidTransition, NotFound, Unavailable
@@ -44,7 +51,9 @@ STORY_EVENTS = 2000
 async def open_core(settings: Settings) -> Core:
     """Open the store, adopt what runs, start the loop. Raises ZoeError (StoreError, Unavailable) with the way out."""
     backend_class = plugins.load("zoe_jupyter.backends", settings.backend)
-    backend: Backend = backend_class(deployment=settings.deployment, data_dir=settings.data_dir, **settings.backend_options)
+    backend: Backend = backend_class(
+        deployment=settings.deployment, data_dir=settings.data_dir, **settings.backend_options
+    )
     url = settings.database_url or f"sqlite:///{settings.data_dir / 'zoe.db'}"
     core = Core(settings=settings, backend=backend, store=Store(url))
     await core.open()
@@ -54,20 +63,35 @@ async def open_core(settings: Settings) -> Core:
 class Core:
     """Everything that the server may ask for. All methods run on the core's own loop."""
 
-    def __init__(self, *, settings: Settings, backend: Backend, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, settings: Settings, backend: Backend, store: Store, clock: Callable[[], float] = time.time
+    ) -> None:
         self._settings = settings
         self._backend = backend
         self._store = store
         self._clock = clock
         self._policy = plugins.load("zoe_jupyter.policies", settings.policy)()
-        self._catalogue = Catalogue([FolderSource(shipped_folder()), *(FolderSource(Path(source)) for source in settings.shop_sources)])
+        self._catalogue = Catalogue(
+            [FolderSource(shipped_folder()), *(FolderSource(Path(source)) for source in settings.shop_sources)]
+        )
         self._ledger = Ledger(store, clock, self._carry_out, self._on_change)
         self._renderer = Renderer(backend, self._secrets, settings.deployment)
         self._actions = Actions(
-            backend, self._renderer, find=lambda key: self._ledger.executions.get(key), apply=self._ledger.apply, bounds=self._bounds, look=lambda: self._loop.look_soon()
+            backend,
+            self._renderer,
+            find=self._living,
+            apply=self._ledger.apply,
+            bounds=self._bounds,
+            look=self._look_soon,
         )
         self._loop = Loop(
-            backend=backend, ledger=self._ledger, actions=self._actions, policy=self._policy, clock=clock, bounds=self._bounds, on_fenced=self._on_fenced
+            backend=backend,
+            ledger=self._ledger,
+            actions=self._actions,
+            policy=self._policy,
+            clock=clock,
+            bounds=self._bounds,
+            on_fenced=self._on_fenced,
         )
         self._holding = Holding(self._ledger, clock, time.monotonic)
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
@@ -85,7 +109,11 @@ class Core:
         except BaseException:
             await self._ledger.close()
             raise
-        for name, work in (("leases", self._holding.sweeping()), ("usage", self._sampler.sampling()), ("retention", self._expiring())):
+        for name, work in (
+            ("leases", self._holding.sweeping()),
+            ("usage", self._sampler.sampling()),
+            ("retention", self._expiring()),
+        ):
             self._tasks.append(asyncio.get_running_loop().create_task(work, name=f"zoe {name}"))
 
     async def close(self) -> None:
@@ -110,7 +138,9 @@ class Core:
 
     async def check(self, submission: Submission, caller: Caller) -> Check:
         alive = list(self._ledger.executions.values())
-        return await self._submitter.check(submission, caller, alive=alive, nodes=self._loop.nodes, is_reachable=self._loop.is_reachable)
+        return await self._submitter.check(
+            submission, caller, alive=alive, nodes=self._loop.nodes, is_reachable=self._loop.is_reachable
+        )
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         self._refuse_when_fenced()
@@ -119,8 +149,14 @@ class Core:
         if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
             return earlier, False
         execution = await self._submitter.execution(submission, caller, alive=alive, nodes=self._loop.nodes)
-        lease = new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock()) if submission.lease else None
-        stored, is_new = await self._ledger.submit(execution, key=key, digest=body, secrets=new_secrets(execution.application), lease=lease)
+        lease = (
+            new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock())
+            if submission.lease
+            else None
+        )
+        stored, is_new = await self._ledger.submit(
+            execution, key=key, digest=body, secrets=new_secrets(execution.application), lease=lease
+        )
         if is_new:
             await self._holding.settle([stored.id])
             self._loop.on_change()
@@ -128,7 +164,9 @@ class Core:
 
     async def _earlier(self, caller: Caller, key: str, body: str) -> Execution | None:
         """What was submitted with this key before, so that a repeated submit is not checked against what it itself takes up."""
-        found = await self._ledger.read(lambda: self._store.find_by_key(caller.name, key, body))
+        found = await self._ledger.read(
+            lambda: self._store.find_by_key(caller.name, key, digest=body, now=self._clock())
+        )
         return None if found is None else self._ledger.executions.get(found.id, found)
 
     async def execution(self, execution_id: str, caller: Caller) -> Execution:
@@ -139,7 +177,9 @@ class Core:
         if found is None:
             found = await self._ledger.read(self._store.find_by_name, caller.name, execution_id)
         if found is None or not (caller.is_admin or found.owner == caller.name):
-            raise NotFound(f"there is no execution {execution_id[:80]!r} of yours; `%zoe ps` or `jupyter zoe ps --all` lists them")
+            raise NotFound(
+                f"there is no execution {execution_id[:80]!r} of yours; `%zoe ps` or `jupyter zoe ps --all` lists them"
+            )
         return found
 
     def _named(self, name: str, caller: Caller) -> Execution | None:
@@ -147,20 +187,41 @@ class Core:
         return max(named, key=lambda e: e.created_at, default=None)
 
     async def executions(
-        self, caller: Caller, *, states: Sequence[State] = (), owner: str = "", labels: Mapping[str, str] | None = None, parent: str = "", limit: int = 100, cursor: str = ""
+        self,
+        caller: Caller,
+        *,
+        states: Sequence[State] = (),
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        parent: str = "",
+        limit: int = 100,
+        cursor: str = "",
     ) -> Page:
         owner = owner if caller.is_admin else caller.name
         items, next_cursor = await self._ledger.read(
-            lambda: self._store.find(states=list(states), owner=owner, labels=dict(labels or {}), parent=parent, limit=limit, cursor=cursor or None)
+            lambda: self._store.find(
+                states=list(states),
+                owner=owner,
+                labels=dict(labels or {}),
+                parent=parent,
+                limit=limit,
+                cursor=cursor or None,
+            )
         )
         return Page([self._ledger.executions.get(item.id, item) for item in items], next_cursor)
 
     async def story(self, execution_id: str, caller: Caller) -> Sequence[Story]:
         execution = await self.execution(execution_id, caller)
-        return story(await self._ledger.read(lambda: self._store.events(since=0, limit=STORY_EVENTS, execution_id=execution.id)))
+        return story(
+            await self._ledger.read(lambda: self._store.events(since=0, limit=STORY_EVENTS, execution_id=execution.id))
+        )
 
     async def stop(self, execution_id: str, caller: Caller) -> Execution:
-        return await self._ask(execution_id, caller, StopRequested(reason=Reason("stopped_by_user", f"stopped by {caller.name}", {"user": caller.name})))
+        return await self._ask(
+            execution_id,
+            caller,
+            StopRequested(reason=Reason("stopped_by_user", f"stopped by {caller.name}", {"user": caller.name})),
+        )
 
     async def restart(self, execution_id: str, caller: Caller) -> Execution:
         return await self._ask(execution_id, caller, RestartRequested())
@@ -181,7 +242,9 @@ class Core:
         if execution.is_ended:
             if isinstance(event, StopRequested):
                 return execution
-            raise Conflict(f"execution {execution.name} has ended ({execution.outcome.value if execution.outcome else 'unknown'}); start a new one")
+            raise Conflict(
+                f"execution {execution.name} has ended ({execution.outcome.value if execution.outcome else 'unknown'}); start a new one"
+            )
         try:
             return await self._ledger.apply(execution.id, event) or execution
         except InvalidTransition as error:
@@ -205,7 +268,13 @@ class Core:
         if execution.state is not State.RUNNING:
             raise Conflict(f"execution {execution.name} is {execution.state.value}, not running yet; wait for it")
         values, secrets = await self._renderer.connection(execution, template)
-        return {"name": name, "kind": template.kind, "values": values, "secrets": secrets, "environment": dict(execution.environment)}
+        return {
+            "name": name,
+            "kind": template.kind,
+            "values": values,
+            "secrets": secrets,
+            "environment": dict(execution.environment),
+        }
 
     async def endpoints(self, execution_id: str, caller: Caller) -> Mapping[str, EndpointTarget]:
         """The pages of services that have an address now."""
@@ -236,7 +305,9 @@ class Core:
             if port.protocol == "http" and port.title and name in service.ports
         }
 
-    async def take_lease(self, execution_id: str, caller: Caller, *, kind: str, client: Client, ttl_s: float | None) -> Lease:
+    async def take_lease(
+        self, execution_id: str, caller: Caller, *, kind: str, client: Client, ttl_s: float | None
+    ) -> Lease:
         execution = await self.execution(execution_id, caller)
         if execution.is_ended:
             raise Conflict(f"execution {execution.name} has ended; start a new one")
@@ -255,20 +326,28 @@ class Core:
     async def kernels_alive(self, server: str, kernel_ids: Sequence[str]) -> None:
         await self._holding.hear(server, kernel_ids)
 
-    async def logs(self, execution_id: str, service: str, caller: Caller, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+    async def logs(
+        self, execution_id: str, service: str, caller: Caller, *, tail: int | None, follow: bool
+    ) -> AsyncIterator[bytes]:
         execution = await self.execution(execution_id, caller)
-        chunks = self._backend.logs(execution.id, service or _main_service(execution), tail=tail, follow=follow and not execution.is_ended)
+        chunks = self._backend.logs(
+            execution.id, service or _main_service(execution), tail=tail, follow=follow and not execution.is_ended
+        )
         async for chunk in chunks:
             yield chunk
 
     async def usage(self, execution_id: str, caller: Caller) -> Sequence[Sample]:
         return self._sampler.of((await self.execution(execution_id, caller)).id)
 
-    async def events(self, caller: Caller, *, since: int | None, execution_id: str = "", follow: bool) -> AsyncIterator[LogEvent]:
+    async def events(
+        self, caller: Caller, *, since: int | None, execution_id: str = "", follow: bool
+    ) -> AsyncIterator[LogEvent]:
         if execution_id:
             execution_id = (await self.execution(execution_id, caller)).id
         async for event in self._ledger.feed.after(since, follow=follow):
-            if (caller.is_admin or event.owner == caller.name) and (not execution_id or event.execution_id == execution_id):
+            if (caller.is_admin or event.owner == caller.name) and (
+                not execution_id or event.execution_id == execution_id
+            ):
                 yield event
 
     def last_seq(self) -> int:
@@ -295,12 +374,18 @@ class Core:
         return uses
 
     async def queue(self, caller: Caller) -> Sequence[Waiting]:
-        places = [self.waiting(e.id) for e in self._ledger.executions.values() if caller.is_admin or e.owner == caller.name]
+        places = [
+            self.waiting(e.id) for e in self._ledger.executions.values() if caller.is_admin or e.owner == caller.name
+        ]
         return sorted((place for place in places if place is not None), key=lambda place: place.position)
 
     def waiting(self, execution_id: str) -> Waiting | None:
         execution = self._ledger.executions.get(execution_id)
-        if execution is None or execution.state not in (State.SUBMITTED, State.QUEUED) or execution_id not in self._loop.plan.waiting:
+        if (
+            execution is None
+            or execution.state not in (State.SUBMITTED, State.QUEUED)
+            or execution_id not in self._loop.plan.waiting
+        ):
             return None
         reason = self._loop.plan.waiting[execution_id]
         return Waiting(execution_id, int(reason.numbers.get("position", 1)), reason)
@@ -313,7 +398,12 @@ class Core:
         return None if execution.is_ended else lifetimes.ends_at(execution)
 
     def metrics(self) -> bytes:
-        return metrics.text(self._ledger.executions.values(), last_seq=self._ledger.feed.last_seq, leases=len(self._ledger.leases), is_reachable=self._loop.is_reachable)
+        return metrics.text(
+            self._ledger.executions.values(),
+            last_seq=self._ledger.feed.last_seq,
+            leases=len(self._ledger.leases),
+            is_reachable=self._loop.is_reachable,
+        )
 
     def _carry_out(self, execution: Execution, effects: Sequence[Any]) -> None:
         if not self.is_fenced:
@@ -329,6 +419,12 @@ class Core:
             closing = (self._loop.close, self._actions.close)
             self._tasks.append(asyncio.get_running_loop().create_task(_call_all(closing), name="zoe fenced"))
 
+    def _living(self, execution_id: str) -> Execution | None:
+        return self._ledger.executions.get(execution_id)
+
+    def _look_soon(self) -> None:
+        self._loop.look_soon()
+
     def _refuse_when_fenced(self) -> None:
         if self.is_fenced:
             raise Unavailable("another Zoe has taken over this store; ask again")
@@ -338,7 +434,9 @@ class Core:
 
     async def _secrets(self, execution_id: str) -> Mapping[str, str]:
         if execution_id not in self._secret_cache:
-            self._secret_cache = {key: value for key, value in self._secret_cache.items() if key in self._ledger.executions}
+            self._secret_cache = {
+                key: value for key, value in self._secret_cache.items() if key in self._ledger.executions
+            }
             self._secret_cache[execution_id] = await self._ledger.read(self._store.secrets, execution_id)
         return self._secret_cache[execution_id]
 
@@ -364,7 +462,9 @@ def _main_service(execution: Execution) -> str:
     """The service whose log people mean: of the process that ends it, else of the last process that started."""
     application = execution.application
     process = application.ends_with or application.processes[-1].name
-    names = sorted((s.name for s in execution.services.values() if s.process == process), key=lambda name: (len(name), name))
+    names = sorted(
+        (s.name for s in execution.services.values() if s.process == process), key=lambda name: (len(name), name)
+    )
     return names[0] if names else f"{process}-0"
 
 

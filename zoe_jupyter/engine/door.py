@@ -115,7 +115,15 @@ class CoreDoor(Protocol):
         """By id, or by the name of the caller's own that has not ended (newest first), else of an ended one."""
 
     async def executions(
-        self, caller: Caller, *, states: Sequence[State] = (), owner: str = "", labels: Mapping[str, str] | None = None, parent: str = "", limit: int = 100, cursor: str = ""
+        self,
+        caller: Caller,
+        *,
+        states: Sequence[State] = (),
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        parent: str = "",
+        limit: int = 100,
+        cursor: str = "",
     ) -> Page: ...
 
     async def story(self, execution_id: str, caller: Caller) -> Sequence[Story]: ...
@@ -138,7 +146,9 @@ class CoreDoor(Protocol):
 
     async def endpoints(self, execution_id: str, caller: Caller) -> Mapping[str, EndpointTarget]: ...
 
-    async def take_lease(self, execution_id: str, caller: Caller, *, kind: str, client: Client, ttl_s: float | None) -> Lease: ...
+    async def take_lease(
+        self, execution_id: str, caller: Caller, *, kind: str, client: Client, ttl_s: float | None
+    ) -> Lease: ...
 
     async def renew_lease(self, execution_id: str, lease_id: str, caller: Caller) -> Lease: ...
 
@@ -147,11 +157,15 @@ class CoreDoor(Protocol):
     async def kernels_alive(self, server: str, kernel_ids: Sequence[str]) -> None:
         """What a Jupyter server's kernel manager says: the whole truth about its kernels at this moment."""
 
-    def logs(self, execution_id: str, service: str, caller: Caller, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]: ...
+    def logs(
+        self, execution_id: str, service: str, caller: Caller, *, tail: int | None, follow: bool
+    ) -> AsyncIterator[bytes]: ...
 
     async def usage(self, execution_id: str, caller: Caller) -> Sequence[Sample]: ...
 
-    def events(self, caller: Caller, *, since: int | None, execution_id: str = "", follow: bool) -> AsyncIterator[LogEvent]:
+    def events(
+        self, caller: Caller, *, since: int | None, execution_id: str = "", follow: bool
+    ) -> AsyncIterator[LogEvent]:
         """From after ``since`` (None: from now on), in order, each once; with ``follow`` without end. A reader that is too slow gets Conflict ``resume``."""
 
     async def cluster(self) -> Sequence[NodeUse]: ...

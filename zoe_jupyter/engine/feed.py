@@ -51,7 +51,11 @@ class Feed:
             return ()
         if self._recent and self._recent[0].seq <= position + 1:
             offset = max(0, position + 1 - self._recent[0].seq)
-            return [self._recent[i] for i in range(offset, min(offset + BATCH, len(self._recent)))] if self._is_dense() else self._scan(position)
+            return (
+                [self._recent[i] for i in range(offset, min(offset + BATCH, len(self._recent)))]
+                if self._is_dense()
+                else self._scan(position)
+            )
         return await self._read(position, BATCH)
 
     def _is_dense(self) -> bool:

@@ -33,10 +33,10 @@ class Holding:
 
     async def take(self, execution_id: str, *, kind: str, client: Client, ttl_s: float | None) -> Lease:
         """A new lease; the same kernel asking again gets the one that it has."""
-        for lease in self._ledger.leases.values():
-            if lease.execution_id == execution_id and lease.kind == kind and client.kernel_id and lease.client.kernel_id == client.kernel_id:
-                if lease.client.server == client.server:
-                    return lease
+        wanted = (execution_id, kind, client.kernel_id, client.server)
+        for held in self._ledger.leases.values():
+            if client.kernel_id and (held.execution_id, held.kind, held.client.kernel_id, held.client.server) == wanted:
+                return held
         lease = new_lease(execution_id, kind=kind, client=client, ttl_s=ttl_s, now=self._clock())
         await self._ledger.put_lease(lease)
         self._renewed[lease.id] = self._monotonic()
@@ -59,7 +59,9 @@ class Holding:
         """A Jupyter server says which kernels live: leases of its other kernels are over."""
         self._heard[server] = self._monotonic()
         alive = set(kernel_ids)
-        await self._drop([lease for lease in self._of(server) if lease.kind == "kernel" and lease.client.kernel_id not in alive])
+        await self._drop(
+            [lease for lease in self._of(server) if lease.kind == "kernel" and lease.client.kernel_id not in alive]
+        )
 
     def count(self, execution_id: str) -> int:
         return sum(lease.execution_id == execution_id for lease in self._ledger.leases.values())
@@ -87,7 +89,10 @@ class Holding:
     def _is_over(self, lease: Lease, now: float) -> bool:
         if lease.ttl_s is not None:
             return now - max(self._began, self._renewed.get(lease.id, 0.0)) > lease.ttl_s
-        return now - max(self._began, self._heard.get(lease.client.server, 0.0), self._renewed.get(lease.id, 0.0)) > SERVER_SILENCE_S
+        return (
+            now - max(self._began, self._heard.get(lease.client.server, 0.0), self._renewed.get(lease.id, 0.0))
+            > SERVER_SILENCE_S
+        )
 
     def _of(self, server: str) -> list[Lease]:
         return [lease for lease in self._ledger.leases.values() if lease.client.server == server]
@@ -95,7 +100,9 @@ class Holding:
     def _find(self, execution_id: str, lease_id: str) -> Lease:
         lease = self._ledger.leases.get(lease_id)
         if lease is None or lease.execution_id != execution_id:
-            raise NotFound(f"execution {execution_id} has no lease {lease_id[:40]!r}; it may have run out: attach again")
+            raise NotFound(
+                f"execution {execution_id} has no lease {lease_id[:40]!r}; it may have run out: attach again"
+            )
         return lease
 
     async def _drop(self, leases: Sequence[Lease]) -> None:

@@ -32,7 +32,9 @@ CarryOut = Callable[[Execution, Sequence[Effect]], None]
 class Ledger:
     """Memory and store as one. All methods run on the core's loop; SQL runs in one writer thread and a few readers."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], carry_out: CarryOut, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float], carry_out: CarryOut, on_change: Callable[[], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._carry_out = carry_out
@@ -67,13 +69,17 @@ class Ledger:
     async def _read_log(self, since: int, limit: int) -> Sequence[LogEvent]:
         return await self.read(lambda: self._store.events(since=since, limit=limit))
 
-    async def submit(self, execution: Execution, *, key: str | None, digest: str, secrets: Mapping[str, str], lease: Lease | None) -> tuple[Execution, bool]:
+    async def submit(
+        self, execution: Execution, *, key: str | None, digest: str, secrets: Mapping[str, str], lease: Lease | None
+    ) -> tuple[Execution, bool]:
         """Store a new execution durably; with a known key the earlier one and False."""
         drafts = [self._draft(execution, "execution.submitted", {"name": execution.name, "entry": execution.entry})]
         async with self._turn:
             failpoint("submit.before")
             stored, is_new, events = await self.write(
-                lambda: self._store.submit(execution, key=key, digest=digest, events=drafts, secrets=secrets, lease=lease, now=self._clock())
+                lambda: self._store.submit(
+                    execution, key=key, digest=digest, events=drafts, secrets=secrets, lease=lease, now=self._clock()
+                )
             )
             failpoint("submit.after")
             if is_new:
@@ -162,7 +168,9 @@ class Ledger:
         async with self._turn:
             self.feed.publish(await self.write(self._store.forget, execution_id))
 
-    def _draft(self, execution: Execution, kind: str, data: Mapping[str, object], record: Record | None = None) -> EventDraft:
+    def _draft(
+        self, execution: Execution, kind: str, data: Mapping[str, object], record: Record | None = None
+    ) -> EventDraft:
         body = dict(data)
         if record is not None and record.reason is not None:
             body["reason"] = asdict(record.reason)

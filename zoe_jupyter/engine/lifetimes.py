@@ -10,9 +10,15 @@ def ends_at(execution: Execution) -> float | None:
     """Epoch seconds at which it goes away as things stand now; None when nothing is due."""
     lifetime = execution.lifetime
     moments = [
-        execution.started_at + lifetime.after_s if execution.started_at is not None and lifetime.after_s is not None else None,
-        execution.idle_since + lifetime.idle_s if execution.idle_since is not None and lifetime.idle_s is not None else None,
-        execution.unleased_since + lifetime.grace_s if execution.unleased_since is not None and lifetime.together_with is not None else None,
+        execution.started_at + lifetime.after_s
+        if execution.started_at is not None and lifetime.after_s is not None
+        else None,
+        execution.idle_since + lifetime.idle_s
+        if execution.idle_since is not None and lifetime.idle_s is not None
+        else None,
+        execution.unleased_since + lifetime.grace_s
+        if execution.unleased_since is not None and lifetime.together_with is not None
+        else None,
     ]
     return min((moment for moment in moments if moment is not None), default=None)
 

@@ -36,7 +36,15 @@ class Loop:
     """Keeps status walking toward target. ``on_fenced`` is called when another core has taken over."""
 
     def __init__(
-        self, *, backend: Backend, ledger: Ledger, actions: Actions, policy: Policy, clock: Callable[[], float], bounds: Callable[..., Bounds], on_fenced: Callable[[], None]
+        self,
+        *,
+        backend: Backend,
+        ledger: Ledger,
+        actions: Actions,
+        policy: Policy,
+        clock: Callable[[], float],
+        bounds: Callable[..., Bounds],
+        on_fenced: Callable[[], None],
     ) -> None:
         self._backend = backend
         self._ledger = ledger
@@ -60,7 +68,12 @@ class Loop:
         """See what runs, repair what an earlier core left half done, and go on."""
         await self._read_nodes()
         await self._try("first look", self._look)
-        for name, work in (("look", self._looking), ("hints", self._hinting), ("decide", self._deciding), ("time", self._timing)):
+        for name, work in (
+            ("look", self._looking),
+            ("hints", self._hinting),
+            ("decide", self._deciding),
+            ("time", self._timing),
+        ):
             self._tasks.append(asyncio.get_running_loop().create_task(work(), name=f"zoe {name}"))
         self._decision_wanted.set()
 
@@ -91,7 +104,9 @@ class Loop:
             self._set_reachable(False, str(error))
             return
         self._set_reachable(True, "")
-        findings = compare(self._ledger.executions, observation, self._actions, looked_at=looked_at, is_first=not self._has_looked)
+        findings = compare(
+            self._ledger.executions, observation, self._actions, looked_at=looked_at, is_first=not self._has_looked
+        )
         self._has_looked = True
         if findings.events:
             await self._ledger.apply_all(findings.events)
@@ -111,7 +126,10 @@ class Loop:
 
     def _set_reachable(self, is_reachable: bool, why: str) -> None:
         if is_reachable != self.is_reachable:
-            logger.warning("backend is reachable again" if is_reachable else "backend is unreachable: %s", *(() if is_reachable else (why,)))
+            logger.warning(
+                "backend is reachable again" if is_reachable else "backend is unreachable: %s",
+                *(() if is_reachable else (why,)),
+            )
             self.is_reachable = is_reachable
             self._decision_wanted.set()
 
@@ -136,7 +154,9 @@ class Loop:
 
     async def decide_now(self) -> None:
         """Take in what was submitted, ask the scheduler, and let its plan happen; in one turn of the ledger."""
-        submitted: dict[str, Sequence[Event]] = {e.id: [Accepted()] for e in self._ledger.executions.values() if e.state is State.SUBMITTED}
+        submitted: dict[str, Sequence[Event]] = {
+            e.id: [Accepted()] for e in self._ledger.executions.values() if e.state is State.SUBMITTED
+        }
         if submitted:
             await self._ledger.apply_all(submitted)
         await self._ledger.decide(self._plan_events)
@@ -157,13 +177,20 @@ class Loop:
             reason = self.plan.waiting[execution_id]
             told[execution_id] = (reason.code, int(reason.numbers.get("position", 0)))
             if self._told_reasons.get(execution_id) != told[execution_id]:
-                await self._ledger.note(execution, "execution.waiting", {"code": reason.code, "text": reason.text, "numbers": dict(reason.numbers)})
+                await self._ledger.note(
+                    execution,
+                    "execution.waiting",
+                    {"code": reason.code, "text": reason.text, "numbers": dict(reason.numbers)},
+                )
         self._told_reasons = told
 
     async def _tell_bounds(self) -> None:
         for execution in list(self._ledger.executions.values()):
             bounds = self._bounds(execution)
-            if any(service.handle for service in execution.services.values()) and self._told_bounds.get(execution.id) != bounds:
+            if (
+                any(service.handle for service in execution.services.values())
+                and self._told_bounds.get(execution.id) != bounds
+            ):
                 await self._backend.bound(execution.id, bounds)
                 self._told_bounds[execution.id] = bounds
         self._told_bounds = {key: bounds for key, bounds in self._told_bounds.items() if key in self._ledger.executions}

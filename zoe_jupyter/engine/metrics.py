@@ -21,7 +21,9 @@ def text(executions: Iterable[Execution], *, last_seq: int, leases: int, is_reac
     for state in State:
         if state is not State.ENDED:
             by_state.labels(state.value).set(states[state])
-    services = Gauge("zoe_services", "Services of executions that have not ended, by state.", ["state"], registry=registry)
+    services = Gauge(
+        "zoe_services", "Services of executions that have not ended, by state.", ["state"], registry=registry
+    )
     for name, count in Counter(s.state.value for e in alive for s in e.services.values()).items():
         services.labels(name).set(count)
     reserved = sum((views.reserved(execution) for execution in alive), Resources())

@@ -35,7 +35,14 @@ class Findings:
     """Executions that do not live and of which the backend still keeps something."""
 
 
-def compare(executions: Mapping[str, Execution], observation: Observation, doings: Doings, *, looked_at: float, is_first: bool = False) -> Findings:
+def compare(
+    executions: Mapping[str, Execution],
+    observation: Observation,
+    doings: Doings,
+    *,
+    looked_at: float,
+    is_first: bool = False,
+) -> Findings:
     """Say what happened; ``looked_at`` is the loop time at which the look began; ``is_first`` since this core began."""
     findings = Findings()
     seen = {(item.execution_id, item.service, item.attempt): item for item in observation.services}
@@ -53,20 +60,34 @@ def compare(executions: Mapping[str, Execution], observation: Observation, doing
     return findings
 
 
-def _judge(findings: Findings, execution: Execution, service: Service, item: Seen | None, doings: Doings, looked_at: float) -> None:
+def _judge(
+    findings: Findings, execution: Execution, service: Service, item: Seen | None, doings: Doings, looked_at: float
+) -> None:
     if item is not None:
         events = list(_seen(service, item))
         if events:
             findings.events.setdefault(execution.id, []).extend(events)
         return
-    if doings.is_busy(execution.id, service.name) or doings.was_confirmed_after(execution.id, service.name, service.attempt, looked_at):
+    if doings.is_busy(execution.id, service.name) or doings.was_confirmed_after(
+        execution.id, service.name, service.attempt, looked_at
+    ):
         return
     if service.state is ServiceState.STARTING and not service.handle:
         findings.again.setdefault(execution.id, []).append(Launch(service.name, service.attempt))
         return
     is_expected = service.state in (ServiceState.STOPPING, ServiceState.DRAINING)
-    reason = None if is_expected else Reason("lost", f"{service.name} vanished: its machine was restarted, or somebody removed it", {"service": service.name})
-    findings.events.setdefault(execution.id, []).append(ServiceExited(service.name, service.attempt, None, reason, is_blameless=True))
+    reason = (
+        None
+        if is_expected
+        else Reason(
+            "lost",
+            f"{service.name} vanished: its machine was restarted, or somebody removed it",
+            {"service": service.name},
+        )
+    )
+    findings.events.setdefault(execution.id, []).append(
+        ServiceExited(service.name, service.attempt, None, reason, is_blameless=True)
+    )
 
 
 def _resume(findings: Findings, execution: Execution, service: Service) -> None:
@@ -75,7 +96,9 @@ def _resume(findings: Findings, execution: Execution, service: Service) -> None:
     if service.state is ServiceState.STOPPING:
         findings.again.setdefault(execution.id, []).append(Stop(service.name, service.attempt, process.grace_s))
     elif service.state is ServiceState.DRAINING and process.drain is not None:
-        findings.again.setdefault(execution.id, []).append(Drain(service.name, service.attempt, process.drain.timeout_s))
+        findings.again.setdefault(execution.id, []).append(
+            Drain(service.name, service.attempt, process.drain.timeout_s)
+        )
 
 
 def _seen(service: Service, item: Seen) -> Iterator[Event]:

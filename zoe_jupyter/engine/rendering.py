@@ -37,10 +37,14 @@ class Renderer:
             owner=execution.owner,
             service=service.name,
             attempt=service.attempt,
-            command=tuple(_text(part) for part in fill(list(process.command), context, path=f"processes.{process.name}.command")),
+            command=tuple(
+                _text(part) for part in fill(list(process.command), context, path=f"processes.{process.name}.command")
+            ),
             environment=_texts(fill(dict(process.environment), context, path=f"processes.{process.name}.environment")),
             files=_texts(fill(dict(process.files), context, path=f"processes.{process.name}.files")),
-            cwd=(execution.client.cwd if folder == "notebook" else _text(fill(folder, context, path="folder"))) if folder else "",
+            cwd=(execution.client.cwd if folder == "notebook" else _text(fill(folder, context, path="folder")))
+            if folder
+            else "",
             ports=process.ports,
             port_numbers=own.ports,
             resources=process.resources,
@@ -62,15 +66,23 @@ class Renderer:
             _texts(fill(dict(process.environment), context, path=f"processes.{process.name}.environment")),
         )
 
-    async def connection(self, execution: Execution, template: ConnectionTemplate) -> tuple[dict[str, Any], dict[str, str]]:
+    async def connection(
+        self, execution: Execution, template: ConnectionTemplate
+    ) -> tuple[dict[str, Any], dict[str, str]]:
         """Values and secrets of a connection of a running execution."""
         context = await self._context(execution, template.framework, None)
         secrets = context["secrets"]
-        return fill(dict(template.values), context, path=f"provides.{template.name}"), {name: secrets[name] for name in template.secrets}
+        return fill(dict(template.values), context, path=f"provides.{template.name}"), {
+            name: secrets[name] for name in template.secrets
+        }
 
     async def headers(self, execution: Execution, process: Process, headers: Mapping[str, str]) -> dict[str, str]:
         """What the web proxy adds on the way to a page of this process."""
-        return _texts(fill(dict(headers), await self._context(execution, process.framework, None), path="headers")) if headers else {}
+        return (
+            _texts(fill(dict(headers), await self._context(execution, process.framework, None), path="headers"))
+            if headers
+            else {}
+        )
 
     async def _reserve(self, execution: Execution, service: Service, process: Process) -> Reserved:
         return await self._backend.reserve(
@@ -92,7 +104,9 @@ class Renderer:
             "folder": own.framework_folder or context.folder if own else context.folder,
             "processes": await self._addresses(execution, alias),
             "accepts": await self._accepted(execution, context),
-            "secrets": {name.partition(".")[2]: value for name, value in secrets.items() if name.partition(".")[0] == alias},
+            "secrets": {
+                name.partition(".")[2]: value for name, value in secrets.items() if name.partition(".")[0] == alias
+            },
             "execution": {"id": execution.id, "name": execution.name, "owner": execution.owner},
             "notebook": {"cwd": execution.client.cwd},
         }
@@ -121,7 +135,11 @@ class Renderer:
                 reserved = await self._reserve(execution, first, process)
                 first = replace(first, host=reserved.host, ports=reserved.ports)
             hosts = [service.host for service in services if service.host]
-            addresses[process.name.partition(".")[2]] = {"host": first.host, "ports": dict(first.ports), "hosts": hosts or [first.host]}
+            addresses[process.name.partition(".")[2]] = {
+                "host": first.host,
+                "ports": dict(first.ports),
+                "hosts": hosts or [first.host],
+            }
         return addresses
 
 
@@ -133,14 +151,22 @@ def _own_names(service: Service, process: Process, own: Reserved) -> dict[str, A
         "ports": dict(own.ports),
         "files": {name: f"{own.folder}{separator}{name}" for name in process.files},
         "service": {"name": service.name, "index": _number(service), "attempt": service.attempt},
-        "resources": {"cores": resources.microcores / 1_000_000, "memory": resources.memory_bytes, "gpus": resources.gpus},
+        "resources": {
+            "cores": resources.microcores / 1_000_000,
+            "memory": resources.memory_bytes,
+            "gpus": resources.gpus,
+        },
     }
 
 
 def _filled_probe(probe: Probe | None, context: Mapping[str, Any]) -> Probe | None:
     if probe is None or not (probe.command or probe.http):
         return probe
-    return replace(probe, http=_text(fill(probe.http, context, path="ready.http")), command=tuple(map(_text, fill(list(probe.command), context, path="ready.command"))))
+    return replace(
+        probe,
+        http=_text(fill(probe.http, context, path="ready.http")),
+        command=tuple(map(_text, fill(list(probe.command), context, path="ready.command"))),
+    )
 
 
 def _number(service: Service) -> int:

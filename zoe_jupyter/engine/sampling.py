@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import urllib.request
@@ -30,7 +31,9 @@ BUSY_CORES = 0.01
 class Sampler:
     """Asks the backend for usage: often while somebody looks, seldom else, never when nothing runs."""
 
-    def __init__(self, backend: Backend, ledger: Ledger, clock: Callable[[], float], count_leases: Callable[[str], int]) -> None:
+    def __init__(
+        self, backend: Backend, ledger: Ledger, clock: Callable[[], float], count_leases: Callable[[str], int]
+    ) -> None:
         self._backend = backend
         self._ledger = ledger
         self._clock = clock
@@ -50,10 +53,8 @@ class Sampler:
             is_watched = self._clock() - self._asked_at < WATCHED_FOR_S
             if not is_watched:
                 self._asked.clear()
-            try:
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(asyncio.sleep(WATCHED_S) if is_watched else self._asked.wait(), UNWATCHED_S)
-            except asyncio.TimeoutError:
-                pass
             try:
                 await self.sample()
             except (Unreachable, BackendError) as error:
@@ -102,7 +103,9 @@ def _ask_activity(execution: Execution) -> bool | None:
     for service in execution.services.values():
         if service.state is ServiceState.RUNNING and port_name in service.ports:
             try:
-                with urllib.request.urlopen(f"http://{service.host}:{service.ports[port_name]}{activity.get('path', '/')}", timeout=2) as response:
+                with urllib.request.urlopen(
+                    f"http://{service.host}:{service.ports[port_name]}{activity.get('path', '/')}", timeout=2
+                ) as response:
                     body = json.loads(response.read(1 << 20))
                 return bool(fill(str(activity.get("busy", "")), {"answer": body}, path="activity.busy"))
             except (OSError, ValueError, UserError) as error:

@@ -24,16 +24,23 @@ def elastic_counts(application: Application, counts: Mapping[str, int]) -> dict[
         matches = [p for p in scalable(application) if name in (p.name, p.name.partition(".")[2], "")]
         if len(matches) != 1:
             options = ", ".join(p.name for p in scalable(application)) or "none"
-            problems.append(Problem(f"{name[:40] or 'it'} is not one process that can be scaled; these are: {options}", "counts"))
+            problems.append(
+                Problem(f"{name[:40] or 'it'} is not one process that can be scaled; these are: {options}", "counts")
+            )
             continue
         process = matches[0]
         most = process.core + process.elastic_limit
         if isinstance(total, bool) or not isinstance(total, int) or not process.core <= total <= most:
-            problems.append(Problem(f"{process.name} can have {process.core} to {most} services, not {str(total)[:40]}", f"counts.{process.name}"))
+            problems.append(
+                Problem(
+                    f"{process.name} can have {process.core} to {most} services, not {str(total)[:40]}",
+                    f"counts.{process.name}",
+                )
+            )
             continue
         wanted[process.name] = total - process.core
     if not counts:
-        problems.append(Problem("say how many services, such as {\"count\": 4}", "counts"))
+        problems.append(Problem('say how many services, such as {"count": 4}', "counts"))
     if problems:
         raise InvalidDescription(problems)
     return wanted

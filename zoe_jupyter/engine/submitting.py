@@ -16,7 +16,7 @@ from zoe_jupyter.engine import views
 from zoe_jupyter.engine.door import Caller, Check, Submission
 from zoe_jupyter.model.application import Application, Lifetime, LifetimeWith
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfit
-from zoe_jupyter.model.execution import Client, Execution, Lease, Reason
+from zoe_jupyter.model.execution import Client, Execution, Lease
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.model.units import duration_s
 from zoe_jupyter.scheduler.decide import can_ever_fit, decide
@@ -38,7 +38,9 @@ class Submitter:
         self._policy = policy
         self._clock = clock
 
-    async def execution(self, submission: Submission, caller: Caller, *, alive: Iterable[Execution], nodes: Sequence[Node]) -> Execution:
+    async def execution(
+        self, submission: Submission, caller: Caller, *, alive: Iterable[Execution], nodes: Sequence[Node]
+    ) -> Execution:
         """The execution to store. Raises InvalidDescription, Unfit (environment or size, with the way out) and Conflict (name taken)."""
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
@@ -57,18 +59,31 @@ class Submitter:
         )
         environment = await self._backend.inspect(application.requires, client)
         if environment.problems:
-            raise Unfit("\n".join(environment.problems), details={"problems": list(environment.problems), "environment": asdict(environment)})
+            raise Unfit(
+                "\n".join(environment.problems),
+                details={"problems": list(environment.problems), "environment": asdict(environment)},
+            )
         never = can_ever_fit(views.demands(execution), nodes)
         if never is not None:
             raise Unfit(never.text, details={"code": never.code, "numbers": dict(never.numbers)})
         return replace(execution, environment=asdict(environment))
 
-    async def check(self, submission: Submission, caller: Caller, *, alive: Sequence[Execution], nodes: Sequence[Node], is_reachable: bool) -> Check:
+    async def check(
+        self,
+        submission: Submission,
+        caller: Caller,
+        *,
+        alive: Sequence[Execution],
+        nodes: Sequence[Node],
+        is_reachable: bool,
+    ) -> Check:
         """What would become of it now."""
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
         environment = await self._backend.inspect(application.requires, client)
-        execution = Execution("check", "check", caller.name, application, parameters, client=client, created_at=self._clock())
+        execution = Execution(
+            "check", "check", caller.name, application, parameters, client=client, created_at=self._clock()
+        )
         demands = views.demands(execution)
         snapshot = views.snapshot(alive, nodes, is_reachable=is_reachable)
         plan = decide(replace(snapshot, jobs=(*snapshot.jobs, views.job(execution))), self._policy, self._clock())
@@ -96,7 +111,9 @@ class Submitter:
 
     def _client(self, client: Client) -> Client:
         choices = self._backend.capabilities().choices
-        return replace(client, python=client.python if "python" in choices else "", cwd=client.cwd if "cwd" in choices else "")
+        return replace(
+            client, python=client.python if "python" in choices else "", cwd=client.cwd if "cwd" in choices else ""
+        )
 
 
 def digest(submission: Submission) -> str:
@@ -115,14 +132,27 @@ def new_lease(execution_id: str, *, kind: str, client: Client, ttl_s: float | No
     if ttl_s is None and not client.server:
         ttl_s = LEASE_TTL_S
     return Lease(
-        id=secrets.token_hex(8), execution_id=execution_id, kind=kind, client=client, created_at=now, expires_at=None if ttl_s is None else now + ttl_s, ttl_s=ttl_s
+        id=secrets.token_hex(8),
+        execution_id=execution_id,
+        kind=kind,
+        client=client,
+        created_at=now,
+        expires_at=None if ttl_s is None else now + ttl_s,
+        ttl_s=ttl_s,
     )
 
 
 def _name(submission: Submission, application: Application, taken: set[str]) -> str:
     if submission.name:
         if not NAME.fullmatch(submission.name):
-            raise InvalidDescription([Problem(f"{submission.name[:40]!r} is not a name: 1 to 63 letters, digits, dots, dashes, underscores", "name")])
+            raise InvalidDescription(
+                [
+                    Problem(
+                        f"{submission.name[:40]!r} is not a name: 1 to 63 letters, digits, dots, dashes, underscores",
+                        "name",
+                    )
+                ]
+            )
         if submission.name in taken:
             raise Conflict(f"an execution named {submission.name!r} lives already; stop it, or choose another name")
         return submission.name
@@ -149,13 +179,12 @@ def _labels(labels: Mapping[str, str]) -> dict[str, str]:
 def _lifetime(wanted: Mapping[str, Any] | None, own: Lifetime) -> Lifetime:
     if wanted is None:
         return own
-    problems = [Problem("unknown; a lifetime has after, idle, with, grace", f"lifetime.{key}") for key in wanted if key not in ("after", "idle", "with", "grace")]
-    seconds: dict[str, float | None] = {}
-    for key in ("after", "idle", "grace"):
-        try:
-            seconds[key] = None if wanted.get(key) is None else duration_s(wanted[key])
-        except (ValueError, TypeError, AttributeError) as error:
-            problems.append(Problem(str(error), f"lifetime.{key}"))
+    problems = [
+        Problem("unknown; a lifetime has after, idle, with, grace", f"lifetime.{key}")
+        for key in wanted
+        if key not in ("after", "idle", "with", "grace")
+    ]
+    seconds = {key: _seconds(wanted.get(key), f"lifetime.{key}", problems) for key in ("after", "idle", "grace")}
     together = wanted.get("with")
     if together not in (None, "", "kernel", "server"):
         problems.append(Problem("is kernel or server", "lifetime.with"))
@@ -163,8 +192,19 @@ def _lifetime(wanted: Mapping[str, Any] | None, own: Lifetime) -> Lifetime:
         raise InvalidDescription(problems)
     grace = seconds["grace"]
     return Lifetime(
-        after_s=seconds["after"], idle_s=seconds["idle"], together_with=LifetimeWith(together) if together else None, grace_s=own.grace_s if grace is None else grace
+        after_s=seconds["after"],
+        idle_s=seconds["idle"],
+        together_with=LifetimeWith(together) if together else None,
+        grace_s=own.grace_s if grace is None else grace,
     )
+
+
+def _seconds(value: Any, path: str, problems: list[Problem]) -> float | None:
+    try:
+        return None if value is None else duration_s(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        problems.append(Problem(str(error), path))
+        return None
 
 
 def _total(parts: Iterable[tuple[Resources, int]]) -> Resources:

@@ -17,7 +17,11 @@ LEAVING = frozenset({ServiceState.DRAINING, ServiceState.STOPPING})
 
 def snapshot(executions: Iterable[Execution], nodes: Sequence[Node], *, is_reachable: bool) -> Snapshot:
     """All that wants or holds room."""
-    return Snapshot(nodes=tuple(nodes), jobs=tuple(job(execution) for execution in executions if _has_room_business(execution)), is_reachable=is_reachable)
+    return Snapshot(
+        nodes=tuple(nodes),
+        jobs=tuple(job(execution) for execution in executions if _has_room_business(execution)),
+        is_reachable=is_reachable,
+    )
 
 
 def job(execution: Execution) -> Job:
@@ -28,7 +32,9 @@ def job(execution: Execution) -> Job:
     return Job(
         id=execution.id,
         owner=execution.owner,
-        demands=tuple(replace(demand, core=0, elastic=0) for demand in demands(execution)) if is_stopping else demands(execution),
+        demands=tuple(replace(demand, core=0, elastic=0) for demand in demands(execution))
+        if is_stopping
+        else demands(execution),
         queued_at=execution.queued_at if execution.queued_at is not None else execution.created_at,
         priority=execution.priority,
         is_admitted=is_stopping or execution.state in ADMITTED,
@@ -41,18 +47,27 @@ def job(execution: Execution) -> Job:
 def demands(execution: Execution) -> tuple[Demand, ...]:
     """What each process wants in all, the user's own scaling included."""
     return tuple(
-        Demand(process=p.name, resources=p.resources, core=p.core, elastic=execution.target.elastic.get(p.name, p.elastic)) for p in execution.application.processes
+        Demand(
+            process=p.name, resources=p.resources, core=p.core, elastic=execution.target.elastic.get(p.name, p.elastic)
+        )
+        for p in execution.application.processes
     )
 
 
 def reserved(execution: Execution) -> Resources:
     """The room that it takes now."""
-    return _sum(execution, (service for service in execution.services.values() if service.state is not ServiceState.ENDED))
+    return _sum(
+        execution, (service for service in execution.services.values() if service.state is not ServiceState.ENDED)
+    )
 
 
 def reserved_on(execution: Execution, node: str) -> tuple[Resources, int]:
     """The room that it takes on a node, and its services there."""
-    there = [service for service in execution.services.values() if service.node == node and service.state is not ServiceState.ENDED]
+    there = [
+        service
+        for service in execution.services.values()
+        if service.node == node and service.state is not ServiceState.ENDED
+    ]
     return _sum(execution, there), len(there)
 
 
@@ -62,7 +77,9 @@ def happened(plan: Plan) -> dict[str, list[Event]]:
     for execution_id, counts in plan.shrink.items():
         events.setdefault(execution_id, []).append(Shrunk(elastic=counts))
     for execution_id in plan.preempt:
-        events.setdefault(execution_id, []).append(Preempted(Reason("preempted", "made room for an execution of a higher priority; it waits again")))
+        events.setdefault(execution_id, []).append(
+            Preempted(Reason("preempted", "made room for an execution of a higher priority; it waits again"))
+        )
     for execution_id, start in plan.start.items():
         events.setdefault(execution_id, []).append(Placed(core=start.core, elastic=start.elastic))
     for execution_id, more in plan.grow.items():
@@ -71,7 +88,11 @@ def happened(plan: Plan) -> dict[str, list[Event]]:
 
 
 def _has_room_business(execution: Execution) -> bool:
-    return execution.state in ADMITTED or execution.state is State.STOPPING or (execution.state is State.QUEUED and execution.target.goal is Goal.RUN)
+    return (
+        execution.state in ADMITTED
+        or execution.state is State.STOPPING
+        or (execution.state is State.QUEUED and execution.target.goal is Goal.RUN)
+    )
 
 
 def _counts(services: Iterable[Service]) -> Mapping[str, Mapping[str, int]]:

@@ -23,7 +23,11 @@ class Problem:
     """First line is 1; 0 when there is no text to point at."""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.file and self.line else self.file or (f"line {self.line}" if self.line else "")
+        place = (
+            f"{self.file}:{self.line}"
+            if self.file and self.line
+            else self.file or (f"line {self.line}" if self.line else "")
+        )
         return ": ".join(part for part in (place, self.path, self.message) if part)
 
 
@@ -53,7 +57,11 @@ class InvalidDescription(UserError):
         self.problems = tuple(problems)
         super().__init__(
             "\n".join(str(problem) for problem in self.problems),
-            details={"problems": [{"message": p.message, "path": p.path, "file": p.file, "line": p.line} for p in self.problems]},
+            details={
+                "problems": [
+                    {"message": p.message, "path": p.path, "file": p.file, "line": p.line} for p in self.problems
+                ]
+            },
         )
 
 

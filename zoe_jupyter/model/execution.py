@@ -128,7 +128,8 @@ class Execution:
     services: Mapping[str, Service] = field(default_factory=dict)
     """By service name; those that were taken back are gone from here."""
     spent_attempts: Mapping[str, int] = field(default_factory=dict)
-    """``{service name: last attempt launched}`` of services that are gone; a successor of that name counts on from there, so that no attempt is ever used twice."""
+    """``{service name: last attempt launched}`` of services that are gone; a successor of that name counts on from there,
+    so that no attempt is ever used twice."""
     lifetime: Lifetime = Lifetime()
     client: Client = Client()
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -15,10 +15,14 @@ class Resources:
     gpus: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(self.microcores + other.microcores, self.memory_bytes + other.memory_bytes, self.gpus + other.gpus)
+        return Resources(
+            self.microcores + other.microcores, self.memory_bytes + other.memory_bytes, self.gpus + other.gpus
+        )
 
     def __sub__(self, other: Resources) -> Resources:
-        return Resources(self.microcores - other.microcores, self.memory_bytes - other.memory_bytes, self.gpus - other.gpus)
+        return Resources(
+            self.microcores - other.microcores, self.memory_bytes - other.memory_bytes, self.gpus - other.gpus
+        )
 
     def __mul__(self, count: int) -> Resources:
         return Resources(self.microcores * count, self.memory_bytes * count, self.gpus * count)

@@ -49,7 +49,11 @@ def duration_s(value: str | int | float) -> float:
         return float(value)
     text = value.strip()
     parts = list(_DURATION_PART.finditer(text))
-    if not parts or "".join(part[0] for part in parts) != text or (len(parts) > 1 and not all(part[2] for part in parts)):
+    if (
+        not parts
+        or "".join(part[0] for part in parts) != text
+        or (len(parts) > 1 and not all(part[2] for part in parts))
+    ):
         raise ValueError(f"{value[:40]!r} is not a duration; write for example 30s, 10m, 8h or 1h30m")
     return sum(float(part[1]) * _DURATION_S[part[2] or ""] for part in parts)
 

@@ -1,0 +1,165 @@
+"""The crash rule: whatever was half done, the next core finds it and repairs it; nothing is lost, doubled or orphaned."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from conftest import ALICE, House, running
+
+from zoe_jupyter.model.errors import Unavailable
+from zoe_jupyter.model.execution import Outcome, ServiceState, State
+from zoe_jupyter.store.repository import Store
+
+TWO_WORKERS = ["cluster.head-0", "cluster.worker-0", "cluster.worker-1"]
+
+
+async def test_a_new_core_adopts_what_runs(house: House) -> None:
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+
+    await house.reopen()
+
+    await house.until(lambda now: running(now) == TWO_WORKERS, execution)
+    assert len(house.backend.launched) == 3
+
+
+async def test_an_exit_while_no_core_was_there_is_seen(house: House) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.core.close()
+    house.backend.exit(execution.id, "job.main-0", 0)
+
+    await house.open()
+
+    assert (await house.until_state(State.ENDED, execution)).outcome is Outcome.SUCCEEDED
+
+
+async def test_a_launch_that_was_not_confirmed_is_found_again(house: House) -> None:
+    """The backend did it, the core died before it could write so: the service is adopted, not started twice."""
+    house.backend.auto_ready = False
+    execution = await house.submit("job")
+    await house.until(lambda now: bool(house.backend.launched), execution)
+    await house.core.close()
+    _forget_handles(house)
+
+    await house.open()
+    house.backend.make_ready(execution.id, "job.main-0")
+
+    await house.until_state(State.RUNNING, execution)
+    assert len(house.backend.launched) == 1
+
+
+async def test_a_launch_that_never_happened_is_made_up_for(house: House) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.core.close()
+    _forget_handles(house)
+    house.backend.world.seen.clear()
+
+    await house.open()
+
+    await house.until_state(State.RUNNING, execution)
+    assert len(house.backend.launched) == 2
+
+
+def _forget_handles(house: House) -> None:
+    """Put the store back to the moment before the launch was confirmed."""
+    from dataclasses import replace
+
+    store = Store(f"sqlite:///{house.folder / 'zoe.db'}")
+    store.take_over("test", 0.0)
+    for execution in store.live():
+        services = {
+            n: replace(s, handle={}, state=ServiceState.STARTING, ready_at=None) for n, s in execution.services.items()
+        }
+        store.save([replace(execution, services=services, state=State.STARTING, version=execution.version + 1)], [])
+    store.close()
+
+
+async def test_what_the_store_does_not_know_is_cleaned(house: House) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.core.close()
+    seen = dict(house.backend.world.seen)
+    await house.open()
+    await house.core.stop(execution.id, ALICE)
+    await house.until_state(State.ENDED, execution)
+    await house.core.close()
+    house.backend.world.seen.update(seen)
+    house.backend.cleaned.clear()
+
+    await house.open()
+
+    assert house.backend.cleaned == [execution.id]
+
+
+async def test_an_unreachable_backend_is_never_dead(house: House) -> None:
+    """While nothing is known, nothing changes; requests are taken, and carried out afterwards."""
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+    house.backend.is_reachable = False
+    house.core._loop.look_soon()
+    await house.until(lambda _: not house.core._loop.is_reachable, execution)
+
+    assert running(await house.get(execution)) == TWO_WORKERS
+    assert b"zoe_backend_reachable 0.0" in house.core.metrics()
+    house.backend.is_reachable = True
+    house.core._loop.look_soon()
+    await house.until(lambda now: house.core._loop.is_reachable and running(now) == TWO_WORKERS, execution)
+    assert len(house.backend.launched) == 3
+
+
+async def test_one_silent_execution_is_not_dead_either(house: House) -> None:
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+    house.backend.unreachable[execution.id] = "its supervisor does not answer"
+    house.backend.hint()
+    other = await house.submit("job")
+
+    await house.until_state(State.RUNNING, other)
+
+    assert running(await house.get(execution)) == TWO_WORKERS
+
+
+async def test_a_service_that_vanished_is_started_again(house: House) -> None:
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+
+    house.backend.vanish(execution.id, "cluster.worker-1")
+    house.clock.ahead_s += 5
+
+    again = await house.until(
+        lambda now: (
+            "cluster.worker-1" in now.services
+            and now.services["cluster.worker-1"].attempt == 2
+            and running(now) == TWO_WORKERS
+        ),
+        execution,
+    )
+    assert again.services["cluster.worker-1"].failures == 0
+
+
+async def test_a_core_that_was_replaced_acts_no_more(house: House) -> None:
+    """Its late writes are refused, and so are its late actions."""
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    other = Store(f"sqlite:///{house.folder / 'zoe.db'}")
+    other.take_over("another", 0.0)
+    house.backend.exit(execution.id, "job.main-0", 1)
+    for _ in range(200):
+        if house.core.is_fenced:
+            break
+        await asyncio.sleep(0.02)
+    other.close()
+
+    with pytest.raises(Unavailable, match="taken over"):
+        await house.submit("job")
+    stored = await house.core.execution(execution.id, ALICE)
+    assert stored.state is State.RUNNING
+
+
+async def test_a_stop_begun_by_a_dead_core_is_finished(house: House) -> None:
+    house.backend.auto_exit = False
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.core.stop(execution.id, ALICE)
+    await house.until(lambda _: bool(house.backend.stopped), execution)
+    await house.core.close()
+    house.backend.stopped.clear()
+    house.backend.auto_exit = True
+
+    await house.open()
+
+    assert (await house.until_state(State.ENDED, execution)).outcome is Outcome.STOPPED
