@@ -19,8 +19,8 @@ LOCK_NAME = "core.lock"
 
 # fmt: off
 _NETWORK_TYPES = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "ocfs2", "openafs", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs",
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs",
+    "nfs4", "ocfs2", "openafs", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs",
 })
 _NETWORK_FUSE = frozenset({
     "blobfuse", "blobfuse2", "ceph", "cernvm-fs", "gcsfuse", "glusterfs", "goofys", "gvfsd-fuse", "juicefs", "mount-s3", "rclone",

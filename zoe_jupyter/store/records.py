@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -112,7 +112,7 @@ def _field_names(kind: Any) -> tuple[str, ...]:
 
 def _plain(value: object) -> object:
     if is_dataclass(value):
-        kind: Hashable = type(value)
+        kind: Any = type(value)
         return {name: getattr(value, name) for name in _field_names(kind)}
     if isinstance(value, Mapping):
         return dict(value)
