@@ -27,7 +27,7 @@ build: ## sdist and wheel into dist/, with the production labextension
 	@bash scripts/build.sh
 
 clean: ## remove what was built and installed here
-	rm -rf .venv dist build test-artifacts labextension/node_modules labextension/lib zoe_jupyter/labextension
+	rm -rf .venv dist build test-artifacts zoe_jupyter/labextension zoe_jupyter/_version.py
+	cd labextension && rm -rf node_modules lib tsconfig.tsbuildinfo .eslintcache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find labextension -maxdepth 1 -name '*.tsbuildinfo' -delete
-	find zoe_jupyter tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
