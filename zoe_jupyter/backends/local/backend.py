@@ -1,0 +1,325 @@
+"""The local backend: the contract, carried out by supervisors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zoe_jupyter.backends.base import (
+    Backend,
+    Bounds,
+    Capabilities,
+    Environment,
+    Observation,
+    Reserved,
+    Seen,
+    ServiceOrder,
+    Usage,
+)
+from zoe_jupyter.backends.local.inspection import Inspector
+from zoe_jupyter.backends.local.link import Gone, Link, Refused, Silent
+from zoe_jupyter.backends.local.logs import LogReader
+from zoe_jupyter.backends.local.machine import gpu_count, local_node
+from zoe_jupyter.backends.local.meter import Meter
+from zoe_jupyter.backends.local.places import Places
+from zoe_jupyter.backends.local.supervisor import cages
+from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
+from zoe_jupyter.backends.local.supervisor.sweep import sweep
+from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, read
+from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
+from zoe_jupyter.model.application import Port, Requirement
+from zoe_jupyter.model.errors import Fatal, NotFound, Retryable
+from zoe_jupyter.model.execution import Client
+from zoe_jupyter.model.resources import Node
+
+_T = TypeVar("_T")
+_THREADS = 8
+_LAUNCH_LIMIT_S = 30.0
+_CLEAN_GRACE_S, _CLEAN_LIMIT_S = 2.0, 8.0
+_FOLLOW_S = (0.05, 0.1, 0.2, 0.4)
+
+
+class LocalBackend(Backend):
+    """Services as processes of this machine.
+
+    Options: ``overcommit`` (how often each core is given away), ``memory_fraction`` (of the memory, at most, to give away),
+    ``log_limit_bytes`` and ``log_files`` (size of a service's log files, and how many), ``niceness`` (of services, where control groups cannot
+    share the CPU out), ``is_caged`` (use control groups where permitted), ``environment`` (names of more variables that services inherit).
+    """
+
+    def __init__(
+        self,
+        *,
+        deployment: str,
+        data_dir: Path,
+        overcommit: float = 4.0,
+        memory_fraction: float = 1.0,
+        log_limit_bytes: int = 10_000_000,
+        log_files: int = 3,
+        niceness: int = 5,
+        is_caged: bool = True,
+        environment: Sequence[str] = (),
+    ) -> None:
+        self._deployment = deployment
+        self._places = Places(Path(os.path.abspath(data_dir)))
+        self._overcommit = overcommit
+        self._memory_fraction = memory_fraction
+        self._is_caged = is_caged
+        self._extra_variables = frozenset(environment)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-local")
+        self._inspector = Inspector()
+        self._meter = Meter()
+        self._listeners: set[asyncio.Event] = set()
+        self._controllers: frozenset[str] = frozenset()
+        settings = {
+            "deployment": deployment, "log_limit_bytes": log_limit_bytes, "log_files": max(1, log_files), "niceness": niceness,
+            "is_caged": is_caged, "bounds": wire_bounds(Bounds()),
+        }  # fmt: skip
+        self._supervisors = Supervisors(self._places, self._executor, settings=settings, on_change=self._hint)
+
+    def capabilities(self) -> Capabilities:
+        limits = {
+            "memory": "cgroup" if "memory" in self._controllers else "watched",
+            "cpu": "shares" if "cpu" in self._controllers else "nice",
+            "processes": "none",
+        }
+        return Capabilities("local", isolation="process", limits=limits, has_gpus=gpu_count() > 0, choices=("python", "cwd"))
+
+    async def start(self) -> None:
+        if self._is_caged:
+            found = await self._off(cages.places)
+            self._controllers = frozenset(place.controller for place in found)
+        await self.observe()
+
+    async def close(self) -> None:
+        await self._supervisors.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._hint()
+
+    async def nodes(self) -> Sequence[Node]:
+        return (await self._off(local_node, overcommit=self._overcommit, memory_fraction=self._memory_fraction),)
+
+    async def inspect(self, requires: Requirement, client: Client) -> Environment:
+        return await self._off(self._inspector.inspect, requires, client.python)
+
+    async def reserve(
+        self, *, execution_id: str, service: str, attempt: int, node: str, ports: Mapping[str, Port], framework_folder: str
+    ) -> Reserved:
+        folder = self._places.service_dir(execution_id, service)
+        link = await self._ensured(execution_id)
+        answer = await self._ask(link, "reserve", service=service, attempt=attempt, ports=list(ports))
+        return Reserved(
+            host=HOST,
+            ports=answer["ports"],
+            folder=str(folder),
+            framework_folder=framework_folder,
+            cwd=str(self._places.work_dir(execution_id)),
+        )
+
+    async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        python = order.client.python or sys.executable
+        if order.client.python and not os.access(python, os.X_OK):
+            raise Fatal(f"the interpreter {python} does not exist or may not be executed")
+        wire = wire_order(
+            order,
+            folder=str(self._places.service_dir(order.execution_id, order.service)),
+            work_dir=str(self._places.work_dir(order.execution_id)),
+            python=python,
+            environment=os.environ,
+            extra=self._extra_variables,
+        )
+        link = await self._ensured(order.execution_id)
+        link.keep_alive_for(order.bounds.silence_s)
+        record = await self._ask(link, "launch", limit_s=_LAUNCH_LIMIT_S, order=wire, bounds=wire_bounds(order.bounds))
+        return handle(link.hello, record)
+
+    async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
+        link = await self._existing(execution_id)
+        if link is not None:
+            await self._ask(link, "stop", service=service, attempt=attempt, grace_s=grace_s)
+            return
+        run_dir = self._places.run_dir(execution_id)
+        written = await self._off(read, run_dir)
+        record = written.state.get("services", {}).get(service)
+        if record is not None and record["attempt"] == attempt:
+            await self._off(sweep, str(run_dir), written.state, service=service)
+
+    async def run(
+        self, execution_id: str, service: str, attempt: int, command: Sequence[str], *, environment: Mapping[str, str], timeout_s: float
+    ) -> int:
+        link = await self._existing(execution_id)
+        if link is None:
+            raise Retryable(f"{service} of {execution_id} does not run: its supervisor is gone")
+        answer = await self._ask(
+            link, "run", limit_s=timeout_s + ANSWER_LIMIT_S, service=service, attempt=attempt, command=list(command),
+            environment=dict(environment), timeout_s=timeout_s,
+        )  # fmt: skip
+        return int(answer["exit_code"])
+
+    async def observe(self) -> Observation:
+        names = await self._off(self._places.executions)
+        looks = await asyncio.gather(*(self._look(name) for name in names))
+        services = [seen for found, _ in looks for seen in found]
+        return Observation(services, {name: why for name, (_, why) in zip(names, looks, strict=True) if why})
+
+    async def changes(self) -> AsyncIterator[None]:
+        listener = asyncio.Event()
+        self._listeners.add(listener)
+        try:
+            while True:
+                await listener.wait()
+                listener.clear()
+                yield None
+        finally:
+            self._listeners.discard(listener)
+
+    async def bound(self, execution_id: str, bounds: Bounds) -> None:
+        link = await self._existing(execution_id)
+        if link is not None:
+            link.keep_alive_for(bounds.silence_s)
+            await self._ask(link, "bound", bounds=wire_bounds(bounds))
+
+    async def clean(self, execution_id: str, *, keep_logs: bool) -> None:
+        run_dir = self._places.run_dir(execution_id)
+        await self._finish(execution_id)
+        await self._supervisors.forget(execution_id)
+        if not await self._off(_clear, run_dir):
+            raise Retryable(f"something of {execution_id} still lives and cannot be killed", delay_s=5.0)
+        await self._off(self._places.remove, execution_id, keep_logs=keep_logs)
+        self._hint()
+
+    async def usage(self) -> Sequence[Usage]:
+        names = await self._off(self._places.executions)
+        samples = await asyncio.gather(*(self._sample(name) for name in names))
+        return self._meter.measure({name: sample for name, sample in zip(names, samples, strict=True) if sample}, time.monotonic())
+
+    async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        reader = LogReader((self._places.live_logs(execution_id), self._places.kept_logs(execution_id)), service)
+        if not await self._off(reader.open):
+            raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
+        try:
+            if tail is not None:
+                await self._off(reader.seek_tail, tail)
+            async for chunk in self._read(reader, execution_id, service, follow=follow):
+                yield chunk
+        finally:
+            await asyncio.shield(self._off(reader.close))
+
+    async def _read(self, reader: LogReader, execution_id: str, service: str, *, follow: bool) -> AsyncIterator[bytes]:
+        pauses = 0
+        while True:
+            has_ended = follow and pauses > 0 and await self._off(self._has_ended, execution_id, service)
+            while chunk := await self._off(reader.read):
+                pauses = 0
+                yield chunk
+            if not follow or has_ended:
+                return
+            await asyncio.sleep(_FOLLOW_S[min(pauses, len(_FOLLOW_S) - 1)])
+            pauses += 1
+
+    def _has_ended(self, execution_id: str, service: str) -> bool:
+        """Whether nothing more will be said: it was stopped on purpose, or its execution is cleaned. Else another attempt may follow."""
+        run_dir = self._places.run_dir(execution_id)
+        if not run_dir.is_dir():
+            return True
+        record = read(run_dir).state.get("services", {}).get(service)
+        return record is not None and record["state"] == "exited" and record["is_stopping"]
+
+    async def _look(self, execution_id: str) -> tuple[list[Seen], str]:
+        """Its services, or why nothing is known of it."""
+        run_dir = self._places.run_dir(execution_id)
+        try:
+            link = await self._supervisors.existing(execution_id)
+            if link is not None:
+                state = await link.ask("observe", limit_s=ANSWER_LIMIT_S)
+                return self._own(state, is_supervised=True, is_same_boot=True), ""
+        except Gone:
+            self._hint()
+        except Silent as error:
+            return [], str(error)
+        written = await self._off(read, run_dir)
+        if written.is_supervised:
+            return [], f"the supervisor of {execution_id} has just closed the connection"
+        return self._own(written.state, is_supervised=False, is_same_boot=written.is_same_boot), ""
+
+    def _own(self, state: Mapping[str, Any], *, is_supervised: bool, is_same_boot: bool) -> list[Seen]:
+        if state.get("deployment") != self._deployment:
+            return []
+        return seen_services(state, is_supervised=is_supervised, is_same_boot=is_same_boot)
+
+    async def _sample(self, execution_id: str) -> Mapping[str, Any]:
+        try:
+            link = await self._supervisors.existing(execution_id)
+            return await link.ask("usage", limit_s=ANSWER_LIMIT_S) if link is not None else {}
+        except (Gone, Silent, Refused):
+            return {}
+
+    async def _finish(self, execution_id: str) -> None:
+        """Have the supervisor end everything and itself; one that does not is killed, and its services with it."""
+        written = await self._off(read, self._places.run_dir(execution_id))
+        if not written.is_supervised:
+            return
+        try:
+            link = await self._supervisors.existing(execution_id)
+            if link is not None:
+                await link.ask("finish", limit_s=ANSWER_LIMIT_S, grace_s=_CLEAN_GRACE_S)
+        except (Gone, Silent, Refused):
+            pass
+        identity = written.state["supervisor"]["pid"], written.state["supervisor"]["start"]
+        await self._off(_wait_for_end, *identity, _CLEAN_LIMIT_S)
+
+    async def _existing(self, execution_id: str) -> Link | None:
+        try:
+            return await self._supervisors.existing(execution_id)
+        except Silent as error:
+            raise Retryable(str(error)) from None
+
+    async def _ensured(self, execution_id: str) -> Link:
+        try:
+            return await self._supervisors.ensured(execution_id)
+        except Silent as error:
+            raise Retryable(str(error)) from None
+        except OSError as error:
+            raise Retryable(f"cannot prepare {execution_id}: {error}") from None
+
+    async def _ask(self, link: Link, do: str, *, limit_s: float = ANSWER_LIMIT_S, **fields: Any) -> dict[str, Any]:
+        """Ask, with the supervisor's refusals and silences as errors of the contract."""
+        try:
+            return await link.ask(do, limit_s=limit_s, **fields)
+        except Refused as error:
+            raise (Fatal(str(error)) if error.kind == "fatal" else Retryable(str(error), delay_s=1.0)) from None
+        except (Gone, Silent) as error:
+            raise Retryable(str(error)) from None
+
+    async def _off(self, work: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
+        """Do blocking work in one of the bounded threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*arguments, **options))
+
+    def _hint(self) -> None:
+        for listener in self._listeners:
+            listener.set()
+
+
+def _wait_for_end(pid: int, start: int, limit_s: float) -> None:
+    """Wait until that process has gone, and kill it when it does not go."""
+    end = time.monotonic() + limit_s
+    while is_alive(pid, start) and time.monotonic() < end:
+        time.sleep(0.01)
+    send(pid, start, signal.SIGKILL)
+
+
+def _clear(run_dir: Path) -> bool:
+    """End what a supervisor left, and give its control groups back; says whether nothing lives any more."""
+    state = read(run_dir).state
+    if state and not sweep(str(run_dir), state):
+        return False
+    for record in state.get("services", {}).values():
+        cages.remove(record.get("cages", ()), limit_s=1.0)
+    return True

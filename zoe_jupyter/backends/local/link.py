@@ -1,0 +1,154 @@
+"""A connection to one supervisor: requests with answers, and hints that something changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, short_path
+
+_LONGEST_ANSWER = 64 * 1024 * 1024
+_LONGEST_PING_S = 20.0
+
+
+class Gone(Exception):
+    """There is no supervisor at the other end, or no more."""
+
+
+class Silent(Exception):
+    """It is there, and does not answer in time."""
+
+
+class Refused(Exception):
+    """It said no; ``kind`` is ``retryable`` or ``fatal``."""
+
+    def __init__(self, text: str, *, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Link:
+    """Open one with ``Link.open``. As long as it is open it tells the supervisor now and then that the core lives."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_change: Callable[[], object]) -> None:
+        self.hello: dict[str, Any] = {}
+        """The supervisor's state when the link was opened."""
+        self.is_open = True
+        self._reader = reader
+        self._writer = writer
+        self._on_change = on_change
+        self._count = 0
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._silence_s = 86400.0
+        self._new_silence = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def open(cls, run_dir: Path, *, on_change: Callable[[], object], timeout_s: float) -> Link:
+        """Connect and subscribe to changes; raises Gone or Silent."""
+        try:
+            reader, writer = await asyncio.wait_for(_connect(run_dir), timeout_s)
+        except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
+            raise Gone(f"no supervisor listens in {run_dir}: {error}") from None
+        except asyncio.TimeoutError:
+            raise Silent(f"the supervisor in {run_dir} accepts no connection") from None
+        link = cls(reader, writer, on_change)
+        link._tasks = [
+            asyncio.create_task(link._read(), name=f"zoe-local-read-{run_dir.name}"),
+            asyncio.create_task(link._ping(), name=f"zoe-local-ping-{run_dir.name}"),
+        ]
+        try:
+            link.hello = await link.ask("subscribe", limit_s=timeout_s)
+        except BaseException:
+            await link.close()
+            raise
+        link.keep_alive_for(float(link.hello["bounds"]["silence_s"]))
+        return link
+
+    async def ask(self, do: str, *, limit_s: float, **fields: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer; raises Gone, Silent or Refused."""
+        if not self.is_open:
+            raise Gone("the supervisor has closed the connection")
+        self._count += 1
+        number = self._count
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            self._writer.write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
+            return _unpack(await asyncio.wait_for(answer, limit_s))
+        except asyncio.TimeoutError:
+            raise Silent(f"the supervisor did not answer within {limit_s:g} s") from None
+        finally:
+            self._asked.pop(number, None)
+
+    def keep_alive_for(self, silence_s: float) -> None:
+        """Speak often enough for a supervisor that endures so long a silence."""
+        self._silence_s = silence_s
+        self._new_silence.set()
+
+    async def close(self) -> None:
+        """Let go of the supervisor, which goes on."""
+        self._lose()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def _lose(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._writer.close()
+            for answer in self._asked.values():
+                if not answer.done():
+                    answer.set_exception(Gone("the supervisor has closed the connection"))
+
+    async def _read(self) -> None:
+        try:
+            while line := await self._reader.readline():
+                self._take(json.loads(line))
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._lose()
+            self._on_change()
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if "id" not in message:
+            self._on_change()
+            return
+        answer = self._asked.get(message["id"])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    async def _ping(self) -> None:
+        while self.is_open:
+            self._new_silence.clear()
+            pause_s = min(_LONGEST_PING_S, self._silence_s / 4)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._new_silence.wait(), pause_s)
+                continue
+            with contextlib.suppress(Gone, Silent, Refused):
+                await self.ask("ping", limit_s=_LONGEST_PING_S)
+
+
+def _unpack(message: Mapping[str, Any]) -> dict[str, Any]:
+    if "error" in message:
+        raise Refused(message["error"]["text"], kind=message["error"]["kind"])
+    answer: dict[str, Any] = message["ok"]
+    return answer
+
+
+async def _connect(run_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return await asyncio.open_unix_connection(short_path(str(run_dir / SOCKET_FILE), folder), limit=_LONGEST_ANSWER)
+    finally:
+        os.close(folder)

@@ -1,0 +1,87 @@
+"""Where the local backend keeps things: one folder for each execution while it lives, and its logs afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoe_jupyter.model.errors import Fatal
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
+
+
+def checked(name: str) -> str:
+    """The name, when it may be a file's name; else Fatal."""
+    if not _NAME.fullmatch(name):
+        raise Fatal(f"{name[:80]!r} cannot be the name of a folder; use letters, digits, '.', '_' and '-'")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    data_dir: Path
+
+    def run_dir(self, execution_id: str) -> Path:
+        """Everything of a living execution."""
+        return self.data_dir / "run" / checked(execution_id)
+
+    def work_dir(self, execution_id: str) -> Path:
+        """Where its services work unless they were told otherwise."""
+        return self.run_dir(execution_id) / "work"
+
+    def service_dir(self, execution_id: str, service: str) -> Path:
+        return self.run_dir(execution_id) / "services" / checked(service)
+
+    def live_logs(self, execution_id: str) -> Path:
+        return self.run_dir(execution_id) / "logs"
+
+    def kept_logs(self, execution_id: str) -> Path:
+        """Where logs are after the execution was cleaned."""
+        return self.data_dir / "logs" / checked(execution_id)
+
+    def executions(self) -> list[str]:
+        """Ids of all executions that have a folder."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self.data_dir / "run") if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            return []
+
+    def prepare(self, execution_id: str) -> Path:
+        """Make the execution's folders, readable by their owner only; returns the first of them."""
+        folder = self.run_dir(execution_id)
+        for path in (self.data_dir, folder.parent, folder, folder / "work", folder / "services", folder / "logs"):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        return folder
+
+    def remove(self, execution_id: str, *, keep_logs: bool) -> None:
+        """Remove the execution's folder; its logs go where they stay readable, or with it."""
+        kept = self.kept_logs(execution_id)
+        if keep_logs:
+            self._keep(self.live_logs(execution_id), kept)
+        else:
+            shutil.rmtree(kept, ignore_errors=True)
+        folder = self.run_dir(execution_id)
+        if folder.exists():
+            _remove_tree(folder)
+
+    @staticmethod
+    def _keep(live: Path, kept: Path) -> None:
+        if not live.is_dir():
+            return
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in live.iterdir():
+            os.replace(path, kept / path.name)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Also where a service took away our own right to write."""
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        for path, _, _ in os.walk(folder):
+            os.chmod(path, 0o700)
+        shutil.rmtree(folder)

@@ -1,0 +1,236 @@
+"""Control groups: limits for the whole process tree of a service, where this user may make them. Probed, never assumed. Shared with the backend.
+
+Version 1 wants one group per controller, below our own; version 2 wants one group, beside our own (a group with processes cannot have limited
+children). What cannot be made is left out, and the supervisor watches instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+CONTROLLERS = ("memory", "cpu")
+_CPU_SHARES_OF_A_CORE = 1024
+_CPU_WEIGHT_OF_A_CORE = 100
+
+
+class Place(NamedTuple):
+    """Where groups of one controller may be made."""
+
+    controller: str
+    version: int
+    parent: str
+
+
+def places(own: str = "/proc/self/cgroup", mounts: str = "/proc/self/mountinfo") -> tuple[Place, ...]:
+    """Where this process may make groups with limits, one place for each controller that works; makes and removes one to see."""
+    try:
+        groups, points = _own_groups(own), _mount_points(mounts)
+    except OSError:
+        return ()
+    found = []
+    for controller in CONTROLLERS:
+        for candidate in _candidates(controller, groups, points):
+            if _works(candidate):
+                found.append(candidate)
+                break
+    return tuple(found)
+
+
+def _own_groups(path: str) -> dict[str, str]:
+    """``{controller: path of our group}``; version 2 has the empty name."""
+    groups = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            _, names, group = line.rstrip("\n").split(":", 2)
+            for name in names.split(","):
+                groups[name] = group
+    return groups
+
+
+def _mount_points(path: str) -> dict[str, tuple[str, str]]:
+    """``{controller: (mount point, the group that is mounted there)}``."""
+    points = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            fields, kind = before.split(), after.split()
+            if kind[0] == "cgroup2":
+                points[""] = (fields[4], fields[3])
+            elif kind[0] == "cgroup":
+                for name in kind[2].split(","):
+                    points[name] = (fields[4], fields[3])
+    return points
+
+
+def _candidates(controller: str, groups: dict[str, str], points: dict[str, tuple[str, str]]) -> list[Place]:
+    if controller in points and controller in groups:
+        return [Place(controller, 1, _folder(groups[controller], *points[controller]))]
+    if "" in points and "" in groups:
+        own, top = _folder(groups[""], *points[""]), points[""][0]
+        return [Place(controller, 2, parent) for parent in _above(own, top)]
+    return []
+
+
+def _folder(group: str, point: str, root: str) -> str:
+    """Where a group is seen; the mount point itself when it is outside of what is mounted."""
+    relative = os.path.relpath(group, root) if root != "/" else group.lstrip("/")
+    folder = os.path.normpath(os.path.join(point, relative))
+    return folder if not relative.startswith("..") and os.path.isdir(folder) else point
+
+
+def _above(own: str, top: str) -> list[str]:
+    """The groups above our own, nearest first."""
+    parents = []
+    while own != top and len(own) > len(top):
+        own = os.path.dirname(own)
+        parents.append(own)
+    return parents
+
+
+def _works(place: Place) -> bool:
+    folder = os.path.join(place.parent, f"zoe.probe.{os.getpid()}")
+    try:
+        if place.version == 2 and not _hands_down(place):
+            return False
+        os.mkdir(folder)
+    except OSError:
+        return False
+    try:
+        knob = _memory_knob(place.version) if place.controller == "memory" else _cpu_knob(place.version)
+        return os.access(os.path.join(folder, knob), os.W_OK) and os.access(os.path.join(folder, "cgroup.procs"), os.W_OK)
+    finally:
+        remove((folder,))
+
+
+def _hands_down(place: Place) -> bool:
+    """Whether groups below get the controller (asks for it where that is allowed), and whether we may move a process there."""
+    control = os.path.join(place.parent, "cgroup.subtree_control")
+    if place.controller not in _read(control).split():
+        _write(control, f"+{place.controller}")
+    return place.controller in _read(control).split() and os.access(os.path.join(place.parent, "cgroup.procs"), os.W_OK)
+
+
+def _memory_knob(version: int) -> str:
+    return "memory.limit_in_bytes" if version == 1 else "memory.max"
+
+
+def _cpu_knob(version: int) -> str:
+    return "cpu.shares" if version == 1 else "cpu.weight"
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _write(path: str, value: str | int) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(str(value))
+
+
+class Cage:
+    """The groups of one service. ``folders`` is written down before anything runs in them."""
+
+    def __init__(self, name: str, where: Iterable[Place], *, memory_bytes: int, microcores: int) -> None:
+        self.folders: list[str] = []
+        self._memory: Place | None = None
+        self._memory_folder = ""
+        for place in where:
+            folder = os.path.join(place.parent, re.sub(r"[^\w.-]+", "_", name)[:200])
+            try:
+                self._make(place, folder, memory_bytes=memory_bytes, microcores=microcores)
+            except OSError:
+                continue
+            if folder not in self.folders:
+                self.folders.append(folder)
+
+    @property
+    def limits_memory(self) -> bool:
+        return self._memory is not None
+
+    def _make(self, place: Place, folder: str, *, memory_bytes: int, microcores: int) -> None:
+        wanted = memory_bytes if place.controller == "memory" else microcores
+        if not wanted:
+            return
+        if not os.path.isdir(folder):
+            os.mkdir(folder)
+        if place.controller == "cpu":
+            _limit_cpu(place.version, folder, microcores)
+            return
+        _limit_memory(place.version, folder, memory_bytes)
+        self._memory, self._memory_folder = place, folder
+
+    def join(self) -> None:
+        """Put the calling process into the groups; called between fork and exec."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                _write(os.path.join(folder, "cgroup.procs"), 0)
+
+    def check(self, pid: int) -> None:
+        """See whether the process is really inside; without that, memory is not limited here."""
+        if self._memory is not None and pid not in pids_in((self._memory_folder,)):
+            self._memory = None
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel killed for want of memory."""
+        if self._memory is None:
+            return 0
+        name = "memory.oom_control" if self._memory.version == 1 else "memory.events"
+        for line in _read(os.path.join(self._memory_folder, name)).splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+        return 0
+
+    def peak_bytes(self) -> int:
+        """The most memory that was in use; 0 when the kernel does not tell."""
+        if self._memory is None:
+            return 0
+        name = "memory.max_usage_in_bytes" if self._memory.version == 1 else "memory.peak"
+        return int(_read(os.path.join(self._memory_folder, name)).strip() or 0)
+
+
+def _limit_memory(version: int, folder: str, memory_bytes: int) -> None:
+    _write(os.path.join(folder, _memory_knob(version)), memory_bytes)
+    swap = "memory.memsw.limit_in_bytes" if version == 1 else "memory.swap.max"
+    if os.path.exists(os.path.join(folder, swap)):
+        _write(os.path.join(folder, swap), memory_bytes if version == 1 else 0)
+
+
+def _limit_cpu(version: int, folder: str, microcores: int) -> None:
+    of_a_core = _CPU_SHARES_OF_A_CORE if version == 1 else _CPU_WEIGHT_OF_A_CORE
+    lowest, highest = (2, 262144) if version == 1 else (1, 10000)
+    _write(os.path.join(folder, _cpu_knob(version)), min(highest, max(lowest, microcores * of_a_core // 1_000_000)))
+
+
+def pids_in(folders: Iterable[str]) -> set[int]:
+    """All processes in these groups."""
+    return {int(pid) for folder in folders for pid in _read(os.path.join(folder, "cgroup.procs")).split()}
+
+
+def remove(folders: Iterable[str], *, limit_s: float = 0.05) -> list[str]:
+    """Remove empty groups; returns those that the kernel still holds. Only what we named ourselves is touched."""
+    left = [folder for folder in folders if os.path.basename(folder).startswith("zoe.")]
+    end = time.monotonic() + limit_s
+    while True:
+        left = [folder for folder in left if not _removed(folder)]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.005)
+
+
+def _removed(folder: str) -> bool:
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

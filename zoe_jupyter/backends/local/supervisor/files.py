@@ -1,0 +1,25 @@
+"""What lies in a run folder. Shared with the backend."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+LOCK_FILE, SETTINGS_FILE, SOCKET_FILE, STATE_FILE = "lock", "supervisor.json", "control.sock", "state.json"
+_LONGEST_ADDRESS = 100
+
+
+def read_state(run_dir: str) -> dict[str, Any]:
+    """What the supervisor wrote down in that folder, empty when there is nothing or it cannot be read."""
+    try:
+        with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8") as file:
+            state = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def short_path(path: str, folder: int) -> str:
+    """The path itself, or one through the open folder's descriptor when it is longer than a socket's address may be."""
+    return path if len(os.fsencode(path)) <= _LONGEST_ADDRESS else f"/proc/self/fd/{folder}/{os.path.basename(path)}"

@@ -1,0 +1,258 @@
+"""The supervisor's household: its services, what is written down of them, who is waited for, and when all of it ends."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import cages
+from .census import Census
+from .files import STATE_FILE, read_state
+from .loop import Loop, Timer, complain, guarded
+from .ports import Ports
+from .processes import boot_id, start_of
+from .service import Service
+from .spawn import SpawnError
+from .sweep import sweep
+from .verdict import EXPIRED, SHUTDOWN
+
+PROTOCOL = 1
+_WATCH_S, _TRACK_S = 0.5, 2.0
+"""How often processes are counted: with a memory limit to be kept, and without."""
+_ENGINE_FIRST_S = 10.0
+"""A core that is heard from gets so long to end an execution itself when its time is over."""
+_RELEASE_AGAIN_S = 0.5
+
+
+class House:
+    def __init__(self, loop: Loop, run_dir: str, settings: Mapping[str, Any], *, umask: int) -> None:
+        self.loop = loop
+        self.run_dir = run_dir
+        self.umask = umask
+        self.deployment: str = settings["deployment"]
+        self.execution: str = settings["execution"]
+        self.log_limit_bytes = int(settings["log_limit_bytes"])
+        self.log_files = int(settings["log_files"])
+        self.places = cages.places() if settings["is_caged"] else ()
+        has_shares = any(place.controller == "cpu" for place in self.places)
+        self.niceness = 0 if has_shares else int(settings["niceness"])
+        self.ports = Ports()
+        self.census = Census()
+        self.services: dict[str, Service] = {}
+        self.past: dict[str, dict[str, Any]] = {}
+        """Records of services that an earlier supervisor ran."""
+        self.reserved: dict[str, dict[str, Any]] = {}
+        """``{service: {attempt, ports}}``, the newest attempt of each."""
+        self.helpers: dict[int, str] = {}
+        self.why_expired = ""
+        self.is_closing = False
+        self.on_change: Callable[[int], object] = lambda _: None
+        self.on_empty: Callable[[], object] = lambda: None
+        self._bounds: dict[str, Any] = settings["bounds"]
+        self._heard_at = time.monotonic()
+        self._sequence = 0
+        self._waited_for: dict[int, Callable[[int], object]] = {}
+        self._identity = {"pid": os.getpid(), "start": start_of(os.getpid())}
+        self._boot_id = boot_id()
+        self._is_change_due = False
+        self._is_unsaved = False
+        self._bounds_timer: Timer | None = None
+
+    # What is written down
+
+    def take_over(self) -> None:
+        """Read what an earlier supervisor left, end its orphans, and write down that this one is in charge. Blocks for up to some seconds."""
+        state = read_state(self.run_dir)
+        self.reserved = dict(state.get("reserved", {}))
+        self._sequence = int(state.get("sequence", 0))
+        if state:
+            sweep(self.run_dir, state)
+        for name, record in state.get("services", {}).items():
+            if record["state"] != "exited":
+                record.update(lost(state, self._boot_id), state="exited", exit_code=None, is_blameless=True, exited_at=time.time(), members=[])
+            record["cages"] = cages.remove(record.get("cages", ()))
+            self.past[name] = record
+        self._write()
+
+    def begin(self) -> None:
+        """Look after bounds and processes from now on."""
+        self.check_bounds()
+        self._watch()
+
+    def snapshot(self) -> dict[str, Any]:
+        records = {**self.past, **{name: service.record for name, service in self.services.items()}}
+        return {
+            "protocol": PROTOCOL, "deployment": self.deployment, "execution": self.execution, "boot_id": self._boot_id,
+            "supervisor": self._identity, "sequence": self._sequence, "bounds": self._bounds, "why_expired": self.why_expired,
+            "reserved": self.reserved, "services": records,
+        }  # fmt: skip
+
+    def changed(self) -> None:
+        """Something changed: write it down and tell, once for all that changed in one go."""
+        if not self._is_change_due:
+            self._is_change_due = True
+            self.loop.later(0.0, self._publish)
+
+    def save(self) -> None:
+        """Write it down now; raises OSError when that cannot be."""
+        self._sequence += 1
+        self._write()
+
+    def intend(self, service: Service) -> None:
+        """Write down that this attempt is about to be started; it takes the place of an earlier one."""
+        self.past.pop(service.name, None)
+        self.services[service.name] = service
+        try:
+            self.save()
+        except OSError as error:
+            hint = "; the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise SpawnError(f"cannot write to {self.run_dir}: {os.strerror(error.errno or 0)}{hint}", is_final=False) from None
+
+    def forget(self, service: Service) -> None:
+        """It was not started after all."""
+        if self.services.get(service.name) is service:
+            del self.services[service.name]
+            self.changed()
+
+    def log_path(self, service: str) -> str:
+        return os.path.join(self.run_dir, "logs", f"{service}.log")
+
+    def _publish(self) -> None:
+        self._is_change_due = False
+        try:
+            self.save()
+            self._is_unsaved = False
+        except OSError:
+            if not self._is_unsaved:
+                complain()
+            self._is_unsaved = True
+        self.on_change(self._sequence)
+
+    def _write(self) -> None:
+        path = os.path.join(self.run_dir, STATE_FILE)
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(self.snapshot(), file)
+        os.replace(f"{path}.new", path)
+
+    # Processes
+
+    def adopt(self, pid: int, on_exit: Callable[[int], object]) -> None:
+        """Call back with its wait status when this child has ended."""
+        self._waited_for[pid] = on_exit
+
+    def reap(self) -> None:
+        """Wait for every child that has ended, adopted orphans included."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.helpers.pop(pid, None)
+            callback = self._waited_for.pop(pid, None)
+            if callback is not None:
+                guarded(callback, status)
+
+    def take_census(self, *, is_fresh: bool = False) -> None:
+        self.census.take(self.services, self.helpers, is_fresh=is_fresh)
+
+    def living(self) -> list[Service]:
+        return [service for service in self.services.values() if service.is_alive]
+
+    def ended(self, service: Service) -> None:
+        """Nothing of the service is left."""
+        for number in service.record["ports"].values():
+            self.ports.release(number)
+        self._release(service)
+        self.changed()
+        if not self.living():
+            self.on_empty()
+
+    def _release(self, service: Service) -> None:
+        if service.release():
+            self.loop.later(_RELEASE_AGAIN_S, lambda: self._release(service))
+
+    def _watch(self) -> None:
+        """Look after the members and the memory of all services, again and again."""
+        least_s = _TRACK_S
+        try:
+            living = self.living()
+            if living:
+                before = {service.name: service.members for service in living}
+                self.take_census(is_fresh=True)
+                for service in living:
+                    service.note_oom_kills()
+                    if service.members != before[service.name]:
+                        service.record["members"] = [list(member) for member in service.members.items()][:512]
+                        self.changed()
+                    if service.record["memory"] == "watched":
+                        least_s = _WATCH_S
+                        self._check_memory(service)
+            if self._is_unsaved:
+                self.changed()
+        finally:
+            self.loop.later(self.census.pause_s(least_s), self._watch)
+
+    def _check_memory(self, service: Service) -> None:
+        used = self.census.is_over(service)
+        if used:
+            service.use_too_much(used)
+
+    # Ends
+
+    @property
+    def bounds(self) -> Mapping[str, Any]:
+        return self._bounds
+
+    def bound(self, bounds: Mapping[str, Any]) -> None:
+        self._bounds = dict(bounds)
+        self.changed()
+        self.check_bounds()
+
+    def heard(self) -> None:
+        """A core has spoken."""
+        self._heard_at = time.monotonic()
+
+    def check_bounds(self) -> None:
+        """End everything when its time is over or no core has spoken for too long; else look again when that may be so."""
+        silent_s = time.monotonic() - self._heard_at
+        left_s = float(self._bounds["silence_s"]) - silent_s
+        if left_s <= 0:
+            self._expire(f"no core was heard from for {silent_s:.0f} s")
+            return
+        ends_at = self._bounds.get("ends_at")
+        if ends_at is not None:
+            patience_s = _ENGINE_FIRST_S if silent_s < _ENGINE_FIRST_S else 0.0
+            over_s = float(ends_at) + patience_s - time.time()
+            if over_s <= 0:
+                self._expire("its lifetime is over")
+                return
+            left_s = min(left_s, over_s)
+        if self._bounds_timer is not None:
+            self._bounds_timer.cancel()
+        self._bounds_timer = self.loop.later(min(30.0, max(0.05, left_s)), self.check_bounds)
+
+    def _expire(self, why: str) -> None:
+        self.why_expired = why
+        self.end_all(EXPIRED)
+
+    def end_all(self, cause: str = SHUTDOWN, *, grace_s: float | None = None) -> None:
+        """Bring everything to its end; then ``on_empty``."""
+        self.is_closing = True
+        self.changed()
+        living = self.living()
+        for service in living:
+            service.end(cause, grace_s=float(service.order.get("grace_s") or 0.0) if grace_s is None else grace_s)
+        if not living:
+            self.on_empty()
+
+
+def lost(state: Mapping[str, Any], boot: str) -> dict[str, Any]:
+    """The reason of a service whose supervisor has gone without a word."""
+    why = "the machine was restarted" if state.get("boot_id") != boot else "its supervisor was killed, and it with its supervisor"
+    return {"reason": {"code": "lost", "text": f"lost: {why}", "numbers": {}}}

@@ -1,0 +1,96 @@
+"""The log of a service: everything it says over all its attempts, in one file with a limit on its size.
+
+``<service>.log`` is the newest, ``.log.1`` the one before it. Bytes are written as they come. When the disk is full they are dropped, counted,
+and the log says so once there is room again.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class LogFile:
+    def __init__(self, path: str, *, limit_bytes: int, files: int) -> None:
+        self.dropped = 0
+        """Bytes that could not be written, over all."""
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self._files = files
+        self._fd = -1
+        self._size = 0
+        self._owed = 0
+        self._is_at_line_start = True
+        self._open()
+
+    def write(self, data: bytes) -> None:
+        """Append; never raises."""
+        if self._size >= self._limit_bytes:
+            self._rotate()
+        if self._owed and self._put(f"[zoe] {self._owed} bytes of output are missing here: the disk was full\n".encode()):
+            self._owed = 0
+        if not self._put(data):
+            self._owed += len(data)
+            self.dropped += len(data)
+        self._is_at_line_start = data.endswith(b"\n")
+
+    def note(self, text: str) -> None:
+        """Add a line of Zoe's own."""
+        self.write(f"{'' if self._is_at_line_start else chr(10)}[zoe] {text}\n".encode())
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def tail(self, lines: int) -> list[str]:
+        """The last lines, for reasons; of the newest file, or of the one before when that is empty."""
+        for path in (self._path, f"{self._path}.1"):
+            found = _tail(path, lines)
+            if found:
+                return found
+        return []
+
+    def _open(self) -> None:
+        try:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._size = os.fstat(self._fd).st_size
+        except OSError:
+            self._fd = -1
+
+    def _put(self, data: bytes) -> bool:
+        if self._fd < 0:
+            self._open()
+        rest = memoryview(data)
+        try:
+            while rest:
+                count = os.write(self._fd, rest)
+                self._size += count
+                rest = rest[count:]
+        except OSError:
+            return False
+        return True
+
+    def _rotate(self) -> None:
+        self.close()
+        try:
+            for number in range(self._files - 1, 0, -1):
+                older = f"{self._path}.{number}"
+                newer = f"{self._path}.{number - 1}" if number > 1 else self._path
+                if os.path.exists(newer):
+                    os.replace(newer, older)
+            if self._files == 1:
+                os.unlink(self._path)
+        except OSError:
+            pass
+        self._size = 0
+        self._open()
+
+
+def _tail(path: str, lines: int) -> list[str]:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line[:500] for line in text.splitlines() if line.strip()][-lines:]

@@ -1,0 +1,101 @@
+"""Find and end what a dead supervisor left behind: daemonised grandchildren, which nothing else reaches. Shared with the backend.
+
+A left process is known by its marker in the environment; by being in a list of pids and start times written down earlier; by the session of a
+service; by a control group of ours; or, when it overwrote its environment, by working inside the run folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from . import cages
+from .processes import Process, boot_id, folder_of, is_alive, owner_of, raw_environment, scan, send
+
+_OWN_PREFIX = b"ZOE_SERVICE="
+
+
+def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> dict[int, int]:
+    """``{pid: start time}`` of what still lives of an execution (of one of its services). Nothing after a restart of the machine."""
+    if state.get("boot_id") != boot_id():
+        return {}
+    own = {os.getpid(), int(state.get("supervisor", {}).get("pid", 0))}
+    records = {name: record for name, record in state.get("services", {}).items() if service in ("", name)}
+    known = _known(records)
+    prefix = _marker_prefix(state, service)
+    found = {}
+    for process in scan().values():
+        if process.pid in own or process.is_dead or owner_of(process.pid) != os.getuid():
+            continue
+        if _is_left(process, run_dir, records, known=known, prefix=prefix, is_whole=not service):
+            found[process.pid] = process.start
+    return found
+
+
+def sweep(run_dir: str, state: Mapping[str, Any], *, service: str = "", grace_s: float = 0.5, limit_s: float = 5.0) -> bool:
+    """Ask what is left to end, kill it after the grace; says whether all of it is gone. Blocks up to ``limit_s``."""
+    end = time.monotonic() + limit_s
+    kill_at = time.monotonic() + grace_s
+    asked: set[int] = set()
+    while True:
+        found = leftovers(run_dir, state, service=service)
+        if not found:
+            return True
+        now = time.monotonic()
+        for pid, start in found.items():
+            if now >= kill_at:
+                send(pid, start, signal.SIGKILL)
+            elif pid not in asked:
+                send(pid, start, signal.SIGTERM)
+                asked.add(pid)
+        if now >= end:
+            return False
+        time.sleep(0.02)
+
+
+def _known(records: Mapping[str, Any]) -> set[tuple[int, int]]:
+    """Everything that was written down with its start time, or sits in one of our control groups."""
+    known: set[tuple[int, int]] = set()
+    for record in records.values():
+        known.update((int(pid), int(start)) for pid, start in record.get("members", ()))
+        if record.get("pid"):
+            known.add((int(record["pid"]), int(record.get("start", 0))))
+        for pid in cages.pids_in(record.get("cages", ())):
+            known.add((pid, -1))
+    return known
+
+
+def _marker_prefix(state: Mapping[str, Any], service: str) -> bytes:
+    whole = f"{state.get('deployment', '')}/{state.get('execution', '')}/"
+    return _OWN_PREFIX + (f"{whole}{service}#" if service else whole).encode()
+
+
+def _is_left(
+    process: Process, run_dir: str, records: Mapping[str, Any], *, known: set[tuple[int, int]], prefix: bytes, is_whole: bool
+) -> bool:
+    if (process.pid, process.start) in known or (process.pid, -1) in known:
+        return True
+    environment = raw_environment(process.pid)
+    if any(entry.startswith(prefix) for entry in environment.split(b"\0")):
+        return True
+    if b"PATH=" in environment:  # a whole environment without our marker: not ours
+        return False
+    if any(_is_of_session(process, record) for record in records.values()):
+        return True
+    folder = folder_of(process.pid)
+    return is_whole and (folder == run_dir or folder.startswith(run_dir + "/"))
+
+
+def _is_of_session(process: Process, record: Mapping[str, Any]) -> bool:
+    """Whether it is in the session that the service led; a pid cannot be given anew while a session bears its number."""
+    leader, start = int(record.get("pid") or 0), int(record.get("start") or 0)
+    if not leader or process.session != leader or process.start < start:
+        return False
+    return process.pid != leader and not _is_another(leader, start)
+
+
+def _is_another(pid: int, start: int) -> bool:
+    return os.path.exists(f"/proc/{pid}") and not is_alive(pid, start)

@@ -1,0 +1,79 @@
+"""Why a service ended, from what is known of its end. Pure."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+STOP, NOT_READY, OUT_OF_MEMORY, EXPIRED, SHUTDOWN, UNWATCHED = "stop", "not_ready", "out_of_memory", "expired", "shutdown", "unwatched"
+"""Causes: what the supervisor itself did to the service first."""
+_OOM_ECHO_S = 10.0
+
+
+class End(NamedTuple):
+    """What is known of the end of a service."""
+
+    exit_code: int | None
+    """128 + signal when a signal ended it."""
+    cause: str = ""
+    was_ready: bool = False
+    oom_kills: int = 0
+    since_oom_s: float = 0.0
+    used_bytes: int = 0
+    limit_bytes: int = 0
+    taken: Sequence[int] = ()
+    """Its ports that others hold now that it is gone."""
+    waited_for: str = ""
+    timeout_s: float = 0.0
+    why_expired: str = ""
+    log: Sequence[str] = ()
+
+
+def judge(end: End) -> tuple[Mapping[str, Any], bool]:
+    """The reason as ``{code, text, numbers}``, and whether the program is blameless."""
+    code, text, numbers, is_blameless = _judge(end)
+    if end.exit_code is not None:
+        numbers = {"exit_code": end.exit_code, **numbers}
+    if end.log and code in ("exited", "killed", "not_ready", "port_taken") and end.exit_code != 0 and end.cause != STOP:
+        numbers = {**numbers, "log": list(end.log)}
+    return {"code": code, "text": text, "numbers": numbers}, is_blameless
+
+
+def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
+    if end.cause == EXPIRED:
+        return "expired", f"ended by its supervisor: {end.why_expired}", {}, False
+    if end.cause == SHUTDOWN:
+        return "lost", "its supervisor was told to end, as when the machine is shut down or the user's session ends", {}, True
+    if end.cause == OUT_OF_MEMORY or _was_starved(end):
+        return "out_of_memory", "", {"used": max(end.used_bytes, end.limit_bytes), "limit": end.limit_bytes}, False
+    if end.cause == STOP:
+        return _plain(end, "stopped: ")
+    if end.taken and not end.was_ready:
+        listed = ", ".join(map(str, end.taken))
+        return "port_taken", f"another program took its port {listed} before it could", {"ports": list(end.taken)}, True
+    if end.cause == NOT_READY:
+        return "not_ready", f"not ready after {end.timeout_s:g} s: waited for {end.waited_for}", {"timeout_s": end.timeout_s}, False
+    return _plain(end, "")
+
+
+def _was_starved(end: End) -> bool:
+    """The kernel killed it, or one of its children so lately that it ended of that."""
+    if not end.oom_kills or end.exit_code == 0:
+        return False
+    return end.exit_code == 128 + signal.SIGKILL or end.since_oom_s <= _OOM_ECHO_S
+
+
+def _plain(end: End, prefix: str) -> tuple[str, str, dict[str, Any], bool]:
+    if end.exit_code is None:
+        return "lost", f"{prefix}nobody saw how it ended", {}, True
+    if end.exit_code > 128:
+        return "killed", f"{prefix}killed by {_signal_name(end.exit_code - 128)}", {"signal": end.exit_code - 128}, False
+    return "exited", f"{prefix}exited with {end.exit_code}", {}, False
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

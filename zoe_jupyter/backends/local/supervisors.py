@@ -1,0 +1,165 @@
+"""The supervisors of all executions: start one, find it again, keep a link to each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter.backends.local.environment import inherited
+from zoe_jupyter.backends.local.link import Gone, Link, Silent
+from zoe_jupyter.backends.local.places import Places
+from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, read_state
+from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive
+from zoe_jupyter.model.errors import Retryable
+
+PROGRAM = Path(__file__).parent / "supervisor" / "__main__.py"
+START_LIMIT_S = 15.0
+ANSWER_LIMIT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a run folder says."""
+
+    state: Mapping[str, Any]
+    is_same_boot: bool
+    is_supervised: bool
+    """Whether the supervisor that wrote it still lives."""
+
+
+def read(run_dir: Path) -> Written:
+    """Look into a run folder; touches no process."""
+    state = read_state(str(run_dir))
+    is_same_boot = state.get("boot_id") == boot_id()
+    supervisor = state.get("supervisor", {})
+    lives = is_same_boot and is_alive(int(supervisor.get("pid", 0)), int(supervisor.get("start", 0)))
+    return Written(state, is_same_boot, lives)
+
+
+class Supervisors:
+    def __init__(
+        self, places: Places, executor: Executor, *, settings: Mapping[str, Any], on_change: Callable[[], object]
+    ) -> None:
+        self._places = places
+        self._executor = executor
+        self._settings = settings
+        self._on_change = on_change
+        self._links: dict[str, Link] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def existing(self, execution_id: str) -> Link | None:
+        """The link to its supervisor, None when it has none; raises Silent when it does not answer."""
+        async with self._lock(execution_id):
+            return await self._existing(execution_id)
+
+    async def ensured(self, execution_id: str) -> Link:
+        """The link to its supervisor, which is started when there is none. Two cores never start two. Raises Silent or Retryable."""
+        async with self._lock(execution_id):
+            end = time.monotonic() + START_LIMIT_S
+            while time.monotonic() < end:
+                link = await self._existing(execution_id)
+                if link is not None:
+                    return link
+                await self._off(self._start, execution_id)
+            raise Retryable(f"the supervisor of {execution_id} did not come up within {START_LIMIT_S:g} s; {self._complaint(execution_id)}")
+
+    async def forget(self, execution_id: str) -> None:
+        """Close the link of an execution that is gone."""
+        link = self._links.pop(execution_id, None)
+        self._locks.pop(execution_id, None)
+        if link is not None:
+            await link.close()
+
+    async def close(self) -> None:
+        links = list(self._links.values())
+        self._links.clear()
+        for link in links:
+            await link.close()
+
+    def _lock(self, execution_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(execution_id, asyncio.Lock())
+
+    async def _existing(self, execution_id: str) -> Link | None:
+        link = self._links.get(execution_id)
+        if link is not None and link.is_open:
+            return link
+        run_dir = self._places.run_dir(execution_id)
+        end = time.monotonic() + ANSWER_LIMIT_S
+        while (await self._off(read, run_dir)).is_supervised:
+            try:
+                link = await Link.open(run_dir, on_change=self._on_change, timeout_s=ANSWER_LIMIT_S)
+            except Gone:  # it is about to listen, or about to end
+                if time.monotonic() > end:
+                    raise Silent(f"the supervisor of {execution_id} lives and does not listen") from None
+                await asyncio.sleep(0.02)
+            else:
+                self._links[execution_id] = link
+                return link
+        return None
+
+    def _start(self, execution_id: str) -> None:
+        """Start one and wait until it listens, or has found another in its place. Raises Retryable."""
+        run_dir = self._places.prepare(execution_id)
+        _write_settings(run_dir, {**self._settings, "execution": execution_id})
+        environment = inherited(os.environ)
+        environment["ZOE_SUPERVISOR"] = f"{self._settings['deployment']}/{execution_id}"
+        with open(run_dir / "supervisor.log", "ab", opener=_private) as complaints:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(PROGRAM), str(run_dir)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=environment, start_new_session=True,
+            )  # fmt: skip
+        assert process.stdout is not None
+        with process.stdout:
+            answer = _first_line(process.stdout.fileno(), START_LIMIT_S)
+        process.wait()
+        if answer == b"busy":
+            time.sleep(0.05)
+        elif answer != b"ready":
+            raise Retryable(f"the supervisor of {execution_id} could not start; {self._complaint(execution_id)}")
+
+    def _complaint(self, execution_id: str) -> str:
+        """The last thing that it said."""
+        path = self._places.run_dir(execution_id) / "supervisor.log"
+        try:
+            lines = path.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return f"it said: {lines[-1][:300]}" if lines else f"it said nothing in {path}"
+
+    async def _off(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
+    path = run_dir / SETTINGS_FILE
+    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8", opener=_private) as file:
+        json.dump(settings, file)
+    os.replace(file.name, path)
+
+
+def _first_line(descriptor: int, limit_s: float) -> bytes:
+    """What comes before the first newline; what has come when the other end or the time is over."""
+    end = time.monotonic() + limit_s
+    line = b""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    while b"\n" not in line and poll.poll(max(0.0, end - time.monotonic()) * 1000):
+        data = os.read(descriptor, 256)
+        if not data:
+            break
+        line += data
+    return line.partition(b"\n")[0]
