@@ -1,0 +1,29 @@
+"""Zoe for Jupyter. Dispatches lazily, and only that: IPython extension, Python API (``zoe.start("spark")``), server extension."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext zoe_jupyter``: the magics ``%zoe`` and ``%%zoe``."""
+    import_module("zoe_jupyter.magics.extension").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    import_module("zoe_jupyter.magics.extension").unload(shell)
+
+
+def function(name: str) -> Any:
+    """A function of the Python API: every verb of ``%zoe`` is one."""
+    return import_module("zoe_jupyter.magics.functions").function(name)
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return function(name)
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None

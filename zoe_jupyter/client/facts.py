@@ -13,7 +13,6 @@ from typing import Any
 
 from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.connection import is_parent
-from zoe_jupyter.model.errors import ZoeError
 
 LABEL_NOTEBOOK = "zoe/notebook"
 LABEL_KERNEL = "zoe/kernel"
@@ -85,11 +84,8 @@ def _kernel_file() -> str:
 
 
 def _server(api: Api) -> str:
-    try:
-        is_ours = bool(kernel_id()) and is_parent(api.http.connection)
-        return str(api.info().get("server") or OUTSIDE) if is_ours else OUTSIDE
-    except ZoeError:
-        return OUTSIDE
+    is_ours = bool(kernel_id()) and is_parent(api.http.connection)
+    return str(api.info().get("server") or OUTSIDE) if is_ours else OUTSIDE
 
 
 def _folder() -> str:

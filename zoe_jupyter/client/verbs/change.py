@@ -28,7 +28,7 @@ def stop(session: Session, names: Sequence[str] = (), *, all: bool = False, wait
 
 def scale(session: Session, name: str, counts: Sequence[str]) -> Result:
     """Change how many services an execution has."""
-    execution = session.api.execution(name)
+    execution = session.resolve(name)
     count, by_process = _counts(counts)
     changed = session.api.scale(execution["id"], count=count, counts=by_process)
     moving = [item for item in changed.get("scalable") or () if item["current"] != item["wanted"]]
@@ -64,7 +64,7 @@ def forget(session: Session, names: Sequence[str] = (), *, ended: bool = False) 
 
 
 def _picked(session: Session, names: Sequence[str]) -> list[Json]:
-    return [session.api.execution(name) for name in names] if names else [session.pick("")]
+    return [session.resolve(name) for name in names] if names else [session.pick("")]
 
 
 def _changed(session: Session, name: str, act: Callable[[str], Json], verb: str) -> Result:

@@ -36,7 +36,7 @@ def ps(session: Session, *, all: bool = False) -> Result:  # noqa: A002 - the na
 def info(session: Session, name: str = "") -> Result:
     """Tell all about one execution; without a name, about Zoe itself."""
     if name:
-        execution = session.api.execution(name)
+        execution = session.api.execution(session.resolve(name)["id"])
         return Result(details(execution, base_url=session.base_url), data=execution, executions=[execution])
     found = session.api.info()
     abilities = found.get("capabilities") or {}

@@ -68,10 +68,19 @@ class Session:
         """What has not ended, newest first."""
         return self.api.executions(states=LIVE)
 
+    def resolve(self, name: str) -> Json:
+        """The execution of that name or id. What this notebook started goes first, also by the application that it is: ``spark``."""
+        mine = [execution for execution in self.live() if self.facts.owns(execution)]
+        for key in ("id", "name", "entry"):
+            found = [execution for execution in mine if execution[key] == name]
+            if found:
+                return found[0]
+        return self.api.execution(name)
+
     def pick(self, name: str) -> Json:
         """The execution of that name or id; without a name, the only one of this notebook, else the only one there is."""
         if name:
-            return self.api.execution(name)
+            return self.resolve(name)
         live = self.live()
         mine = [execution for execution in live if self.facts.owns(execution)]
         found = mine or live

@@ -1,0 +1,95 @@
+"""Dask: a ``distributed.Client`` that is the kernel's default."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter.attach.base import Findings
+from zoe_jupyter.attach.versions import installed, of_cluster, python_warning, release, restart_problem
+
+_TIMEOUT_S = 20
+_CLOSE_S = 3
+
+
+class DaskAttach:
+    kind = "dask"
+    variable = "client"
+
+    def check(self, environment: Mapping[str, Any] | None) -> Findings:
+        here, there = installed("distributed"), of_cluster(environment or {}, "distributed", "dask")
+        if not here:
+            return Findings((f"this kernel ({sys.executable}) has no dask.distributed. Install it with {_install(there)}",))
+        problems, warnings = _compared(here, there)
+        return Findings(
+            (*restart_problem("distributed", here), *problems), (*warnings, *python_warning(environment or {}, what="functions sent to Dask's workers"))
+        )
+
+    def prepare(self) -> None:
+        with suppress(ImportError):
+            import distributed  # noqa: F401
+
+    def attach(
+        self, connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str, *, is_over: Callable[[], bool]
+    ) -> tuple[str, ...]:
+        from distributed import Client
+
+        address = str(connection["values"].get("address") or connection["values"]["url"])
+        namespace[variable] = Client(address, set_as_default=True, timeout=_TIMEOUT_S, **_security(connection))
+        return (variable,)
+
+    def works(self, value: Any) -> bool:
+        try:
+            return bool(value.status == "running" and value.scheduler_info(n_workers=0) is not None)
+        except TypeError:
+            return bool(value.status == "running")
+        except Exception:  # whatever the driver raises, it does not work
+            return False
+
+    def describe(self, value: Any) -> str:
+        workers = len(value.nthreads())
+        return f"Dask with {workers} worker{'' if workers == 1 else 's'}"
+
+    def detach(self, value: Any, *, is_over: bool) -> None:
+        value.close(timeout=0 if is_over else _CLOSE_S)
+
+
+def _security(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Mutual TLS where the cluster gives certificate and key; the texts become files that only this user can read."""
+    found = {key.rpartition(".")[2]: str(value) for key, value in (connection.get("secrets") or {}).items()}
+    values = connection["values"]
+    authority, certificate, key = (str(found.get(name) or values.get(name) or "") for name in ("tls_ca", "tls_cert", "tls_key"))
+    if not (authority and certificate and key):
+        return {}
+    from distributed import Security
+
+    folder = Path(tempfile.mkdtemp(prefix="zoe-dask-"))
+    paths = {"tls_ca_file": authority, "tls_client_cert": certificate, "tls_client_key": key}
+    return {"security": Security(require_encryption=True, **{name: _as_file(folder / f"{name}.pem", text) for name, text in paths.items()})}
+
+
+def _as_file(path: Path, text: str) -> str:
+    """The path of a PEM text; a path is one already."""
+    if not text.lstrip().startswith("-----BEGIN"):
+        return text
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="ascii")
+    return str(path)
+
+
+def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Dask promises nothing between releases: another month breaks, another patch may."""
+    if not there or release(here) == release(there):
+        return (), ()
+    difference = f"this kernel has distributed {here}, the cluster runs {there}"
+    if release(here)[:2] != release(there)[:2]:
+        return (f"{difference}: that breaks. Install the cluster's with {_install(there)} and restart the kernel",), ()
+    return (), (f"{difference}: they should be the same",)
+
+
+def _install(there: str) -> str:
+    return f'`%pip install "dask[distributed]=={there}"`' if there else '`%pip install "dask[distributed]>=2024.1" "bokeh>=3.1"`'

@@ -1,0 +1,111 @@
+"""What this kernel is attached to. One list for the process: a kernel has one namespace."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from zoe_jupyter.attach.base import Attach
+from zoe_jupyter.attach.heartbeat import Heartbeat
+from zoe_jupyter.client.api import Api
+
+EXIT_S = 3.0
+"""How long the end of the kernel waits for clusters to be let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    execution_id: str
+    execution_name: str
+    entry: str
+    connection: str
+    kind: Attach
+    variable: str
+    names: Mapping[str, Any]
+    """All that it set in the namespace, with the values."""
+    value: Any
+    lease_id: str
+    heartbeat: Heartbeat | None = None
+
+
+_attachments: list[Attachment] = []
+_ended: set[str] = set()
+
+
+def names() -> list[str]:
+    """Names of the executions that this kernel is attached to, oldest first; the labextension asks it."""
+    return list(dict.fromkeys(attachment.execution_name for attachment in _attachments))
+
+
+def attachments(execution: str = "") -> list[Attachment]:
+    """All, or those to one execution (name, id, or the entry that it came from)."""
+    if not execution:
+        return list(_attachments)
+    exact = [one for one in _attachments if execution in (one.execution_name, one.execution_id)]
+    return exact or [one for one in _attachments if one.entry == execution]
+
+
+def add(attachment: Attachment) -> None:
+    if not _attachments:
+        atexit.register(_leave)
+    _ended.discard(attachment.execution_id)
+    _attachments.append(attachment)
+
+
+def is_own(namespace: Mapping[str, Any], variable: str) -> bool:
+    """Whether that variable is ours to set again: absent, or what an earlier attach put there."""
+    return variable not in namespace or any(one.variable == variable and namespace[variable] is one.value for one in _attachments)
+
+
+def drop(attachment: Attachment, namespace: MutableMapping[str, Any], api: Api) -> None:
+    """Let go of the cluster, its lease and its names; what the user has put in their place stays."""
+    if attachment in _attachments:
+        _attachments.remove(attachment)
+    _release(attachment)
+    for name, value in attachment.names.items():
+        if namespace.get(name) is value:
+            del namespace[name]
+    if not any(one.execution_id == attachment.execution_id for one in _attachments):
+        _drop_lease(attachment, api)
+
+
+def mark_ended(execution_id: str) -> None:
+    """Remember that an execution has ended, so that nothing waits for it."""
+    _ended.add(execution_id)
+
+
+def has_ended(execution_id: str) -> bool:
+    return execution_id in _ended
+
+
+def _release(attachment: Attachment) -> None:
+    """Detach in a thread: drivers may wait long for a cluster that has gone."""
+
+    def work() -> None:
+        with suppress(Exception):
+            attachment.kind.detach(attachment.value, is_over=has_ended(attachment.execution_id))
+
+    thread = threading.Thread(target=work, name=f"zoe-detach-{attachment.execution_name}", daemon=True)
+    thread.start()
+    thread.join(EXIT_S)
+
+
+def _drop_lease(attachment: Attachment, api: Api) -> None:
+    if attachment.heartbeat is not None:
+        attachment.heartbeat.stop()
+    if attachment.lease_id and not has_ended(attachment.execution_id):
+        with suppress(Exception):
+            api.drop_lease(attachment.execution_id, attachment.lease_id, timeout_s=EXIT_S)
+
+
+def _leave() -> None:
+    """At the end of the process: a driver that was not stopped can hang the interpreter. The leases end with the kernel."""
+    while _attachments:
+        attachment = _attachments.pop()
+        if attachment.heartbeat is not None:
+            attachment.heartbeat.stop()
+        _release(attachment)

@@ -1,0 +1,120 @@
+"""Noticing, while a notebook works, that what it is attached to has ended: a thread on the event stream, and notices for the next cell."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from zoe_jupyter.attach import registry
+from zoe_jupyter.client.api import Api
+from zoe_jupyter.client.follow import ended_text
+from zoe_jupyter.client.http import Http, Json, Lost
+from zoe_jupyter.model.errors import NotFound, ZoeError
+
+SILENCE_S = 40.0
+LONGEST_PAUSE_S = 15.0
+
+
+class Watcher:
+    """Follows the events of one kernel's executions; survives restarts of the server by going on after the last event seen."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._since: int | None = None
+        self._states: dict[str, str] = {}
+        self._notices: list[str] = []
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, execution: Json) -> None:
+        """Tell when that one is no longer there to work with."""
+        with self._lock:
+            self._states[str(execution["id"])] = str(execution["state"])
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="zoe-watch", daemon=True)
+                self._thread.start()
+
+    def forget(self, execution_id: str) -> None:
+        """Its end is no news: the user stopped it, or detached."""
+        with self._lock:
+            self._states.pop(execution_id, None)
+
+    def notices(self) -> list[str]:
+        """What has happened since last asked; each once."""
+        with self._lock:
+            found, self._notices = self._notices, []
+        return found
+
+    def look(self, *, timeout_s: float) -> None:
+        """Ask now about all that is watched, instead of waiting for an event."""
+        for execution_id in list(self._states):
+            self._ask(execution_id, timeout_s=timeout_s)
+
+    def _ask(self, execution_id: str, *, timeout_s: float) -> None:
+        try:
+            self._seen(self._api.execution(execution_id, timeout_s=timeout_s))
+        except NotFound:
+            self._seen({"id": execution_id, "name": execution_id, "state": "ended", "entry": "", "outcome": "forgotten"})
+
+    def _run(self) -> None:
+        pause_s = 0.2
+        while self._states:
+            try:
+                self._follow()
+                pause_s = 0.2
+            except (TimeoutError, Lost, ZoeError, OSError, ValueError):
+                self._api.http.forget_connection()
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            time.sleep(pause_s)
+
+    def _follow(self) -> None:
+        with self._api.event_stream(since=self._since, silence_s=SILENCE_S) as events:
+            for event in events:
+                if not self._states:
+                    return
+                if event is None:
+                    continue
+                if event["kind"] == "stream.opened":
+                    self.look(timeout_s=SILENCE_S)
+                    continue
+                self._since = int(event["seq"])
+                if event["execution_id"] in self._states:
+                    self._ask(event["execution_id"], timeout_s=SILENCE_S)
+
+    def _seen(self, execution: Json) -> None:
+        execution_id, state = str(execution["id"]), str(execution["state"])
+        with self._lock:
+            before = self._states.get(execution_id)
+            if before is None or before == state:
+                return
+            self._states[execution_id] = state
+            if state in ("ended", "stopping"):
+                registry.mark_ended(execution_id)
+            notice = _notice(execution, before)
+            if notice:
+                self._notices.append(notice)
+            if state == "ended":
+                del self._states[execution_id]
+
+
+def _notice(execution: Json, before: str) -> str:
+    """The news for the notebook; empty when it is none."""
+    state, name = execution["state"], execution["name"]
+    if state == "ended":
+        again = execution.get("entry") or name
+        return f"{name} has ended: {ended_text(execution)}. What it held is lost; `%zoe attach {again}` starts a new one"
+    if before == "running" and state in ("queued", "starting", "suspended"):
+        why = (execution.get("reason") or {}).get("text") or execution.get("progress") or state
+        return f"{name} is not running any more: {why}. `%zoe attach {name}` waits for it and connects again"
+    return ""
+
+
+_watcher: Watcher | None = None
+
+
+def watcher() -> Watcher:
+    """The one of this process, with a connection of its own."""
+    global _watcher
+    if _watcher is None:
+        _watcher = Watcher(Api(Http(patience_s=0.0)))
+    return _watcher

@@ -1,0 +1,157 @@
+"""The program ``jupyter zoe``: words to a verb, its result to standard output, errors to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from zoe_jupyter.attach.verbs import VERBS
+from zoe_jupyter.cli import commands
+from zoe_jupyter.client.follow import Step
+from zoe_jupyter.client.text import as_line, clean, to_lines
+from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
+from zoe_jupyter.client.verbs.results import Result
+from zoe_jupyter.client.verbs.session import Interrupted, Session
+from zoe_jupyter.client.verbs.submit import read_text
+from zoe_jupyter.client.verbs.table import Argument, Faces, Verb, by_name
+from zoe_jupyter.model.errors import Unavailable, ZoeError
+
+COMMAND = "jupyter zoe"
+OK, FAILED, MISUSED, ABSENT, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: done; Zoe refused or it failed; not understood; no Zoe is running; Ctrl-C."""
+_JSON = Argument("as_json", "print JSON", ("--json",), is_switch=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except HelpWanted as wanted:
+        print(wanted.text)
+        return OK
+    except ZoeError as error:
+        _complain(error.message)
+        return _code_of(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has enough, such as `head`; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+class ErrorScreen:
+    """Progress on standard error, so that what is printed can be piped."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._last = ""
+
+    def step(self, step: Step) -> None:
+        self.say(f"{step.execution['name']}: {step.text}")
+
+    def say(self, text: str) -> None:
+        if text != self._last:
+            print(as_line(text), file=self._stream, flush=True)
+        self._last = text
+
+    def warn(self, text: str) -> None:
+        print(f"warning: {as_line(text)}", file=self._stream, flush=True)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return OK
+    if words[0] == "--version":
+        from zoe_jupyter._version import __version__
+
+        print(__version__)
+        return OK
+    if words[0] == "--generate-config":
+        return _generate_config(words[1:])
+    if words[0] not in by_name(_shell_verbs()) and words[0] in commands.commands():
+        return commands.run(words[0], words[1:])
+    return _verb(find(_shell_verbs(), words[0], command=COMMAND), words[1:])
+
+
+def _verb(verb: Verb, words: list[str]) -> int:
+    session = Session(screen=ErrorScreen(), command=COMMAND)
+    arguments = parse(verb, words, session=session, extra=[_JSON])
+    as_json = arguments.pop("as_json")
+    if verb.cell:
+        arguments[verb.cell] = _content(arguments[verb.cell])
+    if verb.name == "attach":
+        from zoe_jupyter.cli.shell import open_shell
+
+        return open_shell(session, verb, arguments)
+    return _print(verb.call(session, **arguments), as_json=as_json)
+
+
+def _print(result: Result, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(_plain(result.data), indent=2, ensure_ascii=not _writes_unicode()))
+    else:
+        for line in to_lines(result):
+            print(_writable(line), flush=True)
+    return result.exit_code
+
+
+def _plain(data: Any) -> Any:
+    """Data that JSON knows; what comes line by line is collected."""
+    return data if data is None or isinstance(data, (dict, list, str, int, float)) else list(data)
+
+
+def _content(name: str) -> str:
+    return sys.stdin.read() if name == "-" else read_text(Path(name))
+
+
+def _generate_config(words: list[str]) -> int:
+    found = commands.commands()
+    if "generate-config" in found:
+        return commands.run("generate-config", words)
+    if "serve" in found:
+        return commands.run("serve", ["--generate-config", *words])
+    raise Unavailable("this installation has no server: install zoe-jupyter with its requirements to configure one")
+
+
+def _shell_verbs() -> tuple[Verb, ...]:
+    return tuple(verb for verb in VERBS if verb.faces in (Faces.ALL, Faces.SHELL))
+
+
+def _overview() -> str:
+    others = {name: summary for name, summary in commands.commands().items() if name != "generate-config"}
+    options = ["", "options:", "  --json             print JSON (after the verb)", "  --generate-config  write jupyter_zoe_config.py", "  --version"]
+    return overview(_shell_verbs(), command=COMMAND, face=Faces.SHELL, others=others) + "\n" + "\n".join(options)
+
+
+def _code_of(error: ZoeError) -> int:
+    if isinstance(error, Usage):
+        return MISUSED
+    if isinstance(error, Interrupted):
+        return INTERRUPTED
+    return ABSENT if isinstance(error, Unavailable) else FAILED
+
+
+def _complain(message: str) -> None:
+    for number, line in enumerate(clean(message).splitlines() or [""]):
+        print(f"jupyter zoe: {line}" if number == 0 else line, file=sys.stderr)
+
+
+def _writable(line: str) -> str:
+    """The line as the output's encoding can say it; a pipe may be ASCII."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return line.encode(encoding, "replace").decode(encoding)
+
+
+def _writes_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

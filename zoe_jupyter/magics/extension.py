@@ -1,0 +1,180 @@
+"""``%load_ext zoe_jupyter``: the magics, their completion, and notices between cells."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from zoe_jupyter.attach import registry
+from zoe_jupyter.attach.verbs import VERBS
+from zoe_jupyter.attach.watch import watcher
+from zoe_jupyter.client.api import Api
+from zoe_jupyter.client.http import Http
+from zoe_jupyter.client.text import clean, to_lines, to_text
+from zoe_jupyter.client.verbs.completion import Source, complete
+from zoe_jupyter.client.verbs.look import panel
+from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
+from zoe_jupyter.client.verbs.results import Lines, Result, Tone
+from zoe_jupyter.client.verbs.session import Session
+from zoe_jupyter.client.verbs.table import Faces, Verb
+from zoe_jupyter.magics.functions import call
+from zoe_jupyter.magics.html import message_html, to_html
+from zoe_jupyter.magics.objects import Execution
+from zoe_jupyter.magics.screens import screen_for
+from zoe_jupyter.model.errors import UserError, ZoeError
+
+LOOK_S = 2.0
+RETURNING = ("start", "run", "zapp")
+"""Verbs whose magic returns the execution."""
+
+
+class ZoeFailed(UserError):
+    """An error to read, not to debug: IPython shows its message alone, and the cell counts as failed."""
+
+    def __init__(self, error: ZoeError) -> None:
+        super().__init__(clean(error.message), details=error.details)
+        self.reason = error.reason
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Zoe: {self.message}"]
+
+
+@magics_class
+class ZoeMagics(Magics):
+    """``%zoe VERB ...`` and ``%%zoe VERB ...``."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell=shell)
+        self.session = Session(namespace=shell.user_ns, command="%zoe")
+        self.source = Source(Api(Http(patience_s=0.0)))
+
+    @line_cell_magic
+    def zoe(self, line: str, cell: str | None = None) -> Any:
+        """Run and use clusters and applications: `%zoe --help` lists the verbs, `%zoe` alone shows what is running."""
+        screen = screen_for(self.shell)
+        self.session.screen = screen
+        try:
+            return self._run(line, cell)
+        except HelpWanted as wanted:
+            print(wanted.text)
+        except ZoeError as error:
+            raise ZoeFailed(error) from None
+        finally:
+            screen.close()
+        return None
+
+    def _run(self, line: str, cell: str | None) -> Any:
+        words = _words(line)
+        if not words and cell is None:
+            return _show(panel(self.session))
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(overview(VERBS, command=self.session.command, face=Faces.NOTEBOOK))
+            return None
+        verb = find(VERBS, words[0], command=self.session.command)
+        arguments = parse(verb, words[1:], session=self.session)
+        arguments.update(_cell_argument(verb, cell))
+        result = verb.call(self.session, **arguments)
+        if verb.name in RETURNING and len(result.executions) == 1:
+            return Execution(self.session, result.executions[0], call=call)
+        return _show(result)
+
+
+def load(shell: Any) -> None:
+    """Add the magics to a shell; loading twice is loading once."""
+    if _loaded.get(id(shell)):
+        return
+    magics = ZoeMagics(shell)
+    shell.register_magics(magics)
+    hooks = _Hooks(shell, magics)
+    hooks.add()
+    _loaded[id(shell)] = hooks
+
+
+def unload(shell: Any) -> None:
+    hooks = _loaded.pop(id(shell), None)
+    if hooks is not None:
+        hooks.remove()
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("zoe", None)
+
+
+class _Hooks:
+    """What a shell calls: completion, and before and after each cell."""
+
+    def __init__(self, shell: Any, magics: ZoeMagics) -> None:
+        self._shell = shell
+        self._magics = magics
+        self._is_on = True
+        self._events: tuple[tuple[str, Callable[..., None]], ...] = (("pre_run_cell", self.before_cell), ("post_run_cell", self.after_cell))
+
+    def add(self) -> None:
+        for name, hook in self._events:
+            self._shell.events.register(name, hook)
+        for key in ("%zoe", "%%zoe"):
+            self._shell.set_hook("complete_command", self.complete, str_key=key)
+
+    def remove(self) -> None:
+        self._is_on = False
+        for name, hook in self._events:
+            with suppress(ValueError):
+                self._shell.events.unregister(name, hook)
+
+    def complete(self, shell: Any, event: Any) -> list[str]:
+        if not self._is_on:
+            return []
+        text = event.symbol
+        before = event.text_until_cursor[: len(event.text_until_cursor) - len(text)]
+        return complete(VERBS, before.split()[1:], text=text, source=self._magics.source)
+
+    def before_cell(self, info: Any = None) -> None:
+        """Say what has ended since the last cell."""
+        if registry.names():
+            _notify()
+
+    def after_cell(self, result: Any = None) -> None:
+        """A cell that failed may have failed because the cluster has gone: ask, and say so."""
+        if registry.names() and getattr(result, "error_in_exec", None) is not None:
+            with suppress(ZoeError, OSError):
+                watcher().look(timeout_s=LOOK_S)
+            _notify()
+
+
+_loaded: dict[int, _Hooks] = {}
+
+
+def _notify() -> None:
+    from IPython.display import display
+
+    for notice in watcher().notices():
+        display({"text/html": message_html(notice, Tone.BAD), "text/plain": f"Zoe: {clean(notice)}"}, raw=True)
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise Usage(f"{error}: {line}") from error
+
+
+def _cell_argument(verb: Verb, cell: str | None) -> dict[str, str]:
+    if verb.cell:
+        if cell is None:
+            raise Usage(f"{verb.name} takes a cell: write `%%zoe {verb.name} ...` as its first line")
+        return {verb.cell: cell}
+    if cell is not None and cell.strip():
+        raise Usage(f"{verb.name} takes no cell; write `%zoe {verb.name} ...`")
+    return {}
+
+
+def _show(result: Result) -> None:
+    from IPython.display import display
+
+    if any(isinstance(block, Lines) for block in result.blocks):
+        for line in to_lines(result):
+            print(line, flush=True)
+        return
+    display({"text/html": to_html(result), "text/plain": to_text(result)}, raw=True)

@@ -1,0 +1,85 @@
+"""Progress while a verb works: one display that changes in a notebook, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Protocol, TextIO
+from uuid import uuid4
+
+from zoe_jupyter.client.follow import Step
+from zoe_jupyter.client.text import as_line
+from zoe_jupyter.client.verbs.results import Tone
+from zoe_jupyter.magics.html import progress_html
+
+
+class LiveScreen(Protocol):
+    """A screen with an end."""
+
+    def step(self, step: Step) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LineScreen:
+    """Each change as a line of its own."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._last = ""
+
+    def step(self, step: Step) -> None:
+        self.say(f"{step.execution['name']}: {step.text}")
+
+    def say(self, text: str) -> None:
+        if text != self._last:
+            print(as_line(text), file=self._stream or sys.stdout, flush=True)
+        self._last = text
+
+    def warn(self, text: str) -> None:
+        print(f"warning: {as_line(text)}", file=self._stream or sys.stdout, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class DisplayScreen:
+    """One HTML display that is updated in place; its plain form is the same lines."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Tone]] = []
+        self._id = ""
+
+    def step(self, step: Step) -> None:
+        self._add(step.text, Tone.BAD if step.execution["state"] == "ended" and step.execution.get("outcome") != "succeeded" else Tone.PLAIN)
+
+    def say(self, text: str) -> None:
+        self._add(text, Tone.PLAIN)
+
+    def warn(self, text: str) -> None:
+        self._add(text, Tone.BAD)
+
+    def close(self) -> None:
+        if self._id:
+            self._show(is_done=True)
+
+    def _add(self, text: str, tone: Tone) -> None:
+        if not self._steps or self._steps[-1][0] != text:
+            self._steps.append((text, tone))
+            self._show(is_done=False)
+
+    def _show(self, *, is_done: bool) -> None:
+        from IPython.display import display
+
+        plain = "\n".join(as_line(text) for text, _ in self._steps)
+        bundle = {"text/html": progress_html(self._steps, is_done=is_done), "text/plain": plain}
+        is_first, self._id = not self._id, self._id or f"zoe-{uuid4().hex}"
+        display(bundle, raw=True, display_id=self._id, update=not is_first)
+
+
+def screen_for(shell: Any) -> LiveScreen:
+    """A live display in a kernel, lines in a terminal or a script."""
+    return DisplayScreen() if hasattr(shell, "kernel") else LineScreen()
