@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+_VERBS = "attach detach forget info logs nodes open ps queue restart resume rm run scale shop start stop suspend validate zapp"
+FUNCTIONS = frozenset({"Execution", *_VERBS.split()})
+"""Names of the Python API; written down, because a look at any other name must import nothing."""
+
 
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext zoe_jupyter``: the magics ``%zoe`` and ``%%zoe``."""
@@ -21,9 +25,8 @@ def function(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    if name == "attach":
+        return import_module("zoe_jupyter.attach")
+    if name in FUNCTIONS:
         return function(name)
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
