@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import ADMIN, ALICE, BOB, House, running
 
 from zoe_jupyter.backends.base import Environment
 from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.model.errors import Conflict, Fatal, InvalidDescription, NotFound, Retryable, Unfit
 from zoe_jupyter.model.execution import Client, Goal, Outcome, Reason, ServiceState, State
+from zoe_jupyter.testing.house import ADMIN, ALICE, BOB, House, running
 
 CORE_OF_TWO = ["cluster.head-0", "cluster.worker-0", "cluster.worker-1"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import ALICE, House, running
 
 from zoe_jupyter.model.errors import Unavailable
 from zoe_jupyter.model.execution import Outcome, ServiceState, State
 from zoe_jupyter.store.repository import Store
+from zoe_jupyter.testing.house import ALICE, House, running
 
 TWO_WORKERS = ["cluster.head-0", "cluster.worker-0", "cluster.worker-1"]
 

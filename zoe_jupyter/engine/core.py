@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.settings import Settings
-from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secrets
+from zoe_jupyter.engine.submitting import Submitter, choose_name, digest, new_lease, new_secrets
 from zoe_jupyter.lifecycle.events import (
     Event,
     RestartRequested,
@@ -97,6 +98,7 @@ class Core:
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
         self._submitter = Submitter(catalogue=self._catalogue, backend=backend, policy=self._policy, clock=clock)
         self._secret_cache: dict[str, Mapping[str, str]] = {}
+        self._naming = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.is_fenced = False
 
@@ -144,23 +146,27 @@ class Core:
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         self._refuse_when_fenced()
-        alive = self._ledger.executions.values()
         body = digest(submission)
         if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
             return earlier, False
-        execution = await self._submitter.execution(submission, caller, alive=alive, nodes=self._loop.nodes)
-        lease = (
-            new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock())
-            if submission.lease
-            else None
-        )
-        stored, is_new = await self._ledger.submit(
-            execution, key=key, digest=body, secrets=new_secrets(execution.application), lease=lease
-        )
+        execution = await self._submitter.execution(submission, caller, nodes=self._loop.nodes)
+        async with self._naming:
+            if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
+                return earlier, False
+            taken = {alive.name for alive in self._ledger.executions.values() if alive.owner == caller.name}
+            execution = replace(execution, name=choose_name(submission, execution.application, taken))
+            lease = self._first_lease(execution, submission)
+            secrets = new_secrets(execution.application)
+            stored, is_new = await self._ledger.submit(execution, key=key, digest=body, secrets=secrets, lease=lease)
         if is_new:
             await self._holding.settle([stored.id])
             self._loop.on_change()
         return self._ledger.executions.get(stored.id, stored), is_new
+
+    def _first_lease(self, execution: Execution, submission: Submission) -> Lease | None:
+        if not submission.lease:
+            return None
+        return new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock())
 
     async def _earlier(self, caller: Caller, key: str, body: str) -> Execution | None:
         """What was submitted with this key before, so that a repeated submit is not checked against what it itself takes up."""

@@ -14,6 +14,7 @@ from zoe_jupyter.engine import views
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.observing import Findings, compare
+from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
 from zoe_jupyter.lifecycle.step import next_due
 from zoe_jupyter.model.errors import BackendError, ZoeError
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 LOOK_S = 15.0
 RETRY_S = 2.0
 NODES_S = 30.0
+SUBSCRIBED_S = 0.2
+"""After so long a new subscription to hints stands; what happened before it is looked for."""
 LONGEST_SLEEP_S = 60.0
 
 
@@ -92,7 +95,7 @@ class Loop:
 
     async def _looking(self) -> None:
         while True:
-            await _wait(self._look_wanted, LOOK_S if self.is_reachable else RETRY_S)
+            await wait_set(self._look_wanted, LOOK_S if self.is_reachable else RETRY_S)
             self._look_wanted.clear()
             await self._try("look", self._look)
 
@@ -135,6 +138,7 @@ class Loop:
 
     async def _hinting(self) -> None:
         while True:
+            asyncio.get_running_loop().call_later(SUBSCRIBED_S, self._look_wanted.set)
             try:
                 async for _ in self._backend.changes():
                     self._look_wanted.set()
@@ -145,7 +149,7 @@ class Loop:
     async def _deciding(self) -> None:
         read_at = asyncio.get_running_loop().time()
         while True:
-            await _wait(self._decision_wanted, NODES_S)
+            await wait_set(self._decision_wanted, NODES_S)
             self._decision_wanted.clear()
             if asyncio.get_running_loop().time() - read_at >= NODES_S or not self.nodes:
                 await self._read_nodes()
@@ -200,7 +204,7 @@ class Loop:
             due = min((at for at in map(next_due, self._ledger.executions.values()) if at is not None), default=None)
             pause_s = LONGEST_SLEEP_S if due is None else max(0.0, min(LONGEST_SLEEP_S, due - self._clock()))
             if pause_s:
-                await _wait(self._timer_wanted, pause_s)
+                await wait_set(self._timer_wanted, pause_s)
                 self._timer_wanted.clear()
             await self._try("time", self.let_time_pass)
 
@@ -237,10 +241,3 @@ class Loop:
         except Exception:
             logger.exception("%s failed; a defect", what)
             await asyncio.sleep(RETRY_S)
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except asyncio.TimeoutError:
-        return

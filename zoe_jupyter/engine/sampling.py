@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import urllib.request
@@ -14,6 +13,7 @@ from typing import Any
 from zoe_jupyter.backends.base import Backend, Unreachable, Usage
 from zoe_jupyter.engine.door import Sample
 from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.lifecycle.events import ActivitySeen
 from zoe_jupyter.model.errors import BackendError, UserError
 from zoe_jupyter.model.execution import Execution, ServiceState, State
@@ -50,11 +50,11 @@ class Sampler:
 
     async def sampling(self) -> None:
         while True:
-            is_watched = self._clock() - self._asked_at < WATCHED_FOR_S
-            if not is_watched:
+            if self._clock() - self._asked_at < WATCHED_FOR_S:
+                await asyncio.sleep(WATCHED_S)
+            else:
                 self._asked.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.sleep(WATCHED_S) if is_watched else self._asked.wait(), UNWATCHED_S)
+                await wait_set(self._asked, UNWATCHED_S)
             try:
                 await self.sample()
             except (Unreachable, BackendError) as error:

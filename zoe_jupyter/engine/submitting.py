@@ -38,16 +38,13 @@ class Submitter:
         self._policy = policy
         self._clock = clock
 
-    async def execution(
-        self, submission: Submission, caller: Caller, *, alive: Iterable[Execution], nodes: Sequence[Node]
-    ) -> Execution:
-        """The execution to store. Raises InvalidDescription, Unfit (environment or size, with the way out) and Conflict (name taken)."""
+    async def execution(self, submission: Submission, caller: Caller, *, nodes: Sequence[Node]) -> Execution:
+        """The execution to store, but for its name. Raises InvalidDescription and Unfit (environment or size, with the way out)."""
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
-        names = {execution.name for execution in alive if execution.owner == caller.name}
         execution = Execution(
             id=secrets.token_hex(6),
-            name=_name(submission, application, names),
+            name="",
             owner=caller.name,
             application=application,
             parameters=parameters,
@@ -142,7 +139,8 @@ def new_lease(execution_id: str, *, kind: str, client: Client, ttl_s: float | No
     )
 
 
-def _name(submission: Submission, application: Application, taken: set[str]) -> str:
+def choose_name(submission: Submission, application: Application, taken: set[str]) -> str:
+    """The name asked for, else the entry's with a number; raises Conflict when it is taken, InvalidDescription when it is none."""
     if submission.name:
         if not NAME.fullmatch(submission.name):
             raise InvalidDescription(
