@@ -114,6 +114,8 @@ class CoreLock:
         """Let the next core have it; the second call does nothing."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
+            # Closing is not enough while a child is on its way from fork to exec.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -143,11 +143,14 @@ def _readable(adapter: TypeAdapter[T], tree: object, where: str) -> None:
         raise StoreError(f"{where} cannot be stored, it could not be read back: {_first(error)}") from error
 
 
-def _loads(text: str, where: str) -> Any:
+def _loads(text: str, where: str) -> dict[str, Any]:
     try:
-        return json.loads(text)
+        tree = json.loads(text)
     except ValueError as error:
         raise StoreCorrupt(f"the stored record of {where} is damaged: {error}") from error
+    if not isinstance(tree, dict):
+        raise StoreCorrupt(f"the stored record of {where} is damaged: it is no JSON object")
+    return tree
 
 
 def _decode(adapter: TypeAdapter[T], text: str, where: str) -> T:
