@@ -20,7 +20,7 @@ from sqlalchemy import event
 
 from zoe_jupyter.store import connections, migration, schema
 from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
-from zoe_jupyter.store.repository import Store
+from zoe_jupyter.store.repository import Store, file_url
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
 from zoe_jupyter.testing.store_contract import advance, submit
 
@@ -46,7 +46,7 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{path}")
+    store = Store(file_url(path))
     try:
         yield store
     finally:
@@ -114,6 +114,24 @@ def test_a_url_without_a_file_or_of_another_database_is_refused() -> None:
     for url in ("sqlite://", "sqlite:///:memory:", "mysql://host/db", "nonsense"):
         with pytest.raises(StoreError, match=r"sqlite|SQLite"):
             Store(url)
+
+
+def test_only_migrating_makes_the_file(path: Path) -> None:
+    path.parent.mkdir()
+    with opened(path) as store:
+        with pytest.raises(StoreError, match="unable to open"):
+            store.live()
+        with pytest.raises(StoreError, match="unable to open"):
+            store.take_over("test", 0.0)
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "%41", "#1", "é", "a&b=c;d"])
+def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
+    with opened(tmp_path / name / "zoe.db") as store:
+        store.migrate()
+        assert store.last_seq() == 0
+    assert (tmp_path / name / "zoe.db").exists()
 
 
 def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
@@ -296,7 +314,7 @@ def test_no_error_shows_a_secret(store: Store) -> None:
 WRITER = """
 import sys
 from dataclasses import replace
-from zoe_jupyter.store.repository import Store
+from zoe_jupyter.store.repository import Store, file_url
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
 from zoe_jupyter.testing.store_contract import advance, submit
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -18,6 +19,8 @@ BUSY_S = 10.0
 """How long a write waits for another writer, and a call for a free connection."""
 _READERS = 4
 _JOURNAL_BYTES = 64 * 1024 * 1024
+# Of libpq: a network that swallows packets is noticed within a minute.
+_KEEP_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 40_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Engines:
     def dispose(self) -> None:
         self.reading.dispose()
         self.writing.dispose()
+
+
+def file_url(path: Path) -> str:
+    """The URL of SQLite in that file, whatever characters its name has."""
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string()
 
 
 def parse_url(url: str) -> URL:
@@ -64,8 +72,14 @@ def shown(url: URL) -> str:
 
 
 def _sqlite_engines(url: URL) -> Engines:
+    # Only ``migrate`` makes the file, closed to others; a connection never does.
+    address = f"{Path(str(url.database)).absolute().as_uri()}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=BUSY_S)
+
     common: dict[str, Any] = {
-        "connect_args": {"check_same_thread": False, "timeout": BUSY_S},
+        "creator": connect,
         "pool_timeout": BUSY_S,
         "hide_parameters": True,
     }
@@ -100,7 +114,7 @@ def _begin_deferred(connection: Connection) -> None:
 
 def _postgresql_engines(url: URL) -> Engines:
     common: dict[str, Any] = {
-        "connect_args": {"connect_timeout": int(BUSY_S), "application_name": "zoe"},
+        "connect_args": {"connect_timeout": int(BUSY_S), "application_name": "zoe", **_KEEP_ALIVE},
         "pool_pre_ping": True,
         "pool_timeout": BUSY_S,
         "hide_parameters": True,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import connections, migration, reading, retention, writing
+from zoe_jupyter.store.connections import file_url
 from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError
 from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.schema import executions as executions_table
@@ -21,7 +22,7 @@ from zoe_jupyter.store.writing import Transaction
 
 T = TypeVar("T")
 
-__all__ = ["EventDraft", "Store"]
+__all__ = ["EventDraft", "Store", "file_url"]
 
 _EXPIRE_BATCHES = 10
 """Of one call of ``expire``."""
