@@ -19,6 +19,14 @@ def unload_ipython_extension(shell: Any) -> None:
     import_module("zoe_jupyter.magics.extension").unload(shell)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    return [{"module": "zoe_jupyter", "app": import_module("zoe_jupyter.server.extension").ZoeExtension}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "zoe-jupyter"}]
+
+
 def function(name: str) -> Any:
     """A function of the Python API: every verb of ``%zoe`` is one."""
     return import_module("zoe_jupyter.magics.functions").function(name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zoe_jupyter.engine.door import Check, CoreDoor, NodeUse, Sample, Waiting
+from zoe_jupyter.lifecycle.story import progress
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.server.schemas import (

@@ -17,7 +17,6 @@ from zoe_jupyter.server.schemas import SubmissionBody
 from zoe_jupyter.server.wire import WireRequest
 
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
-FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 TRUE = frozenset({"1", "true", "yes"})
 FALSE = frozenset({"0", "false", "no", ""})
 
@@ -34,7 +33,7 @@ def read_body(route: Route, request: WireRequest) -> Any:
     media = request.content_type.partition(";")[0].strip().lower()
     if media in YAML_TYPES and route.has_yaml:
         return SubmissionBody(text=_text(request.body))
-    if media in YAML_TYPES or media in FORM_TYPES:
+    if media in YAML_TYPES or media.startswith("multipart/"):
         raise WrongMedia(f"{route.pattern} reads application/json, not {media}")
     return _checked(route.body, _description_or_body(route, _json(request.body)))
 

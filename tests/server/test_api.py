@@ -1,0 +1,260 @@
+"""The routes, through a real Jupyter server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tornado.httpclient import HTTPClientError
+
+from zoe_jupyter.model.execution import Execution, Reason, State
+from zoe_jupyter.server.visitors import embedded_user
+from zoe_jupyter.testing.fake_core import APPLICATION, FakeCore
+
+
+async def asked(fetch, *path, **options):
+    """``(status, JSON)`` of a request; errors are answers too."""
+    if "body" in options and not isinstance(options["body"], str | bytes):
+        options["body"] = json.dumps(options["body"])
+    options.setdefault("method", "GET")
+    if options["method"] in ("POST", "PUT") and "body" not in options:
+        options["body"] = "{}"
+    try:
+        answer = await fetch("zoe", "api", *path, **options)
+    except HTTPClientError as error:
+        answer = error.response
+    return answer.code, json.loads(answer.body) if answer.body else None
+
+
+async def test_info_tells_home_backend_and_user(jp_fetch, zoe):
+    status, body = await asked(jp_fetch, "info")
+    assert status == 200
+    assert (body["home"], body["backend"], body["user"], body["is_admin"]) == ("embedded", "fake", embedded_user(), True)
+    assert body["server"] == zoe.visitor.server
+
+
+async def test_a_submitted_execution_is_told_in_full(jp_fetch, core):
+    status, body = await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": "mine", "parameters": {"password": "hush"}})
+    assert status == 201
+    assert body["name"] == "mine"
+    assert body["parameters"] == {"password": "***"}
+    assert body["endpoints"] == [{"name": "spark.master.ui", "title": "Spark master", "url": f"zoe/at/{body['id']}/spark.master.ui/", "is_trusted": True}]
+    assert body["scalable"] == [{"process": "spark.worker", "current": 1, "wanted": 2, "minimum": 1, "maximum": 65}]
+    status, again = await asked(jp_fetch, "executions", "mine")
+    assert (status, again["id"]) == (200, body["id"])
+    assert again["story"]
+
+
+async def test_one_idempotency_key_submits_once(jp_fetch, core):
+    first = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"}, headers={"Idempotency-Key": "k1"})
+    second = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"}, headers={"Idempotency-Key": "k1"})
+    assert (first[0], second[0]) == (201, 200)
+    assert first[1]["id"] == second[1]["id"]
+    status, body = await asked(jp_fetch, "executions", method="POST", body={"use": "dask"}, headers={"Idempotency-Key": "k1"})
+    assert (status, body["reason"]) == (409, "conflict")
+
+
+async def test_yaml_reaches_the_core_as_it_was_written(jp_fetch, core):
+    text = "zoe: 1\nkind: zapp  # mine\n"
+    status, _ = await asked(jp_fetch, "executions", method="POST", body=text, headers={"Content-Type": "application/yaml"})
+    assert status == 201
+    assert core.submissions[0].text == text
+
+
+async def test_a_description_may_be_the_body(jp_fetch, core):
+    status, _ = await asked(jp_fetch, "executions", method="POST", body={"zoe": 1, "kind": "zapp", "name": "x"})
+    assert status == 201
+    assert core.submissions[0].zapp == {"zoe": 1, "kind": "zapp", "name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"use": "spark", "workers": 3}, 422, "workers"),
+        ({}, 422, "exactly one"),
+        ({"use": "spark", "text": "x"}, 422, "exactly one"),
+        ({"use": 3}, 422, "use"),
+        ([], 422, "object"),
+        ({"use": "nonsense"}, 422, "nor this"),
+        ({"use": "flink"}, 404, "flink"),
+        ("{", 400, "JSON"),
+        ('{"use": NaN}', 400, "JSON"),
+        ("[" * 100_000, 400, "JSON"),
+        (b'{"use": "\xff"}', 400, "JSON"),
+        (r'{"use": "\ud800"}', 400, "JSON"),
+    ],
+)
+async def test_bad_bodies_are_told_with_their_place(jp_fetch, core, body, status, word):
+    found, error = await asked(jp_fetch, "executions", method="POST", body=body)
+    assert found == status
+    assert word in error["message"] + json.dumps(error["details"])
+    assert set(error) == {"message", "reason", "details"}
+    assert core.submissions == []
+
+
+async def test_every_problem_of_a_description_is_told(jp_fetch):
+    status, error = await asked(jp_fetch, "validate", method="POST", body={"use": "nonsense"})
+    assert (status, error["reason"]) == (422, "invalid_description")
+    assert [problem["path"] for problem in error["details"]["problems"]] == ["use", "zoe"]
+
+
+async def test_validate_says_whether_it_would_fit(jp_fetch):
+    status, body = await asked(jp_fetch, "validate", method="POST", body={"use": "spark"})
+    assert status == 200
+    assert (body["fits_now"], body["nodes"], body["core"]) == (True, ["here"], {"cores": 1.0, "memory_bytes": 1 << 30, "gpus": 0})
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": str(3 << 20)}])
+async def test_a_body_that_is_too_large_is_refused(jp_fetch, core, headers):
+    status, error = await asked(jp_fetch, "executions", method="POST", body="x" * (3 << 20), headers=headers)
+    assert (status, error["reason"]) == (413, "too_large")
+
+
+async def test_lists_are_paged(jp_fetch, core):
+    for name in "abc":
+        await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": name})
+    _, first = await asked(jp_fetch, "executions", params={"limit": 2})
+    _, second = await asked(jp_fetch, "executions", params={"limit": 2, "cursor": first["next_cursor"]})
+    assert [item["name"] for item in first["items"] + second["items"]] == ["c", "b", "a"]
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "word"), [({"limit": "0"}, "limit"), ({"limit": "many"}, "limit"), ({"state": "dead"}, "state"), ({"label": "x"}, "label")]
+)
+async def test_bad_queries_are_told(jp_fetch, query, word):
+    status, error = await asked(jp_fetch, "executions", params=query)
+    assert status == 422
+    assert error["details"]["problems"][0]["path"] == word
+
+
+async def test_executions_are_filtered(jp_fetch, core):
+    await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": "a", "labels": {"team": "x"}})
+    await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": "b"})
+    await asked(jp_fetch, "executions", "b", "stop", method="POST")
+    _, labelled = await asked(jp_fetch, "executions", params={"label": "team=x"})
+    _, ended = await asked(jp_fetch, "executions", params={"state": "ended"})
+    assert [item["name"] for item in labelled["items"]] == ["a"]
+    assert [(item["name"], item["outcome"]) for item in ended["items"]] == [("b", "stopped")]
+
+
+async def test_the_target_changes_by_verb(jp_fetch, core):
+    await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": "a"})
+    assert (await asked(jp_fetch, "executions", "a", "suspend", method="POST"))[1]["state"] == "suspended"
+    assert (await asked(jp_fetch, "executions", "a", "resume", method="POST"))[1]["state"] == "running"
+    assert (await asked(jp_fetch, "executions", "a", "restart", method="POST"))[0] == 200
+    _, scaled = await asked(jp_fetch, "executions", "a", "scale", method="POST", body={"count": 4})
+    assert scaled["target"]["elastic"] == {"spark.worker": 3}
+    assert (await asked(jp_fetch, "executions", "a", "scale", method="POST", body={}))[0] == 422
+    assert (await asked(jp_fetch, "executions", "a", method="DELETE"))[0] == 409
+    await asked(jp_fetch, "executions", "a", "stop", method="POST")
+    status, error = await asked(jp_fetch, "executions", "a", "resume", method="POST")
+    assert (status, error["reason"]) == (409, "conflict")
+    assert (await asked(jp_fetch, "executions", "a", method="DELETE")) == (204, None)
+    assert (await asked(jp_fetch, "executions", "a"))[0] == 404
+
+
+async def test_a_kernel_without_a_server_gets_a_lease_that_must_be_renewed(jp_fetch, core):
+    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"})
+    status, lease = await asked(jp_fetch, "executions", execution["id"], "leases", method="POST")
+    assert status == 201
+    assert lease["renew_s"] == 30
+    _, renewed = await asked(jp_fetch, "executions", execution["id"], "leases", lease["id"], method="PUT")
+    assert renewed["expires_at"] >= lease["expires_at"]
+    assert (await asked(jp_fetch, "executions", execution["id"]))[1]["leases"] == 1
+    assert await asked(jp_fetch, "executions", execution["id"], "leases", lease["id"], method="DELETE") == (204, None)
+    assert (await asked(jp_fetch, "executions", execution["id"], "leases", lease["id"], method="PUT"))[0] == 404
+
+
+async def test_a_kernel_of_this_server_needs_no_heartbeat(jp_fetch, core, zoe):
+    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"})
+    _, lease = await asked(jp_fetch, "executions", execution["id"], "leases", method="POST", body={"client": {"kernel_id": "k1"}})
+    assert (lease["expires_at"], lease["renew_s"]) == (None, None)
+    assert core.lease_by_id[lease["id"]].client.server == zoe.visitor.server
+
+
+async def test_the_connection_is_told(jp_fetch):
+    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "client": {"python": "/usr/bin/python3"}})
+    status, connection = await asked(jp_fetch, "executions", execution["id"], "connection", "spark")
+    assert status == 200
+    assert (connection["secrets"], connection["environment"]["python"]) == ({"token": "t0"}, "/usr/bin/python3")
+
+
+async def test_the_queue_tells_position_and_reason(jp_fetch, core):
+    core.add(Execution("q1", "big", embedded_user(), APPLICATION, state=State.QUEUED, reason=Reason("no_room", "waits")))
+    _, queue = await asked(jp_fetch, "queue")
+    assert [(item["name"], item["position"], item["reason"]["text"]) for item in queue["items"]] == [("big", 1, "needs 8 GiB, 6 GiB are free")]
+    _, execution = await asked(jp_fetch, "executions", "q1")
+    assert execution["queue"]["position"] == 1
+
+
+async def test_cluster_and_usage_are_told(jp_fetch):
+    _, cluster = await asked(jp_fetch, "cluster")
+    _, usage = await asked(jp_fetch, "usage")
+    assert cluster["items"][0]["reserved"] == {"cores": 1.0, "memory_bytes": 1 << 30, "gpus": 0}
+    assert usage["items"][0]["owner"] == embedded_user()
+
+
+async def test_the_shop_is_found_by_words(jp_fetch):
+    _, everything = await asked(jp_fetch, "shop")
+    _, found = await asked(jp_fetch, "shop", params={"text": "distributed frames"})
+    assert [entry["name"] for entry in everything["items"]] == ["dask", "spark", "prometheus"]
+    assert [entry["name"] for entry in found["items"]] == ["spark"]
+    _, detail = await asked(jp_fetch, "shop", "spark")
+    assert (detail["readme"], detail["entry"]["has_logo"]) == ("# Spark", True)
+
+
+async def test_a_logo_cannot_run_scripts(jp_fetch):
+    answer = await jp_fetch("zoe", "api", "shop", "spark", "logo")
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert (await asked(jp_fetch, "shop", "dask", "logo"))[0] == 404
+
+
+async def test_an_unforeseen_error_tells_an_id_and_nothing_else(jp_fetch, core, monkeypatch, caplog):
+    def burst(*args, **kwargs):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(FakeCore, "cluster", burst)
+    status, error = await asked(jp_fetch, "cluster")
+    assert (status, error["reason"]) == (500, "internal")
+    assert "secret" not in json.dumps(error)
+    assert error["details"]["id"] in caplog.text
+
+
+async def test_unknown_paths_and_methods_are_told(jp_fetch):
+    assert (await asked(jp_fetch, "nothing"))[1]["reason"] == "not_found"
+    status, error = await asked(jp_fetch, "shop", method="POST")
+    assert (status, error["reason"]) == (405, "method_not_allowed")
+
+
+async def test_metrics_count_requests(jp_fetch):
+    await asked(jp_fetch, "executions", "nobody")
+    text = (await jp_fetch("zoe", "api", "metrics")).body.decode()
+    assert "zoe_executions 1" in text
+    assert 'zoe_http_requests_total{method="GET",route="executions/{id}",status="404"}' in text
+
+
+async def test_logs_are_text(jp_fetch, core):
+    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"})
+    answer = await jp_fetch("zoe", "api", "executions", execution["id"], "logs", params={"service": "spark.master-0"})
+    assert answer.body == b"first line\nsecond line\n"
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert (await asked(jp_fetch, "executions", execution["id"], "logs", params={"service": "no", "follow": 1}))[0] == 404
+
+
+async def test_an_executions_own_events_are_paged(jp_fetch, core):
+    for name in "ab":
+        await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": name})
+    await asked(jp_fetch, "executions", "a", "stop", method="POST")
+    _, page = await asked(jp_fetch, "executions", "a", "events", params={"limit": 1})
+    _, rest = await asked(jp_fetch, "executions", "a", "events", params={"cursor": page["next_cursor"]})
+    assert [event["kind"] for event in page["items"] + rest["items"]] == ["execution.submitted", "execution.ended"]
+
+
+def test_names_that_sound_secret_are_masked_without_a_form():
+    from zoe_jupyter.server.present import masked
+
+    given = {"db": {"password": "x", "host": "h"}, "api_key": "k", "workers": 2, "token": ""}
+    assert masked(given, None) == {"db": {"password": "***", "host": "h"}, "api_key": "***", "workers": 2, "token": ""}

@@ -1,0 +1,174 @@
+"""An execution's own web pages, behind Jupyter's authentication: ``zoe/at/<execution>/<endpoint>/...``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
+from jupyter_server.utils import ensure_async, url_path_join
+from jupyter_server_proxy.handlers import ProxyHandler
+from tornado import httputil, web
+from tornado.httpclient import HTTPClientError
+from tornado.websocket import WebSocketError
+from yarl import URL
+
+from zoe_jupyter.server.proxied_headers import Page, without_token
+from zoe_jupyter.server.sending import Carrier
+from zoe_jupyter.server.wire import Answerer, Visitor, WireRequest
+
+CONNECT_S = 10.0
+CHUNK_BYTES = 65536
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class ZoeProxy(Carrier, ProxyHandler):
+    """One request to a page of an execution. Whom it leads to is asked of the core, with the caller's identity, every time."""
+
+    def __init__(self, *args: Any, home: Answerer, visitor: Visitor, **kwargs: Any) -> None:
+        self._home = home
+        self._visitor = visitor
+        self._page: Page | None = None
+        super().__init__(*args, host_allowlist=self._is_target, **kwargs)
+
+    def _is_target(self, handler: Any, host: str) -> bool:
+        return self._page is not None and host == self._page.host
+
+    def get_login_url(self) -> str:
+        raise web.HTTPError(403, "log in to Jupyter first")
+
+    async def prepare(self) -> None:
+        if self._is_foreign_write():
+            raise web.HTTPError(403, "writes from pages of other sites are not allowed")
+        await ensure_async(super().prepare())
+        action = HTTP_METHOD_TO_AUTH_ACTION.get(self.request.method, "write")
+        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, "zoe")):
+            raise web.HTTPError(403, f"you may not {action} Zoe's pages")
+
+    def _is_foreign_write(self) -> bool:
+        """A page that is not trusted has the origin ``null``, and is foreign too."""
+        origin = self.request.headers.get("Origin", "").lower()
+        is_write = self.request.method not in READS or self.request.headers.get("Upgrade", "").lower() == "websocket"
+        if not is_write or not origin or urlsplit(origin).netloc == self.request.host.lower():
+            return False
+        return self.allow_origin not in ("*", origin) if self.allow_origin else not self.allow_origin_pat
+
+    async def http_get(self, execution: str, endpoint: str, rest: str) -> None:
+        await self._pass(execution, endpoint, rest)
+
+    async def _pass(self, execution: str, endpoint: str, rest: str) -> None:
+        if not rest:
+            query = without_token(self.request.query)
+            self.redirect(f"{self.request.path}/{'?' if query else ''}{query}")
+            return
+        page = self._page = await self._found(execution, endpoint)
+        self._record_activity()
+        await self._relay(page)
+
+    post = put = delete = head = patch = options = _pass
+
+    async def open(self, execution: str, endpoint: str, rest: str) -> None:
+        try:
+            self._page = await self._found(execution, endpoint)
+            await self.proxy_open(self._page.host, self._page.port, rest)
+        except web.HTTPError as error:
+            self.close(4000 + error.status_code, (error.log_message or "")[:120])
+        except (OSError, HTTPClientError, WebSocketError) as error:
+            self.log.info("%s does not take a WebSocket: %s", self.request.path, error)
+            self.close(1014, "the page does not answer")
+
+    async def _found(self, execution: str, endpoint: str) -> Page:
+        path = f"targets/{quote(execution, safe='')}/{quote(endpoint, safe='')}"
+        answer = await self._home.answer(WireRequest("GET", path, self._visitor))
+        assert isinstance(answer.body, bytes)
+        body = json.loads(answer.body)
+        if answer.status != 200:
+            raise web.HTTPError(answer.status, "%s", body["message"])
+        raw = self.request.path.removeprefix(self.base_url.rstrip("/") + "/").split("/")[:4]
+        return Page(
+            prefix=url_path_join(self.base_url, *raw),
+            public_host=self.request.host,
+            host=body["host"],
+            port=body["port"],
+            headers=body["headers"],
+            is_trusted=body["is_trusted"],
+            keeps_prefix=body["keeps_prefix"],
+        )
+
+    def get_client_uri(self, protocol: str, host: str, port: int, proxied_path: str) -> str:
+        """The address of what was asked for at the service itself."""
+        assert self._page is not None
+        query = without_token(self.request.query)
+        name = f"[{host}]" if ":" in host else host
+        return f"{protocol}://{name}:{port}{self._page.inner_path(self.request.path)}{'?' if query else ''}{query}"
+
+    def proxy_request_headers(self) -> httputil.HTTPHeaders:
+        assert self._page is not None
+        headers = httputil.HTTPHeaders()
+        for name, value in self._page.request_headers(self.request.headers.get_all()):
+            headers.add(name, value)
+        return headers
+
+    async def _relay(self, page: Page) -> None:
+        address = URL(self.get_client_uri("http", page.host, page.port, ""), encoded=True)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+        session = aiohttp.ClientSession(
+            timeout=timeout,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
+        )
+        async with session:
+            try:
+                answer = await session.request(
+                    self.request.method,
+                    address,
+                    headers=list(self.proxy_request_headers().get_all()),
+                    data=self.request.body or None,
+                    allow_redirects=False,
+                )
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                raise web.HTTPError(502, "the page does not answer: %s", error) from error
+            async with answer:
+                self._take_head(page, answer)
+                await self.send_stream(_chunks(answer))
+
+    def _take_head(self, page: Page, answer: aiohttp.ClientResponse) -> None:
+        self.clear()
+        for name in list(self._headers):
+            self.clear_header(name)
+        self.set_status(answer.status, answer.reason)
+        for name, value in page.response_headers(answer.headers.items()):
+            self.add_header(name, value)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None))[1]
+        is_told = isinstance(error, web.HTTPError) and error.log_message
+        message = (
+            error.log_message % error.args
+            if is_told and error.args
+            else error.log_message
+            if is_told
+            else "this went wrong"
+        )
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{status_code}: {message}\n")
+
+    def compute_etag(self) -> None:
+        """The service's own, if any."""
+
+    def on_connection_close(self) -> None:
+        Carrier.on_connection_close(self)
+        ProxyHandler.on_connection_close(self)
+
+    def log_break(self, error: Exception) -> None:
+        self.log.info("%s broke off: %s", self.request.path, error)
+
+
+async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+        yield chunk
