@@ -130,12 +130,7 @@ def _give_up_when(session: Any, is_over: Callable[[], bool]) -> None:
 def _attach_classic(connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str) -> tuple[str, ...]:
     """A driver of its own in this kernel, on the cluster's master."""
     values = connection["values"]
-    java_home = values.get("java_home") or _home_of(str((connection.get("environment") or {}).get("java") or ""))
-    if java_home and not os.environ.get("JAVA_HOME"):
-        os.environ["JAVA_HOME"] = str(java_home)
-    os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
-    os.environ.pop("SPARK_REMOTE", None)
-    os.environ["PYSPARK_PYTHON"] = str((connection.get("environment") or {}).get("python") or sys.executable)
+    _prepare_environment(values.get("java_home"), connection.get("environment") or {})
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(str(values.get("master") or values["url"]))
@@ -147,6 +142,18 @@ def _attach_classic(connection: Mapping[str, Any], namespace: MutableMapping[str
         namespace["sc"] = session.sparkContext
         return (variable, "sc")
     return (variable,)
+
+
+def _prepare_environment(java_home: Any, environment: Mapping[str, Any]) -> None:
+    """What the driver's launcher reads: the cluster's Java and Python, and nothing of Spark Connect."""
+    for name in ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE"):
+        os.environ.pop(name, None)
+    os.environ["PYSPARK_PYTHON"] = str(environment.get("python") or sys.executable)
+    if environment.get("java"):
+        os.environ["ZOE_SPARK_JAVA"] = str(environment["java"])
+    home = java_home or _home_of(str(environment.get("java") or ""))
+    if home:
+        os.environ["JAVA_HOME"] = str(home)
 
 
 def _classic_configuration(connection: Mapping[str, Any]) -> dict[str, str]:

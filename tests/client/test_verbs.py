@@ -1,0 +1,236 @@
+"""Verbs from words to results, against a running Zoe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.client.running import RunningZoe
+from zoe_jupyter.attach.verbs import VERBS
+from zoe_jupyter.client.follow import Step
+from zoe_jupyter.client.text import to_text
+from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
+from zoe_jupyter.client.verbs.results import Result
+from zoe_jupyter.client.verbs.session import Quiet, Session
+from zoe_jupyter.client.verbs.table import Faces
+from zoe_jupyter.model.errors import Conflict, InvalidDescription, NotFound, UserError
+from zoe_jupyter.model.execution import State
+
+
+def do(session: Session, line: str) -> Result:
+    name, *words = line.split()
+    verb = find(VERBS, name, command=session.command)
+    return verb.call(session, **parse(verb, words, session=session))
+
+
+@pytest.fixture
+def session(zoe: RunningZoe) -> Session:
+    return Session()
+
+
+def test_start_takes_options_from_the_entrys_own_form(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --workers 4 --name mine --for 8h --idle 1h")
+    submission = zoe.core.submissions[0]
+    assert submission.parameters == {"workers": 4}
+    assert (submission.use, submission.name) == ("spark", "mine")
+    assert submission.lifetime == {"after": "8h", "idle": "1h"}
+    assert submission.lease == ""
+
+
+def test_a_lifetime_is_the_applications_own_unless_it_is_said(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark")
+    do(session, "start spark --keep")
+    assert [submission.lifetime for submission in zoe.core.submissions] == [None, {}]
+    with pytest.raises(Conflict, match="leave out"):
+        do(session, "start spark --keep --for 8h")
+
+
+def test_a_kernel_of_the_server_takes_its_lease_with_the_submission(session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+    in_kernel()
+    do(session, "start spark --with kernel")
+    (submission,) = zoe.core.submissions
+    assert (submission.lease, submission.client.kernel_id, submission.client.server) == ("kernel", "k1", "server-1")
+    assert submission.labels == {"zoe/kernel": "k1", "zoe/notebook": "/home/ann/flights.ipynb"}
+
+
+def test_an_unknown_parameter_is_told_before_anything_starts(session: Session, zoe: RunningZoe) -> None:
+    with pytest.raises(Usage, match=r"unrecognized arguments: --wrokers"):
+        do(session, "start spark --wrokers 4")
+    with pytest.raises(InvalidDescription, match="--workers: 'four' is not a whole number"):
+        do(session, "start spark --workers four")
+    with pytest.raises(NotFound, match="no 'sparc'"):
+        do(session, "start sparc")
+    assert not zoe.core.submissions
+
+
+def test_a_parameter_can_be_set_by_name(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --set workers=3 --set other=[1,2]")
+    assert zoe.core.submissions[0].parameters == {"workers": 3, "other": [1, 2]}
+
+
+def test_help_lists_the_parameters_and_does_not_exit(session: Session) -> None:
+    with pytest.raises(HelpWanted) as wanted:
+        do(session, "start spark --help")
+    assert "--workers N" in wanted.value.text
+    assert "1 to 64, default 2" in wanted.value.text
+    with pytest.raises(HelpWanted):
+        do(session, "start nowhere --help")
+
+
+def test_every_verb_has_help_in_every_face(session: Session) -> None:
+    for verb in VERBS:
+        with pytest.raises(HelpWanted) as wanted:
+            parse(verb, ["--help"], session=session)
+        assert verb.summary.split(":")[0][:20] in wanted.value.text
+    for face in (Faces.NOTEBOOK, Faces.SHELL):
+        assert "attach" in overview(VERBS, command="x", face=face)
+
+
+def test_a_mistyped_verb_names_the_near_one(session: Session) -> None:
+    with pytest.raises(Usage, match="did you mean `jupyter zoe scale`"):
+        do(session, "scael spark 3")
+
+
+def test_ps_shows_what_runs_and_all_what_ended(session: Session, zoe: RunningZoe) -> None:
+    assert to_text(do(session, "ps")) == "nothing is running"
+    do(session, "start spark --name one")
+    do(session, "start spark --name two")
+    do(session, "stop one")
+    text = to_text(do(session, "ps"))
+    assert "two" in text
+    assert "one" not in text
+    assert "stopped" in to_text(do(session, "ps --all"))
+
+
+def test_info_tells_all_about_one_and_about_zoe(session: Session) -> None:
+    do(session, "start spark --name one")
+    text = to_text(do(session, "info one"))
+    assert "spark.master-0" in text
+    assert "http://127.0.0.1:8888/base/zoe/at/" in text
+    assert "Story" in text
+    assert "backend:" in to_text(do(session, "info"))
+
+
+def test_open_gives_addresses_below_the_servers_base(session: Session) -> None:
+    do(session, "start spark --name one")
+    (page,) = do(session, "open one").data
+    assert page["url"].startswith("http://127.0.0.1:8888/base/zoe/at/")
+    assert do(session, "open one master").data == [page]
+    with pytest.raises(NotFound, match="has no page 'nothing'"):
+        do(session, "open one nothing")
+
+
+def test_what_waits_is_told_with_the_reason(session: Session, zoe: RunningZoe) -> None:
+    zoe.begin_in(State.QUEUED)
+    do(session, "start spark --name one")
+    assert "needs 8 GiB, 6 GiB are free" in to_text(do(session, "queue"))
+    assert "queued, number 1 in line: needs 8 GiB" in to_text(do(session, "ps"))
+
+
+def test_scale_takes_a_number_or_numbers_by_process(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --name one")
+    do(session, "scale one 5")
+    assert zoe.only.target.elastic == {"spark.worker": 4}
+    do(session, "scale one spark.worker=3")
+    assert zoe.only.target.elastic == {"spark.worker": 2}
+    for wrong in ("scale one many", "scale one -- -3", "scale one 3 4"):
+        with pytest.raises(Usage):
+            do(session, wrong)
+
+
+def test_logs_come_whole_or_by_a_short_service_name(session: Session) -> None:
+    do(session, "start spark --name one")
+    assert do(session, "logs one").data == ["first line", "second line"]
+    assert do(session, "logs one --service worker-0").data == ["first line", "second line"]
+    with pytest.raises(NotFound, match="no service"):
+        do(session, "logs one --service nothing")
+
+
+def test_suspend_resume_restart_and_forget_change_the_target(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --name one")
+    do(session, "suspend one")
+    assert zoe.only.state is State.SUSPENDED
+    do(session, "resume one")
+    do(session, "restart one")
+    assert zoe.only.target.generation == 1
+    with pytest.raises(Conflict):
+        do(session, "forget one")
+    with pytest.raises(Usage, match="name what to forget"):
+        do(session, "forget")
+    do(session, "stop one")
+    do(session, "rm one")
+    assert not zoe.core.by_id
+
+
+def test_without_a_name_the_only_one_is_meant(session: Session, zoe: RunningZoe) -> None:
+    with pytest.raises(NotFound, match="nothing is running"):
+        do(session, "stop")
+    do(session, "start spark --name one")
+    do(session, "stop")
+    do(session, "start spark --name two")
+    do(session, "start spark --name three")
+    zoe.core.by_id = {key: value for key, value in zoe.core.by_id.items() if value.state is State.RUNNING}
+    with pytest.raises(Conflict, match="name the execution; running: three, two"):
+        do(Session(), "logs")
+
+
+def test_an_applications_name_means_this_notebooks_own(session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+    do(session, "start spark --name spark")
+    in_kernel()
+    mine = Session()
+    do(mine, "start spark --name spark-2")
+    do(mine, "stop spark")
+    assert {one.name: one.state.value for one in zoe.core.by_id.values()} == {"spark": "running", "spark-2": "ended"}
+
+
+def test_stop_all_stops_all(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark")
+    do(session, "start dask")
+    do(session, "stop --all")
+    assert {one.state for one in zoe.core.by_id.values()} == {State.ENDED}
+
+
+def test_waiting_ends_when_it_runs(session: Session, zoe: RunningZoe) -> None:
+    assert to_text(do(session, "start spark --name one --wait")) == "one is ready"
+
+
+def test_a_failed_start_tells_reason_and_log(session: Session, zoe: RunningZoe) -> None:
+    zoe.begin_in(State.STARTING)
+
+    class EndIt(Quiet):
+        def step(self, step: Step) -> None:
+            if step.execution["state"] == "starting":
+                zoe.end(str(step.execution["id"]))
+
+    session.screen = EndIt()
+    with pytest.raises(UserError) as caught:
+        do(session, "start spark --name one --wait")
+    assert caught.value.message.splitlines() == [
+        "one has ended: failed: out of memory: used 2.1 GiB of 2 GiB",
+        "its log ends with:",
+        "  first line",
+        "  second line",
+        "`jupyter zoe logs one` shows all of it",
+    ]
+
+
+def test_descriptions_are_sent_as_text_so_that_errors_name_lines(session: Session, zoe: RunningZoe) -> None:
+    zapp = find(VERBS, "zapp", command="x")
+    zapp.call(session, text="zoe: 1\nkind: zapp\n", name="mine")
+    assert zoe.core.submissions[0].text == "zoe: 1\nkind: zapp\n"
+    with pytest.raises(InvalidDescription, match="line 1: use: no such thing"):
+        zapp.call(session, text="nonsense")
+    with pytest.raises(UserError, match="empty"):
+        zapp.call(session, text="  \n")
+
+
+def test_validate_says_what_it_would_take(session: Session, tmp_path: object) -> None:
+    assert "needs:" in to_text(do(session, "validate spark"))
+    with pytest.raises(InvalidDescription):
+        do(session, "validate nonsense")
+
+
+def test_shop_is_searched_by_words(session: Session) -> None:
+    assert [entry["name"] for entry in do(session, "shop distributed").data] == ["spark"]
+    assert "nothing in the shop matches" in to_text(do(session, "shop bananas"))
