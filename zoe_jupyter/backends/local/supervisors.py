@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -146,7 +147,7 @@ def _private(path: str, flags: int) -> int:
 
 def _write_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
     path = run_dir / SETTINGS_FILE
-    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8", opener=_private) as file:
+    with open(f"{path}.{os.getpid()}.{threading.get_ident()}", "w", encoding="utf-8", opener=_private) as file:
         json.dump(settings, file)
     os.replace(file.name, path)
 

@@ -105,8 +105,10 @@ class Requests:
         self._refuse_when_closing()
         if record is not None and record["attempt"] > attempt:
             raise Refused(f"attempt {record['attempt']} of {name} came after attempt {attempt}", kind="fatal")
-        if record is not None and record["state"] != "exited":
-            raise Refused(f"attempt {record['attempt']} of {name} has not ended yet")
+        before = house.services.get(name)
+        if before is not None and before.is_alive:  # its launch came late, or nobody waited for its end
+            before.stop(float(before.order.get("grace_s") or 0.0))
+            raise Refused(f"attempt {before.record['attempt']} of {name} has to end first")
         house.bound(request["bounds"])
         self._hold_again(order["port_numbers"])
         service = Service(house, order)
