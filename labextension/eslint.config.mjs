@@ -30,5 +30,6 @@ export default tseslint.config(
       eqeqeq: 'error'
     }
   },
+  { files: ['scripts/*.mjs'], languageOptions: { globals: globals.node } },
   prettier
 );

@@ -10,6 +10,11 @@ export function endedBadly(execution: IExecution): boolean {
   return isEnded(execution) && ['failed', 'lost', 'expired'].includes(execution.outcome ?? '');
 }
 
+/** What `%zoe attach` must be told: a name that is also an entry's would start another one. */
+export function nameToAttach({ id, name, entry }: IExecution): string {
+  return name === entry ? id : name;
+}
+
 /** Newer over older: answers about lists have no story, so the known one stays. */
 export function merged(older: IExecution | undefined, newer: IExecution): IExecution {
   const keepsStory = older && !newer.story.length && older.story.length;

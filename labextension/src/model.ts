@@ -1,14 +1,14 @@
 import type { IDisposable } from '@lumino/disposable';
 import { Signal, type ISignal } from '@lumino/signaling';
 
-import type { ZoeClient } from './api/client';
+import { everything, type ZoeClient } from './api/client';
 import { ServerPartMissing, ZoeApiError, messageOf } from './api/errors';
 import { EventStream, type Link } from './api/events';
-import type { IEntry, IEntryDetail, IEvent, IExecution, IInfo, IPage } from './api/types';
+import type { IEntry, IEntryDetail, IEvent, IExecution, IInfo } from './api/types';
 import { Refetcher, isEnded, merged, replaceLive } from './merge';
 import type { IZoeModel, Phase } from './tokens';
 
-const LIVE = 'submitted,queued,starting,running,suspended,stopping';
+const LIVE = ['submitted', 'queued', 'starting', 'running', 'suspended', 'stopping'];
 const STREAM_GRACE_MS = 2000;
 
 /** See {@link IZoeModel}. */
@@ -233,15 +233,4 @@ export class ZoeModel implements IZoeModel, IDisposable {
     (run, delayMs) => window.setTimeout(run, delayMs)
   );
   private readonly _stream: EventStream;
-}
-
-async function everything<T>(page: (cursor: string) => Promise<IPage<T>>): Promise<T[]> {
-  const items: T[] = [];
-  let cursor = '';
-  do {
-    const answer = await page(cursor);
-    items.push(...answer.items);
-    cursor = answer.next_cursor ?? '';
-  } while (cursor);
-  return items;
 }

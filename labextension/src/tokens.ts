@@ -1,3 +1,4 @@
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
 
@@ -59,3 +60,39 @@ export const IZoeSettings = new Token<IZoeSettings>(
 
 /** How long a new execution stays. */
 export type Lifetime = 'entry' | 'kernel' | 'server' | 'hours' | 'forever';
+
+/** How a notebook stands to what it is attached to. `lost`: it was, its kernel is not any more. */
+export type LinkStatus = 'none' | 'connecting' | 'connected' | 'lost';
+
+/** One notebook's attachment; the choice is kept in the notebook's metadata. */
+export interface INotebookLink {
+  readonly status: LinkStatus;
+  /** Name of the execution or, until there is one, of the shop entry. */
+  readonly target: string;
+  readonly execution: IExecution | null;
+  /** The newest line of what the kernel says while it attaches. */
+  readonly progress: string;
+  /** Why this notebook cannot attach to anything; empty when it can. */
+  readonly obstacle: string;
+  readonly changed: ISignal<INotebookLink, void>;
+  /** Attach to an execution or a shop entry by name; shows errors itself. */
+  attach(name: string): Promise<boolean>;
+  /** To what it was attached to before. */
+  reattach(): Promise<boolean>;
+  detach(): Promise<void>;
+  /** Give up attaching: interrupts the kernel. */
+  cancel(): Promise<void>;
+}
+
+/** Attaches notebooks, by code that runs in their kernels. */
+export interface IZoeConnector {
+  /** Of the notebook in front; null when there is none. */
+  readonly current: INotebookLink | null;
+  readonly currentChanged: ISignal<IZoeConnector, void>;
+  of(panel: NotebookPanel): INotebookLink;
+}
+
+export const IZoeConnector = new Token<IZoeConnector>(
+  'zoe-jupyter:IZoeConnector',
+  'Attaches notebooks to executions.'
+);

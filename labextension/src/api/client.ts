@@ -13,7 +13,7 @@ import type {
   ISubmission
 } from './types';
 
-type Query = Record<string, string | number | undefined>;
+type Query = Record<string, string | number | readonly string[] | undefined>;
 
 export type TargetVerb = 'stop' | 'restart' | 'suspend' | 'resume';
 
@@ -75,8 +75,9 @@ export class ZoeClient {
     await this._fetch(`executions/${encodeURIComponent(id)}`, { method: 'DELETE' });
   }
 
-  usage(id: string): Promise<IPage<ISample>> {
-    return this._json<IPage<ISample>>(`executions/${encodeURIComponent(id)}/usage`);
+  usage(id: string, cursor = ''): Promise<IPage<ISample>> {
+    const search = query({ limit: 1000, cursor });
+    return this._json<IPage<ISample>>(`executions/${encodeURIComponent(id)}/usage${search}`);
   }
 
   /** The log of one service as it grows; the caller reads the body and calls it off by `signal`. */
@@ -85,7 +86,7 @@ export class ZoeClient {
     options: { service: string; tail?: number; follow?: boolean; signal?: AbortSignal }
   ): Promise<Response> {
     const { service, tail, follow, signal } = options;
-    const search = query({ service, tail, follow: follow ? 1 : undefined });
+    const search = query({ service, tail, follow: follow ? 'true' : undefined });
     return this._fetch(`executions/${encodeURIComponent(id)}/logs${search}`, { signal });
   }
 
@@ -128,6 +129,18 @@ export class ZoeClient {
   }
 }
 
+/** All items of a list that comes in pages. */
+export async function everything<T>(page: (cursor: string) => Promise<IPage<T>>): Promise<T[]> {
+  const items: T[] = [];
+  let cursor = '';
+  do {
+    const answer = await page(cursor);
+    items.push(...answer.items);
+    cursor = answer.next_cursor ?? '';
+  } while (cursor);
+  return items;
+}
+
 async function errorOf(response: Response): Promise<ZoeApiError> {
   const answer = await errorAnswer(response);
   const message = answer.message ?? `${response.status} ${response.statusText}`;
@@ -149,8 +162,10 @@ async function errorAnswer(response: Response): Promise<IErrorAnswer> {
 function query(values: Query): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(values)) {
-    if (value !== undefined && value !== '') {
-      search.set(key, String(value));
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== '') {
+        search.append(key, String(one));
+      }
     }
   }
   const text = search.toString();

@@ -79,7 +79,8 @@ export class EventStream implements IDisposable {
   }
 
   private _take(data: string): void {
-    const event = JSON.parse(data) as Partial<IEvent>;
+    // Empty messages keep the way through proxies open.
+    const event = JSON.parse(data.trim() || '{}') as Partial<IEvent>;
     if (typeof event.seq === 'number') {
       this._seq = event.seq;
       this._received.emit(event as IEvent);

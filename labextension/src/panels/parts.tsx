@@ -44,12 +44,18 @@ export function Mark(props: { look: string; word: string }): React.JSX.Element {
   );
 }
 
-export function StateMark(props: { execution: IExecution; trans: TranslationBundle }): React.JSX.Element {
+export function StateMark(props: {
+  execution: IExecution;
+  trans: TranslationBundle;
+}): React.JSX.Element {
   return <Mark look={look(props.execution)} word={stateWord(props.execution, props.trans)} />;
 }
 
 /** How long it has been running, going on by itself. */
-export function Elapsed(props: { execution: IExecution; trans: TranslationBundle }): React.JSX.Element {
+export function Elapsed(props: {
+  execution: IExecution;
+  trans: TranslationBundle;
+}): React.JSX.Element {
   const { execution, trans } = props;
   const element = useRef<HTMLSpanElement>(null);
   const now = useNow(element, execution.ended_at === null);
@@ -81,17 +87,20 @@ interface IButtonProps {
   isDisabled?: boolean;
   isPressed?: boolean;
   isIconOnly?: boolean;
+  /** Enter in the form that it belongs to is a click on it. */
+  isSubmit?: boolean;
   kind?: 'accept' | 'reject' | 'warn' | 'plain';
   onClick: () => void;
 }
 
 /** A button as Lab has them. A disabled one stays in the tab order, so that its reason can be read. */
 export function Button(props: IButtonProps): React.JSX.Element {
-  const { label, icon, title, isDisabled, isPressed, isIconOnly, kind = 'reject', onClick } = props;
+  const { label, icon, title, isDisabled, isPressed, isIconOnly, isSubmit } = props;
+  const { kind = 'reject', onClick } = props;
   const look = kind === 'plain' ? 'zoe-PlainButton' : `jp-mod-styled jp-mod-${kind} zoe-Button`;
   return (
     <button
-      type="button"
+      type={isSubmit ? 'submit' : 'button'}
       className={look + (isIconOnly ? ' zoe-mod-icon' : '')}
       title={title ?? (isIconOnly ? label : undefined)}
       aria-label={isIconOnly ? label : undefined}
@@ -99,6 +108,7 @@ export function Button(props: IButtonProps): React.JSX.Element {
       aria-pressed={isPressed}
       onClick={event => {
         event.stopPropagation();
+        event.preventDefault();
         if (!isDisabled) {
           onClick();
         }

@@ -3,552 +3,724 @@
  * Do not make direct changes to the file.
  */
 
-export type paths = Record<string, never>;
+export interface paths {
+    "/info": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Version, home, backend and its capabilities, the user and their rights. */
+        get: operations["get_info"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This document. */
+        get: operations["get_openapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Prometheus metrics of Zoe. */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/shop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The entries that the caller may see. */
+        get: operations["list_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/shop/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One entry with the form of its parameters and its README. */
+        get: operations["get_entry"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/shop/{name}/logo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The logo of an entry. */
+        get: operations["get_logo"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Check a description or {use, parameters}: the filled ZApp, what it would reserve, whether and where it would fit now. */
+        post: operations["validate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The executions that the caller may see, newest first. */
+        get: operations["list_executions"];
+        put?: never;
+        /** Submit; with an Idempotency-Key that is known, 200 and the earlier one. */
+        post: operations["submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One execution, by id or by name, with its story. */
+        get: operations["get_execution"];
+        put?: never;
+        post?: never;
+        /** Forget an execution that has ended. */
+        delete: operations["forget"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop it; it ends as stopped. */
+        post: operations["stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take its services down and start them again. */
+        post: operations["restart"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take its services down and keep it for later. */
+        post: operations["suspend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a suspended one run again. */
+        post: operations["resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/scale": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Change how many services its processes have. */
+        post: operations["scale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The output of a service, over all its attempts, as it comes. */
+        get: operations["get_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** CPU and memory of its services over time, oldest first. */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/connection/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a notebook needs to attach; for the owner only. */
+        get: operations["get_connection"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/leases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a lease for a kernel or a server. */
+        post: operations["take_lease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/leases/{lease}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Renew it. */
+        put: operations["renew_lease"];
+        post?: never;
+        /** Let go. */
+        delete: operations["drop_lease"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The nodes, and what of them is given away. */
+        get: operations["list_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What waits, in order, and why. */
+        get: operations["list_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each owner has running. */
+        get: operations["list_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The event log as far as the caller may see it. As a WebSocket the same stream, one message each; a reader that is too slow is closed with 4008. */
+        get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The events of one execution. */
+        get: operations["list_execution_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** ReasonBody */
-        ReasonBody: {
-            /** Code */
-            code: string;
-            /** Text */
-            text: string;
-            /** Numbers */
-            numbers?: {
-                [key: string]: unknown;
-            };
-        };
-        /** ErrorBody */
-        ErrorBody: {
-            /** Message */
-            message: string;
-            /** Reason */
-            reason: string;
-            /** Details */
-            details?: {
-                [key: string]: unknown;
-            };
-        };
-        /** ServiceBody */
-        ServiceBody: {
-            /** Name */
-            name: string;
-            /** Process */
-            process: string;
-            /** Node */
-            node: string;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "waiting" | "starting" | "running" | "draining" | "stopping" | "ended";
-            /** Attempt */
-            attempt: number;
-            /** Is Core */
-            is_core: boolean;
-            /**
-             * Exit Code
-             * @default null
-             */
-            exit_code: number | null;
-            /** @default null */
-            reason: components["schemas"]["ReasonBody"] | null;
-        };
-        /** EndpointBody */
-        EndpointBody: {
-            /** Name */
-            name: string;
-            /** Title */
-            title: string;
-            /** Url */
-            url: string;
-            /**
-             * Is Trusted
-             * @default true
-             */
-            is_trusted: boolean;
-        };
-        /** QueueBody */
-        QueueBody: {
-            /** Position */
-            position: number;
-            reason: components["schemas"]["ReasonBody"];
-        };
-        /** TargetBody */
-        TargetBody: {
-            /**
-             * Goal
-             * @enum {string}
-             */
-            goal: "run" | "suspend" | "stop";
-            /** Elastic */
-            elastic?: {
-                [key: string]: number;
-            };
-        };
-        /** LifetimeBody */
-        LifetimeBody: {
-            /**
-             * After S
-             * @default null
-             */
-            after_s: number | null;
-            /**
-             * Idle S
-             * @default null
-             */
-            idle_s: number | null;
-            /**
-             * Together With
-             * @default null
-             */
-            together_with: ("kernel" | "server") | null;
-            /**
-             * Grace S
-             * @default 600
-             */
-            grace_s: number;
-            /**
-             * Ends At
-             * @default null
-             */
-            ends_at: number | null;
-        };
-        /**
-         * ScaleBody
-         * @description A process whose number of services the user may change.
-         */
-        ScaleBody: {
-            /** Process */
-            process: string;
-            /** Current */
-            current: number;
-            /** Wanted */
-            wanted: number;
-            /** Minimum */
-            minimum: number;
-            /** Maximum */
-            maximum: number;
-        };
-        /** StoryBody */
-        StoryBody: {
-            /** At */
-            at: number;
-            /** Text */
-            text: string;
-        };
-        /** ExecutionBody */
-        ExecutionBody: {
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /** Title */
-            title: string;
-            /** Entry */
-            entry: string;
-            /** Owner */
-            owner: string;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "submitted" | "queued" | "starting" | "running" | "suspended" | "stopping" | "ended";
-            /** Outcome */
-            outcome: ("succeeded" | "failed" | "stopped" | "expired" | "lost") | null;
-            reason: components["schemas"]["ReasonBody"] | null;
-            target: components["schemas"]["TargetBody"];
-            /** Parameters */
-            parameters: {
-                [key: string]: unknown;
-            };
-            /** Services */
-            services: components["schemas"]["ServiceBody"][];
-            /** Endpoints */
-            endpoints: components["schemas"]["EndpointBody"][];
-            /** Connections */
-            connections: string[];
-            queue: components["schemas"]["QueueBody"] | null;
-            lifetime: components["schemas"]["LifetimeBody"];
-            /** Labels */
-            labels: {
-                [key: string]: string;
-            };
-            /** Parent */
-            parent: string;
-            /** Created At */
-            created_at: number;
-            /** Started At */
-            started_at: number | null;
-            /** Ended At */
-            ended_at: number | null;
-            /** Progress */
-            progress: string;
-            /** Scalable */
-            scalable?: components["schemas"]["ScaleBody"][];
-            /**
-             * Leases
-             * @default 0
-             */
-            leases: number;
-            /**
-             * Notebook
-             * @default
-             */
-            notebook: string;
-            /** Story */
-            story?: components["schemas"]["StoryBody"][];
-        };
-        /** ExecutionPage */
-        ExecutionPage: {
-            /** Items */
-            items: components["schemas"]["ExecutionBody"][];
-            /**
-             * Next Cursor
-             * @default null
-             */
-            next_cursor: string | null;
-        };
-        /** ClientBody */
-        ClientBody: {
-            /**
-             * Kernel Id
-             * @default
-             */
-            kernel_id: string;
-            /**
-             * Notebook
-             * @default
-             */
-            notebook: string;
-            /**
-             * Python
-             * @default
-             */
-            python: string;
-            /**
-             * Cwd
-             * @default
-             */
-            cwd: string;
-            /**
-             * Server
-             * @default
-             */
-            server: string;
-        };
-        /** SubmissionBody */
-        SubmissionBody: {
-            /**
-             * Use
-             * @default
-             */
-            use: string;
-            /**
-             * Zapp
-             * @default null
-             */
-            zapp: {
-                [key: string]: unknown;
-            } | null;
-            /** Parameters */
-            parameters?: {
-                [key: string]: unknown;
-            };
-            /**
-             * Name
-             * @default
-             */
-            name: string;
-            /** Labels */
-            labels?: {
-                [key: string]: string;
-            };
-            /**
-             * Lifetime
-             * @default null
-             */
-            lifetime: {
-                [key: string]: unknown;
-            } | null;
-            client?: components["schemas"]["ClientBody"];
-            /**
-             * Lease
-             * @default
-             * @enum {string}
-             */
-            lease: "" | "kernel" | "server";
-        };
-        /** AmountBody */
         AmountBody: {
-            /** Cores */
             cores: number;
-            /** Memory Bytes */
             memory_bytes: number;
-            /**
-             * Gpus
-             * @default 0
-             */
+            /** @default 0 */
             gpus: number;
         };
-        /** CheckBody */
         CheckBody: {
-            /** Application */
             application: {
                 [key: string]: unknown;
             };
             core: components["schemas"]["AmountBody"];
             elastic: components["schemas"]["AmountBody"];
-            /** Fits Now */
             fits_now: boolean;
-            /** Nodes */
             nodes: string[];
             reason: components["schemas"]["ReasonBody"] | null;
-            /** Problems */
-            problems?: string[];
+            problems: string[];
         };
-        /**
-         * EntryBody
-         * @description A card in the shop.
-         */
-        EntryBody: {
-            /** Name */
+        ClientBody: {
+            /** @default  */
+            kernel_id: string;
+            /** @default  */
+            notebook: string;
+            /** @default  */
+            python: string;
+            /** @default  */
+            cwd: string;
+            /** @default  */
+            server: string;
+        };
+        ConnectionBody: {
             name: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "framework" | "zapp";
-            /** Title */
+            kind: string;
+            values: {
+                [key: string]: unknown;
+            };
+            secrets: {
+                [key: string]: string;
+            };
+            environment: {
+                [key: string]: unknown;
+            };
+        };
+        EndpointBody: {
+            name: string;
             title: string;
-            /** Summary */
+            url: string;
+            /** @default true */
+            is_trusted: boolean;
+        };
+        /** @description A card in the shop. */
+        EntryBody: {
+            name: string;
+            /** @enum {string} */
+            kind: "framework" | "zapp";
+            title: string;
             summary: string;
-            /** Version */
             version: string;
-            /** Tags */
             tags: string[];
-            /**
-             * Audience
-             * @enum {string}
-             */
+            /** @enum {string} */
             audience: "user" | "admin";
-            /** Source */
             source: string;
-            /** Connections */
             connections: string[];
-            /** Is Runnable */
             is_runnable: boolean;
-            /** Lacks */
             lacks: string[];
-            /** Has Logo */
             has_logo: boolean;
         };
-        /** EntryPage */
-        EntryPage: {
-            /** Items */
-            items: components["schemas"]["EntryBody"][];
-            /**
-             * Next Cursor
-             * @default null
-             */
-            next_cursor: string | null;
-        };
-        /** EntryDetailBody */
         EntryDetailBody: {
             entry: components["schemas"]["EntryBody"];
-            /** Form */
             form: {
                 [key: string]: unknown;
             };
-            /** Readme */
             readme: string;
         };
-        /** InfoBody */
+        EntryPage: {
+            items: components["schemas"]["EntryBody"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        ErrorBody: {
+            message: string;
+            reason: string;
+            details: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description One row of the event log. A stream begins with ``stream.opened``: not an event, but the sign that nothing after its ``seq`` is missed. */
+        EventBody: {
+            seq: number;
+            at: number;
+            kind: string;
+            execution_id: string;
+            data: {
+                [key: string]: unknown;
+            };
+        };
+        EventPage: {
+            items: components["schemas"]["EventBody"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        ExecutionBody: {
+            id: string;
+            name: string;
+            title: string;
+            entry: string;
+            owner: string;
+            /** @enum {string} */
+            state: "submitted" | "queued" | "starting" | "running" | "suspended" | "stopping" | "ended";
+            outcome: ("succeeded" | "failed" | "stopped" | "expired" | "lost") | null;
+            reason: components["schemas"]["ReasonBody"] | null;
+            target: components["schemas"]["TargetBody"];
+            parameters: {
+                [key: string]: unknown;
+            };
+            services: components["schemas"]["ServiceBody"][];
+            endpoints: components["schemas"]["EndpointBody"][];
+            connections: string[];
+            queue: components["schemas"]["QueueBody"] | null;
+            lifetime: components["schemas"]["LifetimeBody"];
+            labels: {
+                [key: string]: string;
+            };
+            parent: string;
+            created_at: number;
+            started_at: number | null;
+            ended_at: number | null;
+            progress: string;
+            scalable: components["schemas"]["ScaleBody"][];
+            /** @default 0 */
+            leases: number;
+            /** @default  */
+            notebook: string;
+            story: components["schemas"]["StoryBody"][];
+        };
+        ExecutionPage: {
+            items: components["schemas"]["ExecutionBody"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
         InfoBody: {
-            /** Version */
             version: string;
-            /**
-             * Home
-             * @enum {string}
-             */
+            /** @enum {string} */
             home: "embedded" | "hub";
-            /** Backend */
             backend: string;
-            /** Capabilities */
             capabilities: {
                 [key: string]: unknown;
             };
-            /** User */
             user: string;
-            /** Is Admin */
             is_admin: boolean;
-            /** Server */
             server: string;
-            /** Python */
             python: string;
         };
-        /** ScaleRequest */
-        ScaleRequest: {
-            /**
-             * Count
-             * @default null
-             */
-            count: number | null;
-            /** Counts */
-            counts?: {
-                [key: string]: number;
-            };
+        LeaseBody: {
+            id: string;
+            execution_id: string;
+            kind: string;
+            expires_at: number | null;
+            renew_s: number | null;
         };
-        /** LeaseRequest */
         LeaseRequest: {
             /**
-             * Kind
              * @default kernel
              * @enum {string}
              */
             kind: "kernel" | "server";
             client?: components["schemas"]["ClientBody"];
-            /**
-             * Ttl S
-             * @default null
-             */
+            /** @default null */
             ttl_s: number | null;
         };
-        /** LeaseBody */
-        LeaseBody: {
-            /** Id */
-            id: string;
-            /** Execution Id */
-            execution_id: string;
-            /** Kind */
-            kind: string;
-            /** Expires At */
-            expires_at: number | null;
-            /** Renew S */
-            renew_s: number | null;
+        LifetimeBody: {
+            /** @default null */
+            after_s: number | null;
+            /** @default null */
+            idle_s: number | null;
+            /** @default null */
+            together_with: ("kernel" | "server") | null;
+            /** @default 600 */
+            grace_s: number;
+            /** @default null */
+            ends_at: number | null;
         };
-        /** ConnectionBody */
-        ConnectionBody: {
-            /** Name */
-            name: string;
-            /** Kind */
-            kind: string;
-            /** Values */
-            values: {
-                [key: string]: unknown;
-            };
-            /** Secrets */
-            secrets: {
-                [key: string]: string;
-            };
-            /** Environment */
-            environment: {
-                [key: string]: unknown;
-            };
-        };
-        /** SampleBody */
-        SampleBody: {
-            /** At */
-            at: number;
-            /** Service */
-            service: string;
-            /** Cpu Cores */
-            cpu_cores: number;
-            /** Memory Bytes */
-            memory_bytes: number;
-        };
-        /** UsagePage */
-        UsagePage: {
-            /** Items */
-            items: components["schemas"]["SampleBody"][];
-            /**
-             * Next Cursor
-             * @default null
-             */
-            next_cursor: string | null;
-        };
-        /** EventBody */
-        EventBody: {
-            /** Seq */
-            seq: number;
-            /** At */
-            at: number;
-            /** Kind */
-            kind: string;
-            /** Execution Id */
-            execution_id: string;
-            /** Data */
-            data: {
-                [key: string]: unknown;
-            };
-        };
-        /** EventPage */
-        EventPage: {
-            /** Items */
-            items: components["schemas"]["EventBody"][];
-            /**
-             * Next Cursor
-             * @default null
-             */
-            next_cursor: string | null;
-        };
-        /** NodeBody */
         NodeBody: {
-            /** Name */
             name: string;
             capacity: components["schemas"]["AmountBody"];
             reserved: components["schemas"]["AmountBody"];
-            /** Services */
             services: number;
-            /** Is Enabled */
             is_enabled: boolean;
         };
-        /** NodePage */
         NodePage: {
-            /** Items */
             items: components["schemas"]["NodeBody"][];
-            /**
-             * Next Cursor
-             * @default null
-             */
+            /** @default null */
             next_cursor: string | null;
         };
-        /** WaitingBody */
-        WaitingBody: {
-            /** Execution Id */
-            execution_id: string;
-            /** Name */
-            name: string;
-            /** Position */
-            position: number;
-            reason: components["schemas"]["ReasonBody"];
-        };
-        /** WaitingPage */
-        WaitingPage: {
-            /** Items */
-            items: components["schemas"]["WaitingBody"][];
-            /**
-             * Next Cursor
-             * @default null
-             */
-            next_cursor: string | null;
-        };
-        /** OwnerUsageBody */
         OwnerUsageBody: {
-            /** Owner */
             owner: string;
-            /** Executions */
             executions: number;
             reserved: components["schemas"]["AmountBody"];
         };
-        /** OwnerUsagePage */
         OwnerUsagePage: {
-            /** Items */
             items: components["schemas"]["OwnerUsageBody"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        QueueBody: {
+            position: number;
+            reason: components["schemas"]["ReasonBody"];
+        };
+        ReasonBody: {
+            code: string;
+            text: string;
+            numbers: {
+                [key: string]: unknown;
+            };
+        };
+        SampleBody: {
+            at: number;
+            service: string;
+            cpu_cores: number;
+            memory_bytes: number;
+        };
+        /** @description A process whose number of services the user may change. */
+        ScaleBody: {
+            process: string;
+            current: number;
+            wanted: number;
+            minimum: number;
+            maximum: number;
+        };
+        ScaleRequest: {
+            /** @default null */
+            count: number | null;
+            counts?: {
+                [key: string]: number;
+            };
+        };
+        ServiceBody: {
+            name: string;
+            process: string;
+            node: string;
+            /** @enum {string} */
+            state: "waiting" | "starting" | "running" | "draining" | "stopping" | "ended";
+            attempt: number;
+            is_core: boolean;
+            /** @default null */
+            exit_code: number | null;
+            /** @default null */
+            reason: components["schemas"]["ReasonBody"] | null;
+        };
+        StoryBody: {
+            at: number;
+            text: string;
+        };
+        /** @description What to run: ``use`` names an entry of the shop; or ``zapp`` is a description; or ``text`` is one as the user wrote it. */
+        SubmissionBody: {
+            /** @default  */
+            use: string;
+            /** @default null */
+            zapp: {
+                [key: string]: unknown;
+            } | null;
+            /** @default  */
+            text: string;
+            parameters?: {
+                [key: string]: unknown;
+            };
+            /** @default  */
+            name: string;
+            labels?: {
+                [key: string]: string;
+            };
+            /** @default null */
+            lifetime: {
+                [key: string]: unknown;
+            } | null;
+            client?: components["schemas"]["ClientBody"];
             /**
-             * Next Cursor
-             * @default null
+             * @default
+             * @enum {string}
              */
+            lease: "" | "kernel" | "server";
+        };
+        TargetBody: {
+            /** @enum {string} */
+            goal: "run" | "suspend" | "stop";
+            elastic: {
+                [key: string]: number;
+            };
+        };
+        UsagePage: {
+            items: components["schemas"]["SampleBody"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        WaitingBody: {
+            execution_id: string;
+            name: string;
+            position: number;
+            reason: components["schemas"]["ReasonBody"];
+        };
+        WaitingPage: {
+            items: components["schemas"]["WaitingBody"][];
+            /** @default null */
             next_cursor: string | null;
         };
     };
@@ -559,4 +731,917 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    get_info: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InfoBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_entries: {
+        parameters: {
+            query?: {
+                /** @description Only entries with these words in name, title, summary or tags. */
+                text?: string;
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntryPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_entry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntryDetailBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_logo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    validate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmissionBody"];
+                "application/yaml": string;
+            };
+        };
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_executions: {
+        parameters: {
+            query?: {
+                /** @description Only these states; may be repeated. */
+                state?: string[];
+                /** @description Only this owner's (admins see everyone's). */
+                owner?: string;
+                /** @description Only those with this label, as ``key=value``; may be repeated. */
+                label?: string[];
+                /** @description Only the children of this execution. */
+                parent?: string;
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmissionBody"];
+                "application/yaml": string;
+            };
+        };
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description Good. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_execution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    forget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    restart: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    suspend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    scale: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScaleRequest"];
+            };
+        };
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_logs: {
+        parameters: {
+            query?: {
+                /** @description The service, such as ``spark.worker-0``; absent: the first one. */
+                service?: string;
+                /** @description The last so many lines only. */
+                tail?: number;
+                /** @description Go on until the service has ended for good. */
+                follow?: boolean;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsagePage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_connection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    take_lease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeaseRequest"];
+            };
+        };
+        responses: {
+            /** @description Good. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeaseBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    renew_lease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                lease: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeaseBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    drop_lease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                lease: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_nodes: {
+        parameters: {
+            query?: {
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodePage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_queue: {
+        parameters: {
+            query?: {
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaitingPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_usage: {
+        parameters: {
+            query?: {
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnerUsagePage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description Events after this sequence number; absent: a page from the beginning, a stream from now on. */
+                since?: number;
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: number;
+                /** @description A stream of lines that goes on, one event each, with empty lines to keep it alive. */
+                follow?: boolean;
+                /** @description Only those of this execution, by id or name. */
+                execution?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
+                    "application/x-ndjson": components["schemas"]["EventBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_execution_events: {
+        parameters: {
+            query?: {
+                /** @description Events after this sequence number; absent: a page from the beginning, a stream from now on. */
+                since?: number;
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: number;
+                /** @description A stream of lines that goes on, one event each, with empty lines to keep it alive. */
+                follow?: boolean;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
+                    "application/x-ndjson": components["schemas"]["EventBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+}

@@ -1,0 +1,208 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget, caretDownEmptyIcon } from '@jupyterlab/ui-components';
+import type { CommandRegistry } from '@lumino/commands';
+import React, { useRef } from 'react';
+
+import type { IEntry, IExecution } from '../../api/types';
+import { CommandIDs } from '../../commands/ids';
+import { connectIcon, runningIcon, startingIcon, zoeIcon } from '../../icons';
+import { byAge, isEnded, nameToAttach } from '../../merge';
+import { look, stateWord } from '../../text';
+import type { INotebookLink, IZoeModel } from '../../tokens';
+import { useSignals } from '../hooks';
+import { menuOf, type IMenuLine } from './menu';
+
+interface IConnectProps {
+  commands: CommandRegistry;
+  link: INotebookLink;
+  model: IZoeModel;
+  trans: TranslationBundle;
+}
+
+type Lines = (IMenuLine | 'separator')[];
+
+/** The toolbar item that says what a notebook is connected to, and connects it. */
+export class ConnectButton extends ReactWidget {
+  constructor(private readonly _props: IConnectProps) {
+    super();
+    this.addClass('zoe-Connect');
+  }
+
+  protected render(): React.JSX.Element {
+    return <Connect {...this._props} />;
+  }
+}
+
+function Connect(props: IConnectProps): React.JSX.Element {
+  const { link, trans } = props;
+  const button = useRef<HTMLButtonElement>(null);
+  useSignals(link.changed, props.model.changed);
+  const isLost = link.status === 'lost';
+  return (
+    <span className="zoe-Connect-group" data-status={statusOf(link)}>
+      {isLost && (
+        <button
+          type="button"
+          className="zoe-Connect-button"
+          title={trans.__('This notebook was connected to %1. Connect it again', link.target)}
+          onClick={() => void link.reattach()}
+        >
+          <connectIcon.react tag="span" className="zoe-Connect-icon" aria-hidden="true" />
+          <span className="zoe-Connect-label">{trans.__('Reconnect %1', link.target)}</span>
+        </button>
+      )}
+      <button
+        ref={button}
+        type="button"
+        className="zoe-Connect-button"
+        aria-haspopup="menu"
+        aria-label={isLost ? trans.__('More ways to connect') : undefined}
+        aria-disabled={link.obstacle ? true : undefined}
+        title={link.obstacle || titleOf(props)}
+        onClick={() => !link.obstacle && openMenu(props, button.current)}
+      >
+        {!isLost && <Label {...props} />}
+        <caretDownEmptyIcon.react tag="span" className="zoe-Connect-icon" aria-hidden="true" />
+      </button>
+    </span>
+  );
+}
+
+function Label(props: IConnectProps): React.JSX.Element {
+  const { link } = props;
+  const isBusy = link.status === 'connecting';
+  const icon = isBusy ? startingIcon : link.status === 'connected' ? runningIcon : connectIcon;
+  return (
+    <>
+      <icon.react tag="span" className="zoe-Connect-icon" aria-hidden="true" />
+      <span className="zoe-Connect-label" role="status">
+        {labelOf(props)}
+      </span>
+    </>
+  );
+}
+
+function labelOf({ link, model, trans }: IConnectProps): string {
+  if (link.status === 'connecting') {
+    return link.progress || trans.__('Connecting…');
+  }
+  if (link.status === 'connected') {
+    const state = link.execution ? stateWord(link.execution, trans) : trans.__('connected');
+    return trans.__('%1 · %2', link.target, state);
+  }
+  return model.phase === 'loading' ? trans.__('Zoe is starting…') : trans.__('Connect');
+}
+
+function titleOf(props: IConnectProps): string {
+  const { link, trans } = props;
+  if (link.status === 'connected' && link.execution && isEnded(link.execution)) {
+    const why = link.execution.reason?.text ?? '';
+    return trans.__('%1 has ended. %2', link.target, why);
+  }
+  return link.status === 'none'
+    ? trans.__('Connect this notebook to Spark, Dask and the like')
+    : trans.__('Connection of this notebook');
+}
+
+/** What its colour follows; the words say the same. */
+function statusOf(link: INotebookLink): string {
+  if (link.status === 'connected' && link.execution) {
+    return look(link.execution);
+  }
+  return link.status;
+}
+
+function openMenu(props: IConnectProps, anchor: HTMLElement | null): void {
+  if (!anchor) {
+    return;
+  }
+  void props.model.activate().then(() => {
+    const { left, bottom } = anchor.getBoundingClientRect();
+    const menu = menuOf([...ownLines(props), ...choiceLines(props)]);
+    menu.open(left, bottom);
+    menu.activeIndex = 0;
+  });
+}
+
+/** About what it is connected to. */
+function ownLines({ commands, link, trans }: IConnectProps): Lines {
+  const { execution, status } = link;
+  if (status === 'connecting') {
+    return [{ label: trans.__('Cancel'), run: () => link.cancel() }, 'separator'];
+  }
+  if (status === 'none') {
+    return [];
+  }
+  const id = execution?.id ?? '';
+  const isGone = !execution || isEnded(execution);
+  return [
+    {
+      label: trans.__('Details of %1', link.target),
+      icon: zoeIcon,
+      isDisabled: !execution,
+      run: () => commands.execute(CommandIDs.openExecution, { id })
+    },
+    {
+      label: status === 'lost' ? trans.__('Forget this connection') : trans.__('Detach'),
+      run: () => link.detach()
+    },
+    {
+      label: trans.__('Stop %1', link.target),
+      isDisabled: isGone,
+      run: () => commands.execute(CommandIDs.stopExecution, { id })
+    },
+    'separator'
+  ];
+}
+
+/** What it may be connected to: what runs first, then what can be started. */
+function choiceLines(props: IConnectProps): Lines {
+  const { commands, link, model, trans } = props;
+  if (model.phase !== 'ready') {
+    const label = model.problem || trans.__('Zoe does not answer');
+    return [{ label, run: () => commands.execute(CommandIDs.openPanel) }];
+  }
+  const executions = attachable(model.executions.values());
+  const entries = model.entries.filter(isAttachable);
+  return [
+    ...executions.map(execution => executionLine(execution, props)),
+    ...(executions.length && entries.length ? ['separator' as const] : []),
+    ...entries.map(entry => ({
+      label: trans.__('Start %1', entry.title),
+      caption: entry.is_runnable ? entry.summary : entry.lacks.join('; '),
+      icon: connectIcon,
+      isDisabled: !entry.is_runnable || link.status === 'connecting',
+      run: () => link.attach(entry.name)
+    })),
+    'separator',
+    {
+      label: trans.__('More in the shop…'),
+      icon: zoeIcon,
+      run: () => commands.execute(CommandIDs.openShop)
+    }
+  ];
+}
+
+function executionLine(execution: IExecution, props: IConnectProps): IMenuLine {
+  const { link, trans } = props;
+  const isOwn = link.status === 'connected' && link.target === execution.name;
+  const state = isOwn ? trans.__('connected') : stateWord(execution, trans);
+  return {
+    label: trans.__('%1 (%2, %3)', execution.name, execution.title, state),
+    caption: execution.progress,
+    icon: runningIcon,
+    isDisabled: isOwn || link.status === 'connecting',
+    run: () => link.attach(nameToAttach(execution))
+  };
+}
+
+/** Live executions that a notebook can attach to, newest first. */
+export function attachable(executions: Iterable<IExecution>): IExecution[] {
+  return [...executions]
+    .filter(one => one.connections.length && !isEnded(one) && one.state !== 'stopping')
+    .sort(byAge);
+}
+
+export function isAttachable(entry: IEntry): boolean {
+  return entry.connections.length > 0;
+}

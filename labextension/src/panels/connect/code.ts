@@ -1,0 +1,32 @@
+import type { Kernel } from '@jupyterlab/services';
+
+import { evaluate, unquoted } from './kernel';
+
+// Names of what the kernel is attached to, oldest first; asks only what is loaded already.
+const ATTACHED =
+  "__import__('json').dumps(__import__('sys').modules['zoe_jupyter.attach.registry'].names()" +
+  " if 'zoe_jupyter.attach.registry' in __import__('sys').modules else [])";
+
+/** What the toolbar runs instead of the two lines that a user would write. */
+export function attachCode(name: string): string {
+  return `get_ipython().extension_manager.load_extension('zoe_jupyter')\n${verb('attach', name)}`;
+}
+
+export function detachCode(name: string): string {
+  return verb('detach', name);
+}
+
+/** What people copy into a cell. */
+export function attachCell(name: string): string {
+  return `%load_ext zoe_jupyter\n%zoe attach ${name}`;
+}
+
+/** Names of executions that the kernel is attached to; null when it is too busy to say. */
+export async function attachedIn(kernel: Kernel.IKernelConnection): Promise<string[] | null> {
+  const values = await evaluate(kernel, { names: ATTACHED });
+  return values && (JSON.parse(unquoted(values.names) || '[]') as string[]);
+}
+
+function verb(name: string, argument: string): string {
+  return `get_ipython().run_line_magic('zoe', ${JSON.stringify(`${name} ${argument}`)})`;
+}

@@ -1,0 +1,106 @@
+import type { Kernel, KernelMessage } from '@jupyterlab/services';
+
+/** The kernel ran the code, and the code failed. */
+export class KernelError extends Error {
+  constructor(
+    readonly ename: string,
+    readonly evalue: string
+  ) {
+    super(evalue || ename);
+    this.name = 'KernelError';
+  }
+}
+
+interface IRunOptions {
+  /** The newest non-empty line of what the code prints or displays. */
+  onProgress?: (line: string) => void;
+}
+
+/** Run code that no cell shows; raises KernelError with what the code raised. */
+export async function runInKernel(
+  kernel: Kernel.IKernelConnection,
+  code: string,
+  options: IRunOptions = {}
+): Promise<void> {
+  const future = kernel.requestExecute({
+    code,
+    silent: false,
+    store_history: false,
+    stop_on_error: false,
+    allow_stdin: false
+  });
+  future.onIOPub = message => {
+    const line = lastLine(textOf(message));
+    if (line) {
+      options.onProgress?.(line);
+    }
+  };
+  const { content } = await future.done;
+  if (content.status === 'error') {
+    throw new KernelError(content.ename, content.evalue);
+  }
+  if (content.status !== 'ok') {
+    throw new KernelError('Aborted', 'the kernel did not run it');
+  }
+}
+
+/** Values of Python expressions, as their `repr`; null when the kernel is too busy to answer. */
+export async function evaluate(
+  kernel: Kernel.IKernelConnection,
+  expressions: Record<string, string>,
+  timeoutMs = 3000
+): Promise<Record<string, string> | null> {
+  const future = kernel.requestExecute({
+    code: '',
+    silent: true,
+    store_history: false,
+    user_expressions: expressions
+  });
+  const timeout = new Promise<null>(resolve => window.setTimeout(() => resolve(null), timeoutMs));
+  const reply = await Promise.race([future.done, timeout]);
+  if (!reply) {
+    future.dispose();
+    return null;
+  }
+  return reply.content.status === 'ok' ? reprs(reply.content) : {};
+}
+
+/** What Python's `repr` of a plain string says. */
+export function unquoted(repr: string | undefined): string {
+  const inner = /^(['"])(.*)\1$/s.exec(repr ?? '')?.[2] ?? '';
+  return inner.replace(/\\(.)/g, '$1');
+}
+
+function reprs(content: KernelMessage.IExecuteReplyMsg['content']): Record<string, string> {
+  const found: Record<string, string> = {};
+  const answers = 'user_expressions' in content ? content.user_expressions : {};
+  for (const [name, answer] of Object.entries(answers)) {
+    const { data } = answer as unknown as { data?: Record<string, unknown> };
+    const text = data?.['text/plain'];
+    found[name] = typeof text === 'string' ? text : '';
+  }
+  return found;
+}
+
+function textOf(message: KernelMessage.IIOPubMessage): string {
+  const content = message.content as {
+    text?: unknown;
+    data?: Record<string, unknown>;
+  };
+  const text = content.text ?? content.data?.['text/plain'];
+  return typeof text === 'string' ? text : '';
+}
+
+// Colours and cursor movements of a terminal.
+// eslint-disable-next-line no-control-regex
+const CONTROLS = /\x1b\[[0-9;?]*[A-Za-z]/g;
+
+function lastLine(text: string): string {
+  const lines = text.replace(CONTROLS, '').split(/[\r\n]+/);
+  return (
+    lines
+      .filter(line => line.trim())
+      .pop()
+      ?.trim() ?? ''
+  );
+}

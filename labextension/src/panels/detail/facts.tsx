@@ -1,0 +1,168 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React, { useRef } from 'react';
+
+import type { IExecution, IService } from '../../api/types';
+import { formatDuration } from '../../text';
+import { useNow } from '../hooks';
+import { Mark, Notice } from '../parts';
+
+interface IFactsProps {
+  execution: IExecution;
+  trans: TranslationBundle;
+}
+
+/** What goes on in words: why it waits, how far it is, how it ended. */
+export function Telling({ execution, trans }: IFactsProps): React.JSX.Element | null {
+  const { outcome, progress, queue, reason, state } = execution;
+  if (queue) {
+    return (
+      <Notice kind="info" title={trans.__('Number %1 in the queue', queue.position)}>
+        <p>{queue.reason.text}</p>
+      </Notice>
+    );
+  }
+  if (state === 'ended') {
+    const isBad = outcome === 'failed' || outcome === 'lost';
+    return reason ? <Notice kind={isBad ? 'error' : 'info'} title={reason.text} /> : null;
+  }
+  if (state !== 'running' && progress) {
+    return <Notice kind={state === 'suspended' ? 'info' : 'busy'} title={progress} />;
+  }
+  return reason ? <Notice kind="warning" title={reason.text} /> : null;
+}
+
+/** When it goes away by itself. */
+export function LifetimeText({ execution, trans }: IFactsProps): React.JSX.Element {
+  const { after_s, idle_s, together_with, grace_s, ends_at } = execution.lifetime;
+  const host = useRef<HTMLSpanElement>(null);
+  const now = useNow(host, ends_at !== null);
+  const parts: string[] = [];
+  if (after_s !== null) {
+    parts.push(trans.__('at most %1', formatDuration(after_s)));
+  }
+  if (idle_s !== null) {
+    parts.push(trans.__('until idle for %1', formatDuration(idle_s)));
+  }
+  if (together_with === 'kernel') {
+    parts.push(trans.__('until %1 after its last kernel', formatDuration(grace_s)));
+  }
+  if (together_with === 'server') {
+    parts.push(trans.__('until %1 after its Jupyter server', formatDuration(grace_s)));
+  }
+  const text = parts.join(', ') || trans.__('until stopped');
+  const left = ends_at === null ? '' : trans.__('; ends in %1', formatDuration(ends_at - now));
+  return <span ref={host}>{execution.state === 'ended' ? text : text + left}</span>;
+}
+
+export function Services(
+  props: IFactsProps & { onLogs: (service: string) => void }
+): React.JSX.Element {
+  const { execution, trans } = props;
+  if (!execution.services.length) {
+    return <p className="zoe-Hint">{trans.__('None yet.')}</p>;
+  }
+  return (
+    <div className="zoe-Table-host" role="region" tabIndex={0} aria-label={trans.__('Services')}>
+      <table className="zoe-Table">
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('Service')}</th>
+            <th scope="col">{trans.__('State')}</th>
+            <th scope="col">{trans.__('Node')}</th>
+            <th scope="col">{trans.__('Try')}</th>
+            <th scope="col">{trans.__('Exit code')}</th>
+            <th scope="col">{trans.__('Reason')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {execution.services.map(service => (
+            <Row key={service.name} {...props} service={service} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row(props: {
+  service: IService;
+  trans: TranslationBundle;
+  onLogs: (service: string) => void;
+}): React.JSX.Element {
+  const { service, trans, onLogs } = props;
+  const { name, node, attempt, exit_code, reason } = service;
+  return (
+    <tr>
+      <th scope="row">
+        <button
+          type="button"
+          className="zoe-Link"
+          title={trans.__('Show the log of %1', name)}
+          onClick={() => onLogs(name)}
+        >
+          {name}
+        </button>
+        {!service.is_core && <span className="zoe-Tag">{trans.__('elastic')}</span>}
+      </th>
+      <td>
+        <Mark look={lookOf(service)} word={serviceWord(service.state, trans)} />
+      </td>
+      <td>{node}</td>
+      <td>{attempt}</td>
+      <td>{exit_code ?? ''}</td>
+      <td>{reason?.text ?? ''}</td>
+    </tr>
+  );
+}
+
+function lookOf({ state, exit_code: code }: IService): string {
+  return state === 'ended' && code !== null ? (code === 0 ? 'succeeded' : 'failed') : state;
+}
+
+function serviceWord(state: IService['state'], trans: TranslationBundle): string {
+  const words = {
+    waiting: trans.__('waiting'),
+    starting: trans.__('starting'),
+    running: trans.__('running'),
+    draining: trans.__('draining'),
+    stopping: trans.__('stopping'),
+    ended: trans.__('ended')
+  };
+  return words[state];
+}
+
+/** What happened, newest last. */
+export function Story({ execution, trans }: IFactsProps): React.JSX.Element {
+  if (!execution.story.length) {
+    return <p className="zoe-Hint">{trans.__('Nothing has happened yet.')}</p>;
+  }
+  return (
+    <ol className="zoe-Story">
+      {execution.story.map(({ at, text }, index) => (
+        <li key={`${at}/${index}`}>
+          <time dateTime={new Date(at * 1000).toISOString()}>
+            {new Date(at * 1000).toLocaleTimeString()}
+          </time>
+          <span>{text}</span>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+export function Parameters({ execution, trans }: IFactsProps): React.JSX.Element {
+  const entries = Object.entries(execution.parameters);
+  if (!entries.length) {
+    return <p className="zoe-Hint">{trans.__('None.')}</p>;
+  }
+  return (
+    <dl className="zoe-Facts">
+      {entries.map(([name, value]) => (
+        <React.Fragment key={name}>
+          <dt>{name}</dt>
+          <dd>{typeof value === 'string' ? value : JSON.stringify(value)}</dd>
+        </React.Fragment>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,92 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import type { ICheck } from '../../api/types';
+import { formatAmount } from '../../text';
+import { Mark, Notice } from '../parts';
+import type { IPlacedProblems } from './schema';
+
+/** What the server said about the form as it is. */
+export type Checked =
+  | { kind: 'checking' }
+  | { kind: 'good'; check: ICheck }
+  | { kind: 'wrong'; problems: IPlacedProblems }
+  | { kind: 'unknown'; message: string };
+
+/** What it would reserve, and whether that fits now. */
+export function CheckLine(props: {
+  checked: Checked;
+  isFresh: boolean;
+  trans: TranslationBundle;
+}): React.JSX.Element {
+  const { checked, isFresh, trans } = props;
+  return (
+    <div className="zoe-Check" aria-live="polite" aria-busy={!isFresh}>
+      <CheckText checked={checked} trans={trans} />
+    </div>
+  );
+}
+
+function CheckText({
+  checked,
+  trans
+}: {
+  checked: Checked;
+  trans: TranslationBundle;
+}): React.JSX.Element {
+  if (checked.kind === 'checking') {
+    return <Notice kind="busy" title={trans.__('Checking…')} />;
+  }
+  if (checked.kind === 'unknown') {
+    return (
+      <Notice kind="error" title={trans.__('It could not be checked')}>
+        <p>{checked.message}</p>
+      </Notice>
+    );
+  }
+  if (checked.kind === 'wrong') {
+    return (
+      <Notice kind="error" title={trans.__('It cannot be started like this')}>
+        {checked.problems.rest.map(problem => (
+          <p key={problem}>{problem}</p>
+        ))}
+        {Object.keys(checked.problems.fields).length > 0 && (
+          <p>{trans.__('What is wrong is said at the fields.')}</p>
+        )}
+      </Notice>
+    );
+  }
+  return <Good check={checked.check} trans={trans} />;
+}
+
+function Good({ check, trans }: { check: ICheck; trans: TranslationBundle }): React.JSX.Element {
+  const { core, elastic, fits_now: fits, nodes, reason, problems } = check;
+  const hasElastic = elastic.cores > 0 || elastic.memory_bytes > 0 || elastic.gpus > 0;
+  return (
+    <>
+      <p>
+        <Mark
+          look={fits ? 'running' : 'queued'}
+          word={fits ? trans.__('Fits now') : trans.__('Would wait')}
+        />{' '}
+        {fits && nodes.length > 0 && trans.__('on %1', nodes.join(', '))}
+        {!fits && reason?.text}
+      </p>
+      <p>
+        {trans.__('Reserves %1', formatAmount(core, trans))}
+        {hasElastic &&
+          trans.__('; up to %1 more where there is room', formatAmount(elastic, trans))}
+      </p>
+      {problems.length > 0 && (
+        <Notice
+          kind="warning"
+          title={trans.__('The environment that would run it lacks something')}
+        >
+          {problems.map(problem => (
+            <p key={problem}>{problem}</p>
+          ))}
+        </Notice>
+      )}
+    </>
+  );
+}

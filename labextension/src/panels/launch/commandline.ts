@@ -1,0 +1,41 @@
+import type { Lifetime } from '../../tokens';
+import type { Values } from './schema';
+
+const LIFETIMES: Record<Lifetime, string> = {
+  entry: '',
+  kernel: '--with kernel',
+  server: '--with server',
+  hours: '--for 8h',
+  forever: '--keep'
+};
+
+interface ICommandLine {
+  entry: string;
+  /** Only what differs from the defaults. */
+  parameters: Values;
+  secrets: ReadonlySet<string>;
+  name: string;
+  lifetime: Lifetime;
+}
+
+/** What a user would write in a cell for the same. Secrets are not shown. */
+export function commandLine(options: ICommandLine): string {
+  const { entry, parameters, secrets, name, lifetime } = options;
+  const flags = Object.entries(parameters).map(([parameter, value]) => {
+    const shown = secrets.has(parameter) ? '…' : quoted(argument(value));
+    return `--${parameter.replaceAll('_', '-')} ${shown}`;
+  });
+  const naming = name ? `--name ${quoted(name)}` : '';
+  return ['%zoe start', quoted(entry), ...flags, naming, LIFETIMES[lifetime]]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function argument(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** As a shell reads it back. */
+export function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
+}

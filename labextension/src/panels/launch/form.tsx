@@ -1,0 +1,98 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { FormComponent } from '@jupyterlab/ui-components';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
+import type { ErrorSchema, RJSFSchema, RJSFValidationError } from '@rjsf/utils';
+import React, { useMemo, useState, type ReactNode } from 'react';
+
+import { Field, Fields, WIDGETS } from './fields';
+import {
+  splitForm,
+  uiSchemaOf,
+  type IFormSchema,
+  type IPlacedProblems,
+  type Values
+} from './schema';
+import { useValidator } from './validator';
+
+interface IParameterFormProps {
+  schema: IFormSchema;
+  values: Values;
+  setValues: (change: (values: Values) => Values) => void;
+  problems: IPlacedProblems | null;
+  /** Empty required fields are wrong only once somebody tried to start. */
+  hasTried: boolean;
+  idPrefix: string;
+  trans: TranslationBundle;
+  /** What comes between the basic and the advanced parameters. */
+  children: ReactNode;
+}
+
+/** The parameters: the basic ones, and the rest behind a fold. */
+export function ParameterForm(props: IParameterFormProps): React.JSX.Element {
+  const { schema, problems, children, trans } = props;
+  const { basic, advanced } = useMemo(() => splitForm(schema), [schema]);
+  const [isOpen, setOpen] = useState(false);
+  const hidden = Object.keys(advanced.properties ?? {});
+  const hasProblem = hidden.some(name => problems?.fields[name]);
+  return (
+    <div className="zoe-Form">
+      <Part {...props} part={basic} />
+      {children}
+      {hidden.length > 0 && (
+        <details
+          className="zoe-Advanced"
+          open={isOpen || hasProblem}
+          onToggle={event => setOpen(event.currentTarget.open)}
+        >
+          <summary>{trans.__('Advanced (%1)', hidden.length)}</summary>
+          <Part {...props} part={advanced} />
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Part(props: IParameterFormProps & { part: IFormSchema }): React.JSX.Element | null {
+  const { part, values, setValues, problems, hasTried, idPrefix } = props;
+  const validator = useValidator();
+  const names = Object.keys(part.properties ?? {});
+  const uiSchema = useMemo(() => uiSchemaOf(part), [part]);
+  const data = Object.fromEntries(
+    names.filter(name => name in values).map(name => [name, values[name]])
+  );
+  if (!validator || !names.length) {
+    return null;
+  }
+  const relevant = (errors: RJSFValidationError[]): RJSFValidationError[] =>
+    errors.filter(error => hasTried || error.name !== 'required');
+  return (
+    <FormComponent
+      schema={part as RJSFSchema}
+      uiSchema={uiSchema}
+      widgets={WIDGETS}
+      templates={{ FieldTemplate: Field, ObjectFieldTemplate: Fields }}
+      validator={validator}
+      formData={data as ReadonlyJSONObject}
+      extraErrors={errorsOf(problems, names)}
+      transformErrors={relevant}
+      idPrefix={idPrefix}
+      tagName="div"
+      liveValidate
+      noHtml5Validate
+      showErrorList={false}
+      onChange={({ formData }) =>
+        setValues(old => ({ ...old, ...emptied(names), ...(formData as Values | undefined) }))
+      }
+    />
+  );
+}
+
+function errorsOf(problems: IPlacedProblems | null, names: string[]): ErrorSchema {
+  const fields = Object.entries(problems?.fields ?? {}).filter(([name]) => names.includes(name));
+  return Object.fromEntries(fields.map(([name, __errors]) => [name, { __errors }])) as ErrorSchema;
+}
+
+// A field that was cleared is absent from the new data.
+function emptied(names: string[]): Values {
+  return Object.fromEntries(names.map(name => [name, undefined]));
+}

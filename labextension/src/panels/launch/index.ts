@@ -1,0 +1,184 @@
+import {
+  ILabShell,
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette, InputDialog, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import React from 'react';
+
+import type { IEntryDetail, IExecution, ISubmission } from '../../api/types';
+import { addCommands, args, reporting, text, type ICommandContext } from '../../commands/context';
+import { CommandIDs } from '../../commands/ids';
+import { zoeIcon } from '../../icons';
+import { nameToAttach } from '../../merge';
+import { IZoeModel, IZoeSettings } from '../../tokens';
+import { showInMain } from '../main';
+import { LaunchForm } from './body';
+import type { Values } from './schema';
+
+interface ILaunchContext extends ICommandContext {
+  labShell: ILabShell | null;
+  notebooks: INotebookTracker | null;
+  rendermime: IRenderMimeRegistry | null;
+}
+
+/** A tab with the form of one shop entry. */
+class LaunchTab extends MainAreaWidget {
+  constructor(
+    readonly entry: string,
+    content: ReactWidget
+  ) {
+    super({ content });
+    this.id = `zoe-launch-${UUID.uuid4()}`;
+    this.addClass('zoe-Tab');
+    this.title.icon = zoeIcon;
+    this.title.closable = true;
+    this.toolbar.hide();
+  }
+}
+
+export const launchPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'zoe-jupyter:launch',
+  description: 'The form that starts an application of the shop.',
+  autoStart: true,
+  requires: [IZoeModel, IZoeSettings],
+  optional: [
+    ITranslator,
+    ICommandPalette,
+    ILabShell,
+    ILayoutRestorer,
+    INotebookTracker,
+    IRenderMimeRegistry
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    model: IZoeModel,
+    settings: IZoeSettings,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null,
+    labShell: ILabShell | null,
+    restorer: ILayoutRestorer | null,
+    notebooks: INotebookTracker | null,
+    rendermime: IRenderMimeRegistry | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('zoe_jupyter');
+    const tracker = new WidgetTracker<LaunchTab>({ namespace: 'zoe-launch' });
+    addLaunchCommand(
+      { app, model, settings, palette, trans, labShell, notebooks, rendermime },
+      tracker
+    );
+    void restorer?.restore(tracker, {
+      command: CommandIDs.startApplication,
+      args: tab => ({ entry: tab.entry }),
+      name: tab => tab.entry
+    });
+  }
+};
+
+function addLaunchCommand(context: ILaunchContext, tracker: WidgetTracker<LaunchTab>): void {
+  const { app, labShell, model, trans } = context;
+  addCommands(context, {
+    [CommandIDs.startApplication]: {
+      label: trans.__('Start an Application…'),
+      caption: trans.__('Fill in the form of an application of the shop, and start it'),
+      describedBy: args({
+        entry: { type: 'string', description: 'Name in the shop; asked for when it is absent' },
+        parameters: { type: 'object', description: 'What the form shows first' }
+      }),
+      execute: async values => {
+        await model.activate();
+        const name = text(values, 'entry') || (await pickEntry(context));
+        const open = tracker.find(tab => tab.entry === name);
+        if (open) {
+          showInMain(app, labShell, open);
+        }
+        if (!name || open) {
+          return;
+        }
+        const detail = await reporting(trans.__('Could not open the form of %1', name), () =>
+          model.entry(name)
+        );
+        if (detail) {
+          const tab = launchTab(context, detail, values);
+          void tracker.add(tab);
+          showInMain(app, labShell, tab);
+        }
+      }
+    }
+  });
+}
+
+function launchTab(
+  context: ILaunchContext,
+  detail: IEntryDetail,
+  values: ReadonlyPartialJSONObject
+): LaunchTab {
+  const { model, settings, notebooks, rendermime, trans } = context;
+  const send = sender(model);
+  const start = async (submission: ISubmission, attachTo: string): Promise<IExecution> => {
+    const execution = await send(submission);
+    model.put(execution);
+    tab.dispose();
+    await started(context, execution, attachTo);
+    return execution;
+  };
+  const content = ReactWidget.create(
+    React.createElement(LaunchForm, {
+      detail,
+      model,
+      settings,
+      notebooks,
+      rendermime,
+      trans,
+      parameters: (values.parameters ?? {}) as Values,
+      idPrefix: `zoe-${UUID.uuid4()}`,
+      start
+    })
+  );
+  content.addClass('zoe-Tab-content');
+  const tab = new LaunchTab(detail.entry.name, content);
+  tab.title.label = trans.__('Start %1', detail.entry.title);
+  return tab;
+}
+
+/** Sending the same again, after an answer was lost, does not start a second one. */
+function sender(model: IZoeModel): (submission: ISubmission) => Promise<IExecution> {
+  let last = '';
+  let key = '';
+  return submission => {
+    const body = JSON.stringify(submission);
+    key = body === last ? key : UUID.uuid4();
+    last = body;
+    return model.client.submit(submission, key);
+  };
+}
+
+async function started(
+  { app }: ILaunchContext,
+  execution: IExecution,
+  attachTo: string
+): Promise<void> {
+  if (attachTo) {
+    await app.commands.execute(CommandIDs.attachNotebook, {
+      name: nameToAttach(execution),
+      path: attachTo
+    });
+  } else {
+    await app.commands.execute(CommandIDs.openExecution, { id: execution.id });
+  }
+}
+
+async function pickEntry({ model, trans }: ILaunchContext): Promise<string> {
+  const entries = model.entries.filter(entry => entry.is_runnable);
+  const { value } = await InputDialog.getItem({
+    title: trans.__('Which application?'),
+    items: entries.map(entry => entry.title)
+  });
+  return entries.find(entry => entry.title === value)?.name ?? '';
+}

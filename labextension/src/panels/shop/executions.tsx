@@ -1,0 +1,236 @@
+import {
+  LabIcon,
+  ReactWidget,
+  caretDownIcon,
+  caretRightIcon,
+  closeIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
+import React, { useState } from 'react';
+
+import type { IEndpoint, IExecution } from '../../api/types';
+import { canDo } from '../../commands/executions';
+import { CommandIDs } from '../../commands/ids';
+import { connectIcon, externalIcon, scaleIcon } from '../../icons';
+import { byAge, isEnded, nameToAttach } from '../../merge';
+import { useSignals } from '../hooks';
+import { Button, Elapsed, Notice, StateMark } from '../parts';
+import type { IPanelProps } from './props';
+
+/** The executions: those that live, and those that have ended. */
+export class ExecutionsSection extends ReactWidget {
+  constructor(private readonly _props: IPanelProps) {
+    super();
+    this.addClass('zoe-Section');
+    this.title.label = _props.trans.__('Executions');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', this.title.label);
+  }
+
+  protected render(): React.JSX.Element {
+    return <Executions {...this._props} />;
+  }
+}
+
+function Executions(props: IPanelProps): React.JSX.Element | null {
+  const { connector, model, trans } = props;
+  useSignals(model.changed, ...(connector ? [connector.currentChanged] : []));
+  if (model.phase !== 'ready' && !model.executions.size) {
+    return null;
+  }
+  const all = [...model.executions.values()].sort(byAge);
+  const live = all.filter(one => !isEnded(one));
+  const ended = all.filter(isEnded);
+  return (
+    <>
+      {live.length ? (
+        <ul className="zoe-List" aria-label={trans.__('Live executions')}>
+          {live.map(execution => (
+            <Item key={execution.id} {...props} execution={execution} />
+          ))}
+        </ul>
+      ) : (
+        <Notice kind="info" title={trans.__('Nothing is running')}>
+          <p>
+            {trans.__('Start something from the shop, or run %zoe attach spark in a notebook.')}
+          </p>
+        </Notice>
+      )}
+      <Ended {...props} ended={ended} />
+    </>
+  );
+}
+
+function Item(props: IPanelProps & { execution: IExecution }): React.JSX.Element {
+  const { commands, execution, trans } = props;
+  return (
+    <li className="zoe-Item" data-execution={execution.name}>
+      <div className="zoe-Item-head">
+        <Name commands={commands} execution={execution} title={trans.__('Open details')} />
+        <StateMark execution={execution} trans={trans} />
+      </div>
+      <div className="zoe-Item-line">
+        <span>{execution.title}</span>
+        <Elapsed execution={execution} trans={trans} />
+      </div>
+      <Telling {...props} />
+      <Actions {...props} />
+    </li>
+  );
+}
+
+function Name(props: {
+  commands: IPanelProps['commands'];
+  execution: IExecution;
+  title: string;
+}): React.JSX.Element {
+  const { commands, execution, title } = props;
+  return (
+    <button
+      type="button"
+      className="zoe-Link zoe-Item-name"
+      title={title}
+      onClick={() => void commands.execute(CommandIDs.openExecution, { id: execution.id })}
+    >
+      {execution.name}
+    </button>
+  );
+}
+
+/** One line of what goes on: how far it is, or why it waits. */
+function Telling({
+  execution,
+  trans
+}: IPanelProps & { execution: IExecution }): React.JSX.Element | null {
+  const { progress, queue, reason, state } = execution;
+  if (queue) {
+    const place = trans.__('Number %1 in the queue.', queue.position);
+    return <p className="zoe-Item-telling">{`${place} ${queue.reason.text}`}</p>;
+  }
+  const text = state === 'running' ? (reason?.text ?? '') : progress || (reason?.text ?? '');
+  return text ? <p className="zoe-Item-telling">{text}</p> : null;
+}
+
+function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Element {
+  const { commands, connector, execution, trans } = props;
+  const { id, name } = execution;
+  const can = canDo(execution);
+  const run =
+    (command: string, args = {}) =>
+    () =>
+      void commands.execute(command, { id, ...args });
+  const isAttachable = connector && execution.connections.length > 0 && can.stop;
+  const why = connector?.current ? connector.current.obstacle : trans.__('Open a notebook first');
+  return (
+    <div className="zoe-Actions" role="group" aria-label={trans.__('Actions of %1', name)}>
+      {isAttachable && (
+        <Button
+          icon={connectIcon}
+          label={trans.__('Attach')}
+          title={why || trans.__('Attach the notebook in front to %1', name)}
+          isDisabled={Boolean(why)}
+          onClick={() =>
+            void commands.execute(CommandIDs.attachNotebook, { name: nameToAttach(execution) })
+          }
+        />
+      )}
+      {execution.endpoints.map(endpoint => (
+        <Button
+          key={endpoint.name}
+          icon={externalIcon}
+          label={shortTitle(endpoint)}
+          title={trans.__('Open %1 in a tab', endpoint.title)}
+          onClick={run(CommandIDs.openEndpoint, { endpoint: endpoint.name })}
+        />
+      ))}
+      {can.scale && (
+        <IconAction
+          icon={scaleIcon}
+          label={trans.__('Scale %1', name)}
+          onClick={run(CommandIDs.scaleExecution)}
+        />
+      )}
+      {can.stop && (
+        <IconAction
+          icon={stopIcon}
+          label={trans.__('Stop %1', name)}
+          onClick={run(CommandIDs.stopExecution)}
+        />
+      )}
+    </div>
+  );
+}
+
+function IconAction(props: {
+  icon: LabIcon;
+  label: string;
+  onClick: () => void;
+}): React.JSX.Element {
+  return <Button {...props} isIconOnly kind="plain" />;
+}
+
+function shortTitle(endpoint: IEndpoint): string {
+  return endpoint.title || endpoint.name;
+}
+
+function Ended(props: IPanelProps & { ended: IExecution[] }): React.JSX.Element | null {
+  const { commands, ended, model, trans } = props;
+  const [isOpen, setOpen] = useState(false);
+  if (!ended.length) {
+    return null;
+  }
+  const Caret = isOpen ? caretDownIcon : caretRightIcon;
+  return (
+    <section className="zoe-Ended">
+      <button
+        type="button"
+        className="zoe-Ended-title"
+        aria-expanded={isOpen}
+        onClick={() => setOpen(!isOpen)}
+      >
+        <Caret.react tag="span" aria-hidden="true" />
+        {trans.__('Ended (%1)', model.hasMoreEnded ? `${ended.length}+` : ended.length)}
+      </button>
+      {isOpen && (
+        <>
+          <ul className="zoe-List" aria-label={trans.__('Ended executions')}>
+            {ended.map(execution => (
+              <EndedItem key={execution.id} {...props} execution={execution} />
+            ))}
+          </ul>
+          <div className="zoe-Actions">
+            {model.hasMoreEnded && (
+              <Button label={trans.__('Show more')} onClick={() => void model.loadMoreEnded()} />
+            )}
+            <Button
+              label={trans.__('Forget these…')}
+              onClick={() => void commands.execute(CommandIDs.forgetEnded)}
+            />
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+function EndedItem(props: IPanelProps & { execution: IExecution }): React.JSX.Element {
+  const { commands, execution, trans } = props;
+  return (
+    <li className="zoe-Item" data-execution={execution.name}>
+      <div className="zoe-Item-head">
+        <Name commands={commands} execution={execution} title={trans.__('Open details')} />
+        <StateMark execution={execution} trans={trans} />
+        <IconAction
+          icon={closeIcon}
+          label={trans.__('Forget %1', execution.name)}
+          onClick={() => void commands.execute(CommandIDs.forgetExecution, { id: execution.id })}
+        />
+      </div>
+      <div className="zoe-Item-line">
+        <span>{execution.title}</span>
+        <Elapsed execution={execution} trans={trans} />
+      </div>
+      {execution.reason && <p className="zoe-Item-telling">{execution.reason.text}</p>}
+    </li>
+  );
+}

@@ -1,0 +1,171 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { Signal } from '@lumino/signaling';
+import React, { useEffect, useRef, useState } from 'react';
+
+import type { IEntry } from '../../api/types';
+import { CommandIDs } from '../../commands/ids';
+import { connectIcon, zoeIcon } from '../../icons';
+import type { IZoeModel } from '../../tokens';
+import { useSignals } from '../hooks';
+import { Button, Notice } from '../parts';
+import type { IPanelProps } from './props';
+import { found } from './search';
+
+/** The shop: what there is to start. */
+export class ShopSection extends ReactWidget {
+  constructor(private readonly _props: IPanelProps) {
+    super();
+    this.addClass('zoe-Section');
+    this.title.label = _props.trans.__('Shop');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', this.title.label);
+  }
+
+  /** Put the cursor into the search box. */
+  search(): void {
+    this._searched.emit();
+  }
+
+  protected render(): React.JSX.Element {
+    return <Shop {...this._props} searched={this._searched} />;
+  }
+
+  private readonly _searched = new Signal<this, void>(this);
+}
+
+function Shop(props: IPanelProps & { searched: Signal<unknown, void> }): React.JSX.Element | null {
+  const { connector, model, searched, trans } = props;
+  const [text, setText] = useState('');
+  const input = useRef<HTMLInputElement>(null);
+  useSignals(model.changed, ...(connector ? [connector.currentChanged] : []));
+  useEffect(() => {
+    const focus = (): void => input.current?.focus();
+    searched.connect(focus);
+    return () => void searched.disconnect(focus);
+  }, [searched]);
+  if (model.phase !== 'ready' && !model.entries.length) {
+    return null;
+  }
+  const hits = found(model.entries, text);
+  return (
+    <>
+      <input
+        ref={input}
+        type="search"
+        className="jp-mod-styled zoe-Search"
+        placeholder={trans.__('Search the shop')}
+        aria-label={trans.__('Search the shop')}
+        value={text}
+        onChange={event => setText(event.target.value)}
+      />
+      <ul className="zoe-List" aria-label={trans.__('Applications')}>
+        {hits.map(entry => (
+          <Card key={`${entry.source}/${entry.name}`} {...props} entry={entry} />
+        ))}
+      </ul>
+      {!hits.length && <Nothing {...props} text={text} onClear={() => setText('')} />}
+    </>
+  );
+}
+
+function Nothing(props: {
+  model: IZoeModel;
+  text: string;
+  trans: TranslationBundle;
+  onClear: () => void;
+}): React.JSX.Element {
+  const { model, text, trans, onClear } = props;
+  if (model.entries.length) {
+    return (
+      <Notice kind="info" title={trans.__('Nothing in the shop matches “%1”', text)}>
+        <Button label={trans.__('Show everything')} onClick={onClear} />
+      </Notice>
+    );
+  }
+  return (
+    <Notice kind="info" title={trans.__('The shop is empty')}>
+      <p>{trans.__('The admin chooses what is in it: see c.Zoe.shop_sources.')}</p>
+      <Button label={trans.__('Look again')} onClick={() => void model.refresh()} />
+    </Notice>
+  );
+}
+
+function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
+  const { commands, connector, entry, model, trans } = props;
+  const isAttachable = entry.connections.length > 0;
+  const lack = entry.is_runnable ? '' : entry.lacks.join('; ');
+  const why = connector?.current ? connector.current.obstacle : trans.__('Open a notebook first');
+  return (
+    <li className="zoe-Card" aria-label={entry.title}>
+      <Logo entry={entry} model={model} />
+      <div className="zoe-Card-text">
+        <h3 className="zoe-Card-title">
+          {entry.title} <span className="zoe-Hint">{entry.version}</span>
+        </h3>
+        <p className="zoe-Card-summary">{entry.summary}</p>
+        <Tags entry={entry} trans={trans} />
+        {lack && <p className="zoe-Card-lack">{trans.__('Cannot run as it is: %1', lack)}</p>}
+        <div className="zoe-Actions">
+          <Button
+            kind="accept"
+            label={trans.__('Start…')}
+            title={lack || trans.__('Choose how to start %1', entry.title)}
+            isDisabled={Boolean(lack)}
+            onClick={() =>
+              void commands.execute(CommandIDs.startApplication, { entry: entry.name })
+            }
+          />
+          {isAttachable && connector && (
+            <Button
+              icon={connectIcon}
+              label={trans.__('Attach to notebook')}
+              title={
+                lack || why || trans.__('Start %1 and attach the notebook in front', entry.title)
+              }
+              isDisabled={Boolean(lack || why)}
+              onClick={() => void commands.execute(CommandIDs.attachNotebook, { name: entry.name })}
+            />
+          )}
+        </div>
+      </div>
+    </li>
+  );
+}
+
+function Tags(props: { entry: IEntry; trans: TranslationBundle }): React.JSX.Element | null {
+  const { entry, trans } = props;
+  const tags = entry.audience === 'admin' ? [trans.__('for admins'), ...entry.tags] : entry.tags;
+  if (!tags.length) {
+    return null;
+  }
+  return (
+    <ul className="zoe-Tags" aria-label={trans.__('Tags')}>
+      {tags.map(tag => (
+        <li key={tag} className="zoe-Tag">
+          {tag}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Somebody's picture: in an `img` no script of it runs and nothing of it is fetched. */
+function Logo(props: { entry: IEntry; model: IZoeModel }): React.JSX.Element {
+  const { entry, model } = props;
+  const [url, setUrl] = useState<string | null>(null);
+  useEffect(() => {
+    let isHere = true;
+    if (entry.has_logo) {
+      void model.logo(entry.name).then(logo => isHere && setUrl(logo));
+    }
+    return () => {
+      isHere = false;
+    };
+  }, [entry.name, entry.has_logo, model]);
+  return (
+    <div className="zoe-Logo" aria-hidden="true">
+      {url ? <img src={url} alt="" onError={() => setUrl(null)} /> : <zoeIcon.react tag="span" />}
+    </div>
+  );
+}
