@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tornado.httpclient import HTTPClientError
-from tornado.httputil import HTTPHeaders
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
 
 from zoe_jupyter.server.api import Route
 from zoe_jupyter.server.handlers import table
@@ -76,15 +76,20 @@ async def test_writes_of_the_own_page_are_allowed(jp_fetch, jp_http_port, core):
     assert answer.code == 200
 
 
-async def test_a_browser_needs_the_xsrf_token(http_server_client, jp_base_url, jp_serverapp, core, zoe):
-    """With a login cookie alone, as a page of another site could make a browser send."""
-    login = await http_server_client.fetch(
-        f"{jp_base_url}api/status?token={jp_serverapp.identity_provider.token}", follow_redirects=False, raise_error=False
-    )
+@pytest.fixture
+async def login_cookies(http_server_client, jp_base_url, jp_serverapp) -> str:
+    """What a browser sends that was logged in by a link with the token."""
+    url = f"{jp_base_url}api/status?token={jp_serverapp.identity_provider.token}"
+    login = await http_server_client.fetch(url, follow_redirects=False, raise_error=False)
     cookies = "; ".join(value.partition(";")[0] for value in login.headers.get_list("Set-Cookie"))
     assert "username-" in cookies
+    return cookies
+
+
+async def test_a_browser_needs_the_xsrf_token(http_server_client, jp_base_url, login_cookies, core, zoe):
+    """With a login cookie alone, as a page of another site could make a browser send."""
     url = f"{jp_base_url}zoe/api/executions"
-    answer = await http_server_client.fetch(url, method="POST", body='{"use": "spark"}', headers={"Cookie": cookies}, raise_error=False)
+    answer = await http_server_client.fetch(url, method="POST", body='{"use": "spark"}', headers={"Cookie": login_cookies}, raise_error=False)
     assert answer.code == 403
     assert "_xsrf" in json.loads(answer.body)["message"]
     assert not zoe.home.is_seated
@@ -97,9 +102,17 @@ async def test_the_websocket_needs_a_token(jp_ws_fetch, zoe):
     assert not zoe.home.is_seated
 
 
-async def test_the_websocket_refuses_other_sites(jp_ws_fetch, jp_auth_header, zoe):
+@pytest.mark.parametrize("origin", ["https://evil.example", None])
+async def test_the_websocket_refuses_other_sites(jp_http_port, jp_base_url, login_cookies, core, zoe, origin):
+    url = f"ws://127.0.0.1:{jp_http_port}{jp_base_url}zoe/api/events"
+    headers = {"Cookie": login_cookies, **({"Origin": origin} if origin else {})}
+    if origin is None:
+        socket = await websocket_connect(HTTPRequest(url, headers=headers))
+        assert json.loads(await socket.read_message())["kind"] == "stream.opened"
+        socket.close()
+        return
     with pytest.raises(HTTPClientError) as refused:
-        await jp_ws_fetch("zoe", "api", "events", headers=HTTPHeaders({**jp_auth_header, "Origin": "https://evil.example"}))
+        await websocket_connect(HTTPRequest(url, headers=headers))
     assert refused.value.code == 403
     assert not zoe.home.is_seated
 

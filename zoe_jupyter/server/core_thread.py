@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from zoe_jupyter.server.wire import WireAnswer, WireRequest, cancelled, close_body, next_or_none
+from zoe_jupyter.server.wire import CoreGone, WireAnswer, WireRequest, cancelled, close_body, next_or_none
 
 Result = TypeVar("Result")
 CLOSE_S = 15.0
@@ -29,6 +29,8 @@ class CoreThread:
         self._open = open_it
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: Future[Opened] = Future()
+        self._pending: set[Future[Any]] = set()
+        self._is_over = False
         self._thread = threading.Thread(target=self._run, name="zoe-core", daemon=True)
 
     async def start(self) -> None:
@@ -68,8 +70,22 @@ class CoreThread:
             await self._there(source.close())
 
     async def _there(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run it on the core's loop; raises CoreGone when that has ended, or ends before it is done."""
         assert self._loop is not None
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise CoreGone("the core was closed") from None
+        self._pending.add(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._is_over:
+                raise CoreGone("the core was closed") from None
+            raise
+        finally:
+            self._pending.discard(future)
 
     def _run(self) -> None:
         loop = self._loop = asyncio.new_event_loop()
@@ -79,6 +95,9 @@ class CoreThread:
                 loop.run_forever()
         finally:
             _end(loop)
+            self._is_over = True
+            for future in list(self._pending):
+                future.cancel()
 
     async def _opening(self) -> bool:
         try:

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from zoe_jupyter.server.core_thread import CoreThread
 from zoe_jupyter.server.files import CORE_FILE, read_address, remove_address, write_address
-from zoe_jupyter.server.remote import CoreGone, RemoteCore
+from zoe_jupyter.server.remote import RemoteCore
 from zoe_jupyter.server.sockets import Listener
-from zoe_jupyter.server.wire import Answerer, Visitor, WireAnswer, WireRequest
+from zoe_jupyter.server.wire import Answerer, CoreGone, Visitor, WireAnswer, WireRequest
 
 log = logging.getLogger("zoe_jupyter.server")
 

@@ -11,17 +11,13 @@ from tornado.httputil import HTTPHeaders
 
 from zoe_jupyter.server.files import Address
 from zoe_jupyter.server.sockets import FORWARDED, packed
-from zoe_jupyter.server.wire import API_PATH, WireAnswer, WireRequest
+from zoe_jupyter.server.wire import API_PATH, CoreGone, WireAnswer, WireRequest
 
 CONNECT_S = 5.0
 ANSWER_S = 300.0
 PIECE_BYTES = 65536
 LINE_LIMIT = 65536
 KEPT = ("content-type", "cache-control", "content-security-policy", "x-content-type-options")
-
-
-class CoreGone(Exception):
-    """The core that was asked has ended, or does not know us any more."""
 
 
 @dataclass(frozen=True, slots=True)

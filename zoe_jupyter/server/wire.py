@@ -44,6 +44,10 @@ class WireAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class CoreGone(Exception):
+    """The core that was asked has ended, or does not know us any more: the request may be sent to the next one."""
+
+
 class Answerer(Protocol):
     """Whatever answers requests: the core here, or another server's."""
 
