@@ -76,7 +76,9 @@ class Catalogue:
         """The entry of that name; raises NotFound that names close ones."""
         found = self._look()
         if name not in found:
-            raise NotFound(f"the shop has no {name[:60]!r}{close_names(name, found)}")
+            broken = [problem for problem in self._problems if problem.file.startswith(f"{name}/")]
+            why = f"; its description is wrong: {broken[0]}" if broken else close_names(name, found)
+            raise NotFound(f"the shop has no {name[:60]!r}{why}")
         return found[name]
 
     def _look(self) -> dict[str, Entry]:

@@ -94,6 +94,15 @@ def _memory(value: Any, unit: str = "m") -> str:
     return f"{int(memory_bytes(value)) // _UNITS[unit]}{unit}"
 
 
+def _merged(value: Any, *others: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for part in (value, *others):
+        if not isinstance(part, Mapping):
+            raise ValueError("needs mappings")
+        merged.update(part)
+    return merged
+
+
 def _json(value: Any) -> str:
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
     if len(text) > MAX_TEXT:
@@ -116,6 +125,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "lower": lambda value: _text(value).lower(),
     "max": _largest,
     "memory": _memory,
+    "merge": _merged,
     "min": _smallest,
     "replace": _replaced,
     "round": _rounded,

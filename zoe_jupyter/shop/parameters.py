@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -23,7 +23,7 @@ from zoe_jupyter.shop.reading import check_tree
 
 MAX_COST = 5000
 """Schemas that are visited when every reference is followed."""
-FORMATS = ("memory", "duration")
+QUANTITIES: Mapping[str, Callable[[str], float]] = {"memory": memory_bytes, "duration": duration_s}
 _REFUSED = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "patternProperties", "contentSchema")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
@@ -41,6 +41,9 @@ class Hint:
     widget: Literal["", "slider", "memory", "secret", "text", "code"] = ""
     from_: Literal["", "user.name"] = ""
     """What its default is taken from."""
+    minimum: str = ""
+    """Of a memory size or duration, which JSON Schema cannot compare."""
+    maximum: str = ""
 
 
 _HINT: TypeAdapter[Hint] = TypeAdapter(Hint)
@@ -98,7 +101,22 @@ def fill_parameters(
             _note(error, schema, findings, path)
     except RecursionError:
         findings.add(path, "cannot be checked: its schema refers to itself without end")
+    if len(findings.problems) == before:
+        _note_bounds(schema, filled, findings, path)
     return filled
+
+
+def _note_bounds(schema: Mapping[str, Any], filled: Mapping[str, Any], findings: Findings, path: Path) -> None:
+    for name, part in schema.get("properties", {}).items():
+        shown = hint(part)
+        value = filled.get(name)
+        if not isinstance(value, str) or not (shown.minimum or shown.maximum):
+            continue
+        read = QUANTITIES[part["format"]]
+        if shown.minimum and read(value) < read(shown.minimum):
+            findings.add((*path, name), f"{_title(part)}{shorten(value)} is less than the minimum of {shown.minimum}")
+        if shown.maximum and read(value) > read(shown.maximum):
+            findings.add((*path, name), f"{_title(part)}{shorten(value)} is more than the maximum of {shown.maximum}")
 
 
 def _meta_errors(schema: Any) -> list[ValidationError]:
@@ -150,18 +168,33 @@ def _check_part(part: Any, place: Path, findings: Findings, *, root: Mapping[str
         problem = pattern_problem(part["pattern"])
         if problem:
             findings.add((*place, "pattern"), problem)
-    if part.get("format", "memory") not in FORMATS:
-        findings.add((*place, "format"), f"{shorten(part['format'])} is not a format; there is {', '.join(FORMATS)}")
+    if part.get("format", "memory") not in QUANTITIES:
+        findings.add((*place, "format"), f"{shorten(part['format'])} is not a format; there is {', '.join(QUANTITIES)}")
     if "x-zoe" in part:
-        _check_hint(part["x-zoe"], (*place, "x-zoe"), findings)
+        _check_hint(part, (*place, "x-zoe"), findings)
 
 
-def _check_hint(value: Any, place: Path, findings: Findings) -> None:
+def _check_hint(part: Mapping[str, Any], place: Path, findings: Findings) -> None:
     try:
-        _HINT.validate_python(value)
+        _HINT.validate_python(part["x-zoe"])
     except PydanticError as error:
         for detail in error.errors():
             findings.add((*place, *detail["loc"]), detail["msg"])
+        return
+    read = QUANTITIES.get(part.get("format", ""))
+    for bound in ("minimum", "maximum"):
+        if bound in part["x-zoe"]:
+            _check_bound(read, part["x-zoe"][bound], (*place, bound), findings)
+
+
+def _check_bound(read: Callable[[str], float] | None, bound: str, place: Path, findings: Findings) -> None:
+    if read is None:
+        findings.add(place, f"is for parameters with a format: {' or '.join(QUANTITIES)}")
+        return
+    try:
+        read(bound)
+    except ValueError as error:
+        findings.add(place, str(error))
 
 
 def _resolve(reference: Any, root: Mapping[str, Any]) -> Any:
@@ -270,14 +303,14 @@ _Validator: Any = extend(  # type: ignore[no-untyped-call]
 )
 
 
+def _is_quantity(read: Callable[[str], float], value: Any) -> bool:
+    return not isinstance(value, str) or read(value) >= 0
+
+
 def _formats() -> FormatChecker:
     checker = FormatChecker(formats=())
-    checker.checks("memory", raises=ValueError)(
-        lambda value: memory_bytes(value) >= 0 if isinstance(value, str) else True
-    )
-    checker.checks("duration", raises=ValueError)(
-        lambda value: duration_s(value) >= 0 if isinstance(value, str) else True
-    )
+    for name, read in QUANTITIES.items():
+        checker.checks(name, raises=ValueError)(partial(_is_quantity, read))
     return checker
 
 
