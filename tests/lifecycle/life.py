@@ -16,6 +16,8 @@ from zoe_jupyter.model.execution import Execution, LogEvent, Reason, Service, St
 START = 1000.0
 HEAD, WORKER = "spark.head", "spark.worker"
 OOM = Reason("out_of_memory", "out of memory: used 2.1 GiB of 2 GiB", {"used_bytes": 2_254_857_830})
+THREE_TRIES = Restart()
+FOR_EVER = Lifetime()
 LOST = Reason("lost", "its machine was restarted")
 
 
@@ -23,7 +25,9 @@ def process(name: str, **fields: object) -> Process:
     return Process(name, name.partition(".")[0], ("run",), **fields)  # type: ignore[arg-type]
 
 
-def cluster(*, elastic: int = 1, drain: bool = True, restart: Restart = Restart(), head: Restart = Restart()) -> Application:
+def cluster(
+    *, elastic: int = 1, drain: bool = True, restart: Restart = THREE_TRIES, head: Restart = THREE_TRIES
+) -> Application:
     """A head, and workers that come after it."""
     rule = DrainRule(("drain",), timeout_s=30.0) if drain else None
     processes = (
@@ -60,7 +64,9 @@ class Life:
         return life.happens(Accepted(), life.room())
 
     @classmethod
-    def running(cls, application: Application | None = None, *, lifetime: Lifetime = Lifetime(), **fields: object) -> Life:
+    def running(
+        cls, application: Application | None = None, *, lifetime: Lifetime = FOR_EVER, **fields: object
+    ) -> Life:
         """All of it is ready."""
         return cls.placed(application, lifetime=lifetime, **fields).all_ready()
 
@@ -106,7 +112,9 @@ class Life:
     def ready(self, name: str) -> Life:
         return self.happens(ServiceReady(name, self[name].attempt))
 
-    def exits(self, name: str, code: int | None = 1, reason: Reason | None = None, *, is_blameless: bool = False) -> Life:
+    def exits(
+        self, name: str, code: int | None = 1, reason: Reason | None = None, *, is_blameless: bool = False
+    ) -> Life:
         return self.happens(ServiceExited(name, self[name].attempt, code, reason, is_blameless))
 
     def all_exit(self, code: int | None = 0) -> Life:

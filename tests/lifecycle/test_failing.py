@@ -151,7 +151,11 @@ class TestLost:
 class TestJob:
     def test_succeeds_with_its_last_process_and_cleans(self) -> None:
         life = Life.running(job()).later(3).exits("job.main-0", 0)
-        assert (life.state, life.execution.outcome, life.execution.ended_at) == (State.ENDED, Outcome.SUCCEEDED, START + 3)
+        assert (life.state, life.execution.outcome, life.execution.ended_at) == (
+            State.ENDED,
+            Outcome.SUCCEEDED,
+            START + 3,
+        )
         assert life.actions == [Clean()]
         assert life.kinds == ["service.exited", "execution.ended"]
 
@@ -184,7 +188,9 @@ class TestJob:
     def test_ends_the_others_too(self) -> None:
         life = Life.running(cluster()).execution
         application = life.application
-        ends = Life.running(type(application)("s", "S", application.processes, {}, ends_with=WORKER)).exits("spark.worker-0", 0)
+        ends = Life.running(type(application)("s", "S", application.processes, {}, ends_with=WORKER)).exits(
+            "spark.worker-0", 0
+        )
         assert ends.services == {"spark.head-0": "stopping", "spark.worker-0": "ended", "spark.worker-1": "stopping"}
         assert ends.all_exit(143).execution.outcome is Outcome.SUCCEEDED
 

@@ -35,7 +35,10 @@ def test_it_ends_so_long_after_it_first_ran() -> None:
     assert (life.state, life.execution.target.outcome) == (State.STOPPING, Outcome.EXPIRED)
     reason = life.execution.reason
     assert reason is not None
-    assert (reason.code, reason.text) == ("lifetime", "its lifetime of 1 h is over; start it again, or with a longer `after`")
+    assert (reason.code, reason.text) == (
+        "lifetime",
+        "its lifetime of 1 h is over; start it again, or with a longer `after`",
+    )
     assert dict(reason.numbers) == {"after_s": 3600, "age_s": pytest.approx(3600)}
 
 
@@ -67,7 +70,12 @@ def test_what_does_not_run_is_not_idle() -> None:
 
 
 def test_together_with_a_kernel_it_stays_for_the_grace_and_no_longer() -> None:
-    life = Life.running(lifetime=WITH_KERNEL).happens(LeasesChanged(1)).later(1000, LeasesChanged(0)).later(100, LeasesChanged(0))
+    life = (
+        Life.running(lifetime=WITH_KERNEL)
+        .happens(LeasesChanged(1))
+        .later(1000, LeasesChanged(0))
+        .later(100, LeasesChanged(0))
+    )
     assert next_due(life.execution) == START + 1600
     assert life.later(499, TimePassed()).state is State.RUNNING
     life.later(1, TimePassed()).all_exit()

@@ -55,7 +55,11 @@ def test_news_of_another_attempt_changes_nothing() -> None:
     life = Life.running()
     before = life.execution
     reason = Reason("fatal", "no")
-    life.happens(ServiceLaunched("spark.head-0", 2, {"pid": 1}), ServiceReady("spark.head-0", 2), LaunchFailed("spark.head-0", 2, reason))
+    life.happens(
+        ServiceLaunched("spark.head-0", 2, {"pid": 1}),
+        ServiceReady("spark.head-0", 2),
+        LaunchFailed("spark.head-0", 2, reason),
+    )
     assert life.execution is before
     life.happens(ServiceReady("unknown-0", 1), ServiceReady("spark.head-0", 1), LaunchFailed("spark.head-0", 1, reason))
     assert life.execution is before
@@ -81,7 +85,10 @@ def test_services_that_get_room_later_take_the_lowest_free_numbers() -> None:
 
 
 def test_a_chain_of_processes_starts_link_by_link() -> None:
-    chain = tuple(process(f"f.{name}", after=(f"f.{after}",) if after else ()) for name, after in (("c", "b"), ("b", "a"), ("a", "")))
+    chain = tuple(
+        process(f"f.{name}", after=(f"f.{after}",) if after else ())
+        for name, after in (("c", "b"), ("b", "a"), ("a", ""))
+    )
     life = Life.placed(Application("chain", "Chain", chain, {}))
     order = []
     while life.state is not State.RUNNING:

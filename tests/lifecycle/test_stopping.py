@@ -34,7 +34,11 @@ def test_what_holds_no_services_ends_at_once(before: tuple[Event, ...]) -> None:
 
 def test_services_are_asked_with_their_grace_those_first_that_come_after_others() -> None:
     life = Life.running().happens(StopRequested(reason=WHY))
-    assert life.actions == [Stop("spark.worker-0", 1, 10.0), Stop("spark.worker-1", 1, 10.0), Stop("spark.head-0", 1, 5.0)]
+    assert life.actions == [
+        Stop("spark.worker-0", 1, 10.0),
+        Stop("spark.worker-1", 1, 10.0),
+        Stop("spark.head-0", 1, 5.0),
+    ]
     assert (life.state, life.kinds) == (State.STOPPING, ["execution.stopping"])
     assert life["spark.head-0"].due_at == START + 5 + 10
 

@@ -89,7 +89,10 @@ def test_what_may_happen_in_which_state(event: Event, letter: str) -> None:
 
 def test_an_impossible_event_tells_the_story() -> None:
     """A developer sees from the message alone what the execution was."""
-    with pytest.raises(InvalidTransition, match=r"Accepted cannot happen to an execution that is running\n(.|\n)*spark.head-0#1 core on n1: running"):
+    with pytest.raises(
+        InvalidTransition,
+        match=r"Accepted cannot happen to an execution that is running\n(.|\n)*spark.head-0#1 core on n1: running",
+    ):
         step(LIVES[State.RUNNING].execution, e.Accepted(), 1.0)
 
 
@@ -101,13 +104,15 @@ def test_an_impossible_event_tells_the_story() -> None:
         ({HEAD: {"n1": 1}, "spark.worker": {"n1": 1}}, {"other": {"n1": 1}}, "processes that it does not have: other"),
     ],
 )
-def test_room_must_be_for_the_whole_core_and_nothing_else(core: e.Placement, elastic: e.Placement, message: str) -> None:
+def test_room_must_be_for_the_whole_core_and_nothing_else(
+    core: e.Placement, elastic: e.Placement, message: str
+) -> None:
     with pytest.raises(InvalidTransition, match=message):
         step(LIVES[State.QUEUED].execution, e.Placed(core, elastic), 1.0)
 
 
 def test_more_core_than_is_lacking_is_refused() -> None:
-    with pytest.raises(InvalidTransition, match="room for 1 more core services of spark.head, which has 1 of 1"):
+    with pytest.raises(InvalidTransition, match=r"room for 1 more core services of spark\.head, which has 1 of 1"):
         step(LIVES[State.RUNNING].execution, e.Grown(core={HEAD: {"n1": 1}}), 1.0)
 
 
