@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, inspect, text
@@ -106,7 +105,7 @@ def _needs_upgrade(connection: Connection, place: str) -> bool:
     stored = connection.execute(text(f"SELECT version_num FROM {schema.VERSION_TABLE}")).scalar()  # noqa: S608 (our own name)
     if stored is not None and stored not in schema.REVISIONS:
         raise StoreTooNew(
-            f"{place} was written by a newer Zoe: its schema is {stored}, and Zoe {version('zoe-jupyter')} knows up to"
+            f"{place} was written by a newer Zoe: its schema is {stored}, and this one knows up to"
             f" {schema.REVISIONS[-1]}; install the newer version again, or name another database"
         )
     return bool(stored != schema.REVISIONS[-1])
