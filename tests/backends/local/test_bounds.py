@@ -1,0 +1,108 @@
+"""What supervisors end by themselves, so that nothing remains when nobody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+from tests.backends.local.conftest import LocalWorld, exists
+from tests.backends.local.test_survival import core, finished
+
+from zoe_jupyter.backends.base import Bounds, SeenState
+from zoe_jupyter.testing.backend_contract import DEAF, FOREVER, Runner, eventually
+
+
+async def test_nothing_remains_after_a_day_without_a_core(world: LocalWorld) -> None:
+    """The day lasts one second here. Nobody looks: the supervisor ends everything, and itself."""
+    with core(world, "silence", DEAF) as process:
+        assert await finished(process) == b"done\n"
+        assert world.marked("one/app.main-0")
+        process.kill()
+        process.wait()
+
+        async def is_gone() -> bool:
+            return not world.marked("one")
+
+        await eventually(is_gone)
+    state = json.loads((world.run_dir("one") / "state.json").read_text())
+    assert state["services"]["app.main-0"]["reason"]["code"] == "expired"
+    assert state["services"]["app.main-0"]["reason"]["text"].startswith("ended by its supervisor: no core was heard from for")
+    backend = await world.open()
+    (seen,) = (await backend.observe()).services
+    assert seen.reason is not None
+    assert (seen.state, seen.reason.code) == (SeenState.EXITED, "expired")
+    await backend.close()
+
+
+async def test_a_core_that_is_stopped_counts_as_silent(world: LocalWorld) -> None:
+    with core(world, "silence", FOREVER) as process:
+        assert await finished(process) == b"done\n"
+        os.kill(process.pid, signal.SIGSTOP)
+
+        async def is_gone() -> bool:
+            return not world.marked("one/app.main-0")
+
+        await eventually(is_gone)
+
+
+async def test_the_lifetime_ends_an_execution_without_a_core(runner: Runner, world: LocalWorld) -> None:
+    await runner.start("one")
+    await runner.backend.bound("one", Bounds(ends_at=time.time() + 1, silence_s=3600))
+    supervisor = (await runner.until("one", "app.main-0", SeenState.READY)).handle["supervisor"]["pid"]
+    await runner.backend.close()
+
+    async def is_gone() -> bool:
+        return not exists(supervisor)
+
+    await eventually(is_gone)
+    runner.backend = await world.open()
+    seen = await runner.ended("one")
+    assert seen.reason is not None
+    assert (seen.reason.code, seen.reason.text) == ("expired", "ended by its supervisor: its lifetime is over")
+
+
+async def test_new_bounds_take_the_place_of_old_ones(runner: Runner) -> None:
+    order = runner.order("one", bounds=Bounds(ends_at=time.time() + 1))
+    await runner.launch(order)
+    await runner.backend.bound("one", Bounds(ends_at=time.time() + 3600))
+    await asyncio.sleep(1.5)
+    assert (await runner.until("one", "app.main-0", SeenState.READY)).exit_code is None
+    await runner.launch(replace(order, service="app.main-1", bounds=Bounds()))
+    assert (await runner.until("one", "app.main-1", SeenState.READY)).exit_code is None
+
+
+async def test_bounding_what_is_unknown_is_no_error(runner: Runner) -> None:
+    await runner.backend.bound("one", Bounds())
+
+
+async def test_after_it_expired_an_execution_can_be_started_again(runner: Runner, world: LocalWorld) -> None:
+    await runner.start("one", bounds=Bounds(silence_s=0.5))
+    await runner.backend.close()
+    await asyncio.to_thread(wait_until_gone, world)
+    runner.backend = await world.open()
+    await runner.ended("one")
+    await runner.start("one", attempt=2)
+
+
+def wait_until_gone(world: LocalWorld) -> None:
+    end = time.monotonic() + 20
+    while world.marked("one") and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_an_interpreter_without_anything_can_run_the_supervisor(world: LocalWorld) -> None:
+    """It needs nothing but the standard library, and takes nothing else of Zoe along."""
+    program = (
+        "import sys, types; package = types.ModuleType('z'); package.__path__ = [sys.argv[1]]; sys.modules['z'] = package\n"
+        "import z.main\n"
+        "assert not any(name.startswith(('zoe_jupyter', 'asyncio', 'logging', 'inspect', 'dataclasses')) for name in sys.modules), sys.modules"
+    )
+    from zoe_jupyter.backends.local.supervisors import PROGRAM
+
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, str(PROGRAM.parent)], check=True)

