@@ -12,7 +12,7 @@ def has_live_executions(file: Path) -> bool:
     if not file.exists():
         return False
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=0.2)) as connection:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
             return (
                 connection.execute("SELECT 1 FROM zoe_executions WHERE state <> 'ended' LIMIT 1").fetchone() is not None
             )
