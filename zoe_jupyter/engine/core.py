@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoe_jupyter import plugins
-from zoe_jupyter.backends.base import Backend, Bounds, Capabilities
+from zoe_jupyter.backends.base import Backend, Bounds, Capabilities, Unreachable
 from zoe_jupyter.engine import lifetimes, metrics, views
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting
@@ -35,17 +35,18 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
-from zoe_jupyter.model.errors import Conflict, InvalidTransition, NotFound, Unavailable
+from zoe_jupyter.model.errors import BackendError, Conflict, InvalidTransition, NotFound, Unavailable
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Catalogue
 from zoe_jupyter.shop.sources import FolderSource, shipped_folder
 from zoe_jupyter.store.errors import StoreError
-from zoe_jupyter.store.repository import Store
+from zoe_jupyter.store.repository import Store, file_url
 
 logger = logging.getLogger(__name__)
 
 EXPIRE_S = 3600.0
+EXPIRE_AGAIN_S = 1.0
 STORY_EVENTS = 2000
 
 
@@ -55,7 +56,7 @@ async def open_core(settings: Settings) -> Core:
     backend: Backend = backend_class(
         deployment=settings.deployment, data_dir=settings.data_dir, **settings.backend_options
     )
-    url = settings.database_url or f"sqlite:///{settings.data_dir / 'zoe.db'}"
+    url = settings.database_url or file_url(settings.data_dir / "zoe.db")
     core = Core(settings=settings, backend=backend, store=Store(url))
     await core.open()
     return core
@@ -447,12 +448,18 @@ class Core:
         return self._secret_cache[execution_id]
 
     async def _expiring(self) -> None:
+        """Forget what ended long ago, and its logs."""
         while True:
+            forgotten: list[str] = []
             try:
-                await self._ledger.write(lambda: self._store.expire(self._clock(), self._settings.history_days * 86400))
-            except StoreError as error:
+                forgotten = await self._ledger.write(
+                    self._store.expire, self._clock(), self._settings.history_days * 86400
+                )
+                for execution_id in forgotten:
+                    await self._backend.clean(execution_id, keep_logs=False)
+            except (StoreError, BackendError, Unreachable) as error:
                 logger.warning("history could not be trimmed: %s", error)
-            await asyncio.sleep(EXPIRE_S)
+            await asyncio.sleep(EXPIRE_AGAIN_S if forgotten else EXPIRE_S)
 
 
 async def _call_all(functions: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -25,7 +25,7 @@ from zoe_jupyter.shop.catalogue import Catalogue
 from zoe_jupyter.shop.compose import compose
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-LABEL_LENGTH = 1024
+LABEL_LENGTH = 600
 LEASE_TTL_S = 90.0
 
 
@@ -163,9 +163,9 @@ def choose_name(submission: Submission, application: Application, taken: set[str
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     problems = [
-        Problem("a label is a text of at most 1024 characters", f"labels.{str(key)[:40]}")
+        Problem(f"a label is a text of at most {LABEL_LENGTH} characters, none of them NUL", f"labels.{str(key)[:40]}")
         for key, value in labels.items()
-        if not isinstance(value, str) or len(value) > LABEL_LENGTH or len(key) > LABEL_LENGTH
+        if not isinstance(value, str) or max(len(key), len(value)) > LABEL_LENGTH or "\0" in key + value
     ]
     if len(labels) > 64:
         problems.append(Problem("at most 64 labels", "labels"))

@@ -188,22 +188,23 @@ class Store:
     def secrets(self, execution_id: str) -> dict[str, str]:
         return self._read(lambda connection: reading.read_secrets(connection, execution_id))
 
-    def expire(self, now: float, history_s: float) -> int:
-        """Delete some of what ended longer ago than ``history_s``, its events, and keys of the past; returns how many executions.
+    def expire(self, now: float, history_s: float) -> list[str]:
+        """Delete some of what ended longer ago than ``history_s``, its events, and keys of the past; returns the executions' ids.
 
-        Bounded: call it again soon as long as it does not return 0.
+        Bounded: call it again soon as long as it returns any.
         """
-        before, count = now - history_s, 0
+        before = now - history_s
+        forgotten: list[str] = []
         for _ in range(_EXPIRE_BATCHES):
             with self._transaction() as transaction:
                 deleted = retention.delete_old_executions(transaction.connection, before)
-            count += deleted
-            if deleted < retention.BATCH:
+            forgotten += deleted
+            if len(deleted) < retention.BATCH:
                 break
         with self._transaction() as transaction:
             retention.delete_old_events(transaction.connection, before)
             retention.delete_old_keys(transaction.connection, now)
-        return count
+        return forgotten
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with connections.translated(self._place), self._engines.reading.begin() as connection:

@@ -13,14 +13,14 @@ _EVENT_BATCH = 2000
 _KEY_BATCH = 1000
 
 
-def delete_old_executions(connection: Connection, before: float) -> int:
-    """Delete a batch of executions that ended before, with their events; returns how many."""
+def delete_old_executions(connection: Connection, before: float) -> list[str]:
+    """Delete a batch of executions that ended before, with their events; returns their ids."""
     oldest = select(executions.c.id).where(executions.c.ended_at < before).order_by(executions.c.ended_at).limit(BATCH)
     ids = list(connection.execute(oldest).scalars())
     if ids:
         connection.execute(delete(events).where(events.c.execution_id.in_(ids)))
         connection.execute(delete(executions).where(executions.c.id.in_(ids)))
-    return len(ids)
+    return ids
 
 
 def delete_old_events(connection: Connection, before: float) -> int:

@@ -406,7 +406,7 @@ class StoreContract:
             submit(store, execution, key=execution.id, digest="d", secrets={"a": "b"})
         end(store, old, 10.0)
         end(store, recent, 100 * DAY_S)
-        assert store.expire(100 * DAY_S + 1, 90 * DAY_S) == 1
+        assert len(store.expire(100 * DAY_S + 1, 90 * DAY_S)) == 1
         assert store.get(old.id) is None
         assert [execution.id for execution in store.find()[0]] == [alive.id, recent.id]
         assert [event.execution_id for event in store.events(since=0, limit=9)] == [recent.id, alive.id]
@@ -430,9 +430,9 @@ class StoreContract:
             for execution in submitted:
                 submit(store, execution)
             store.save([replace(e, version=1, state=State.ENDED, ended_at=1.0) for e in submitted], [])
-        assert store.expire(2.0, 0.5) == 500
-        assert store.expire(2.0, 0.5) == 100
-        assert store.expire(2.0, 0.5) == 0
+        assert len(store.expire(2.0, 0.5)) == 500
+        assert len(store.expire(2.0, 0.5)) == 100
+        assert len(store.expire(2.0, 0.5)) == 0
         assert store.find() == ([], None)
 
     # Threads and migrations
