@@ -39,7 +39,12 @@ class FakeSpark:
         pass
 
     def attach(
-        self, connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str, *, is_over: Callable[[], bool]
+        self,
+        connection: Mapping[str, Any],
+        namespace: MutableMapping[str, Any],
+        variable: str,
+        *,
+        is_over: Callable[[], bool],
     ) -> tuple[str, ...]:
         if self.failure is not None:
             raise self.failure

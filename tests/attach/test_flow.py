@@ -123,7 +123,9 @@ def test_without_a_target_the_notebooks_own_is_meant(zoe: RunningZoe, in_kernel:
     assert not attach(session, Wish()).is_new
 
 
-def test_a_problem_stops_before_anything_starts(zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]) -> None:
+def test_a_problem_stops_before_anything_starts(
+    zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]
+) -> None:
     fake_spark.findings = Findings(('this kernel has no pyspark. Install it with `%pip install "pyspark"`',))
     with pytest.raises(Conflict, match="%pip install"):
         attach(kernel(in_kernel), Wish("spark"))
@@ -131,7 +133,9 @@ def test_a_problem_stops_before_anything_starts(zoe: RunningZoe, in_kernel: Call
     assert fake_spark.checked == [None]
 
 
-def test_versions_are_compared_with_a_running_cluster(zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]) -> None:
+def test_versions_are_compared_with_a_running_cluster(
+    zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]
+) -> None:
     session = kernel(in_kernel)
     attach(session, Wish("spark"))
     zoe.change(zoe.only.id, environment={"python_version": "3.9.1", "packages": {"pyspark": "3.5.0"}})
@@ -216,19 +220,25 @@ def test_an_interrupt_says_what_goes_on_and_how_to_stop_it(zoe: RunningZoe, in_k
 def test_a_failure_tells_reason_and_the_end_of_the_log(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
     zoe.begin_in(State.STARTING)
     session = kernel(in_kernel)
-    session.screen = Recorder(lambda step: zoe.end(str(step.execution["id"])) if step.execution["state"] == "starting" else None)
-    with pytest.raises(UserError, match="out of memory: used 2.1 GiB of 2 GiB") as caught:
+    session.screen = Recorder(
+        lambda step: zoe.end(str(step.execution["id"])) if step.execution["state"] == "starting" else None
+    )
+    with pytest.raises(UserError, match=r"out of memory: used 2.1 GiB of 2 GiB") as caught:
         attach(session, Wish("spark"))
     assert "  second line" in caught.value.message.splitlines()
 
 
-def test_a_driver_that_cannot_connect_is_told_in_one_line(zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]) -> None:
+def test_a_driver_that_cannot_connect_is_told_in_one_line(
+    zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]
+) -> None:
     fake_spark.failure = OSError("\n  refused by the host\nwith a long story")
-    with pytest.raises(UserError, match="runs, but could not be reached: OSError: refused by the host$"):
+    with pytest.raises(UserError, match=r"runs, but could not be reached: OSError: refused by the host$"):
         attach(kernel(in_kernel), Wish("spark"))
 
 
-def test_detach_lets_go_of_the_session_and_the_lease_but_not_of_the_cluster(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+def test_detach_lets_go_of_the_session_and_the_lease_but_not_of_the_cluster(
+    zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
     session = kernel(in_kernel)
     attach(session, Wish("spark"))
     value = session.namespace["spark"]
@@ -271,7 +281,9 @@ def test_the_end_of_a_cluster_is_news_once_with_the_reason(zoe: RunningZoe, in_k
     zoe.end(zoe.only.id)
     found: list[str] = []
     until(lambda: found.extend(watcher().notices()) or found)
-    assert found == [f"{name} has ended: failed: out of memory: used 2.1 GiB of 2 GiB. What it held is lost; `%zoe attach spark` starts a new one"]
+    assert found == [
+        f"{name} has ended: failed: out of memory: used 2.1 GiB of 2 GiB. What it held is lost; `%zoe attach spark` starts a new one"
+    ]
     assert watcher().notices() == []
     assert session.namespace["spark"].is_over()
 

@@ -25,7 +25,13 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(file: Path, *, age_s: float = 0.0, **fields: object) -> Path:
-    content = {"address": f"unix:/{file.stem}", "token": "t", "pid": os.getpid(), "boot_id": connection.boot_id(), **fields}
+    content = {
+        "address": f"unix:/{file.stem}",
+        "token": "t",
+        "pid": os.getpid(),
+        "boot_id": connection.boot_id(),
+        **fields,
+    }
     file.write_text(json.dumps(content))
     moment = file.stat().st_mtime - age_s
     os.utime(file, (moment, moment))
@@ -57,20 +63,26 @@ def test_servers_come_before_the_core_itself(data: Path) -> None:
     assert find_connection().address == "unix:/one"
 
 
-def test_the_server_that_started_this_kernel_comes_before_newer_ones(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_that_started_this_kernel_comes_before_newer_ones(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(data / "servers" / "ours.json", age_s=100, pid=os.getppid())
     write(data / "servers" / "new.json")
     monkeypatch.setenv("JPY_PARENT_PID", str(os.getppid()))
     assert find_connection().address == "unix:/ours"
 
 
-def test_the_environment_names_a_file_before_all_others(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_a_file_before_all_others(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(data / "servers" / "new.json")
     monkeypatch.setenv("ZOE_CONNECTION_FILE", str(write(tmp_path / "mine.json")))
     assert find_connection().address == "unix:/mine"
 
 
-def test_a_named_file_of_a_dead_server_is_passed_over(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_file_of_a_dead_server_is_passed_over(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(data / "servers" / "new.json")
     monkeypatch.setenv("ZOE_CONNECTION_FILE", str(write(tmp_path / "mine.json", pid=dead_pid())))
     assert find_connection().address == "unix:/new"
@@ -82,7 +94,9 @@ def test_another_boot_is_another_machine(data: Path) -> None:
         find_connection()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"address": "x"}', "\x00", '{"address": "a", "token": "t", "pid": "many"}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"address": "x"}', "\x00", '{"address": "a", "token": "t", "pid": "many"}']
+)
 def test_a_broken_file_is_no_connection(tmp_path: Path, content: str) -> None:
     file = tmp_path / "broken.json"
     file.write_text(content)

@@ -14,7 +14,14 @@ FORM = {
     "required": ["script"],
     "properties": {
         "deep": {"type": "integer", "x-zoe": {"level": "advanced"}},
-        "workers": {"type": "integer", "minimum": 1, "maximum": 64, "default": 2, "title": "Workers", "description": "How many."},
+        "workers": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 64,
+            "default": 2,
+            "title": "Workers",
+            "description": "How many.",
+        },
         "worker_memory": {"type": ["string", "integer"], "default": "1GiB"},
         "ratio": {"type": "number"},
         "cache": {"type": "boolean", "default": False},

@@ -10,7 +10,15 @@ import pytest
 from tests.client.running import RunningZoe
 from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.http import Http, error_from, lines
-from zoe_jupyter.model.errors import Conflict, InvalidDescription, NotFound, QuotaExceeded, Retryable, Unavailable, UserError
+from zoe_jupyter.model.errors import (
+    Conflict,
+    InvalidDescription,
+    NotFound,
+    QuotaExceeded,
+    Retryable,
+    Unavailable,
+    UserError,
+)
 
 
 def test_records_come_as_the_server_tells_them(zoe: RunningZoe) -> None:
@@ -38,7 +46,10 @@ def test_errors_come_back_as_the_class_that_was_raised(zoe: RunningZoe) -> None:
         api.execution("nobody")
     with pytest.raises(InvalidDescription) as caught:
         api.submit({"use": "nonsense"})
-    assert [(problem.message, problem.path, problem.line) for problem in caught.value.problems] == [("no such thing", "use", 1), ("nor this", "zoe", 0)]
+    assert [(problem.message, problem.path, problem.line) for problem in caught.value.problems] == [
+        ("no such thing", "use", 1),
+        ("nor this", "zoe", 0),
+    ]
     running = api.submit({"use": "spark"})
     with pytest.raises(Conflict, match="stop it first"):
         api.forget(running["id"])

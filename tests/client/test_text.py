@@ -39,5 +39,12 @@ def test_tables_are_aligned_and_empty_ones_say_so() -> None:
 
 
 def test_blocks_follow_each_other() -> None:
-    result = Result([Note("done"), Facts([("id", "1"), ("name", Cell("page", link="http://x/"))]), Heading("Log"), Lines(["a\x1b[2J", "b"])])
+    result = Result(
+        [
+            Note("done"),
+            Facts([("id", "1"), ("name", Cell("page", link="http://x/"))]),
+            Heading("Log"),
+            Lines(["a\x1b[2J", "b"]),
+        ]
+    )
     assert to_text(result) == "done\nid:   1\nname: page http://x/\n\nLog\na\nb"

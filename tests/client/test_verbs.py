@@ -46,7 +46,9 @@ def test_a_lifetime_is_the_applications_own_unless_it_is_said(session: Session, 
         do(session, "start spark --keep --for 8h")
 
 
-def test_a_kernel_of_the_server_takes_its_lease_with_the_submission(session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+def test_a_kernel_of_the_server_takes_its_lease_with_the_submission(
+    session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
     in_kernel()
     do(session, "start spark --with kernel")
     (submission,) = zoe.core.submissions
@@ -175,7 +177,9 @@ def test_without_a_name_the_only_one_is_meant(session: Session, zoe: RunningZoe)
         do(Session(), "logs")
 
 
-def test_an_applications_name_means_this_notebooks_own(session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+def test_an_applications_name_means_this_notebooks_own(
+    session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
     do(session, "start spark --name spark")
     in_kernel()
     mine = Session()

@@ -34,7 +34,12 @@ class Attach(Protocol):
         """Import what ``attach`` needs; called in a thread while the cluster starts."""
 
     def attach(
-        self, connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str, *, is_over: Callable[[], bool]
+        self,
+        connection: Mapping[str, Any],
+        namespace: MutableMapping[str, Any],
+        variable: str,
+        *,
+        is_over: Callable[[], bool],
     ) -> tuple[str, ...]:
         """Connect, prove it, and set ``variable``; all names that were set, ``variable`` first. ``is_over`` tells that the cluster has ended."""
 

@@ -23,10 +23,13 @@ class DaskAttach:
     def check(self, environment: Mapping[str, Any] | None) -> Findings:
         here, there = installed("distributed"), of_cluster(environment or {}, "distributed", "dask")
         if not here:
-            return Findings((f"this kernel ({sys.executable}) has no dask.distributed. Install it with {_install(there)}",))
+            return Findings(
+                (f"this kernel ({sys.executable}) has no dask.distributed. Install it with {_install(there)}",)
+            )
         problems, warnings = _compared(here, there)
         return Findings(
-            (*restart_problem("distributed", here), *problems), (*warnings, *python_warning(environment or {}, what="functions sent to Dask's workers"))
+            (*restart_problem("distributed", here), *problems),
+            (*warnings, *python_warning(environment or {}, what="functions sent to Dask's workers")),
         )
 
     def prepare(self) -> None:
@@ -34,7 +37,12 @@ class DaskAttach:
             import distributed  # noqa: F401
 
     def attach(
-        self, connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str, *, is_over: Callable[[], bool]
+        self,
+        connection: Mapping[str, Any],
+        namespace: MutableMapping[str, Any],
+        variable: str,
+        *,
+        is_over: Callable[[], bool],
     ) -> tuple[str, ...]:
         from distributed import Client
 
@@ -62,14 +70,20 @@ def _security(connection: Mapping[str, Any]) -> dict[str, Any]:
     """Mutual TLS where the cluster gives certificate and key; the texts become files that only this user can read."""
     found = {key.rpartition(".")[2]: str(value) for key, value in (connection.get("secrets") or {}).items()}
     values = connection["values"]
-    authority, certificate, key = (str(found.get(name) or values.get(name) or "") for name in ("tls_ca", "tls_cert", "tls_key"))
+    authority, certificate, key = (
+        str(found.get(name) or values.get(name) or "") for name in ("tls_ca", "tls_cert", "tls_key")
+    )
     if not (authority and certificate and key):
         return {}
     from distributed import Security
 
     folder = Path(tempfile.mkdtemp(prefix="zoe-dask-"))
     paths = {"tls_ca_file": authority, "tls_client_cert": certificate, "tls_client_key": key}
-    return {"security": Security(require_encryption=True, **{name: _as_file(folder / f"{name}.pem", text) for name, text in paths.items()})}
+    return {
+        "security": Security(
+            require_encryption=True, **{name: _as_file(folder / f"{name}.pem", text) for name, text in paths.items()}
+        )
+    }
 
 
 def _as_file(path: Path, text: str) -> str:
@@ -92,4 +106,8 @@ def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _install(there: str) -> str:
-    return f'`%pip install "dask[distributed]=={there}"`' if there else '`%pip install "dask[distributed]>=2024.1" "bokeh>=3.1"`'
+    return (
+        f'`%pip install "dask[distributed]=={there}"`'
+        if there
+        else '`%pip install "dask[distributed]>=2024.1" "bokeh>=3.1"`'
+    )

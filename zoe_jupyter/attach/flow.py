@@ -75,7 +75,9 @@ def attach(session: Session, wish: Wish) -> Attached:
         thread.join()
         made = _connect_all(session, execution, plans=plans, connections=connections)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped connecting; {execution['name']} goes on. `{session.command} stop {execution['name']}` ends it") from None
+        raise Interrupted(
+            f"stopped connecting; {execution['name']} goes on. `{session.command} stop {execution['name']}` ends it"
+        ) from None
     session.screen.say("connected")
     watcher().watch(dict(execution))
     return Attached(execution, made, is_new=found.execution is None, others=found.others)
@@ -85,7 +87,9 @@ def detach(session: Session, name: str = "") -> list[Attachment]:
     """Let go of one execution, or of all; they go on as their lifetime says."""
     found = registry.attachments(name)
     if name and not found:
-        raise NotFound(f"this kernel is not attached to {name!r}; it is attached to: {', '.join(registry.names()) or 'nothing'}")
+        raise NotFound(
+            f"this kernel is not attached to {name!r}; it is attached to: {', '.join(registry.names()) or 'nothing'}"
+        )
     for attachment in found:
         registry.drop(attachment, session.namespace, session.api)
         watcher().forget(attachment.execution_id)
@@ -113,7 +117,11 @@ def find(session: Session, wish: Wish) -> Found:
         entry = session.api.entry(wish.target)["entry"]
     except NotFound:
         return _existing(_named(session, live, wish.target))
-    others = tuple(_way_to_name(execution) for execution in live if execution.get("entry") == wish.target and not session.facts.owns(execution))
+    others = tuple(
+        _way_to_name(execution)
+        for execution in live
+        if execution.get("entry") == wish.target and not session.facts.owns(execution)
+    )
     return Found(None, wish.target, tuple(entry["connections"]), others)
 
 
@@ -130,14 +138,18 @@ def _only(session: Session, found: Sequence[Json]) -> Json:
         return found[0]
     if found:
         raise Conflict(f"say which: {', '.join(_way_to_name(execution) for execution in found)}")
-    raise NotFound(f"nothing is running that a notebook can attach to; start something with `{session.command} attach spark`")
+    raise NotFound(
+        f"nothing is running that a notebook can attach to; start something with `{session.command} attach spark`"
+    )
 
 
 def _named(session: Session, live: Sequence[Json], name: str) -> Json:
     for execution in live:
         if name in (execution["name"], execution["id"]):
             return execution
-    raise NotFound(f"there is neither an application nor a running execution {name[:60]!r}; `{session.command} shop` and `{session.command} ps` list them")
+    raise NotFound(
+        f"there is neither an application nor a running execution {name[:60]!r}; `{session.command} shop` and `{session.command} ps` list them"
+    )
 
 
 def _way_to_name(execution: Mapping[str, Any]) -> str:
@@ -149,7 +161,9 @@ def _chosen(connections: Sequence[str], wanted: str) -> list[str]:
     """The connections to attach: the one wanted, or all that something installed understands."""
     if wanted and wanted not in connections:
         raise NotFound(f"there is no connection {wanted!r}; there are: {', '.join(connections) or 'none'}")
-    found = [wanted] if wanted else [name for name in connections if find_kind(name) is not None] or list(connections)[:1]
+    found = (
+        [wanted] if wanted else [name for name in connections if find_kind(name) is not None] or list(connections)[:1]
+    )
     if not found:
         raise Conflict("it gives nothing that a notebook could attach to")
     return found
@@ -159,12 +173,16 @@ def _planned(session: Session, connection: str, wish: Wish) -> tuple[Attach, str
     """The attach kind and the variable for a connection; refuses to overwrite what is the user's."""
     kind = find_kind(connection)
     if kind is None:
-        raise Conflict(f"nothing here understands connections of the kind {connection!r}; installed: {', '.join(kind_names())}")
+        raise Conflict(
+            f"nothing here understands connections of the kind {connection!r}; installed: {', '.join(kind_names())}"
+        )
     variable = wish.variable or kind.variable
     if not variable.isidentifier() or keyword.iskeyword(variable):
         raise UserError(f"{variable!r} is no name of a variable")
     if not wish.variable and not registry.is_own(session.namespace, variable):
-        raise Conflict(f"the variable `{variable}` is yours and stays: name another one with `--as NAME` (`--as {variable}` overwrites it)")
+        raise Conflict(
+            f"the variable `{variable}` is yours and stays: name another one with `--as NAME` (`--as {variable}` overwrites it)"
+        )
     return kind, variable
 
 
@@ -179,7 +197,9 @@ def _check(session: Session, plans: Plans, environments: Mapping[str, Mapping[st
         session.screen.warn(warning)
 
 
-def _check_late(session: Session, found: Found, execution: Mapping[str, Any], *, plans: Plans, connections: Mapping[str, Json]) -> None:
+def _check_late(
+    session: Session, found: Found, execution: Mapping[str, Any], *, plans: Plans, connections: Mapping[str, Json]
+) -> None:
     """Compare with what runs; what was started for this alone goes away when it cannot be used."""
     try:
         _check(session, plans, {name: connection.get("environment") or {} for name, connection in connections.items()})
@@ -216,22 +236,30 @@ def _up(session: Session, found: Found, wish: Wish) -> Mapping[str, Any]:
 
 def _start(session: Session, wish: Wish) -> Json:
     lifetime = LIFETIME if wish.lifetime is None else dict(wish.lifetime)
-    return session.api.submit(submission_of(session, use=wish.target, parameters=wish.parameters, name=wish.name, lifetime=lifetime))
+    return session.api.submit(
+        submission_of(session, use=wish.target, parameters=wish.parameters, name=wish.name, lifetime=lifetime)
+    )
 
 
 def _lease(session: Session, execution: Mapping[str, Any]) -> Json:
     """This kernel's hold; kept by heartbeat where no Jupyter server sees whether the kernel lives."""
     return session.api.take_lease(
-        str(execution["id"]), kind="kernel", client=session.facts.as_client(), ttl_s=TTL_S if session.facts.server == OUTSIDE else None
+        str(execution["id"]),
+        kind="kernel",
+        client=session.facts.as_client(),
+        ttl_s=TTL_S if session.facts.server == OUTSIDE else None,
     )
 
 
-def _connect_all(session: Session, execution: Mapping[str, Any], *, plans: Plans, connections: Mapping[str, Json]) -> list[Attachment]:
+def _connect_all(
+    session: Session, execution: Mapping[str, Any], *, plans: Plans, connections: Mapping[str, Json]
+) -> list[Attachment]:
     _make_room(session, execution, plans)
     lease = _lease(session, execution)
     kept = {(one.connection, one.variable): one for one in registry.attachments(str(execution["id"]))}
     return [
-        kept.get((name, variable)) or _connect(session, execution, connections[name], kind=kind, variable=variable, lease=lease)
+        kept.get((name, variable))
+        or _connect(session, execution, connections[name], kind=kind, variable=variable, lease=lease)
         for name, (kind, variable) in plans.items()
     ]
 
@@ -242,12 +270,18 @@ def _make_room(session: Session, execution: Mapping[str, Any], plans: Plans) -> 
     for one in registry.attachments():
         if one.variable not in wanted:
             continue
-        is_same = one.execution_id == execution["id"] and one.connection == wanted[one.variable] and session.namespace.get(one.variable) is one.value
+        is_same = (
+            one.execution_id == execution["id"]
+            and one.connection == wanted[one.variable]
+            and session.namespace.get(one.variable) is one.value
+        )
         if not (is_same and one.kind.works(one.value)):
             registry.drop(one, session.namespace, session.api)
 
 
-def _connect(session: Session, execution: Mapping[str, Any], connection: Json, *, kind: Attach, variable: str, lease: Json) -> Attachment:
+def _connect(
+    session: Session, execution: Mapping[str, Any], connection: Json, *, kind: Attach, variable: str, lease: Json
+) -> Attachment:
     """Set the variable, and remember it."""
     execution_id = str(execution["id"])
     try:
@@ -272,6 +306,8 @@ def _first_line(error: BaseException) -> str:
 def _beating(session: Session, execution_id: str, lease: Json) -> Heartbeat | None:
     if lease.get("renew_s") is None:
         return None
-    heartbeat = Heartbeat(Api(Http()), execution_id, str(lease["id"]), renew_s=float(lease["renew_s"]), client=session.facts.as_client())
+    heartbeat = Heartbeat(
+        Api(Http()), execution_id, str(lease["id"]), renew_s=float(lease["renew_s"]), client=session.facts.as_client()
+    )
     heartbeat.start()
     return heartbeat

@@ -15,7 +15,9 @@ SHORTEST_S = 0.5
 class Heartbeat:
     """Renews a lease from a thread until it is stopped or its execution is gone; outlasts restarts of the server."""
 
-    def __init__(self, api: Api, execution_id: str, lease_id: str, *, renew_s: float, client: Mapping[str, str]) -> None:
+    def __init__(
+        self, api: Api, execution_id: str, lease_id: str, *, renew_s: float, client: Mapping[str, str]
+    ) -> None:
         self._api = api
         self._execution_id = execution_id
         self._lease_id = lease_id
@@ -50,7 +52,9 @@ class Heartbeat:
         try:
             if self._api.execution(self._execution_id)["state"] == "ended":
                 return False
-            self._lease_id = str(self._api.take_lease(self._execution_id, kind="kernel", client=self._client, ttl_s=TTL_S)["id"])
+            self._lease_id = str(
+                self._api.take_lease(self._execution_id, kind="kernel", client=self._client, ttl_s=TTL_S)["id"]
+            )
         except NotFound:
             return False
         except (ZoeError, OSError):

@@ -58,7 +58,9 @@ def add(attachment: Attachment) -> None:
 
 def is_own(namespace: Mapping[str, Any], variable: str) -> bool:
     """Whether that variable is ours to set again: absent, or what an earlier attach put there."""
-    return variable not in namespace or any(one.variable == variable and namespace[variable] is one.value for one in _attachments)
+    return variable not in namespace or any(
+        one.variable == variable and namespace[variable] is one.value for one in _attachments
+    )
 
 
 def drop(attachment: Attachment, namespace: MutableMapping[str, Any], api: Api) -> None:

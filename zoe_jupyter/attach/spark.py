@@ -30,11 +30,19 @@ class SparkAttach:
             return Findings((f"this kernel ({sys.executable}) has no pyspark. Install it with {_install(there)}",))
         lacking = missing(_CONNECT_NEEDS)
         if lacking:
-            return Findings((f"this kernel has pyspark {here} without {', '.join(lacking)}. Install what is missing with {_install(there or here)}",))
+            return Findings(
+                (
+                    f"this kernel has pyspark {here} without {', '.join(lacking)}. Install what is missing with {_install(there or here)}",
+                )
+            )
         problems, warnings = _compared(here, there)
         return Findings(
             (*restart_problem("pyspark", here), *problems),
-            (*warnings, *python_warning(environment or {}, what="Python functions (UDFs) in Spark"), *_pandas_warning()),
+            (
+                *warnings,
+                *python_warning(environment or {}, what="Python functions (UDFs) in Spark"),
+                *_pandas_warning(),
+            ),
         )
 
     def prepare(self) -> None:
@@ -42,7 +50,12 @@ class SparkAttach:
             import pyspark.sql.connect.session  # noqa: F401
 
     def attach(
-        self, connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str, *, is_over: Callable[[], bool]
+        self,
+        connection: Mapping[str, Any],
+        namespace: MutableMapping[str, Any],
+        variable: str,
+        *,
+        is_over: Callable[[], bool],
     ) -> tuple[str, ...]:
         values = connection["values"]
         if str(values.get("master") or values.get("url", "")).startswith("spark://"):
@@ -127,7 +140,9 @@ def _give_up_when(session: Any, is_over: Callable[[], bool]) -> None:
     session.client.set_retry_policies([WhileItLives()])
 
 
-def _attach_classic(connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str) -> tuple[str, ...]:
+def _attach_classic(
+    connection: Mapping[str, Any], namespace: MutableMapping[str, Any], variable: str
+) -> tuple[str, ...]:
     """A driver of its own in this kernel, on the cluster's master."""
     values = connection["values"]
     _prepare_environment(values.get("java_home"), connection.get("environment") or {})
@@ -158,7 +173,11 @@ def _prepare_environment(java_home: Any, environment: Mapping[str, Any]) -> None
 
 def _classic_configuration(connection: Mapping[str, Any]) -> dict[str, str]:
     values = connection["values"]
-    found = {"spark.app.name": str(connection.get("name") or "zoe"), "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    found = {
+        "spark.app.name": str(connection.get("name") or "zoe"),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
     found.update({str(name): str(value) for name, value in (values.get("conf") or {}).items()})
     shared = secret(connection, "secret")
     if shared:
@@ -189,4 +208,3 @@ def _pandas_warning() -> tuple[str, ...]:
 
 def _install(there: str) -> str:
     return f'`%pip install "pyspark[connect]=={series(there)}.*" "pandas<3"`' if there else f"`{_INSTALL}`"
-

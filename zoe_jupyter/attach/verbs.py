@@ -32,7 +32,10 @@ def detach(session: Session, name: str = "") -> Result:
     """Disconnect this notebook, from one execution or from all; they are not stopped."""
     found = detach_kernel(session, name)
     told = ", ".join(f"{one.variable} from {one.execution_name}" for one in found)
-    return Result([Note(f"detached {told}" if found else "this kernel is attached to nothing")], data=[one.execution_name for one in found])
+    return Result(
+        [Note(f"detached {told}" if found else "this kernel is attached to nothing")],
+        data=[one.execution_name for one in found],
+    )
 
 
 def stop(session: Session, names: Sequence[str] = (), **options: Any) -> Result:
@@ -47,15 +50,26 @@ def _told(session: Session, attached: Attached, wish: Wish) -> Result:
     execution = attached.execution
     made = ", ".join(f"`{one.variable}`: {one.kind.describe(one.value)}" for one in attached.attachments)
     blocks: list[Block] = [Note(f"{made}, on {execution['name']}", Tone.GOOD)]
-    pages: list[list[Cell | str]] = [[cell.text, Cell(cell.link, link=cell.link)] for cell in links(execution, base_url=session.base_url)]
+    pages: list[list[Cell | str]] = [
+        [cell.text, Cell(cell.link, link=cell.link)] for cell in links(execution, base_url=session.base_url)
+    ]
     if pages:
         blocks.append(Table(("PAGE", "ADDRESS"), pages))
-    blocks.append(Note(f"It runs {lifetime_text(execution)}; `{session.command} stop {execution['name']}` ends it.", Tone.QUIET))
+    blocks.append(
+        Note(f"It runs {lifetime_text(execution)}; `{session.command} stop {execution['name']}` ends it.", Tone.QUIET)
+    )
     if attached.others:
         shared = f"{session.command} attach {attached.others[0]}"
-        blocks.append(Note(f"This notebook has one of its own; `{shared}` would share the one that runs already.", Tone.QUIET))
+        blocks.append(
+            Note(f"This notebook has one of its own; `{shared}` would share the one that runs already.", Tone.QUIET)
+        )
     if not attached.is_new and wish.parameters:
-        blocks.append(Note(f"It was running already: the parameters were not used. Stop it first, or `{session.command} scale` it.", Tone.BAD))
+        blocks.append(
+            Note(
+                f"It was running already: the parameters were not used. Stop it first, or `{session.command} scale` it.",
+                Tone.BAD,
+            )
+        )
     return replace(say("", execution), blocks=blocks, value=attached)
 
 

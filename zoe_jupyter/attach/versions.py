@@ -43,13 +43,18 @@ def series(text: str) -> str:
 
 def of_cluster(environment: Mapping[str, Any], *distributions: str) -> str:
     """The version that the cluster runs; empty when it is not known."""
-    packages = {re.sub(r"[-_.]+", "-", name).lower(): str(value) for name, value in (environment.get("packages") or {}).items()}
+    packages = {
+        re.sub(r"[-_.]+", "-", name).lower(): str(value) for name, value in (environment.get("packages") or {}).items()
+    }
     return next((packages[name] for name in distributions if packages.get(name)), "")
 
 
 def python_warning(environment: Mapping[str, Any], *, what: str) -> tuple[str, ...]:
     """A warning when the cluster runs another minor version of Python than this kernel."""
-    there, here = series(str(environment.get("python_version") or "")), f"{sys.version_info.major}.{sys.version_info.minor}"
+    there, here = (
+        series(str(environment.get("python_version") or "")),
+        f"{sys.version_info.major}.{sys.version_info.minor}",
+    )
     if not there or there == here:
         return ()
     return (f"this kernel runs Python {here}, the cluster Python {there}: {what} may fail",)

@@ -54,7 +54,9 @@ class Watcher:
         try:
             self._seen(self._api.execution(execution_id, timeout_s=timeout_s))
         except NotFound:
-            self._seen({"id": execution_id, "name": execution_id, "state": "ended", "entry": "", "outcome": "forgotten"})
+            self._seen(
+                {"id": execution_id, "name": execution_id, "state": "ended", "entry": "", "outcome": "forgotten"}
+            )
 
     def _run(self) -> None:
         pause_s = 0.2
@@ -102,7 +104,9 @@ def _notice(execution: Json, before: str) -> str:
     state, name = execution["state"], execution["name"]
     if state == "ended":
         again = execution.get("entry") or name
-        return f"{name} has ended: {ended_text(execution)}. What it held is lost; `%zoe attach {again}` starts a new one"
+        return (
+            f"{name} has ended: {ended_text(execution)}. What it held is lost; `%zoe attach {again}` starts a new one"
+        )
     if before == "running" and state in ("queued", "starting", "suspended"):
         why = (execution.get("reason") or {}).get("text") or execution.get("progress") or state
         return f"{name} is not running any more: {why}. `%zoe attach {name}` waits for it and connects again"

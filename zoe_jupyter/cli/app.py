@@ -126,7 +126,13 @@ def _shell_verbs() -> tuple[Verb, ...]:
 
 def _overview() -> str:
     others = {name: summary for name, summary in commands.commands().items() if name != "generate-config"}
-    options = ["", "options:", "  --json             print JSON (after the verb)", "  --generate-config  write jupyter_zoe_config.py", "  --version"]
+    options = [
+        "",
+        "options:",
+        "  --json             print JSON (after the verb)",
+        "  --generate-config  write jupyter_zoe_config.py",
+        "  --version",
+    ]
     return overview(_shell_verbs(), command=COMMAND, face=Faces.SHELL, others=others) + "\n" + "\n".join(options)
 
 

@@ -34,9 +34,13 @@ class Api:
         """Start it, once however often the request is sent: ``key`` is the idempotency key, a new one when empty."""
         return self.http.send("POST", "executions", body=submission, headers={"Idempotency-Key": key or uuid4().hex})
 
-    def executions(self, *, states: Sequence[str] = (), parent: str = "", limit: int = 500, timeout_s: float | None = None) -> list[Json]:
+    def executions(
+        self, *, states: Sequence[str] = (), parent: str = "", limit: int = 500, timeout_s: float | None = None
+    ) -> list[Json]:
         """At most ``limit``, newest first; those of ``states`` when any are named."""
-        return self._all("executions", {"state": list(states), "parent": parent or None}, limit=limit, timeout_s=timeout_s)
+        return self._all(
+            "executions", {"state": list(states), "parent": parent or None}, limit=limit, timeout_s=timeout_s
+        )
 
     def execution(self, name: str, *, timeout_s: float | None = None) -> Json:
         """By id or name, with its story."""
@@ -64,7 +68,11 @@ class Api:
         return self.http.get(f"executions/{escape(execution_id)}/connection/{escape(name)}")
 
     def take_lease(self, execution_id: str, *, kind: str, client: Mapping[str, str], ttl_s: float | None) -> Json:
-        return self.http.send("POST", f"executions/{escape(execution_id)}/leases", body={"kind": kind, "client": dict(client), "ttl_s": ttl_s})
+        return self.http.send(
+            "POST",
+            f"executions/{escape(execution_id)}/leases",
+            body={"kind": kind, "client": dict(client), "ttl_s": ttl_s},
+        )
 
     def renew_lease(self, execution_id: str, lease_id: str) -> Json:
         return self.http.send("PUT", f"executions/{escape(execution_id)}/leases/{escape(lease_id)}", body={})
@@ -87,14 +95,18 @@ class Api:
             return list(found)
 
     @contextmanager
-    def log_stream(self, execution_id: str, *, service: str = "", tail: int | None = None, follow: bool, silence_s: float) -> Iterator[Iterator[str]]:
+    def log_stream(
+        self, execution_id: str, *, service: str = "", tail: int | None = None, follow: bool, silence_s: float
+    ) -> Iterator[Iterator[str]]:
         """The lines as they come. Raises Lost when the connection breaks, TimeoutError after ``silence_s`` without any."""
         query = {"service": service or None, "tail": tail, "follow": follow or None}
         with self.http.stream(f"executions/{escape(execution_id)}/logs", query, timeout_s=silence_s) as pieces:
             yield (_text(line) for line in lines(pieces))
 
     @contextmanager
-    def event_stream(self, *, since: int | None = None, execution_id: str = "", silence_s: float) -> Iterator[Iterator[Json | None]]:
+    def event_stream(
+        self, *, since: int | None = None, execution_id: str = "", silence_s: float
+    ) -> Iterator[Iterator[Json | None]]:
         """Events from after ``since`` (None: from now on) without end, first ``stream.opened``; None for a sign of life. Raises as ``log_stream``."""
         path = f"executions/{escape(execution_id)}/events" if execution_id else "events"
         with self.http.stream(path, {"since": since, "follow": True}, timeout_s=silence_s) as pieces:
@@ -103,7 +115,9 @@ class Api:
     def _act(self, execution_id: str, verb: str, body: Any = None) -> Json:
         return self.http.send("POST", f"executions/{escape(execution_id)}/{verb}", body={} if body is None else body)
 
-    def _all(self, path: str, query: Mapping[str, Any], *, limit: int = 10_000, timeout_s: float | None = None) -> list[Json]:
+    def _all(
+        self, path: str, query: Mapping[str, Any], *, limit: int = 10_000, timeout_s: float | None = None
+    ) -> list[Json]:
         found: list[Json] = []
         cursor: str | None = None
         while True:

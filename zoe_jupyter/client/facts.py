@@ -38,7 +38,13 @@ class Facts:
         return self.server != OUTSIDE
 
     def as_client(self) -> dict[str, str]:
-        return {"kernel_id": self.kernel_id, "notebook": self.notebook, "python": self.python, "cwd": self.cwd, "server": self.server}
+        return {
+            "kernel_id": self.kernel_id,
+            "notebook": self.notebook,
+            "python": self.python,
+            "cwd": self.cwd,
+            "server": self.server,
+        }
 
     def labels(self) -> dict[str, str]:
         """What an execution is found again by, from the same kernel or notebook."""

@@ -38,7 +38,13 @@ class Lost(ZoeError):
 class Http:
     """Sends requests to the running Zoe, and finds it again after a restart."""
 
-    def __init__(self, find: Callable[[], Connection] = find_connection, *, timeout_s: float = TIMEOUT_S, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Connection] = find_connection,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._find = find
         self._timeout_s = timeout_s
         self._patience_s = patience_s
@@ -59,7 +65,14 @@ class Http:
         return self.send("GET", path, query=query, timeout_s=timeout_s)
 
     def send(
-        self, method: str, path: str, *, query: Query | None = None, body: Any = None, headers: Mapping[str, str] | None = None, timeout_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> Json:
         """The parsed answer, ``{}`` when there is none. What may be sent twice is sent again after a lost connection; raises ZoeError."""
         is_repeatable = method in {"GET", "PUT", "DELETE"} or "Idempotency-Key" in (headers or {})
@@ -70,7 +83,9 @@ class Http:
                 with self._open(method, path, query=query, body=body, headers=headers, timeout_s=timeout_s) as answer:
                     return _parsed(answer.read())
             except TimeoutError as error:
-                raise Unavailable(f"Zoe did not answer within {timeout_s or self._timeout_s:.0f} s; see the Jupyter server's log") from error
+                raise Unavailable(
+                    f"Zoe did not answer within {timeout_s or self._timeout_s:.0f} s; see the Jupyter server's log"
+                ) from error
             except (Lost, *_LOST) as error:
                 may_repeat = is_repeatable or (isinstance(error, Lost) and not error.was_sent)
                 if not may_repeat or time.monotonic() > deadline:
@@ -86,7 +101,14 @@ class Http:
 
     @contextmanager
     def _open(
-        self, method: str, path: str, *, query: Query | None = None, body: Any = None, headers: Mapping[str, str] | None = None, timeout_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         channel = _channel(self.connection, timeout_s or self._timeout_s)
         try:
@@ -95,7 +117,14 @@ class Http:
             channel.close()
 
     def _exchange(
-        self, channel: http.client.HTTPConnection, method: str, path: str, *, query: Query | None, body: Any, headers: Mapping[str, str] | None
+        self,
+        channel: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        *,
+        query: Query | None,
+        body: Any,
+        headers: Mapping[str, str] | None,
     ) -> http.client.HTTPResponse:
         connection = self.connection
         payload, kind = _payload(body)
@@ -150,7 +179,12 @@ def _kinds() -> dict[str, type[ZoeError]]:
 
 
 def _problem(item: Mapping[str, Any]) -> Problem:
-    return Problem(message=str(item.get("message", "")), path=str(item.get("path", "")), file=str(item.get("file", "")), line=int(item.get("line") or 0))
+    return Problem(
+        message=str(item.get("message", "")),
+        path=str(item.get("path", "")),
+        file=str(item.get("file", "")),
+        line=int(item.get("line") or 0),
+    )
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -239,4 +273,8 @@ def _pauses() -> Iterator[float]:
 
 def _story(error: Exception, *, was_sent: bool) -> str:
     text = str(error) or type(error).__name__
-    return f"{text}; it may have been done: look before you try again" if was_sent else f"{text}; is the Jupyter server still running?"
+    return (
+        f"{text}; it may have been done: look before you try again"
+        if was_sent
+        else f"{text}; is the Jupyter server still running?"
+    )

@@ -18,7 +18,11 @@ def follow(api: Api, execution_id: str, *, service: str = "", tail: int | None, 
     told: list[str] = []
     deadline: float | None = None
     while True:
-        stream = _resumed(api, execution_id, service=service, told=told) if told else _begun(api, execution_id, service=service, tail=tail)
+        stream = (
+            _resumed(api, execution_id, service=service, told=told)
+            if told
+            else _begun(api, execution_id, service=service, tail=tail)
+        )
         try:
             for line in stream:
                 deadline = None

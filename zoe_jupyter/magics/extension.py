@@ -109,7 +109,10 @@ class _Hooks:
         self._shell = shell
         self._magics = magics
         self._is_on = True
-        self._events: tuple[tuple[str, Callable[..., None]], ...] = (("pre_run_cell", self.before_cell), ("post_run_cell", self.after_cell))
+        self._events: tuple[tuple[str, Callable[..., None]], ...] = (
+            ("pre_run_cell", self.before_cell),
+            ("post_run_cell", self.after_cell),
+        )
 
     def add(self) -> None:
         for name, hook in self._events:

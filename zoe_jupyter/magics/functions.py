@@ -31,7 +31,7 @@ def session() -> Session:
     return Session(namespace=_namespace(), command="%zoe" if _shell() else "jupyter zoe")
 
 
-def call(name: str, *arguments: Any, **named: Any) -> Any:
+def call(name: str, /, *arguments: Any, **named: Any) -> Any:
     """Call a verb; executions come as objects, lists as lists."""
     verb = _TABLE[name]
     bound = bind(verb, arguments, named)
@@ -67,7 +67,11 @@ def bind(verb: Verb, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> di
     bound.update({known[name].name: value for name, value in named.items() if name in known})
     if verb.has_form:
         bound["parameters"] = {**dict(named.get("parameters") or {}), **others}
-    missing = [argument.name for argument in _all(verb) if argument.is_required and not argument.flags and argument.name not in bound]
+    missing = [
+        argument.name
+        for argument in _all(verb)
+        if argument.is_required and not argument.flags and argument.name not in bound
+    ]
     if missing:
         raise Usage(f"{verb.name} needs {', '.join(missing)}")
     return bound

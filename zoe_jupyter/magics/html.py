@@ -38,7 +38,9 @@ def progress_html(steps: Sequence[tuple[str, Tone]], *, is_done: bool) -> str:
         is_current = not is_done and number == len(steps) - 1
         sign = "!" if tone is Tone.BAD else ("…" if is_current else "✓")
         colour = _COLOURS[Tone.BUSY if is_current else tone]
-        rows.append(f'<div style="color:{colour}"><span aria-hidden="true" style="display:inline-block;width:1.4em">{sign}</span>{_escaped(text)}</div>')
+        rows.append(
+            f'<div style="color:{colour}"><span aria-hidden="true" style="display:inline-block;width:1.4em">{sign}</span>{_escaped(text)}</div>'
+        )
     return framed(f'<div class="zoe-progress" role="status">{"".join(rows)}</div>')
 
 
@@ -72,8 +74,14 @@ def _table(block: Table) -> str:
     if not block.rows:
         return _note(Note(block.empty, Tone.QUIET))
     style = f"text-align:left;padding:2px 12px 2px 0;border-bottom:1px solid {_BORDER}"
-    head = "".join(f'<th scope="col" style="{style};color:{_COLOURS[Tone.QUIET]};font-weight:500">{_escaped(name.capitalize())}</th>' for name in block.columns)
-    rows = "".join("<tr>" + "".join(f'<td style="{style};vertical-align:top">{_cell(value)}</td>' for value in row) + "</tr>" for row in block.rows)
+    head = "".join(
+        f'<th scope="col" style="{style};color:{_COLOURS[Tone.QUIET]};font-weight:500">{_escaped(name.capitalize())}</th>'
+        for name in block.columns
+    )
+    rows = "".join(
+        "<tr>" + "".join(f'<td style="{style};vertical-align:top">{_cell(value)}</td>' for value in row) + "</tr>"
+        for row in block.rows
+    )
     return f'<table style="border-collapse:collapse;margin:2px 0"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 

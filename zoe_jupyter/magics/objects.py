@@ -72,7 +72,9 @@ class Execution:
 
     def scale(self, count: int | None = None, **processes: int) -> Execution:
         """So many services in all: ``scale(8)``, or by process: ``scale(worker=8)``."""
-        words = ([] if count is None else [str(count)]) + [f"{process}={number}" for process, number in processes.items()]
+        words = ([] if count is None else [str(count)]) + [
+            f"{process}={number}" for process, number in processes.items()
+        ]
         return self._taken(self._call("scale", self.id, *words))
 
     def logs(self, *, service: str = "", tail: int | None = None, follow: bool = False) -> Any:

@@ -54,7 +54,12 @@ class DisplayScreen:
         self._id = ""
 
     def step(self, step: Step) -> None:
-        self._add(step.text, Tone.BAD if step.execution["state"] == "ended" and step.execution.get("outcome") != "succeeded" else Tone.PLAIN)
+        self._add(
+            step.text,
+            Tone.BAD
+            if step.execution["state"] == "ended" and step.execution.get("outcome") != "succeeded"
+            else Tone.PLAIN,
+        )
 
     def say(self, text: str) -> None:
         self._add(text, Tone.PLAIN)

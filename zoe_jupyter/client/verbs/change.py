@@ -60,7 +60,10 @@ def forget(session: Session, names: Sequence[str] = (), *, ended: bool = False) 
         found += session.api.executions(states=("ended",))
     for execution in found:
         session.api.forget(execution["id"])
-    return Result(say(f"forgot {len(found)} execution{'' if len(found) == 1 else 's'}").blocks, data=[item["id"] for item in found])
+    return Result(
+        say(f"forgot {len(found)} execution{'' if len(found) == 1 else 's'}").blocks,
+        data=[item["id"] for item in found],
+    )
 
 
 def _picked(session: Session, names: Sequence[str]) -> list[Json]:
@@ -93,7 +96,9 @@ def count_words(count: Any, by_process: dict[str, int]) -> list[str]:
     """What ``scale`` takes, from Python values."""
     if count is None and not by_process:
         raise UserError("say how many services are wanted")
-    return ([] if count is None else [str(int(count))]) + [f"{process}={number}" for process, number in by_process.items()]
+    return ([] if count is None else [str(int(count))]) + [
+        f"{process}={number}" for process, number in by_process.items()
+    ]
 
 
 _WAIT = Argument("wait", "wait until nothing of it is left", ("--wait",), is_switch=True)

@@ -32,7 +32,9 @@ class Source:
         return list(dict.fromkeys(found))
 
     def form(self, entry: str) -> list[Option]:
-        return self._ask(f"form {entry}", lambda: options(self._api.entry(entry, timeout_s=TIMEOUT_S).get("form") or {}))
+        return self._ask(
+            f"form {entry}", lambda: options(self._api.entry(entry, timeout_s=TIMEOUT_S).get("form") or {})
+        )
 
     def _entries(self) -> list[str]:
         return [entry["name"] for entry in self._api.entries(timeout_s=TIMEOUT_S) if entry["is_runnable"]]
@@ -63,7 +65,9 @@ def complete(verbs: tuple[Verb, ...], words: Sequence[str], *, text: str, source
     if valued is not None:
         return _starting([*valued.choices, *source.names(valued.names)], text)
     form = source.form(_entry(before)) if verb.has_form and _entry(before) else []
-    waiting = next((option for option in form if before and before[-1] in option.flags and option.kind != "boolean"), None)
+    waiting = next(
+        (option for option in form if before and before[-1] in option.flags and option.kind != "boolean"), None
+    )
     if waiting is not None:
         return _starting(list(waiting.choices), text)
     if text.startswith("-"):
@@ -73,7 +77,10 @@ def complete(verbs: tuple[Verb, ...], words: Sequence[str], *, text: str, source
 
 def _awaiting(verb: Verb, before: Sequence[str]) -> Argument | None:
     """The option whose value is being written."""
-    return next((argument for argument in verb.arguments if before and before[-1] in argument.flags and not argument.is_switch), None)
+    return next(
+        (argument for argument in verb.arguments if before and before[-1] in argument.flags and not argument.is_switch),
+        None,
+    )
 
 
 def _positional(verb: Verb, before: Sequence[str], source: Source) -> list[str]:

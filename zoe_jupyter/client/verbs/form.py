@@ -39,7 +39,11 @@ class Option:
         """Title, description, limits and default on one line."""
         about = [str(self.schema[key]).strip().rstrip(".") for key in ("title", "description") if self.schema.get(key)]
         default = self.schema.get("default")
-        notes = [_limits(self.schema), "required" if self.is_required else "", "" if default in (None, "", [], {}) else f"default {_short(default)}"]
+        notes = [
+            _limits(self.schema),
+            "required" if self.is_required else "",
+            "" if default in (None, "", [], {}) else f"default {_short(default)}",
+        ]
         extra = ", ".join(note for note in notes if note)
         return ". ".join(dict.fromkeys(about)) + (f" ({extra})" if extra else "")
 

@@ -15,16 +15,23 @@ from zoe_jupyter.client.verbs.table import Argument, Names, Verb
 from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.model.units import format_bytes
 
-NAME = Argument("name", "its name or id; not needed where there is only one", is_required=False, default="", names=Names.EXECUTION)
+NAME = Argument(
+    "name", "its name or id; not needed where there is only one", is_required=False, default="", names=Names.EXECUTION
+)
 
 
 def shop(session: Session, text: str = "") -> Result:
     """List the applications."""
     words = text.lower().split()
     found = [entry for entry in session.api.entries() if all(word in _searched(entry) for word in words)]
-    rows = [[Cell(entry["name"]), entry["title"], entry["version"], ", ".join(entry["connections"]), _summary(entry)] for entry in found]
+    rows = [
+        [Cell(entry["name"]), entry["title"], entry["version"], ", ".join(entry["connections"]), _summary(entry)]
+        for entry in found
+    ]
     empty = f"nothing in the shop matches {text!r}" if text else "the shop is empty"
-    return Result([Table(("NAME", "TITLE", "VERSION", "ATTACH", "SUMMARY"), rows, empty=empty)], data=found, value=found)
+    return Result(
+        [Table(("NAME", "TITLE", "VERSION", "ATTACH", "SUMMARY"), rows, empty=empty)], data=found, value=found
+    )
 
 
 def ps(session: Session, *, all: bool = False) -> Result:  # noqa: A002 - the name of the option
@@ -48,26 +55,42 @@ def info(session: Session, name: str = "") -> Result:
     return Result([Facts(pairs)], data=found, value=found)
 
 
-def logs(session: Session, name: str = "", *, service: str = "", tail: int | None = None, is_following: bool = False) -> Result:
+def logs(
+    session: Session, name: str = "", *, service: str = "", tail: int | None = None, is_following: bool = False
+) -> Result:
     """Show the log of an execution or of one of its services."""
     execution = session.pick(name)
     service = _service(execution, service)
     if not is_following:
         lines = session.api.logs(execution["id"], service=service, tail=tail)
         return Result([Lines(lines)], data=lines, value=lines)
-    stream = follow(session.api, execution["id"], service=service, tail=100 if tail is None else tail, outage_s=OUTAGE_S)
+    stream = follow(
+        session.api, execution["id"], service=service, tail=100 if tail is None else tail, outage_s=OUTAGE_S
+    )
     return Result([Lines(_until_interrupted(stream))], value=stream)
 
 
 def open_page(session: Session, name: str = "", endpoint: str = "") -> Result:
     """Give the addresses of an execution's web pages."""
     execution = session.pick(name)
-    found = [cell for cell, record in zip(links(execution, base_url=session.base_url), execution["endpoints"], strict=True) if _matches(record, endpoint)]
+    found = [
+        cell
+        for cell, record in zip(links(execution, base_url=session.base_url), execution["endpoints"], strict=True)
+        if _matches(record, endpoint)
+    ]
     if not found:
         known = ", ".join(record["name"] for record in execution["endpoints"])
-        raise NotFound(f"{execution['name']} has no page {endpoint!r}; it has: {known}" if endpoint and known else f"{execution['name']} has no web pages now")
+        raise NotFound(
+            f"{execution['name']} has no page {endpoint!r}; it has: {known}"
+            if endpoint and known
+            else f"{execution['name']} has no web pages now"
+        )
     data = [{"title": cell.text, "url": cell.link} for cell in found]
-    return Result([Table(("PAGE", "ADDRESS"), [[cell.text, Cell(cell.link, link=cell.link)] for cell in found])], data=data, value=data)
+    return Result(
+        [Table(("PAGE", "ADDRESS"), [[cell.text, Cell(cell.link, link=cell.link)] for cell in found])],
+        data=data,
+        value=data,
+    )
 
 
 def queue(session: Session) -> Result:
@@ -82,7 +105,11 @@ def nodes(session: Session) -> Result:
     found = session.api.nodes()
     rows = [[Cell(node["name"], Tone.PLAIN if node["is_enabled"] else Tone.QUIET), _use(node, "cores"), _use(node, "memory_bytes"), _use(node, "gpus"),
              str(node["services"]), "" if node["is_enabled"] else "disabled"] for node in found]  # fmt: skip
-    return Result([Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")], data=found, value=found)
+    return Result(
+        [Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")],
+        data=found,
+        value=found,
+    )
 
 
 def panel(session: Session) -> Result:

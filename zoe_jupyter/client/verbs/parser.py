@@ -43,7 +43,11 @@ def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence
     form = _form_of(verb, words, session)
     parser = build(verb, command=session.command, form=form, extra=extra)
     found = vars(parser.parse_args(list(words)))
-    parameters = {option.name: coerce(option, found.pop(_FORM_DEST + option.name)) for option in form if found.get(_FORM_DEST + option.name) is not None}
+    parameters = {
+        option.name: coerce(option, found.pop(_FORM_DEST + option.name))
+        for option in form
+        if found.get(_FORM_DEST + option.name) is not None
+    }
     for name in [name for name in found if name.startswith(_FORM_DEST)]:
         del found[name]
     if verb.has_form:
@@ -51,7 +55,9 @@ def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence
     return found
 
 
-def build(verb: Verb, *, command: str, form: Sequence[Option] = (), extra: Sequence[Argument] = ()) -> argparse.ArgumentParser:
+def build(
+    verb: Verb, *, command: str, form: Sequence[Option] = (), extra: Sequence[Argument] = ()
+) -> argparse.ArgumentParser:
     """The parser of a verb, with the form's parameters as options where their names are free."""
     parser = _Parser(
         prog=f"{command} {verb.name}", description=verb.summary, allow_abbrev=False, epilog=verb.example.format(command=command) or None,
@@ -60,7 +66,12 @@ def build(verb: Verb, *, command: str, form: Sequence[Option] = (), extra: Seque
     for argument in _arguments(verb, command, extra):
         _add(parser, argument)
     if verb.has_form:
-        parser.add_argument("--set", action="append", metavar="NAME=VALUE", help="a parameter by its name, also one whose name is an option here")
+        parser.add_argument(
+            "--set",
+            action="append",
+            metavar="NAME=VALUE",
+            help="a parameter by its name, also one whose name is an option here",
+        )
         _add_form(parser, form)
     return parser
 
@@ -104,12 +115,19 @@ def _add_form(parser: argparse.ArgumentParser, form: Sequence[Option]) -> None:
         flags = [flag for flag in option.flags if flag not in taken]
         if not flags:
             continue
-        shown: dict[str, Any] = {"dest": _FORM_DEST + option.name, "action": "append", "metavar": _metavar(option), "help": option.help.replace("%", "%%")}
+        shown: dict[str, Any] = {
+            "dest": _FORM_DEST + option.name,
+            "action": "append",
+            "metavar": _metavar(option),
+            "help": option.help.replace("%", "%%"),
+        }
         if option.kind == "boolean":
             group.add_argument(*flags, nargs="?", const="true", **shown)
             opposite = f"--no-{option.flag[2:]}"
             if opposite not in taken:
-                group.add_argument(opposite, dest=shown["dest"], action="append_const", const="false", help=argparse.SUPPRESS)
+                group.add_argument(
+                    opposite, dest=shown["dest"], action="append_const", const="false", help=argparse.SUPPRESS
+                )
         else:
             group.add_argument(*flags, **shown)
 
@@ -117,7 +135,9 @@ def _add_form(parser: argparse.ArgumentParser, form: Sequence[Option]) -> None:
 def _metavar(option: Option) -> str:
     if option.choices and len(option.choices) <= 6:
         return "{" + ",".join(option.choices) + "}"
-    return {"array": "ITEM,...", "object": "NAME=VALUE", "integer": "N", "number": "N", "boolean": "yes|no"}.get(option.kind, "VALUE")
+    return {"array": "ITEM,...", "object": "NAME=VALUE", "integer": "N", "number": "N", "boolean": "yes|no"}.get(
+        option.kind, "VALUE"
+    )
 
 
 def _settings(pairs: Sequence[str], form: Sequence[Option]) -> dict[str, Any]:
@@ -158,9 +178,26 @@ def find(verbs: tuple[Verb, ...], name: str, *, command: str) -> Verb:
 
 def overview(verbs: tuple[Verb, ...], *, command: str, face: Faces, others: Mapping[str, str] | None = None) -> str:
     """The verbs with their summaries, as ``--help`` shows them."""
-    rows = [(verb.name, verb.summary) for verb in verbs if verb.faces in (Faces.ALL, face) and not (verb.cell and face is Faces.NOTEBOOK)]
+    rows = [
+        (verb.name, verb.summary)
+        for verb in verbs
+        if verb.faces in (Faces.ALL, face) and not (verb.cell and face is Faces.NOTEBOOK)
+    ]
     rows += sorted((others or {}).items())
     width = max(len(name) for name, _ in rows)
     listed = [f"  {name:<{width}}  {summary}" for name, summary in rows]
-    cells = [f"  %%zoe {verb.name:<{width}}  {verb.summary}" for verb in verbs if verb.cell] if face is Faces.NOTEBOOK else []
-    return "\n".join([f"usage: {command} VERB ...", "", *listed, *(["", *cells] if cells else []), "", f"`{command} VERB --help` says more about one."])
+    cells = (
+        [f"  %%zoe {verb.name:<{width}}  {verb.summary}" for verb in verbs if verb.cell]
+        if face is Faces.NOTEBOOK
+        else []
+    )
+    return "\n".join(
+        [
+            f"usage: {command} VERB ...",
+            "",
+            *listed,
+            *(["", *cells] if cells else []),
+            "",
+            f"`{command} VERB --help` says more about one.",
+        ]
+    )

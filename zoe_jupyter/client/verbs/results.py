@@ -73,4 +73,6 @@ class Result:
 
 def say(text: str, *executions: Mapping[str, Any], tone: Tone = Tone.PLAIN) -> Result:
     """One sentence about some executions."""
-    return Result([Note(text, tone)], data=list(executions) if len(executions) != 1 else executions[0], executions=executions)
+    return Result(
+        [Note(text, tone)], data=list(executions) if len(executions) != 1 else executions[0], executions=executions
+    )

@@ -46,7 +46,12 @@ class Session:
     """One kernel's or shell's way to Zoe."""
 
     def __init__(
-        self, api: Api | None = None, *, screen: Screen | None = None, namespace: MutableMapping[str, Any] | None = None, command: str = "jupyter zoe"
+        self,
+        api: Api | None = None,
+        *,
+        screen: Screen | None = None,
+        namespace: MutableMapping[str, Any] | None = None,
+        command: str = "jupyter zoe",
     ) -> None:
         self.api = api or Api()
         self.screen: Screen = screen or Quiet()

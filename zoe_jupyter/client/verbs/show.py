@@ -10,7 +10,14 @@ from zoe_jupyter.client.follow import ended_text, progress_text
 from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Heading, Note, Table, Tone
 from zoe_jupyter.model.units import format_bytes, format_duration
 
-_TONES = {"running": Tone.GOOD, "ended": Tone.QUIET, "suspended": Tone.QUIET, "failed": Tone.BAD, "lost": Tone.BAD, "succeeded": Tone.GOOD}
+_TONES = {
+    "running": Tone.GOOD,
+    "ended": Tone.QUIET,
+    "suspended": Tone.QUIET,
+    "failed": Tone.BAD,
+    "lost": Tone.BAD,
+    "succeeded": Tone.GOOD,
+}
 Record = Mapping[str, Any]
 
 
@@ -18,7 +25,14 @@ def executions_table(executions: Sequence[Record], *, base_url: str, now: float 
     """What runs, one a row."""
     moment = time.time() if now is None else now
     rows = [
-        [Cell(str(item["name"])), str(item.get("entry") or ""), _state(item), _services(item), _age(item, moment), _about(item, base_url)]
+        [
+            Cell(str(item["name"])),
+            str(item.get("entry") or ""),
+            _state(item),
+            _services(item),
+            _age(item, moment),
+            _about(item, base_url),
+        ]
         for item in executions
     ]
     return Table(("NAME", "APPLICATION", "STATE", "SERVICES", "AGE", "ABOUT"), rows, empty="nothing is running")
@@ -26,19 +40,31 @@ def executions_table(executions: Sequence[Record], *, base_url: str, now: float 
 
 def details(execution: Record, *, base_url: str) -> list[Block]:
     """All about one execution."""
-    blocks: list[Block] = [Heading(f"{execution['name']} ({execution.get('title') or execution.get('entry')})"), Facts(_facts(execution, base_url))]
-    services = [[item["name"], _service_state(item), item["node"], str(item["attempt"]), _service_about(item)] for item in execution["services"]]
+    blocks: list[Block] = [
+        Heading(f"{execution['name']} ({execution.get('title') or execution.get('entry')})"),
+        Facts(_facts(execution, base_url)),
+    ]
+    services = [
+        [item["name"], _service_state(item), item["node"], str(item["attempt"]), _service_about(item)]
+        for item in execution["services"]
+    ]
     if services:
         blocks.append(Table(("SERVICE", "STATE", "NODE", "TRY", "ABOUT"), services))
     story = execution.get("story") or []
     if story:
-        blocks += [Heading("Story"), Table(("TIME", "WHAT HAPPENED"), [[clock(item["at"]), item["text"]] for item in story])]
+        blocks += [
+            Heading("Story"),
+            Table(("TIME", "WHAT HAPPENED"), [[clock(item["at"]), item["text"]] for item in story]),
+        ]
     return blocks
 
 
 def links(execution: Record, *, base_url: str) -> list[Cell]:
     """Its web pages; without a base URL, only the path is known."""
-    return [Cell(endpoint.get("title") or endpoint["name"], link=base_url + endpoint["url"].lstrip("/")) for endpoint in execution.get("endpoints") or ()]
+    return [
+        Cell(endpoint.get("title") or endpoint["name"], link=base_url + endpoint["url"].lstrip("/"))
+        for endpoint in execution.get("endpoints") or ()
+    ]
 
 
 def amount(record: Record) -> str:
@@ -63,7 +89,11 @@ def _facts(execution: Record, base_url: str) -> list[tuple[str, Cell | str]]:
     pairs: list[tuple[str, Cell | str]] = [("id", str(execution["id"])), ("state", _state(execution))]
     if execution["state"] != "ended":
         pairs.append(("progress", progress_text(execution)))
-    pairs += [("connections", ", ".join(execution.get("connections") or ())), ("parameters", _parameters(execution)), ("lifetime", lifetime_text(execution))]
+    pairs += [
+        ("connections", ", ".join(execution.get("connections") or ())),
+        ("parameters", _parameters(execution)),
+        ("lifetime", lifetime_text(execution)),
+    ]
     pairs += [(cell.text, Cell(cell.link, link=cell.link)) for cell in links(execution, base_url=base_url)]
     pairs.append(("notebook", str(execution.get("notebook") or "")))
     pairs += [(word, clock(execution.get(f"{word}_at"))) for word in ("created", "started", "ended")]
@@ -110,7 +140,10 @@ def _service_state(service: Record) -> Cell:
 
 def _service_about(service: Record) -> str:
     exit_code = service.get("exit_code")
-    parts = [f"exit code {exit_code}" if exit_code is not None else "", str((service.get("reason") or {}).get("text") or "")]
+    parts = [
+        f"exit code {exit_code}" if exit_code is not None else "",
+        str((service.get("reason") or {}).get("text") or ""),
+    ]
     return "; ".join(part for part in parts if part)
 
 

@@ -28,13 +28,29 @@ LIFETIME = (
 WAIT = Argument("wait", "wait until it is ready (a job: until it has ended)", ("--wait",), is_switch=True)
 
 
-def start(session: Session, entry: str, *, parameters: Mapping[str, Any] | None = None, name: str | None = None, wait: bool = False, **lifetime: Any) -> Result:
+def start(
+    session: Session,
+    entry: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    wait: bool = False,
+    **lifetime: Any,
+) -> Result:
     """Start an application of the shop."""
     submission = submission_of(session, use=entry, parameters=parameters, name=name, lifetime=lifetime_of(**lifetime))
     return _started(session, session.api.submit(submission), wait=wait)
 
 
-def run(session: Session, entry: str, *, code: str, parameters: Mapping[str, Any] | None = None, name: str | None = None, wait: bool = False) -> Result:
+def run(
+    session: Session,
+    entry: str,
+    *,
+    code: str,
+    parameters: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    wait: bool = False,
+) -> Result:
     """Run Python code as a batch job, with the application of that name beside it."""
     if not code.strip():
         raise UserError("there is no code to run")
@@ -62,7 +78,13 @@ def validate(session: Session, file: str) -> Result:
 
 
 def submission_of(
-    session: Session, *, use: str = "", zapp: Any = None, parameters: Mapping[str, Any] | None = None, name: str | None = None, lifetime: Json | None = None
+    session: Session,
+    *,
+    use: str = "",
+    zapp: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    lifetime: Json | None = None,
 ) -> Json:
     """The body of a submission from this kernel or shell; a lease is taken where the lifetime asks for one."""
     together = (lifetime or {}).get("with", "") if session.facts.has_witness else ""
@@ -73,7 +95,12 @@ def submission_of(
 
 
 def lifetime_of(
-    *, lifetime: str | None = None, idle: str | None = None, together_with: str | None = None, grace: str | None = None, keep: bool = False
+    *,
+    lifetime: str | None = None,
+    idle: str | None = None,
+    together_with: str | None = None,
+    grace: str | None = None,
+    keep: bool = False,
 ) -> Json | None:
     """A lifetime as descriptions write it; None leaves it to the application, ``{}`` means until stopped."""
     if keep:
@@ -95,7 +122,9 @@ def read_text(path: Path) -> str:
 def _started(session: Session, execution: Json, *, wait: bool) -> Result:
     name, command = execution["name"], session.command
     if not wait:
-        return say(f"started {name}; `{command} info {name}` shows how far it is, `{command} stop {name}` ends it", execution)
+        return say(
+            f"started {name}; `{command} info {name}` shows how far it is, `{command} stop {name}` ends it", execution
+        )
     is_job = LABEL_JOB in (execution.get("labels") or {})
     last = session.wait(execution, is_ended if is_job else is_running)
     if last["state"] != "ended":
@@ -138,7 +167,9 @@ def _job(session: Session, entry: str, *, code: str, parameters: Json) -> Json:
         return {"zoe": 1, "kind": "zapp", "name": JOB_ENTRY, "frameworks": [alone], "ends_with": JOB_ENTRY}
     provided = session.api.entry(entry)["entry"]["connections"]
     if not provided:
-        raise Conflict(f"{entry} provides nothing that a program can connect to; `%%zoe run {JOB_ENTRY}` runs code alone")
+        raise Conflict(
+            f"{entry} provides nothing that a program can connect to; `%%zoe run {JOB_ENTRY}` runs code alone"
+        )
     return {
         "zoe": 1, "kind": "zapp", "name": f"{entry}-job", "ends_with": JOB_ENTRY,
         "frameworks": [
@@ -149,7 +180,11 @@ def _job(session: Session, entry: str, *, code: str, parameters: Json) -> Json:
 
 
 def _code_parameter(job: Json) -> str:
-    found = [option for option in options(job.get("form") or {}) if (option.schema.get("x-zoe") or {}).get("widget") == "code" or option.name == "code"]
+    found = [
+        option
+        for option in options(job.get("form") or {})
+        if (option.schema.get("x-zoe") or {}).get("widget") == "code" or option.name == "code"
+    ]
     if not found:
         raise Conflict(f"the application {JOB_ENTRY} of this shop takes no code")
     return found[0].name
@@ -162,7 +197,10 @@ def _checked(check: Json) -> Result:
     if check.get("nodes"):
         pairs.append(("would run on", ", ".join(check["nodes"])))
     reason = (check.get("reason") or {}).get("text", "")
-    blocks: list[Block] = [Note("valid" if check["fits_now"] else f"valid, but it would wait: {reason}", Tone.GOOD), Facts(pairs)]
+    blocks: list[Block] = [
+        Note("valid" if check["fits_now"] else f"valid, but it would wait: {reason}", Tone.GOOD),
+        Facts(pairs),
+    ]
     blocks += [Note(f"lacking: {problem}", Tone.BAD) for problem in check.get("problems") or ()]
     return Result(blocks, data=check, value=check, exit_code=1 if check.get("problems") else 0)
 

@@ -1,0 +1,288 @@
+"""``%zoe`` in a real IPython shell."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from IPython.utils.capture import RichOutput, capture_output
+
+from tests.client.running import RunningZoe
+from zoe_jupyter.attach.watch import watcher
+from zoe_jupyter.magics.extension import ZoeFailed
+from zoe_jupyter.magics.objects import Execution
+from zoe_jupyter.model.errors import UserError
+from zoe_jupyter.model.execution import State
+
+
+def run(shell: Any, code: str) -> Any:
+    """Run a cell; its value."""
+    with capture_output(stdout=False, stderr=False):
+        result = shell.run_cell(code)
+    result.raise_error()
+    return result.result
+
+
+def shown(shell: Any, code: str) -> list[RichOutput]:
+    with capture_output(stdout=False, stderr=False) as captured:
+        shell.run_cell(code).raise_error()
+    return list(captured.outputs)
+
+
+def printed(shell: Any, code: str) -> str:
+    with capture_output() as captured:
+        shell.run_cell(code).raise_error()
+    return captured.stdout
+
+
+def failed(shell: Any, code: str) -> ZoeFailed:
+    with capture_output():
+        result = shell.run_cell(code)
+    assert isinstance(result.error_in_exec, ZoeFailed)
+    return result.error_in_exec
+
+
+def test_start_gives_an_execution_that_shows_itself(shell: Any, zoe: RunningZoe) -> None:
+    execution = run(shell, "%zoe start spark --workers 3 --name mine")
+    assert isinstance(execution, Execution)
+    assert execution.name == "mine"
+    assert zoe.core.submissions[0].parameters == {"workers": 3}
+    bundle = execution._repr_mimebundle_()
+    assert "mine" in bundle["text/plain"]
+    assert bundle["text/html"].startswith("<div")
+    assert repr(execution) == f"<Execution mine ({execution.id}): running>"
+
+
+def test_python_variables_can_be_used_in_a_line(shell: Any, zoe: RunningZoe) -> None:
+    shell.user_ns["n"] = 5
+    run(shell, "%zoe start spark --workers {n}")
+    assert zoe.core.submissions[0].parameters == {"workers": 5}
+
+
+def test_alone_it_shows_what_is_running_as_html_and_text(shell: Any) -> None:
+    (output,) = shown(shell, "%zoe")
+    assert output.data["text/plain"] == "nothing is running"
+    run(shell, "%zoe start spark --name mine")
+    (output,) = shown(shell, "%zoe")
+    assert "<table" in output.data["text/html"]
+    assert "mine" in output.data["text/html"]
+    assert "NAME" in output.data["text/plain"]
+
+
+def test_help_prints_and_does_not_fail(shell: Any) -> None:
+    assert "usage: %zoe VERB" in printed(shell, "%zoe --help")
+    assert "--workers N" in printed(shell, "%zoe start spark --help")
+    assert "--follow" in printed(shell, "%zoe logs --help")
+
+
+def test_errors_are_short_and_still_stop_a_run_of_all_cells(shell: Any) -> None:
+    error = failed(shell, "%zoe info nobody")
+    assert error._render_traceback_() == ["Zoe: there is no execution 'nobody' of yours"]
+    assert error.reason == "not_found"
+    with capture_output() as captured:
+        shell.run_cell("%zoe info nobody")
+    assert "Traceback" not in captured.stdout + captured.stderr
+    assert "no execution 'nobody'" in captured.stdout + captured.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%zoe sclae a 3", "did you mean `%zoe scale`"),
+        ("%zoe start", "the following arguments are required: ENTRY"),
+        ('%zoe start "spark', "No closing quotation"),
+        ("%zoe start spark --workers", "expected"),
+        ("%zoe run spark", "takes a cell"),
+        ("%%zoe ps\nsomething", "takes no cell"),
+        ("%zoe start spark --workers four", "not a whole number"),
+    ],
+)
+def test_misuse_is_explained(shell: Any, line: str, message: str) -> None:
+    assert message in failed(shell, line).message
+
+
+def test_nothing_running_says_what_to_do(shell: Any, zoe: RunningZoe) -> None:
+    zoe.down()
+    try:
+        assert "no Zoe is running: open JupyterLab" in failed(shell, "%zoe ps").message
+    finally:
+        zoe.up()
+
+
+def test_names_cannot_inject_html(shell: Any, zoe: RunningZoe) -> None:
+    run(shell, "%zoe start spark --name mine")
+    zoe.change(zoe.only.id, name="<img src=x onerror=alert(1)>\x1b[31m")
+    for line in ("%zoe ps", "%zoe info " + zoe.only.id):
+        (output,) = shown(shell, line)
+        assert "<img" not in output.data["text/html"]
+        assert "&lt;img" in output.data["text/html"]
+        assert "\x1b" not in output.data["text/plain"]
+
+
+def test_logs_are_printed_without_control_sequences(shell: Any, zoe: RunningZoe) -> None:
+    run(shell, "%zoe start spark --name mine")
+    zoe.core.log_chunks = [b"one\n", b"\x1b[2Jtwo \xff\n"]
+    assert printed(shell, "%zoe logs mine") == "one\ntwo \ufffd\n"
+
+
+def test_following_a_log_ends_cleanly_on_interrupt(shell: Any, zoe: RunningZoe) -> None:
+    run(shell, "%zoe start spark --name mine")
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    timer = threading.Timer(1.0, signal.pthread_kill, (main_thread, signal.SIGINT))
+    timer.start()
+    try:
+        assert printed(shell, "%zoe logs mine -f") == "first line\nsecond line\n"
+    finally:
+        timer.cancel()
+
+
+def test_a_cell_is_a_description(shell: Any, zoe: RunningZoe) -> None:
+    execution = run(shell, "%%zoe zapp mine\nzoe: 1\nkind: zapp\n")
+    assert execution.name == "mine"
+    assert zoe.core.submissions[0].text == "zoe: 1\nkind: zapp\n"
+    assert "line 1: use: no such thing" in failed(shell, "%%zoe zapp\nnonsense: 1\n").message
+
+
+@pytest.mark.usefixtures("fake_spark")
+def test_attach_puts_the_session_into_the_notebook(shell: Any, zoe: RunningZoe) -> None:
+    outputs = shown(shell, "%zoe attach spark --workers 3")
+    assert shell.user_ns["spark"].connection["name"]
+    assert "`spark`: Spark 4.3.0" in outputs[-1].data["text/plain"]
+    shell.user_ns["spark"] = "mine now"
+    assert "`spark` is yours" in failed(shell, "%zoe attach spark").message
+    run(shell, "%zoe detach")
+    assert shell.user_ns["spark"] == "mine now"
+
+
+@pytest.mark.usefixtures("fake_spark")
+def test_progress_is_one_display_in_a_kernel(shell: Any, zoe: RunningZoe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "kernel", object(), raising=False)
+    zoe.begin_in(State.STARTING)
+    timer = threading.Timer(0.5, lambda: zoe.change(zoe.only.id, state=State.RUNNING))
+    timer.start()
+    outputs = shown(shell, "%zoe attach spark")
+    timer.join()
+    first = outputs[0]
+    assert first.transient["display_id"]
+    assert {output.transient["display_id"] for output in outputs if output.update} == {first.transient["display_id"]}
+    last = [output for output in outputs if output.update][-1]
+    assert last.data["text/plain"].splitlines()[-1] == "connected"
+    assert 'role="status"' in last.data["text/html"]
+
+
+@pytest.mark.usefixtures("fake_spark")
+def test_the_next_cell_tells_that_the_cluster_has_ended(shell: Any, zoe: RunningZoe) -> None:
+    run(shell, "%zoe attach spark")
+    zoe.end(zoe.only.id)
+    deadline = time.monotonic() + 10
+    while not watcher()._notices:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (notice,) = shown(shell, "1")
+    assert "has ended: failed: out of memory: used 2.1 GiB of 2 GiB" in notice.data["text/plain"]
+    assert "%zoe attach spark" in notice.data["text/html"]
+    assert shown(shell, "1") == []
+
+
+@pytest.mark.usefixtures("fake_spark")
+def test_a_cell_that_failed_tells_it_at_once(shell: Any, zoe: RunningZoe) -> None:
+    run(shell, "%zoe attach spark")
+    zoe.end(zoe.only.id)
+    with capture_output() as captured:
+        shell.run_cell("1/0")
+        if not captured.outputs:
+            shell.run_cell("1")
+    assert any("has ended: failed" in output.data.get("text/plain", "") for output in captured.outputs)
+
+
+def test_loading_twice_is_loading_once_and_unloading_takes_it_away(shell: Any) -> None:
+    from zoe_jupyter import load_ipython_extension, unload_ipython_extension
+
+    before = len(shell.events.callbacks["pre_run_cell"])
+    load_ipython_extension(shell)
+    assert len(shell.events.callbacks["pre_run_cell"]) == before
+    unload_ipython_extension(shell)
+    assert "zoe" not in shell.magics_manager.magics["line"]
+    assert len(shell.events.callbacks["pre_run_cell"]) == before - 1
+    assert shell.complete("", "%zoe sta", 8)[1] != ["start"]
+
+
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("%zoe sta", ["start"]),
+        ("%zoe start s", ["spark"]),
+        ("%zoe start spark --wor", ["--workers"]),
+        ("%zoe start spark --with ", ["kernel", "server"]),
+        ("%zoe stop mi", ["mine"]),
+        ("%zoe attach m", ["mine"]),
+        ("%zoe scale mine 3 x", []),
+        ("%zoe logs mine --fo", ["--follow"]),
+        ("%zoe nonsense a", []),
+        ("%%zoe zap", ["zapp"]),
+    ],
+)
+def test_completion_knows_verbs_options_and_names(shell: Any, line: str, completions: list[str]) -> None:
+    run(shell, "%zoe start spark --name mine")
+    _, found = shell.complete("", line, len(line))
+    assert [word for word in found if not word.startswith(("%", "/"))] == completions
+
+
+def test_completion_is_quick_and_silent_without_a_server(shell: Any, zoe: RunningZoe) -> None:
+    zoe.down()
+    try:
+        began = time.monotonic()
+        with capture_output() as captured:
+            shell.complete("", "%zoe stop ", 10)
+        assert time.monotonic() - began < 3
+        assert captured.stdout + captured.stderr == ""
+    finally:
+        zoe.up()
+
+
+def test_the_python_api_gives_objects(shell: Any, zoe: RunningZoe) -> None:
+    import zoe_jupyter
+
+    execution = zoe_jupyter.start("spark", workers=3, name="mine", lifetime="8h", idle="1h")
+    assert zoe.core.submissions[0].parameters == {"workers": 3}
+    assert zoe.core.submissions[0].lifetime == {"after": "8h", "idle": "1h"}
+    assert execution.wait().state == "running"
+    assert execution.logs(tail=5) == ["first line", "second line"]
+    assert [one.name for one in zoe_jupyter.ps()] == ["mine"]
+    execution.scale(4)
+    assert zoe.only.target.elastic == {"spark.worker": 3}
+    execution.scale(**{"spark.worker": 2})
+    assert execution.links()[0]["title"] == "Spark master"
+    assert execution.stop().record["state"] == "ended"
+    assert zoe_jupyter.ps() == []
+    assert [entry["name"] for entry in zoe_jupyter.shop("parallel")] == ["dask"]
+
+
+def test_the_python_api_refuses_what_it_does_not_know(shell: Any) -> None:
+    import zoe_jupyter
+
+    with pytest.raises(UserError, match="ps takes no bananas"):
+        zoe_jupyter.ps(bananas=1)
+    with pytest.raises(UserError, match="start needs entry"):
+        zoe_jupyter.start()
+    with pytest.raises(UserError, match="'b' is too many"):
+        zoe_jupyter.info("a", "b")
+
+
+def test_attach_is_a_function_and_a_package(
+    shell: Any, zoe: RunningZoe, fake_spark: Any, in_kernel: Callable[..., None]
+) -> None:
+    in_kernel()
+    import zoe_jupyter
+    import zoe_jupyter.attach.registry
+
+    session = zoe_jupyter.attach("spark", as_="cluster", workers=2)
+    assert shell.user_ns["cluster"] is session
+    assert zoe.core.submissions[0].parameters == {"workers": 2}
+    zoe_jupyter.detach()
+    assert zoe_jupyter.attach.registry.names() == []
