@@ -72,7 +72,14 @@ async def test_writes_from_other_sites_are_refused_before_anything_is_looked_up(
 
 
 async def test_writes_of_the_own_page_are_allowed(jp_fetch, jp_http_port, core):
-    answer = await jp_fetch("zoe", "api", "validate", method="POST", body='{"use": "spark"}', headers={"Origin": f"http://127.0.0.1:{jp_http_port}", "Host": f"127.0.0.1:{jp_http_port}"})
+    answer = await jp_fetch(
+        "zoe",
+        "api",
+        "validate",
+        method="POST",
+        body='{"use": "spark"}',
+        headers={"Origin": f"http://127.0.0.1:{jp_http_port}", "Host": f"127.0.0.1:{jp_http_port}"},
+    )
     assert answer.code == 200
 
 
@@ -89,7 +96,9 @@ async def login_cookies(http_server_client, jp_base_url, jp_serverapp) -> str:
 async def test_a_browser_needs_the_xsrf_token(http_server_client, jp_base_url, login_cookies, core, zoe):
     """With a login cookie alone, as a page of another site could make a browser send."""
     url = f"{jp_base_url}zoe/api/executions"
-    answer = await http_server_client.fetch(url, method="POST", body='{"use": "spark"}', headers={"Cookie": login_cookies}, raise_error=False)
+    answer = await http_server_client.fetch(
+        url, method="POST", body='{"use": "spark"}', headers={"Cookie": login_cookies}, raise_error=False
+    )
     assert answer.code == 403
     assert "_xsrf" in json.loads(answer.body)["message"]
     assert not zoe.home.is_seated

@@ -29,16 +29,30 @@ async def asked(fetch, *path, **options):
 async def test_info_tells_home_backend_and_user(jp_fetch, zoe):
     status, body = await asked(jp_fetch, "info")
     assert status == 200
-    assert (body["home"], body["backend"], body["user"], body["is_admin"]) == ("embedded", "fake", embedded_user(), True)
+    assert (body["home"], body["backend"], body["user"], body["is_admin"]) == (
+        "embedded",
+        "fake",
+        embedded_user(),
+        True,
+    )
     assert body["server"] == zoe.visitor.server
 
 
 async def test_a_submitted_execution_is_told_in_full(jp_fetch, core):
-    status, body = await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": "mine", "parameters": {"password": "hush"}})
+    status, body = await asked(
+        jp_fetch, "executions", method="POST", body={"use": "spark", "name": "mine", "parameters": {"password": "hush"}}
+    )
     assert status == 201
     assert body["name"] == "mine"
     assert body["parameters"] == {"password": "***"}
-    assert body["endpoints"] == [{"name": "spark.master.ui", "title": "Spark master", "url": f"zoe/at/{body['id']}/spark.master.ui/", "is_trusted": True}]
+    assert body["endpoints"] == [
+        {
+            "name": "spark.master.ui",
+            "title": "Spark master",
+            "url": f"zoe/at/{body['id']}/spark.master.ui/",
+            "is_trusted": True,
+        }
+    ]
     assert body["scalable"] == [{"process": "spark.worker", "current": 1, "wanted": 2, "minimum": 1, "maximum": 65}]
     status, again = await asked(jp_fetch, "executions", "mine")
     assert (status, again["id"]) == (200, body["id"])
@@ -47,16 +61,22 @@ async def test_a_submitted_execution_is_told_in_full(jp_fetch, core):
 
 async def test_one_idempotency_key_submits_once(jp_fetch, core):
     first = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"}, headers={"Idempotency-Key": "k1"})
-    second = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"}, headers={"Idempotency-Key": "k1"})
+    second = await asked(
+        jp_fetch, "executions", method="POST", body={"use": "spark"}, headers={"Idempotency-Key": "k1"}
+    )
     assert (first[0], second[0]) == (201, 200)
     assert first[1]["id"] == second[1]["id"]
-    status, body = await asked(jp_fetch, "executions", method="POST", body={"use": "dask"}, headers={"Idempotency-Key": "k1"})
+    status, body = await asked(
+        jp_fetch, "executions", method="POST", body={"use": "dask"}, headers={"Idempotency-Key": "k1"}
+    )
     assert (status, body["reason"]) == (409, "conflict")
 
 
 async def test_yaml_reaches_the_core_as_it_was_written(jp_fetch, core):
     text = "zoe: 1\nkind: zapp  # mine\n"
-    status, _ = await asked(jp_fetch, "executions", method="POST", body=text, headers={"Content-Type": "application/yaml"})
+    status, _ = await asked(
+        jp_fetch, "executions", method="POST", body=text, headers={"Content-Type": "application/yaml"}
+    )
     assert status == 201
     assert core.submissions[0].text == text
 
@@ -101,7 +121,11 @@ async def test_every_problem_of_a_description_is_told(jp_fetch):
 async def test_validate_says_whether_it_would_fit(jp_fetch):
     status, body = await asked(jp_fetch, "validate", method="POST", body={"use": "spark"})
     assert status == 200
-    assert (body["fits_now"], body["nodes"], body["core"]) == (True, ["here"], {"cores": 1.0, "memory_bytes": 1 << 30, "gpus": 0})
+    assert (body["fits_now"], body["nodes"], body["core"]) == (
+        True,
+        ["here"],
+        {"cores": 1.0, "memory_bytes": 1 << 30, "gpus": 0},
+    )
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": str(3 << 20)}])
@@ -120,7 +144,8 @@ async def test_lists_are_paged(jp_fetch, core):
 
 
 @pytest.mark.parametrize(
-    ("query", "word"), [({"limit": "0"}, "limit"), ({"limit": "many"}, "limit"), ({"state": "dead"}, "state"), ({"label": "x"}, "label")]
+    ("query", "word"),
+    [({"limit": "0"}, "limit"), ({"limit": "many"}, "limit"), ({"state": "dead"}, "state"), ({"label": "x"}, "label")],
 )
 async def test_bad_queries_are_told(jp_fetch, query, word):
     status, error = await asked(jp_fetch, "executions", params=query)
@@ -168,22 +193,30 @@ async def test_a_kernel_without_a_server_gets_a_lease_that_must_be_renewed(jp_fe
 
 async def test_a_kernel_of_this_server_needs_no_heartbeat(jp_fetch, core, zoe):
     _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"})
-    _, lease = await asked(jp_fetch, "executions", execution["id"], "leases", method="POST", body={"client": {"kernel_id": "k1"}})
+    _, lease = await asked(
+        jp_fetch, "executions", execution["id"], "leases", method="POST", body={"client": {"kernel_id": "k1"}}
+    )
     assert (lease["expires_at"], lease["renew_s"]) == (None, None)
     assert core.lease_by_id[lease["id"]].client.server == zoe.visitor.server
 
 
 async def test_the_connection_is_told(jp_fetch):
-    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "client": {"python": "/usr/bin/python3"}})
+    _, execution = await asked(
+        jp_fetch, "executions", method="POST", body={"use": "spark", "client": {"python": "/usr/bin/python3"}}
+    )
     status, connection = await asked(jp_fetch, "executions", execution["id"], "connection", "spark")
     assert status == 200
     assert (connection["secrets"], connection["environment"]["python"]) == ({"token": "t0"}, "/usr/bin/python3")
 
 
 async def test_the_queue_tells_position_and_reason(jp_fetch, core):
-    core.add(Execution("q1", "big", embedded_user(), APPLICATION, state=State.QUEUED, reason=Reason("no_room", "waits")))
+    core.add(
+        Execution("q1", "big", embedded_user(), APPLICATION, state=State.QUEUED, reason=Reason("no_room", "waits"))
+    )
     _, queue = await asked(jp_fetch, "queue")
-    assert [(item["name"], item["position"], item["reason"]["text"]) for item in queue["items"]] == [("big", 1, "needs 8 GiB, 6 GiB are free")]
+    assert [(item["name"], item["position"], item["reason"]["text"]) for item in queue["items"]] == [
+        ("big", 1, "needs 8 GiB, 6 GiB are free")
+    ]
     _, execution = await asked(jp_fetch, "executions", "q1")
     assert execution["queue"]["position"] == 1
 
@@ -241,7 +274,9 @@ async def test_logs_are_text(jp_fetch, core):
     answer = await jp_fetch("zoe", "api", "executions", execution["id"], "logs", params={"service": "spark.master-0"})
     assert answer.body == b"first line\nsecond line\n"
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert (await asked(jp_fetch, "executions", execution["id"], "logs", params={"service": "no", "follow": 1}))[0] == 404
+    assert (await asked(jp_fetch, "executions", execution["id"], "logs", params={"service": "no", "follow": 1}))[
+        0
+    ] == 404
 
 
 async def test_an_executions_own_events_are_paged(jp_fetch, core):

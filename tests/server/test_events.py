@@ -135,7 +135,9 @@ async def test_a_follower_of_logs_gets_them_as_they_come(jp_fetch, core: FakeCor
             first.set()
 
     following = asyncio.ensure_future(
-        jp_fetch("zoe", "api", "executions", "a", "logs", params={"follow": "1"}, streaming_callback=take, request_timeout=30)
+        jp_fetch(
+            "zoe", "api", "executions", "a", "logs", params={"follow": "1"}, streaming_callback=take, request_timeout=30
+        )
     )
     await asyncio.wait_for(first.wait(), 10)
     assert b"".join(got) == b"first line\nsecond line\n"

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -96,7 +97,10 @@ async def test_errors_and_raw_answers_come_through(first, second):
     missing = await second.answer(get("executions/nobody", SECOND))
     assert (missing.status, body_of(missing)["reason"]) == (404, "not_found")
     logo = await second.answer(get("shop/spark/logo", SECOND))
-    assert (logo.headers["Content-Type"], logo.headers["Content-Security-Policy"][:12]) == ("image/svg+xml", "default-src ")
+    assert (logo.headers["Content-Type"], logo.headers["Content-Security-Policy"][:12]) == (
+        "image/svg+xml",
+        "default-src ",
+    )
 
 
 async def test_streams_come_through_piece_by_piece(first, second):
@@ -171,14 +175,18 @@ async def test_a_long_path_gets_a_short_socket(tmp_path, cores):
     assert len(path) < 108
     assert (await other.answer(get("info", SECOND))).status == 200
     await home.close()
-    assert not os.path.exists(os.path.dirname(path))
+    assert not Path(path).parent.exists()
     await other.close()
 
 
 async def test_nobody_gets_in_without_the_token(first, tmp_path):
     await first.answer(get("info"))
     address = read_address(tmp_path / "core.json")
-    for header in ("", "Authorization: token wrong\r\n", f"Authorization: token {address.token}\r\nOrigin: https://evil.example\r\n"):
+    for header in (
+        "",
+        "Authorization: token wrong\r\n",
+        f"Authorization: token {address.token}\r\nOrigin: https://evil.example\r\n",
+    ):
         reader, writer = await asyncio.open_unix_connection(address.socket_path)
         writer.write(f"GET /zoe/api/info HTTP/1.1\r\nHost: zoe\r\n{header}\r\n".encode())
         assert b"401" in await asyncio.wait_for(reader.readline(), 10)

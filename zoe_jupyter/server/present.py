@@ -50,7 +50,6 @@ def execution_bodies(executions: Iterable[Execution], core: CoreDoor) -> list[Ex
 def _execution_body(
     execution: Execution, core: CoreDoor, secrets: Mapping[str, frozenset[str]], story: Sequence[Story]
 ) -> ExecutionBody:
-    from zoe_jupyter.lifecycle.story import progress
 
     return ExecutionBody(
         id=execution.id,

@@ -145,6 +145,9 @@ class ZoeProxy(Carrier, ProxyHandler):
         for name, value in page.response_headers(answer.headers.items()):
             self.add_header(name, value)
 
+    async def finish_as(self, last: bytes, media: str) -> None:
+        await web.RequestHandler.finish(self, last or None)
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
         is_told = isinstance(error, web.HTTPError) and error.log_message

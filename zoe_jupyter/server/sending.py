@@ -70,15 +70,16 @@ class Carrier(web.RequestHandler):
 
     async def _pump(self, chunks: AsyncIterator[bytes], media: str) -> None:
         try:
-            await self.flush()
+            await web.RequestHandler.flush(self)
             async for chunk in chunks:
                 self.write(chunk)
-                await self.flush()
+                await web.RequestHandler.flush(self)
         except (StreamClosedError, asyncio.CancelledError):
             raise
         except Exception as error:
             # Without the chunk that ends it, the reader sees that this was not all.
             self.log_break(error)
+            self._auto_finish = False
             self.request.connection.detach().close()  # type: ignore[union-attr]
             raise StreamClosedError from error
         finally:
