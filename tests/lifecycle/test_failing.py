@@ -148,6 +148,12 @@ class TestLost:
         assert life.execution.reason.text == "main-0 ended (its machine was restarted); its log tells more"
 
 
+def test_what_its_backend_ended_while_no_core_was_heard_from_has_expired() -> None:
+    silent = Reason("expired", "no Zoe was heard from for a day")
+    life = Life.running().exits("spark.worker-1", 143, silent).all_exit(143)
+    assert (life.state, life.execution.outcome, life.execution.reason) == (State.ENDED, Outcome.EXPIRED, silent)
+
+
 class TestJob:
     def test_succeeds_with_its_last_process_and_cleans(self) -> None:
         life = Life.running(job()).later(3).exits("job.main-0", 0)

@@ -27,6 +27,8 @@ def exited_unexpectedly(draft: Draft, service: Service, event: ServiceExited) ->
     application = draft.execution.application
     if event.exit_code == 0 and service.process == application.ends_with:
         _finished(draft, service)
+    elif event.reason is not None and event.reason.code == "expired":
+        _expired(draft, service, event.exit_code, event.reason)
     elif _is_displaced(draft, service, event):
         _displaced(draft, service, event)
     elif _may_try_again(draft, service, event):
@@ -55,6 +57,12 @@ def _finished(draft: Draft, service: Service) -> None:
         stop(draft, Outcome.SUCCEEDED, None)
     else:
         advance(draft)
+
+
+def _expired(draft: Draft, service: Service, exit_code: int | None, reason: Reason) -> None:
+    """Its backend kept the execution's bounds while no core was heard from: that is the end of all of it."""
+    _end(draft, service, exit_code, reason)
+    stop(draft, Outcome.EXPIRED, reason)
 
 
 def _is_displaced(draft: Draft, service: Service, event: ServiceExited) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -31,17 +32,15 @@ def place(needs: Sequence[Need], machines: Machines, free: Free) -> Counts | Non
 
 
 def free_share(free: Resources, capacity: Resources) -> float:
-    """How much of a node is free, by the resource that is scarcest there."""
-    shares = [
-        have / most
-        for have, most in (
-            (free.microcores, capacity.microcores),
-            (free.memory_bytes, capacity.memory_bytes),
-            (free.gpus, capacity.gpus),
-        )
-        if most > 0
-    ]
-    return min(shares, default=0.0)
+    """How much of a node is free, by the resource that is scarcest there; 0 of a node that has nothing to give."""
+    least = math.inf
+    if capacity.microcores:
+        least = free.microcores / capacity.microcores
+    if capacity.memory_bytes:
+        least = min(least, free.memory_bytes / capacity.memory_bytes)
+    if capacity.gpus:
+        least = min(least, free.gpus / capacity.gpus)
+    return 0.0 if least == math.inf else least
 
 
 def by_size(needs: Sequence[Need]) -> list[Need]:
