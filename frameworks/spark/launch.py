@@ -8,6 +8,7 @@ which halves the time that Java needs to start from the second time on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -16,6 +17,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import zlib
 from pathlib import Path
 
 MAIN = {
@@ -27,6 +30,9 @@ SUBMIT = "org.apache.spark.deploy.SparkSubmit"
 HEAP_SHARE = {"master": 0.5, "connect": 0.7}
 WORKER_HEAP = "128m"
 KEPT_ARCHIVES = 3
+MAX_FAILURES = 3
+ARCHIVE_MARKS = (b"\xa8\xab\x0b\xf0", b"\xf0\x0b\xab\xa8")
+"""How an archive that was written to the end begins: a number, in this machine's order of bytes."""
 OPENED = (
     "java.base/java.lang", "java.base/java.lang.invoke", "java.base/java.lang.reflect", "java.base/java.io", "java.base/java.net",
     "java.base/java.nio", "java.base/java.util", "java.base/java.util.concurrent", "java.base/java.util.concurrent.atomic",
@@ -60,7 +66,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", required=True)
     parser.add_argument("--ui-port", required=True)
-    parser.add_argument("--secret", required=True, help="file with what the programs of this cluster prove themselves with")
+    parser.add_argument(
+        "--secret", required=True, help="file with what the programs of this cluster prove themselves with"
+    )
     parser.add_argument("--settings", help="file with settings by name, as JSON")
     parser.add_argument("--memory", type=int, default=0, help="bytes that this service may use in all")
     parser.add_argument("--master", help="where the master is: spark://host:port")
@@ -98,7 +106,7 @@ def _java_arguments(options: argparse.Namespace, spark: Path, home: Path) -> lis
         f"-Xmx{heap}",
         *SMALL,
         "-XX:+IgnoreUnrecognizedVMOptions",
-        *_shared_classes(options, spark),
+        *_archive_flags(options, spark),
         *(f"--add-opens={package}=ALL-UNNAMED" for package in OPENED),
         "--enable-native-access=ALL-UNNAMED",
         "--sun-misc-unsafe-memory-access=allow",
@@ -116,7 +124,14 @@ def _program(options: argparse.Namespace) -> list[str]:
     if options.role == "master":
         return [MAIN["master"], *address]
     if options.role == "worker":
-        amount = ["--cores", options.cores, "--memory", options.executor_memory, "--work-dir", str(Path(options.secret).parent / "work")]
+        amount = [
+            "--cores",
+            options.cores,
+            "--memory",
+            options.executor_memory,
+            "--work-dir",
+            str(Path(options.secret).parent / "work"),
+        ]
         return [MAIN["worker"], *address, *amount, options.master]
     if "spark.jars.packages" in _user_settings(options):
         return [SUBMIT, "--class", MAIN["connect"], "--name", "Zoe", "spark-internal"]
@@ -148,7 +163,6 @@ def _settings(options: argparse.Namespace, home: Path) -> dict[str, str]:
 
 def _connect_defaults(options: argparse.Namespace) -> dict[str, str]:
     defaults = {"spark.app.name": "Zoe"}
-    base = next((flag for flag in _shared_classes(options, _spark_home()) if "SharedArchiveFile" in flag), "")
     if options.notebook:
         defaults["spark.sql.warehouse.dir"] = str(Path(options.notebook) / "spark-warehouse")
     return defaults
@@ -157,7 +171,9 @@ def _connect_defaults(options: argparse.Namespace) -> dict[str, str]:
 def _user_settings(options: argparse.Namespace) -> dict[str, str]:
     if not options.settings:
         return {}
-    return {str(name): str(value) for name, value in json.loads(Path(options.settings).read_text(encoding="utf-8")).items()}
+    return {
+        str(name): str(value) for name, value in json.loads(Path(options.settings).read_text(encoding="utf-8")).items()
+    }
 
 
 def decommission_signal() -> str:
@@ -179,55 +195,46 @@ def _environment(options: argparse.Namespace, spark: Path, home: Path) -> dict[s
         "JAVA_HOME": str(Path(__file__).resolve().parent / "java-home"),
         "ZOE_SPARK_JAVA": os.path.realpath(options.java),
     }
+    archives = _cache_folder(options, spark)
+    if archives is not None:
+        found["ZOE_SPARK_ARCHIVES"] = str(archives)
     if options.role == "connect":
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [*libraries, os.environ.get("PYTHONPATH", "")]))
     return found
 
 
-def _shared_classes(options: argparse.Namespace, spark: Path) -> list[str]:
-    """Flags that let Java keep and use an archive of its loaded classes (JEP 350, and JEP 483's predecessor from 19 on)."""
-    java_home = Path(os.path.realpath(options.java)).parent.parent
-    release, modules = _release(java_home)
-    if _number(release) < 19:
-        return []
-    folder = _cache_folder(f"{_versions(spark)[1]}-java-{release}-{_mark(spark, java_home)}")
+def _archive_flags(options: argparse.Namespace, spark: Path) -> list[str]:
+    """Flags with which Java uses archives of its loaded classes, or writes them when it ends, the first time."""
+    folder = _cache_folder(options, spark)
     if folder is None:
         return []
-    base = ""
-    if not (java_home / "lib" / "server" / "classes.jsa").exists():
-        base = _base_archive(options.java, folder)
-        if not base:
-            return []
-    top = folder / f"{options.role}.jsa"
-    shared = f"{base}{os.pathsep}{top}" if base else str(top)
-    return ["-XX:+AutoCreateSharedArchive", f"-XX:SharedArchiveFile={shared}", "-Xlog:disable", "-Xlog:all=error:stderr"]
+    for role in (*MAIN, "executor"):
+        _tidy(folder, role)
+    base = _base_archive(options.java, folder)
+    if base is None:
+        return []
+    top, quiet = folder / f"{options.role}.jsa", ["-Xlog:disable", "-Xlog:all=error:stderr"]
+    if top.exists():
+        return [f"-XX:SharedArchiveFile={os.pathsep.join(filter(None, (base, str(top))))}", *quiet]
+    flags = [f"-XX:SharedArchiveFile={base}"] if base else []
+    if _claim(folder, options.role):
+        flags.append(f"-XX:ArchiveClassesAtExit={folder / f'{options.role}-{os.getpid()}.draft'}")
+    return [*flags, *quiet]
 
 
-def _release(java_home: Path) -> tuple[str, str]:
-    try:
-        text = (java_home / "release").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "0", ""
-    found = dict(re.findall(r'^(\w+)="([^"]*)"', text, re.MULTILINE))
-    return found.get("JAVA_VERSION", "0"), found.get("MODULES", "")
-
-
-def _number(release: str) -> int:
-    match = re.match(r"(?:1\.)?(\d+)", release)
-    return int(match[1]) if match else 0
-
-
-def _mark(*places: Path) -> str:
-    """Tells two environments of the same versions apart: an archive is bound to the paths of its classes."""
-    import zlib
-
-    return f"{zlib.crc32(os.pathsep.join(map(str, places)).encode()):08x}"
-
-
-def _cache_folder(name: str) -> Path | None:
+def _cache_folder(options: argparse.Namespace, spark: Path) -> Path | None:
+    """The archives of this Java with this Spark. None where there can be none."""
+    java = Path(os.path.realpath(options.java))
+    core = next((spark / "jars").glob("spark-core_*.jar"))
+    mark = f"{spark}{os.pathsep}{java}{os.pathsep}{core.stat().st_mtime_ns}"
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoe-jupyter" / "spark"
     try:
-        folder = root / name
+        release = re.search(
+            r'^JAVA_VERSION="([^"]+)"', (java.parent.parent / "release").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        if release is None:
+            return None
+        folder = root / f"{_versions(spark)[1]}-java-{release[1]}-{zlib.crc32(mark.encode()):08x}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.utime(folder)
         for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_ARCHIVES:]:
@@ -237,8 +244,47 @@ def _cache_folder(name: str) -> Path | None:
     return folder
 
 
-def _base_archive(java: str, folder: Path) -> str:
-    """An archive of Java's own classes, which some runtimes come without; made once, in about a second."""
+def _tidy(folder: Path, role: str) -> None:
+    """Take an archive into use that a Java, which has ended, wrote to the end; one that failed may be tried again, a few times a day."""
+    claim = folder / f"{role}.claim"
+    with contextlib.suppress(OSError):
+        for draft in folder.glob(f"{role}-*.draft"):
+            if _lives(draft.stem.rpartition("-")[2]):
+                continue
+            with draft.open("rb") as stream:
+                is_whole = stream.read(4) in ARCHIVE_MARKS
+            draft.replace(folder / f"{role}.jsa") if is_whole else draft.unlink()
+        failures = [path for path in folder.glob(f"{role}.failed-*") if path.stat().st_mtime > time.time() - 86400]
+        if not claim.exists() or _lives(claim.read_text(encoding="ascii").strip()) or len(failures) >= MAX_FAILURES:
+            return
+        if (folder / f"{role}.jsa").exists():
+            claim.unlink()
+        else:
+            claim.replace(folder / f"{role}.failed-{len(failures)}")
+
+
+def _claim(folder: Path, role: str) -> bool:
+    """Whether this program is the one that writes the archive of its role; of those that run at the same time, one does."""
+    try:
+        with (folder / f"{role}.claim").open("x", encoding="ascii") as stream:
+            stream.write(str(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _base_archive(java: str, folder: Path) -> str | None:
+    """An archive of Java's own classes, made once in about a second; empty where this Java has one, None where there is none."""
+    if (Path(os.path.realpath(java)).parent.parent / "lib" / "server" / "classes.jsa").exists():
+        return ""
     base = folder / "base.jsa"
     if not base.exists():
         draft = folder / f"base-{os.getpid()}.jsa"
@@ -248,7 +294,7 @@ def _base_archive(java: str, folder: Path) -> str:
             draft.replace(base)
         except (OSError, subprocess.SubprocessError):
             draft.unlink(missing_ok=True)
-            return ""
+            return None
     return str(base)
 
 
