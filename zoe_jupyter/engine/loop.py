@@ -20,7 +20,7 @@ from zoe_jupyter.lifecycle.step import next_due
 from zoe_jupyter.model.errors import BackendError, ZoeError
 from zoe_jupyter.model.execution import State
 from zoe_jupyter.model.resources import Node
-from zoe_jupyter.scheduler.decide import decide
+from zoe_jupyter.scheduler.decide import Memo, decide
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.store.errors import Fenced, StoreError
@@ -63,6 +63,7 @@ class Loop:
         self._told_reasons: dict[str, tuple[str, int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._has_looked = False
+        self._memo = Memo()
         self.nodes: Sequence[Node] = ()
         self.is_reachable = True
         self.plan = Plan()
@@ -169,7 +170,7 @@ class Loop:
 
     async def _plan_events(self) -> dict[str, Sequence[Event]]:
         snapshot = views.snapshot(self._ledger.executions.values(), self.nodes, is_reachable=self.is_reachable)
-        self.plan = decide(snapshot, self._policy, self._clock())
+        self.plan = decide(snapshot, self._policy, self._clock(), self._memo)
         return dict(views.happened(self.plan))
 
     async def _tell_reasons(self, most: int = 100) -> None:

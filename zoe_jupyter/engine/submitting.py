@@ -91,7 +91,7 @@ class Submitter:
             elastic=_total((demand.resources, demand.elastic) for demand in demands),
             fits_now=start is not None,
             nodes=tuple(sorted({node for places in start.core.values() for node in places})) if start else (),
-            reason=None if start else can_ever_fit(demands, nodes) or plan.waiting.get(execution.id),
+            reason=None if start else plan.waiting.get(execution.id),
             problems=environment.problems,
         )
 

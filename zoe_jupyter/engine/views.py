@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from zoe_jupyter.lifecycle.counts import wanted_core, wanted_elastic
 from zoe_jupyter.lifecycle.events import Event, Grown, Placed, Preempted, Shrunk
 from zoe_jupyter.model.execution import Execution, Goal, Reason, Service, ServiceState, State
 from zoe_jupyter.model.resources import Node, Resources
@@ -45,12 +46,15 @@ def job(execution: Execution) -> Job:
 
 
 def demands(execution: Execution) -> tuple[Demand, ...]:
-    """What each process wants in all, the user's own scaling included."""
+    """What each process wants in all; the user's own scaling and tasks that are done already are reckoned in."""
     return tuple(
         Demand(
-            process=p.name, resources=p.resources, core=p.core, elastic=execution.target.elastic.get(p.name, p.elastic)
+            process=process.name,
+            resources=process.resources,
+            core=wanted_core(execution, process),
+            elastic=wanted_elastic(execution, process),
         )
-        for p in execution.application.processes
+        for process in execution.application.processes
     )
 
 
