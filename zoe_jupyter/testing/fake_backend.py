@@ -260,12 +260,17 @@ class FakeBackend(Backend):
                     chunk = bytes(output[sent : sent + 65536])
                     sent += len(chunk)
                     yield chunk
-                if not follow or self.state_of(execution_id, service) in (SeenState.EXITED, None):
+                if not follow or self._has_ended(execution_id, service):
                     return
                 await listener.wait()
                 listener.clear()
         finally:
             self._listeners.discard(listener)
+
+    def _has_ended(self, execution_id: str, service: str) -> bool:
+        """For good: stopped on purpose, or cleaned. After any other exit another attempt may follow."""
+        state = self.state_of(execution_id, service)
+        return state is None or (state is SeenState.EXITED and self._newest(execution_id, service) in self.stopped)
 
     async def _answer(self) -> None:
         """Take the scripted time, and answer or not."""

@@ -56,6 +56,11 @@ def environ(pid: int) -> bytes:
         return b""
 
 
+def status(pid: int, name: str) -> str:
+    """What ``/proc/PID/NAME`` says."""
+    return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+
+
 def exists(pid: int) -> bool:
     """Whether the process runs; a zombie does not."""
     try:

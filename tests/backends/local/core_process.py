@@ -26,7 +26,7 @@ async def launch(backend: Backend, deployment: str, code: str) -> None:
 
 
 async def silence(backend: Backend, deployment: str, code: str) -> None:
-    await backend.launch(order(deployment, "app.main-0", code, bounds=Bounds(silence_s=1.0)), "local")
+    await backend.launch(order(deployment, "app.main-0", code, bounds=Bounds(silence_s=1.0), grace_s=0.5), "local")
 
 
 async def limited(backend: Backend, deployment: str, code: str) -> None:

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import core, finished
-
 from zoe_jupyter.backends.base import Bounds, SeenState
 from zoe_jupyter.testing.backend_contract import DEAF, FOREVER, Runner, eventually
 

@@ -7,8 +7,8 @@ import os
 import sys
 
 import pytest
-from tests.backends.local.conftest import LocalWorld
 
+from tests.backends.local.conftest import LocalWorld, status
 from zoe_jupyter.backends.local.environment import inherited, service_environment
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.execution import Client
@@ -48,8 +48,8 @@ async def test_no_secret_reaches_a_service_or_its_supervisor(runner: Runner, wor
     assert got["HOME"] == os.environ["HOME"]
     assert got["ZOE_SERVICE"] == f"{world.deployment}/one/app.main-0#1"
     assert got["PATH"].split(":")[0] == os.path.dirname(sys.executable)
-    with open(f"/proc/{seen.handle['supervisor']['pid']}/environ") as file:
-        assert not set(entry.partition("=")[0] for entry in file.read().split("\0")) & set(SECRETS)
+    own = status(seen.handle["supervisor"]["pid"], "environ").split("\0")
+    assert not {entry.partition("=")[0] for entry in own} & set(SECRETS)
 
 
 async def test_a_service_works_in_its_executions_folder_or_where_it_was_told(runner: Runner, world: LocalWorld, tmp_path) -> None:

@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.backends.local.conftest import LocalWorld
 
+from tests.backends.local.conftest import LocalWorld, status
 from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.backends.local.logs import LogReader
 from zoe_jupyter.backends.local.supervisor.logfile import LogFile
@@ -82,8 +82,8 @@ async def test_the_supervisor_stays_responsive_and_small_while_a_service_floods(
     seen = await runner.start("one", code="import sys\nwhile True: sys.stdout.write('x' * 65536 + chr(10))")
     for _ in range(20):
         await runner.backend.observe()
-    status = Path(f"/proc/{seen.handle['supervisor']['pid']}/status").read_text()
-    (rss,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    lines = status(seen.handle["supervisor"]["pid"], "status").splitlines()
+    (rss,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
     assert rss < 40_000
     files = list((runner.world.run_dir("one") / "logs").iterdir())
     assert len(files) <= 3

@@ -7,8 +7,8 @@ import sys
 import time
 
 import pytest
-from tests.backends.local.conftest import LocalWorld
 
+from tests.backends.local.conftest import LocalWorld, status
 from zoe_jupyter.backends.base import Seen
 from zoe_jupyter.backends.local.supervisor import cages
 from zoe_jupyter.model.resources import Resources
@@ -121,8 +121,7 @@ async def test_cores_are_shares(runner: Runner, world: LocalWorld) -> None:
 
 async def test_services_go_before_everything_else_when_the_machine_runs_out(runner: Runner, world: LocalWorld) -> None:
     seen = await runner.start("one")
-    with open(f"/proc/{seen.handle['pid']}/oom_score_adj") as file:
-        assert int(file.read()) >= 300
+    assert int(status(seen.handle["pid"], "oom_score_adj")) >= 300
 
 
 def test_a_cage_finds_its_way_in_version_2(tmp_path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import packaging
 import pytest
-from tests.backends.local.conftest import LocalWorld
 
 import zoe_jupyter
+from tests.backends.local.conftest import LocalWorld
 
 NOBODY = 65534
 STORY = Path(__file__).with_name("user_story.py")
@@ -41,14 +41,15 @@ def interpreter() -> str | None:
     """A Python that everybody may run."""
     common = os.pathsep.join(["/usr/local/bin", os.defpath])
     found = [shutil.which(name, path=common) for name in ("python3", *(f"python3.{minor}" for minor in range(14, 9, -1)))]
-    for candidate in filter(None, [sys.executable, *found]):
-        try:
-            command = [candidate, "-c", "import sys; sys.exit(sys.version_info < (3, 10))"]
-            if subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/").returncode == 0:
-                return candidate
-        except OSError:
-            continue
-    return None
+    return next(filter(is_usable, filter(None, [sys.executable, *found])), None)
+
+
+def is_usable(python: str) -> bool:
+    command = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 10))"]
+    try:
+        return subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/").returncode == 0
+    except OSError:
+        return False
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="this user has no privileges anyway: the whole suite is that test")

@@ -9,7 +9,6 @@ import socket
 import sys
 
 from tests.backends.local.conftest import LocalWorld
-
 from zoe_jupyter.backends.base import Reserved, SeenState, ServiceOrder
 from zoe_jupyter.backends.local.supervisor import ports
 from zoe_jupyter.model.application import Port, Probe

@@ -80,7 +80,7 @@ async def test_a_pattern_that_takes_forever_does_not_stop_the_supervisor(runner:
 
 
 async def test_a_line_without_an_end_is_looked_at_once(runner: Runner) -> None:
-    code = "import sys, time; sys.stdout.write('x' * 10**6 + 'ready'); sys.stdout.flush(); time.sleep(0.2); print(); print('ready now', flush=True); time.sleep(600)"
+    code = "import sys, time; sys.stdout.write('x' * 10**6 + 'ready'); sys.stdout.flush(); time.sleep(0.2); print('\\nready now', flush=True); time.sleep(600)"
     await runner.start("one", code=code, ready=Probe(log="^ready"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.backends.local.conftest import LocalWorld, exists
 
+from tests.backends.local.conftest import LocalWorld, environ, exists
 from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.local import LocalBackend
 from zoe_jupyter.model.errors import Fatal, Retryable
 from zoe_jupyter.testing.backend_contract import DEAF, FOREVER, Runner, eventually
 
@@ -180,7 +182,7 @@ async def test_a_daemon_with_an_overwritten_environment_is_found_too(runner: Run
     await runner.said("one", "app.main-0", b"deaf")
 
     async def is_hidden() -> bool:
-        return path.exists() and bool(path.read_text()) and not Path(f"/proc/{path.read_text()}/environ").read_bytes()
+        return path.exists() and bool(path.read_text()) and not environ(int(path.read_text()))
 
     await eventually(is_hidden)
     grandchild = int(path.read_text())
@@ -332,6 +334,45 @@ async def test_secrets_are_not_written_down(runner: Runner, world: LocalWorld) -
     await runner.start("one", environment={"APP_TOKEN": "hunter2"}, files={"token": "hunter3"})
     for path in (world.run_dir("one") / "state.json", world.run_dir("one") / "supervisor.json", world.run_dir("one") / "supervisor.log"):
         assert "hunter" not in path.read_text()
+
+
+async def test_removing_zoes_folder_ends_what_runs_in_it(runner: Runner, world: LocalWorld) -> None:
+    await runner.start("one")
+    world.run_dir("one").rename(world.data_dir / "elsewhere")
+    shutil.rmtree(world.data_dir)
+
+    async def is_gone() -> bool:
+        return not world.marked("one")
+
+    await eventually(is_gone)
+
+
+async def test_executions_of_another_deployment_are_left_alone(runner: Runner, world: LocalWorld) -> None:
+    other = LocalBackend(deployment=f"{world.deployment}-other", data_dir=world.data_dir)
+    await other.start()
+    await runner.start("one")
+    observation = await other.observe()
+    assert (list(observation.services), dict(observation.unreachable)) == ([], {})
+    assert await other.usage() == []
+    await other.close()
+
+
+async def test_a_silent_supervisor_holds_up_a_look_only_once(runner: Runner) -> None:
+    await runner.start("one")
+    supervisor = await supervisor_of(runner)
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        await runner.backend.observe()
+        began = time.monotonic()
+        assert "one" in (await runner.backend.observe()).unreachable
+        assert time.monotonic() - began < 2
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+
+    async def is_back() -> bool:
+        return await runner.seen("one") is not None
+
+    await eventually(is_back)
 
 
 async def test_a_supervisor_told_to_end_ends_its_services_without_blame(runner: Runner, world: LocalWorld) -> None:

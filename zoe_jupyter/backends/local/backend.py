@@ -236,16 +236,15 @@ class LocalBackend(Backend):
         """Its services, or why nothing is known of it."""
         run_dir = self._places.run_dir(execution_id)
         try:
-            link = await self._supervisors.existing(execution_id)
-            if link is not None:
-                state = await link.ask("observe", limit_s=ANSWER_LIMIT_S)
+            state = await self._supervisors.look(execution_id, "observe")
+            if state is not None:
                 return self._own(state, is_supervised=True, is_same_boot=True), ""
         except Gone:
             self._hint()
         except Silent as error:
             return [], str(error)
         written = await self._off(read, run_dir)
-        if written.is_supervised:
+        if written.is_supervised and written.state.get("deployment") == self._deployment:
             return [], f"the supervisor of {execution_id} has just closed the connection"
         return self._own(written.state, is_supervised=False, is_same_boot=written.is_same_boot), ""
 
@@ -256,8 +255,7 @@ class LocalBackend(Backend):
 
     async def _sample(self, execution_id: str) -> Mapping[str, Any]:
         try:
-            link = await self._supervisors.existing(execution_id)
-            return await link.ask("usage", limit_s=ANSWER_LIMIT_S) if link is not None else {}
+            return await self._supervisors.look(execution_id, "usage") or {}
         except (Gone, Silent, Refused):
             return {}
 
@@ -266,14 +264,17 @@ class LocalBackend(Backend):
         written = await self._off(read, self._places.run_dir(execution_id))
         if not written.is_supervised:
             return
+        limit_s = _CLEAN_LIMIT_S
         try:
             link = await self._supervisors.existing(execution_id)
             if link is not None:
                 await link.ask("finish", limit_s=ANSWER_LIMIT_S, grace_s=_CLEAN_GRACE_S)
-        except (Gone, Silent, Refused):
+        except Silent:
+            limit_s = 0.0
+        except (Gone, Refused):
             pass
         identity = written.state["supervisor"]["pid"], written.state["supervisor"]["start"]
-        await self._off(_wait_for_end, *identity, _CLEAN_LIMIT_S)
+        await self._off(_wait_for_end, *identity, limit_s)
 
     async def _existing(self, execution_id: str) -> Link | None:
         try:

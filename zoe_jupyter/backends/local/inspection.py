@@ -133,13 +133,16 @@ def _unusable(python: str) -> str:
 
 
 def _parse(texts: Sequence[str]) -> tuple[list[Wanted], list[str]]:
-    wanted, problems = [], []
-    for text in texts:
-        try:
-            wanted.append(Wanted(text))
-        except InvalidRequirement as error:
-            problems.append(f"the requirement {text!r} cannot be read: {_short(error)}")
-    return wanted, problems
+    """Requirements, and what is wrong with those that cannot be read."""
+    parsed = [_parse_one(text) for text in texts]
+    return [each for each in parsed if isinstance(each, Wanted)], [each for each in parsed if isinstance(each, str)]
+
+
+def _parse_one(text: str) -> Wanted | str:
+    try:
+        return Wanted(text)
+    except InvalidRequirement as error:
+        return f"the requirement {text!r} cannot be read: {_short(error)}"
 
 
 def _ask(python: str, names: Sequence[str]) -> Mapping[str, Any]:

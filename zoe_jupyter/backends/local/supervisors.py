@@ -25,7 +25,7 @@ from zoe_jupyter.model.errors import Retryable
 
 PROGRAM = Path(__file__).parent / "supervisor" / "__main__.py"
 START_LIMIT_S = 15.0
-ANSWER_LIMIT_S = 3.0
+ANSWER_LIMIT_S, IMPATIENT_S = 3.0, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Supervisors:
         self._on_change = on_change
         self._links: dict[str, Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._silent: set[str] = set()
 
     async def existing(self, execution_id: str) -> Link | None:
         """The link to its supervisor, None when it has none; raises Silent when it does not answer."""
@@ -78,6 +79,7 @@ class Supervisors:
         """Close the link of an execution that is gone."""
         link = self._links.pop(execution_id, None)
         self._locks.pop(execution_id, None)
+        self._silent.discard(execution_id)
         if link is not None:
             await link.close()
 
@@ -87,6 +89,23 @@ class Supervisors:
         for link in links:
             await link.close()
 
+    def patience_s(self, execution_id: str) -> float:
+        """How long to wait for its answer: not long again for one that is known to be silent."""
+        return IMPATIENT_S if execution_id in self._silent else ANSWER_LIMIT_S
+
+    async def look(self, execution_id: str, do: str) -> dict[str, Any] | None:
+        """Ask for what changes nothing; None when it has no supervisor. Raises Gone or Silent."""
+        link = await self.existing(execution_id)
+        if link is None:
+            return None
+        try:
+            answer = await link.ask(do, limit_s=self.patience_s(execution_id))
+        except Silent:
+            self._silent.add(execution_id)
+            raise
+        self._silent.discard(execution_id)
+        return answer
+
     def _lock(self, execution_id: str) -> asyncio.Lock:
         return self._locks.setdefault(execution_id, asyncio.Lock())
 
@@ -94,19 +113,34 @@ class Supervisors:
         link = self._links.get(execution_id)
         if link is not None and link.is_open:
             return link
-        run_dir = self._places.run_dir(execution_id)
-        end = time.monotonic() + ANSWER_LIMIT_S
-        while (await self._off(read, run_dir)).is_supervised:
-            try:
-                link = await Link.open(run_dir, on_change=self._on_change, timeout_s=ANSWER_LIMIT_S)
-            except Gone:  # it is about to listen, or about to end
-                if time.monotonic() > end:
-                    raise Silent(f"the supervisor of {execution_id} lives and does not listen") from None
-                await asyncio.sleep(0.02)
-            else:
+        patience_s = self.patience_s(execution_id)
+        end = time.monotonic() + patience_s
+        while await self._off(self._is_kept, execution_id):
+            link = await self._opened(execution_id, patience_s)
+            if link is not None:
                 self._links[execution_id] = link
                 return link
+            if time.monotonic() > end:
+                raise Silent(f"the supervisor of {execution_id} lives and does not listen")
+            await asyncio.sleep(0.02)
         return None
+
+    async def _opened(self, execution_id: str, patience_s: float) -> Link | None:
+        """None when it does not listen: it is about to, or about to end."""
+        try:
+            link = await Link.open(self._places.run_dir(execution_id), on_change=self._on_change, timeout_s=patience_s)
+        except Gone:
+            return None
+        except Silent:
+            self._silent.add(execution_id)
+            raise
+        self._silent.discard(execution_id)
+        return link
+
+    def _is_kept(self, execution_id: str) -> bool:
+        """Whether a living supervisor of this deployment has it."""
+        written = read(self._places.run_dir(execution_id))
+        return written.is_supervised and written.state.get("deployment") == self._settings["deployment"]
 
     def _start(self, execution_id: str) -> None:
         """Start one and wait until it listens, or has found another in its place. Raises Retryable."""

@@ -32,13 +32,17 @@ def places(own: str = "/proc/self/cgroup", mounts: str = "/proc/self/mountinfo")
         groups, points = _own_groups(own), _mount_points(mounts)
     except OSError:
         return ()
-    found = []
+    found: list[Place] = []
     for controller in CONTROLLERS:
-        for candidate in _candidates(controller, groups, points):
-            if _works(candidate):
-                found.append(candidate)
-                break
+        candidates = [each for each in _candidates(controller, groups, points) if _goes_with(each, found)]
+        working = next(filter(_works, candidates), None)
+        found += [working] if working else []
     return tuple(found)
+
+
+def _goes_with(place: Place, found: list[Place]) -> bool:
+    """A process can be in one group of version 2 only."""
+    return all(each.parent == place.parent for each in found if each.version == place.version == 2)
 
 
 def _own_groups(path: str) -> dict[str, str]:
@@ -145,28 +149,29 @@ class Cage:
         self._memory_folder = ""
         for place in where:
             folder = os.path.join(place.parent, re.sub(r"[^\w.-]+", "_", name)[:200])
-            try:
-                self._make(place, folder, memory_bytes=memory_bytes, microcores=microcores)
-            except OSError:
-                continue
-            if folder not in self.folders:
+            if self._made(place, folder, memory_bytes=memory_bytes, microcores=microcores) and folder not in self.folders:
                 self.folders.append(folder)
 
     @property
     def limits_memory(self) -> bool:
         return self._memory is not None
 
-    def _make(self, place: Place, folder: str, *, memory_bytes: int, microcores: int) -> None:
+    def _made(self, place: Place, folder: str, *, memory_bytes: int, microcores: int) -> bool:
+        """Make the group, unless nothing is asked for or the kernel does not let us."""
         wanted = memory_bytes if place.controller == "memory" else microcores
         if not wanted:
-            return
-        if not os.path.isdir(folder):
-            os.mkdir(folder)
-        if place.controller == "cpu":
-            _limit_cpu(place.version, folder, microcores)
-            return
-        _limit_memory(place.version, folder, memory_bytes)
-        self._memory, self._memory_folder = place, folder
+            return False
+        try:
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+            _limit(place, folder, wanted)
+        except OSError:
+            if folder not in self.folders:
+                remove((folder,))
+            return False
+        if place.controller == "memory":
+            self._memory, self._memory_folder = place, folder
+        return True
 
     def join(self) -> None:
         """Put the calling process into the groups; called between fork and exec."""
@@ -195,6 +200,13 @@ class Cage:
             return 0
         name = "memory.max_usage_in_bytes" if self._memory.version == 1 else "memory.peak"
         return int(_read(os.path.join(self._memory_folder, name)).strip() or 0)
+
+
+def _limit(place: Place, folder: str, amount: int) -> None:
+    if place.controller == "memory":
+        _limit_memory(place.version, folder, amount)
+    else:
+        _limit_cpu(place.version, folder, amount)
 
 
 def _limit_memory(version: int, folder: str, memory_bytes: int) -> None:

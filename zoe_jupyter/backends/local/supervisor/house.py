@@ -166,8 +166,10 @@ class House:
 
     def ended(self, service: Service) -> None:
         """Nothing of the service is left."""
+        kept = self.reserved.get(service.name, {"attempt": 0, "ports": {}})
         for number in service.record["ports"].values():
-            self.ports.release(number)
+            if kept["attempt"] <= service.record["attempt"] or number not in kept["ports"].values():
+                self.ports.release(number)
         self._release(service)
         self.changed()
         if not self.living():
@@ -195,8 +197,14 @@ class House:
                         self._check_memory(service)
             if self._is_unsaved:
                 self.changed()
+            self._end_when_removed()
         finally:
             self.loop.later(self.census.pause_s(least_s), self._watch)
+
+    def _end_when_removed(self) -> None:
+        """Somebody removed the folder under us: nobody can reach us any more."""
+        if not os.path.isdir(self.run_dir) and not self.is_closing:
+            self.end_all(SHUTDOWN)
 
     def _check_memory(self, service: Service) -> None:
         used = self.census.is_over(service)

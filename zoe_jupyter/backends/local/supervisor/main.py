@@ -67,7 +67,8 @@ def _supervise(run_dir: str, umask: int) -> None:
     house.begin()
     _say("ready")
     loop.run()
-    house.save()
+    with contextlib.suppress(OSError):
+        house.save()
     control.close()
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from .loop import READ, WRITE, Loop, Timer
-from .ports import LOOPBACK, is_occupied, listeners, sockets_of
+from .ports import LOOPBACK, listeners, sockets_of
 from .processes import send
 from .spawn import SpawnError
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.25
+_FIRST_PAUSE_S = 0.02
+_PAUSES_S = {"tcp": 0.05, "http": 0.1, "command": 0.5}
+"""At most, between two looks: each is a delay that the user sees, and work for the service."""
+_SLOW_START_S, _SLOW_PAUSE_S = 30.0, 0.5
+"""After so long, looks become rare."""
 _TRY_S = {"tcp": 2.0, "http": 5.0, "command": 30.0}
 _LONGEST_LINE = 8192
 _PATTERN_LIMIT_S, _SLOW_LINES = 0.25, 8
@@ -36,10 +42,13 @@ class Subject(Protocol):
 class Probe:
     """Calls ``on_ready`` once, or never; ``close`` may be called at any time."""
 
+    longest_pause_s = _PAUSES_S["tcp"]
+
     def __init__(self, subject: Subject, on_ready: Callable[[], object]) -> None:
         self._subject = subject
         self._on_ready = on_ready
         self._pause_s = _FIRST_PAUSE_S
+        self._began = time.monotonic()
         self._timers: list[Timer] = []
         self._is_closed = False
 
@@ -68,7 +77,8 @@ class Probe:
             return
         self._clear_timers()
         self._timers.append(self._subject.loop.later(self._pause_s, look))
-        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 1.5)
+        is_slow = time.monotonic() - self._began > _SLOW_START_S
+        self._pause_s = min(_SLOW_PAUSE_S if is_slow else self.longest_pause_s, self._pause_s * 1.5)
 
     def _clear_timers(self) -> None:
         for timer in self._timers:
@@ -107,7 +117,7 @@ class _PortProbe(Probe):
             return
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            self._fail("nothing listens there" if not is_occupied(self.number) else os.strerror(error))
+            self._fail("nothing listens there" if error == errno.ECONNREFUSED else os.strerror(error))
         elif not self._is_ours():
             self._fail("another program listens there")
         else:
@@ -140,6 +150,7 @@ class TcpProbe(_PortProbe):
 
 class HttpProbe(_PortProbe):
     limit_s = _TRY_S["http"]
+    longest_pause_s = _PAUSES_S["http"]
 
     def __init__(self, subject: Subject, on_ready: Callable[[], object], *, port: str, path: str) -> None:
         super().__init__(subject, on_ready, port=port)
@@ -225,6 +236,8 @@ class LogProbe(Probe):
 
 class CommandProbe(Probe):
     """Runs a command beside the service until it exits with 0."""
+
+    longest_pause_s = _PAUSES_S["command"]
 
     def __init__(self, subject: Subject, on_ready: Callable[[], object], *, command: Sequence[str]) -> None:
         super().__init__(subject, on_ready)
