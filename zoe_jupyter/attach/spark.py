@@ -163,6 +163,7 @@ def _prepare_environment(java_home: Any, environment: Mapping[str, Any]) -> None
     """What the driver's launcher reads: the cluster's Java and Python, and nothing of Spark Connect."""
     for name in ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE"):
         os.environ.pop(name, None)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = str(environment.get("python") or sys.executable)
     if environment.get("java"):
         os.environ["ZOE_SPARK_JAVA"] = str(environment["java"])

@@ -56,7 +56,10 @@ def _told(session: Session, attached: Attached, wish: Wish) -> Result:
     if pages:
         blocks.append(Table(("PAGE", "ADDRESS"), pages))
     blocks.append(
-        Note(f"It runs {lifetime_text(execution)}; `{session.command} stop {execution['name']}` ends it.", Tone.QUIET)
+        Note(
+            f"It runs {lifetime_text(_held(execution))}; `{session.command} stop {execution['name']}` ends it.",
+            Tone.QUIET,
+        )
     )
     if attached.others:
         shared = f"{session.command} attach {attached.others[0]}"
@@ -71,6 +74,11 @@ def _told(session: Session, attached: Attached, wish: Wish) -> Result:
             )
         )
     return replace(say("", execution), blocks=blocks, value=attached)
+
+
+def _held(execution: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record without its end as things stood before this notebook held it."""
+    return {**execution, "lifetime": {**(execution.get("lifetime") or {}), "ends_at": None}}
 
 
 _ATTACH = Verb(

@@ -105,13 +105,15 @@ def lifetime_text(execution: Record) -> str:
     lifetime = execution.get("lifetime") or {}
     parts = []
     if lifetime.get("together_with"):
-        parts.append(f"with its {lifetime['together_with']}, {format_duration(lifetime.get('grace_s') or 0)} after")
+        parts.append(
+            f"until {format_duration(lifetime.get('grace_s') or 0)} after its {lifetime['together_with']} has ended"
+        )
     if lifetime.get("idle_s") is not None:
-        parts.append(f"after {format_duration(lifetime['idle_s'])} idle")
+        parts.append(f"until it was idle for {format_duration(lifetime['idle_s'])}")
     if lifetime.get("after_s") is not None:
-        parts.append(f"after {format_duration(lifetime['after_s'])} at most")
+        parts.append(f"for {format_duration(lifetime['after_s'])} at most")
     if lifetime.get("ends_at"):
-        parts.append(f"as things stand at {clock(lifetime['ends_at'])}")
+        parts.append(f"as things stand until {clock(lifetime['ends_at'])}")
     return "; ".join(parts) or "until stopped"
 
 
