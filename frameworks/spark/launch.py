@@ -144,6 +144,7 @@ def _settings(options: argparse.Namespace, home: Path) -> dict[str, str]:
         "spark.authenticate": "true",
         "spark.authenticate.secret": Path(options.secret).read_text(encoding="ascii").strip(),
         "spark.port.maxRetries": "0",
+        "spark.master.rest.enabled": "false",
         "spark.ui.killEnabled": "false",
         "spark.decommission.enabled": "true",
         "spark.worker.decommission.signal": decommission_signal(),

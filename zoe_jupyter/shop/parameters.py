@@ -359,6 +359,9 @@ _TYPES = {
 def _say(error: ValidationError) -> str:
     value = shorten(error.instance)
     limit: Any = error.validator_value
+    around: Any = error.schema
+    if error.validator in ("anyOf", "dependentRequired", "not", "oneOf") and "$comment" in around:
+        return str(around["$comment"])[:300]
     kinds = [limit] if isinstance(limit, str) else limit
     sayings = {
         "type": lambda: f"{value} is not {' or '.join(_TYPES.get(kind, str(kind)) for kind in kinds)}",
