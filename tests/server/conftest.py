@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from jupyter_server.serverapp import ServerApp
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 from traitlets.config import Config
 
+from zoe_jupyter.server import extension
+from zoe_jupyter.server.config import Zoe
 from zoe_jupyter.server.extension import ZoeExtension
 from zoe_jupyter.testing.fake_core import FakeCore
 
@@ -30,10 +33,10 @@ def core() -> FakeCore:
 
 @pytest.fixture
 def _fake_core(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def open_core() -> FakeCore:
+    async def open_core(zoe: Zoe, folder: Path) -> FakeCore:
         return core
 
-    monkeypatch.setattr(ZoeExtension, "_open_core", lambda self: open_core())
+    monkeypatch.setattr(extension, "open_core", open_core)
 
 
 @pytest.fixture
@@ -45,5 +48,5 @@ def jp_server_config(_fake_core: None) -> Config:
 @pytest.fixture
 def zoe(jp_serverapp: ServerApp) -> ZoeExtension:
     """The extension in the server under test."""
-    (extension,) = jp_serverapp.extension_manager.extension_apps["zoe_jupyter"]
-    return extension
+    (found,) = jp_serverapp.extension_manager.extension_apps["zoe_jupyter"]
+    return found

@@ -49,14 +49,14 @@ async def test_without_a_token_nothing_answers(fetch_raw, core: FakeCore, zoe, m
     assert "Location" not in headers
     if path != PAGE:
         assert json.loads(body)["reason"] == "unauthenticated"
-    assert not zoe.home.is_seated, "nothing was looked up"
+    assert not zoe.presence.home.is_seated, "nothing was looked up"
 
 
 @pytest.mark.parametrize(("method", "path"), paths())
 async def test_a_wrong_token_is_none(fetch_raw, core: FakeCore, zoe, method, path):
     status, _, _ = await fetch_raw(method, path, {"Authorization": "token wrong"})
     assert status == 403
-    assert not zoe.home.is_seated
+    assert not zoe.presence.home.is_seated
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example:8888"])
@@ -68,7 +68,7 @@ async def test_writes_from_other_sites_are_refused_before_anything_is_looked_up(
     assert status == 403
     if path != PAGE:
         assert json.loads(body)["reason"] == "cross_origin"
-    assert not zoe.home.is_seated
+    assert not zoe.presence.home.is_seated
 
 
 async def test_writes_of_the_own_page_are_allowed(jp_fetch, jp_http_port, core):
@@ -101,14 +101,14 @@ async def test_a_browser_needs_the_xsrf_token(http_server_client, jp_base_url, l
     )
     assert answer.code == 403
     assert "_xsrf" in json.loads(answer.body)["message"]
-    assert not zoe.home.is_seated
+    assert not zoe.presence.home.is_seated
 
 
 async def test_the_websocket_needs_a_token(jp_ws_fetch, zoe):
     with pytest.raises(HTTPClientError) as refused:
         await jp_ws_fetch("zoe", "api", "events", headers={"Authorization": "token wrong"})
     assert refused.value.code == 403
-    assert not zoe.home.is_seated
+    assert not zoe.presence.home.is_seated
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", None])
@@ -123,7 +123,7 @@ async def test_the_websocket_refuses_other_sites(jp_http_port, jp_base_url, logi
     with pytest.raises(HTTPClientError) as refused:
         await websocket_connect(HTTPRequest(url, headers=headers))
     assert refused.value.code == 403
-    assert not zoe.home.is_seated
+    assert not zoe.presence.home.is_seated
 
 
 class _Nobody:
@@ -141,4 +141,26 @@ async def test_jupyters_authorizer_has_the_last_word(fetch_raw, jp_auth_header, 
     assert status == 403
     if path != PAGE:
         assert json.loads(body)["reason"] == "forbidden"
-    assert not zoe.home.is_seated
+    assert not zoe.presence.home.is_seated
+
+
+@pytest.mark.parametrize("path", ["targets/e1/spark.master.ui", "servers/s1/kernels"])
+async def test_internal_routes_are_for_zoes_own_programs(fetch_raw, jp_auth_header, core: FakeCore, path):
+    method = "GET" if path.startswith("targets") else "POST"
+    status, _, _ = await fetch_raw(method, f"zoe/api/{path}", jp_auth_header)
+    assert status == 404
+    assert core.alive == {}
+
+
+class TestWithoutAStateFolder:
+    """A link where Zoe's folder should be, as somebody else could have made it."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, jp_data_dir, tmp_path):
+        (tmp_path / "elsewhere").mkdir()
+        (jp_data_dir / "zoe").symlink_to(tmp_path / "elsewhere")
+
+    async def test_every_request_says_why(self, fetch_raw, jp_auth_header):
+        status, _, body = await fetch_raw("GET", "zoe/api/info", jp_auth_header)
+        assert status == 503
+        assert "is a link" in json.loads(body)["message"]

@@ -87,7 +87,7 @@ class Lines:
         self._zoe = zoe
 
     async def __aenter__(self) -> Lines:
-        address = read_address(self._zoe.file)
+        address = read_address(self._zoe.presence.file)
         assert address is not None
         self.reader, self.writer = await asyncio.open_unix_connection(address.socket_path)
         head = f"GET /zoe/api/events?follow=1 HTTP/1.1\r\nHost: zoe\r\nAuthorization: token {address.token}\r\n\r\n"

@@ -131,7 +131,7 @@ async def test_no_request_is_lost_while_the_core_moves(first, second, cores):
     await asyncio.sleep(0)
     await holder.close()
     answers = await asyncio.gather(*sent)
-    assert [answer.status for answer in answers] == [201] * 20
+    assert {answer.status for answer in answers} <= {200, 201}, "200: it was done already when it was sent again"
     assert len(cores.opened[-1].by_id) == 20, "each once"
 
 

@@ -108,7 +108,7 @@ async def test_a_report_never_overtakes_a_new_kernels_lease():
 
     home = Slow()
     desk = Desk(home)
-    witness = KernelWitness(home, desk, VISITOR, kernel_ids=lambda: [], database=None)
+    witness = KernelWitness(home, desk, VISITOR, kernel_ids=list, database=None)
     report = asyncio.ensure_future(witness.report())
     await until(lambda: events)
     lease = asyncio.ensure_future(desk.answer(WireRequest("POST", "executions/e1/leases", VISITOR)))
@@ -121,23 +121,23 @@ async def test_a_report_never_overtakes_a_new_kernels_lease():
 
 
 async def test_a_kernel_finds_the_server_by_the_file_that_its_environment_names(jp_serverapp, http_server, zoe):
-    address = read_address(zoe.file)
-    assert os.environ["ZOE_CONNECTION_FILE"] == str(zoe.file)
-    assert os.environ["PYTHONPATH"].split(os.pathsep)[-1].startswith(str(zoe.folder / "lent"))
-    assert zoe.file.stat().st_mode & 0o777 == 0o600
+    address = read_address(zoe.presence.file)
+    assert os.environ["ZOE_CONNECTION_FILE"] == str(zoe.presence.file)
+    assert os.environ["PYTHONPATH"].split(os.pathsep)[-1].startswith(str(zoe.presence.folder / "lent"))
+    assert zoe.presence.file.stat().st_mode & 0o777 == 0o600
     assert address.pid == os.getpid()
     assert address.token != jp_serverapp.identity_provider.token
-    await until(lambda: read_address(zoe.file).url == jp_serverapp.connection_url)
+    await until(lambda: read_address(zoe.presence.file).url == jp_serverapp.connection_url)
 
 
 async def test_the_file_goes_with_the_server(zoe):
     await zoe.stop_extension()
-    assert not zoe.file.exists()
+    assert not zoe.presence.file.exists()
     assert "ZOE_CONNECTION_FILE" not in os.environ
 
 
 async def test_a_kernels_request_is_one_of_this_server(http_server, zoe, core):
-    address = read_address(zoe.file)
+    address = read_address(zoe.presence.file)
     reader, writer = await asyncio.open_unix_connection(address.socket_path)
     body = json.dumps({"use": "spark", "client": {"kernel_id": "k1"}, "lease": "kernel"}).encode()
     head = f"POST /zoe/api/executions HTTP/1.1\r\nHost: zoe\r\nAuthorization: token {address.token}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -13,7 +13,11 @@ import pytest
 
 from zoe_jupyter.server import lending
 
-LOOK = "import zoe_jupyter, json, importlib.metadata as m; print(json.dumps({'file': zoe_jupyter.__file__, 'attach': sorted({p.name for p in m.entry_points(group='zoe_jupyter.attach')})}))"
+LOOK = """
+import importlib.metadata, json, zoe_jupyter
+kinds = sorted({point.name for point in importlib.metadata.entry_points(group="zoe_jupyter.attach")})
+print(json.dumps({"file": zoe_jupyter.__file__, "attach": kinds}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +36,14 @@ def lent(tmp_path) -> Path:
 
 
 def run(python: str, folder: Path, code: str, *, cwd: Path, path: str = "") -> str:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, [path, str(folder)])), "HOME": str(cwd)}
-    return subprocess.run([python, "-c", code], env=environment, cwd=cwd, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(filter(None, [path, str(folder)])),
+        "HOME": str(cwd),
+    }
+    return subprocess.run(
+        [python, "-c", code], env=environment, cwd=cwd, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.strip()
 
 
 def test_a_bare_environment_gets_the_lent_copy_with_its_attach_kinds(bare_python, lent, tmp_path):
@@ -53,7 +63,10 @@ def test_an_installed_zoe_is_not_shadowed(bare_python, lent, tmp_path):
     (installed / "zoe_jupyter").mkdir(parents=True)
     (installed / "zoe_jupyter" / "__init__.py").write_text("MINE = True")
     (installed / "zoe_jupyter" / "part.py").write_text("HERE = __file__")
-    code = f"import sys; sys.path.append({str(installed)!r}); import zoe_jupyter, zoe_jupyter.part as p; print(zoe_jupyter.MINE, p.HERE, zoe_jupyter.__spec__.origin)"
+    code = (
+        f"import sys; sys.path.append({str(installed)!r}); import zoe_jupyter, zoe_jupyter.part as part; "
+        "print(zoe_jupyter.MINE, part.HERE, zoe_jupyter.__spec__.origin)"
+    )
     told = run(bare_python, lent, code, cwd=tmp_path)
     assert told.startswith("True")
     assert told.count(str(installed)) == 2
@@ -67,7 +80,13 @@ def test_this_environments_own_zoe_is_found_through_the_lent_folder(lent, tmp_pa
 def test_a_kernel_that_is_faster_than_the_copy_waits_for_it(bare_python, tmp_path):
     folder = lending.lend_folder(tmp_path, "1.0")
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)}
-    asking = subprocess.Popen([bare_python, "-c", "import zoe_jupyter; print('there')"], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    asking = subprocess.Popen(
+        [bare_python, "-c", "import zoe_jupyter; print('there')"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with asking:
         with pytest.raises(subprocess.TimeoutExpired):
             asking.wait(0.5)
@@ -83,7 +102,9 @@ def test_the_copy_is_built_once_for_the_same_code(lent):
 
 
 def test_old_copies_stay_a_while_for_kernels_that_use_them(lent, monkeypatch):
-    monkeypatch.setattr(lending, "_metadata", lambda: iter([("zoe_jupyter/changed", str(time.monotonic_ns()).encode())]))
+    monkeypatch.setattr(
+        lending, "_metadata", lambda: iter([("zoe_jupyter/changed", str(time.monotonic_ns()).encode())])
+    )
     for _ in range(3):
         newest = lending.build(lent)
     kept = list(lent.glob("*.zip"))

@@ -229,7 +229,7 @@ async def test_others_pages_are_not_found(jp_fetch, core, target, jp_serverapp):
 
     for rule in jp_serverapp.web_app.default_router.rules:
         for inner in getattr(rule.target, "rules", ()):
-            if isinstance(inner.target_kwargs, dict) and "home" in inner.target_kwargs:
+            if isinstance(inner.target_kwargs, dict) and "desk" in inner.target_kwargs:
                 inner.target_kwargs["visitor"] = replace(extension.visitor, is_admin=False)
     with pytest.raises(HTTPClientError) as missing:
         await jp_fetch("zoe", "at", "e2", "other", "x")

@@ -108,7 +108,11 @@ def start(place: Path) -> Iterator[Callable[[], Server]]:
         words = [f"--{name}={value}" for name, value in options.items()]
         with (place / f"server-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "jupyter_server", *words], env=environment(place), cwd=place, stdout=log, stderr=log
+                [sys.executable, "-m", "jupyter_server", *words],
+                env=environment(place),
+                cwd=place,
+                stdout=log,
+                stderr=log,
             )
         started.append(Server(process, port))
         until(lambda: _listens(port) or process.poll() is not None)
@@ -163,7 +167,9 @@ def test_a_second_server_forwards_and_takes_over_when_the_first_is_killed(start,
     assert (status, body["id"]) == (200, execution["id"])
     assert holder(place) == second.process.pid
     until(lambda: is_running(second, "mine"))
-    assert [service["attempt"] for service in second.ask("GET", "executions/mine")[1]["services"]] == [service["attempt"] for service in services]
+    assert [service["attempt"] for service in second.ask("GET", "executions/mine")[1]["services"]] == [
+        service["attempt"] for service in services
+    ]
 
 
 def test_a_server_that_nobody_asks_takes_over_what_lives(start, place):
@@ -190,9 +196,16 @@ def test_a_restarted_server_wakes_the_core_for_what_lives(start, place):
 
 
 def serve(place: Path, *words: str) -> subprocess.Popen[str]:
-    command = "import sys; from zoe_jupyter.server.serve import ServeCommand; sys.exit(ServeCommand().run(sys.argv[1:]))"
+    command = (
+        "import sys; from zoe_jupyter.server.serve import ServeCommand; sys.exit(ServeCommand().run(sys.argv[1:]))"
+    )
     return subprocess.Popen(
-        [sys.executable, "-c", command, *words], env=environment(place), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", command, *words],
+        env=environment(place),
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -203,7 +216,9 @@ def test_zoe_serves_alone_and_ends_when_told(place):
         ready = json.loads(process.stdout.readline())
         assert ready["address"].startswith("http://127.0.0.1:")
         token = json.loads(Path(ready["file"]).read_text())["token"]
-        request = urllib.request.Request(f"{ready['address']}/zoe/api/shop/sleeper", headers={"Authorization": f"Bearer {token}"})
+        request = urllib.request.Request(
+            f"{ready['address']}/zoe/api/shop/sleeper", headers={"Authorization": f"Bearer {token}"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.loads(answer.read())["entry"]["title"] == "Sleeper"
         other = serve(place)

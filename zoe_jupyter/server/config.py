@@ -43,12 +43,6 @@ class Zoe(Configurable):
         one of the later folder counts.""",
     ).tag(config=True)
 
-    hub_service_url = Unicode(
-        "",
-        help="""URL of Zoe as a JupyterHub service. Set: this Jupyter server is a client of it and has no core of its
-        own. Empty: the core runs in this Jupyter server.""",
-    ).tag(config=True)
-
     deployment = Unicode(
         "zoe",
         help="""Name that tells the services of several Zoe apart on one backend. Two Zoe with the same name on one

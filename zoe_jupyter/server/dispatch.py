@@ -31,7 +31,7 @@ class Dispatcher:
         """Never raises; an error is an answer too."""
         route: Route | None = None
         try:
-            route, path = find_route(request.method, request.path)
+            route, path = find_route(request.method, request.path, is_internal=request.is_internal)
             answer = _encoded(route, await route.handler(self._checked(route, path, request)))
         except Exception as error:
             answer = error_answer(error)
@@ -50,11 +50,11 @@ class Dispatcher:
         )
 
 
-def find_route(method: str, path: str) -> tuple[Route, dict[str, str]]:
+def find_route(method: str, path: str, *, is_internal: bool = False) -> tuple[Route, dict[str, str]]:
     """The route and what its path names; raises NotFound or NotAllowed."""
     allowed: list[str] = []
     for route, regex in _compiled():
-        match = regex.fullmatch(path)
+        match = regex.fullmatch(path) if is_internal or not route.is_internal else None
         if match and route.method == method:
             return route, {name: unquote(value) for name, value in match.groupdict().items()}
         if match:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import sys
@@ -14,6 +15,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 from tornado.routing import PathMatches, Rule
 
+from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
 from zoe_jupyter.server.files import clean_stale, remove_address, write_address
 from zoe_jupyter.server.home import Home
@@ -23,7 +25,7 @@ from zoe_jupyter.server.lazy_proxy import PATTERN, LazyProxy
 from zoe_jupyter.server.lending import build, lend, lend_folder, take_back
 from zoe_jupyter.server.sockets import Listener
 from zoe_jupyter.server.visitors import embedded_user
-from zoe_jupyter.server.wire import API_PATH, Visitor
+from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireAnswer, WireRequest
 
 VARIABLE = "ZOE_CONNECTION_FILE"
 
@@ -36,33 +38,68 @@ class ZoeExtension(ExtensionApp):
     classes = [Zoe]
 
     def initialize_settings(self) -> None:
-        self._tasks: list[asyncio.Task[Any]] = []
         self.zoe = Zoe(parent=self)
-        data_dir = Path(jupyter_data_dir())
-        self.folder = _state_folder(data_dir)
         self.visitor = Visitor(embedded_user(), self.zoe.is_admin, secrets.token_hex(8), sys.executable)
-        self.home = Home(self.folder, self._open_core, self.visitor)
-        self.desk = Desk(self.home)
-        self.listener = Listener(self.desk, self.visitor)
-        self.file = data_dir / "zoe" / "servers" / f"{self.visitor.server}.json"
-        self._announce()
+        self.presence: Presence | None = None
+        try:
+            self.presence = Presence(self.zoe, self.visitor, Path(jupyter_data_dir()))
+        except (OSError, ZoeError) as error:
+            self.log.error("Zoe cannot work in this server: %s", error)
+            self.desk: Answerer = Refusing(f"Zoe cannot work in this server: {error}")
+        else:
+            self.desk = self.presence.desk
 
     def initialize_handlers(self) -> None:
         assert self.serverapp is not None
         app = self.serverapp.web_app
         base = url_path_join(app.settings["base_url"], API_PATH)
         options = {"desk": self.desk, "visitor": self.visitor}
-        to_page = {"home": self.home, "visitor": self.visitor}
         rules = [
             Rule(UpgradeMatches(f"{base}events"), EventsHandler, options),
             Rule(PathMatches(f"{base}(.*)"), ApiHandler, options),
-            Rule(PathMatches(url_path_join(app.settings["base_url"], PATTERN)), LazyProxy, to_page),
+            Rule(PathMatches(url_path_join(app.settings["base_url"], PATTERN)), LazyProxy, options),
         ]
         app.add_handlers(".*$", rules)
-        self.serverapp.io_loop.add_callback(self._begin)
+        if self.presence is not None:
+            self.serverapp.io_loop.add_callback(self.presence.begin, self.serverapp)
 
     async def stop_extension(self) -> None:
         """Called by Jupyter before its kernels end; executions run on."""
+        if self.presence is not None:
+            await self.presence.end()
+
+
+class Presence:
+    """This server's part in Zoe: the way to the core, and the socket on which its kernels and shells find it."""
+
+    def __init__(self, zoe: Zoe, visitor: Visitor, data_dir: Path) -> None:
+        from zoe_jupyter.store.location import state_folder
+
+        self._zoe = zoe
+        self._visitor = visitor
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.folder = state_folder(data_dir)
+        self.home = Home(self.folder, lambda: open_core(zoe, self.folder), visitor)
+        self.desk = Desk(self.home)
+        self.listener = Listener(self.desk, visitor)
+        self.file = data_dir / "zoe" / "servers" / f"{visitor.server}.json"
+        self._lent = lend_folder(self.folder, _version())
+        self._announce()
+
+    def begin(self, serverapp: Any) -> None:
+        """On Jupyter's running loop, when its address is known."""
+        self.listener.start()
+        write_address(self.file, self.listener.described(url=serverapp.connection_url))
+        kernel_ids = serverapp.kernel_manager.list_kernel_ids
+        witness = KernelWitness(
+            self.home, self.desk, self._visitor, kernel_ids=kernel_ids, database=self.folder / "zoe.db"
+        )
+        for name, work in (("kernels", witness.watch()), ("lending", asyncio.to_thread(build, self._lent))):
+            self._tasks.append(asyncio.ensure_future(work))
+            self._tasks[-1].set_name(f"zoe {name}")
+
+    async def end(self) -> None:
+        """Leave nothing behind but executions that run on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -70,19 +107,12 @@ class ZoeExtension(ExtensionApp):
         await self.listener.close()
         await self.home.close()
 
-    def _open_core(self) -> Any:
-        """On the core's own thread."""
-        from zoe_jupyter.engine.core import open_core
-
-        return open_core(self.zoe.settings(self.folder, is_embedded=True))
-
     def _announce(self) -> None:
         """Let kernels and shells that this server starts find it: they inherit the environment."""
         clean_stale(self.file.parent)
-        self.listener.bind(self.folder, f"{self.visitor.server}.sock")
+        self.listener.bind(self.folder, f"{self._visitor.server}.sock")
         write_address(self.file, self.listener.described())
         os.environ[VARIABLE] = str(self.file)
-        self._lent = lend_folder(self.folder, _version())
         lend(self._lent)
 
     def _withdraw(self) -> None:
@@ -91,27 +121,22 @@ class ZoeExtension(ExtensionApp):
             del os.environ[VARIABLE]
         take_back(self._lent)
 
-    def _begin(self) -> None:
-        """On Jupyter's running loop, with its address known."""
-        assert self.serverapp is not None
-        self.listener.start()
-        write_address(self.file, self.listener.described(url=self.serverapp.connection_url))
-        witness = KernelWitness(
-            self.home,
-            self.desk,
-            self.visitor,
-            kernel_ids=self.serverapp.kernel_manager.list_kernel_ids,
-            database=self.folder / "zoe.db",
-        )
-        for name, work in (("kernels", witness.watch()), ("lending", asyncio.to_thread(build, self._lent))):
-            self._tasks.append(asyncio.ensure_future(work))
-            self._tasks[-1].set_name(f"zoe {name}")
+
+class Refusing:
+    """Answers everything with the reason why there is no Zoe here."""
+
+    def __init__(self, message: str) -> None:
+        self._body = json.dumps({"message": message, "reason": "unavailable", "details": {}}).encode()
+
+    async def answer(self, request: WireRequest) -> WireAnswer:
+        return WireAnswer(503, self._body, {"Content-Type": "application/json"})
 
 
-def _state_folder(data_dir: Path) -> Path:
-    from zoe_jupyter.store.location import state_folder
+def open_core(zoe: Zoe, folder: Path) -> Any:
+    """On the core's own thread: everything heavy is imported here."""
+    from zoe_jupyter.engine import core
 
-    return state_folder(data_dir)
+    return core.open_core(zoe.settings(folder, is_embedded=True))
 
 
 def _version() -> str:

@@ -69,7 +69,7 @@ class KernelWitness:
             kernel_ids = sorted(self._kernel_ids())
             body = json.dumps({"kernel_ids": kernel_ids}).encode()
             path = f"servers/{self._visitor.server}/kernels"
-            answer = await self._home.answer(WireRequest("POST", path, self._visitor, body=body))
+            answer = await self._home.answer(WireRequest("POST", path, self._visitor, body=body, is_internal=True))
         if answer.status < 400:
             self._told = frozenset(kernel_ids)
         self._told_at = time.monotonic()

@@ -8,6 +8,7 @@ from typing import Any
 
 from zoe_jupyter.engine.door import Check, CoreDoor, NodeUse, Sample, Waiting
 from zoe_jupyter.lifecycle.story import progress
+from zoe_jupyter.model.application import Port
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.server.schemas import (
@@ -98,20 +99,27 @@ def service_body(service: Service) -> ServiceBody:
 
 
 def endpoint_bodies(execution: Execution) -> list[EndpointBody]:
-    """The pages that people may open now: http ports with a title of processes of which a service answers."""
-    answering = {service.process for service in execution.services.values() if service.state in ANSWERING}
-    return [
-        EndpointBody(
-            name=f"{process.name}.{name}",
-            title=port.title,
-            url=f"zoe/at/{execution.id}/{process.name}.{name}/{port.path.lstrip('/')}",
-            is_trusted=execution.application.is_trusted,
-        )
-        for process in execution.application.processes
-        if process.name in answering
-        for name, port in process.ports.items()
-        if port.protocol == "http" and port.title
-    ]
+    """The pages that people may open now: http ports with a title of services that answer. Names are those of ``CoreDoor.endpoints``."""
+    found: dict[str, EndpointBody] = {}
+    for service in sorted(execution.services.values(), key=lambda one: (one.process, len(one.name), one.name)):
+        for name, port in _pages(execution, service):
+            short = f"{service.process}.{name}"
+            is_first = short not in found
+            full = short if is_first else f"{service.name}.{name}"
+            found[full] = EndpointBody(
+                name=full,
+                title=port.title if is_first else f"{port.title} ({service.name})",
+                url=f"zoe/at/{execution.id}/{full}/{port.path.lstrip('/')}",
+                is_trusted=execution.application.is_trusted,
+            )
+    return list(found.values())
+
+
+def _pages(execution: Execution, service: Service) -> Iterator[tuple[str, Port]]:
+    if service.state in ANSWERING:
+        for name, port in execution.application.process(service.process).ports.items():
+            if port.protocol == "http" and port.title and name in service.ports:
+                yield name, port
 
 
 def scale_bodies(execution: Execution) -> list[ScaleBody]:

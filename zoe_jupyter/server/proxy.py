@@ -29,8 +29,8 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 class ZoeProxy(Carrier, ProxyHandler):
     """One request to a page of an execution. Whom it leads to is asked of the core, with the caller's identity, every time."""
 
-    def __init__(self, *args: Any, home: Answerer, visitor: Visitor, **kwargs: Any) -> None:
-        self._home = home
+    def __init__(self, *args: Any, desk: Answerer, visitor: Visitor, **kwargs: Any) -> None:
+        self._desk = desk
         self._visitor = visitor
         self._page: Page | None = None
         super().__init__(*args, host_allowlist=self._is_target, **kwargs)
@@ -83,7 +83,7 @@ class ZoeProxy(Carrier, ProxyHandler):
 
     async def _found(self, execution: str, endpoint: str) -> Page:
         path = f"targets/{quote(execution, safe='')}/{quote(endpoint, safe='')}"
-        answer = await self._home.answer(WireRequest("GET", path, self._visitor))
+        answer = await self._desk.answer(WireRequest("GET", path, self._visitor, is_internal=True))
         assert isinstance(answer.body, bytes)
         body = json.loads(answer.body)
         if answer.status != 200:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders
 
 from zoe_jupyter.server.files import Address
-from zoe_jupyter.server.sockets import FORWARDED, packed
+from zoe_jupyter.server.sockets import FORWARDED, INTERNAL, packed
 from zoe_jupyter.server.wire import API_PATH, CoreGone, WireAnswer, WireRequest
 
 CONNECT_S = 5.0
@@ -68,6 +68,8 @@ class RemoteCore:
             f"Content-Length: {len(request.body)}",
             "Connection: close",
         ]
+        if request.is_internal:
+            lines.append(f"{INTERNAL}: 1")
         if request.content_type:
             lines.append(f"Content-Type: {_one_line(request.content_type)}")
         if request.key is not None:

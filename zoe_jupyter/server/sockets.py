@@ -15,12 +15,16 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 
 from zoe_jupyter.server.files import Address, boot_id, new_token, remove_socket, socket_path
 from zoe_jupyter.server.sending import Carrier
-from zoe_jupyter.server.wire import API_PATH, BODY_LIMIT_BYTES, Answerer, Visitor, WireRequest
+from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireRequest
 
+ANY_SIZE = 1 << 40
+"""The handler counts what comes, and refuses it sooner than tornado."""
 log = logging.getLogger("zoe_jupyter.server")
 
 FORWARDED = "X-Zoe-Visitor"
 """User, rights, server and interpreter of the one who asked another server first: believed only with the core's own token."""
+INTERNAL = "X-Zoe-Internal"
+"""That another server asks for itself; believed as the visitor is."""
 SEPARATOR = "\x1f"
 
 
@@ -71,9 +75,13 @@ class Listener:
     def start(self) -> None:
         assert self._socket is not None
         pattern = rf"/{API_PATH}(.*)"
-        options = {"answerer": self._answerer, "read_visitor": self._read_visitor}
+        options = {
+            "answerer": self._answerer,
+            "read_visitor": self._read_visitor,
+            "accepts_visitors": self._accepts_visitors,
+        }
         application = web.Application([(pattern, SocketHandler, options)], log_function=_log_nothing)
-        self._server = HTTPServer(application, max_body_size=BODY_LIMIT_BYTES + 1)
+        self._server = HTTPServer(application, max_body_size=ANY_SIZE)
         self._server.add_socket(self._socket)
 
     async def close(self) -> None:
@@ -105,9 +113,12 @@ class Listener:
 class SocketHandler(Carrier):
     """One request from a program of the same user."""
 
-    def initialize(self, answerer: Answerer, read_visitor: Callable[[SocketHandler], Visitor | None]) -> None:
+    def initialize(
+        self, answerer: Answerer, read_visitor: Callable[[SocketHandler], Visitor | None], accepts_visitors: bool
+    ) -> None:
         self._answerer = answerer
         self._read_visitor = read_visitor
+        self._accepts_visitors = accepts_visitors
 
     def prepare(self) -> None:
         visitor = self._read_visitor(self)
@@ -131,6 +142,7 @@ class SocketHandler(Carrier):
             body=self.taken_body(),
             content_type=headers.get("Content-Type", ""),
             key=headers.get("Idempotency-Key"),
+            is_internal=self._accepts_visitors and headers.get(INTERNAL) == "1",
         )
         await self.send(await self._answerer.answer(request))
 

@@ -35,6 +35,8 @@ class WireRequest:
     content_type: str = ""
     key: str | None = None
     """``Idempotency-Key``."""
+    is_internal: bool = False
+    """Sent by Zoe's own server side: may use internal routes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,8 +321,12 @@ class FakeCore:
         now = time.time()
         execution_id = f"e{next(self._numbers)}"
         services = {
-            name: Service(name, name.rpartition("-")[0], "here", is_core=True, state=ServiceState.RUNNING)
-            for name in ("spark.master-0", "spark.worker-0")
+            "spark.master-0": Service(
+                "spark.master-0", "spark.master", "here", is_core=True, state=ServiceState.RUNNING, ports={"ui": 4040}
+            ),
+            "spark.worker-0": Service(
+                "spark.worker-0", "spark.worker", "here", is_core=True, state=ServiceState.RUNNING
+            ),
         }
         return self.add(
             Execution(
