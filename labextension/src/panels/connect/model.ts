@@ -1,5 +1,5 @@
 import { Notification, showErrorMessage } from '@jupyterlab/apputils';
-import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { NotebookActions, type INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal, type ISignal } from '@lumino/signaling';
@@ -19,7 +19,11 @@ import { KernelError, runInKernel } from './kernel';
 
 const METADATA = 'zoe';
 const KERNEL_LABEL = 'zoe/kernel';
+const MENTIONS_ZOE = /\bzoe/;
 const DEAD = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
+
+type Executed =
+  typeof NotebookActions.executed extends ISignal<unknown, infer Event> ? Event : never;
 
 interface IChoice {
   /** What `%zoe attach` was given. */
@@ -44,6 +48,7 @@ export class NotebookLink implements INotebookLink {
     sessionContext.kernelChanged.connect(() => void this._onKernelChanged());
     sessionContext.statusChanged.connect((_, status) => this._onStatus(status));
     _context.model.changed.connect(this._emit);
+    NotebookActions.executed.connect(this._onExecuted);
     void _panel.context.ready.then(() => this._restore());
     _panel.disposed.connect(() => this._clear());
   }
@@ -91,6 +96,8 @@ export class NotebookLink implements INotebookLink {
     } catch (error) {
       this._choose(before);
       this._setStatus(before ? 'lost' : 'none');
+      // What it was attached to before, it may be still.
+      void this.look();
       await this._explain(error, name);
       return false;
     }
@@ -285,8 +292,16 @@ export class NotebookLink implements INotebookLink {
 
   private _clear(): void {
     this._context.model.changed.disconnect(this._emit);
+    NotebookActions.executed.disconnect(this._onExecuted);
     Signal.clearData(this);
   }
+
+  /** A cell may attach or detach too. */
+  private readonly _onExecuted = (_: unknown, { cell, notebook }: Executed): void => {
+    if (notebook === this._panel.content && MENTIONS_ZOE.test(cell.model.sharedModel.getSource())) {
+      void this.look();
+    }
+  };
 
   private readonly _emit = (): void => {
     this._changed.emit();
