@@ -114,14 +114,19 @@ class Lab:
         return list(self.page.evaluate("window.zoeProgress"))
 
     def _goto(self, url: str) -> None:
-        for attempt in range(3):
-            try:
-                self.page.goto(url)
-            except Error as error:
-                if NETWORK_CHANGED not in error.message or attempt == 2:
-                    raise
-            else:
+        for _ in range(2):
+            if self._has_gone(url):
                 return
+        self.page.goto(url)
+
+    def _has_gone(self, url: str) -> bool:
+        try:
+            self.page.goto(url)
+        except Error as error:
+            if NETWORK_CHANGED not in error.message:
+                raise
+            return False
+        return True
 
 
 class Notebook:
@@ -164,7 +169,7 @@ class Notebook:
     def restart_kernel(self) -> None:
         """By the menu's command, confirmed in its dialog."""
         self.lab.page.evaluate("void window.jupyterapp.commands.execute('notebook:restart-kernel')")
-        self.lab.dialog.get_by_role("button", name="Restart").click()
+        self.lab.dialog.locator(".jp-mod-accept").click()
         expect(self.lab.dialog).to_be_hidden()
         self.wait_until_idle()
 

@@ -55,7 +55,9 @@ class Runner:
         self.world = world
         self.backend = backend
 
-    def order(self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, code: str = FOREVER, **fields: Any) -> ServiceOrder:
+    def order(
+        self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, code: str = FOREVER, **fields: Any
+    ) -> ServiceOrder:
         """An order that runs Python code; ``fields`` are those of ``ServiceOrder``."""
         return ServiceOrder(
             deployment=self.world.deployment,
@@ -77,11 +79,18 @@ class Runner:
         await self.launch(order)
         return await self.until(execution_id, service, SeenState.READY, attempt=order.attempt)
 
-    async def reserve(self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, ports: tuple[str, ...] = ("web",)) -> Any:
+    async def reserve(
+        self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, ports: tuple[str, ...] = ("web",)
+    ) -> Any:
         node = (await self.backend.nodes())[0].name
         wanted = {name: Port() for name in ports}
         return await self.backend.reserve(
-            execution_id=execution_id, service=service, attempt=attempt, node=node, ports=wanted, framework_folder="/framework"
+            execution_id=execution_id,
+            service=service,
+            attempt=attempt,
+            node=node,
+            ports=wanted,
+            framework_folder="/framework",
         )
 
     async def seen(self, execution_id: str, service: str = "app.main-0") -> Seen | None:
@@ -90,7 +99,9 @@ class Runner:
                 return seen
         return None
 
-    async def until(self, execution_id: str, service: str, state: SeenState, *, attempt: int = 1, deadline_s: float = DEADLINE_S) -> Seen:
+    async def until(
+        self, execution_id: str, service: str, state: SeenState, *, attempt: int = 1, deadline_s: float = DEADLINE_S
+    ) -> Seen:
         """Wait until the attempt is seen in that state; fails when it ends before."""
         found: list[Seen] = []
 
@@ -105,10 +116,14 @@ class Runner:
         await eventually(is_there, deadline_s=deadline_s)
         return found[0]
 
-    async def ended(self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, deadline_s: float = DEADLINE_S) -> Seen:
+    async def ended(
+        self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, deadline_s: float = DEADLINE_S
+    ) -> Seen:
         return await self.until(execution_id, service, SeenState.EXITED, attempt=attempt, deadline_s=deadline_s)
 
-    async def output(self, execution_id: str, service: str = "app.main-0", *, tail: int | None = None, follow: bool = False) -> bytes:
+    async def output(
+        self, execution_id: str, service: str = "app.main-0", *, tail: int | None = None, follow: bool = False
+    ) -> bytes:
         return b"".join([chunk async for chunk in self.backend.logs(execution_id, service, tail=tail, follow=follow)])
 
     async def said(self, execution_id: str, service: str, text: bytes) -> None:
@@ -222,7 +237,11 @@ class BackendContract:
         assert len(set(first.ports.values())) == 2
 
     async def test_no_two_services_get_the_same_address(self, runner: Runner) -> None:
-        reserved = [await runner.reserve(execution, f"app.main-{n}", ports=("a", "b", "c")) for execution in ("one", "two") for n in range(5)]
+        reserved = [
+            await runner.reserve(execution, f"app.main-{n}", ports=("a", "b", "c"))
+            for execution in ("one", "two")
+            for n in range(5)
+        ]
         addresses = [(each.host, number) for each in reserved for number in each.ports.values()]
         assert len(set(addresses)) == len(addresses)
 
@@ -230,7 +249,9 @@ class BackendContract:
         reserved = await runner.reserve("one", ports=())
         code = "import os, sys; path = sys.argv[1]; print(os.environ['GREETING'], open(path).read(), oct(os.stat(path).st_mode & 0o777))"
         order = runner.order("one", files={"conf/app.txt": "content"}, environment={"GREETING": "hello"})
-        await runner.launch(replace(order, command=(runner.world.python, "-c", code, f"{reserved.folder}/conf/app.txt")))
+        await runner.launch(
+            replace(order, command=(runner.world.python, "-c", code, f"{reserved.folder}/conf/app.txt"))
+        )
         await runner.ended("one")
         assert b"hello content 0o600" in await runner.output("one")
 
@@ -238,7 +259,9 @@ class BackendContract:
         for service, probe in {"app.tcp-0": Probe(tcp="web"), "app.http-0": Probe(http="web/")}.items():
             reserved = await runner.reserve("one", service)
             command = (runner.world.python, "-c", SERVER, str(reserved.ports["web"]))
-            seen = await runner.start("one", service, command=command, port_numbers=reserved.ports, ports={"web": Port()}, ready=probe)
+            seen = await runner.start(
+                "one", service, command=command, port_numbers=reserved.ports, ports={"web": Port()}, ready=probe
+            )
             assert seen.ports == reserved.ports
             assert seen.host
 
@@ -297,7 +320,9 @@ class BackendContract:
         assert (await runner.output("one", tail=1000)).startswith(b"line 0\n")
 
     async def test_following_goes_on_until_the_service_was_stopped(self, runner: Runner) -> None:
-        await runner.start("one", code="import time\nfor n in range(600): print('line', n, flush=True); time.sleep(0.05)")
+        await runner.start(
+            "one", code="import time\nfor n in range(600): print('line', n, flush=True); time.sleep(0.05)"
+        )
         following = asyncio.create_task(runner.output("one", follow=True))
         await runner.said("one", "app.main-0", b"line 5\n")
         assert not following.done()
@@ -353,7 +378,9 @@ class BackendContract:
         assert (await runner.reserve("one")).ports == reserved.ports
         assert b"before" in await runner.output("one")
 
-    async def test_an_execution_ends_by_itself_when_its_time_is_over_and_no_core_is_there(self, runner: Runner, world: World) -> None:
+    async def test_an_execution_ends_by_itself_when_its_time_is_over_and_no_core_is_there(
+        self, runner: Runner, world: World
+    ) -> None:
         await runner.start("one", bounds=Bounds(silence_s=1.0))
         await world.close(runner.backend)
         await asyncio.sleep(1.5)

@@ -104,7 +104,13 @@ class FakeBackend(Backend):
         self._change(self._newest(execution_id, service), state=SeenState.READY)
 
     def exit(
-        self, execution_id: str, service: str, code: int | None, reason: Reason | None = None, *, is_blameless: bool = False
+        self,
+        execution_id: str,
+        service: str,
+        code: int | None,
+        reason: Reason | None = None,
+        *,
+        is_blameless: bool = False,
     ) -> None:
         """Let the newest attempt of the service end."""
         default = Reason("exited", f"exited with {code}", {"exit_code": code})
@@ -145,7 +151,9 @@ class FakeBackend(Backend):
     # The contract
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(name="fake", isolation="process", limits={"memory": "none", "cpu": "none"}, choices=("python", "cwd"))
+        return Capabilities(
+            name="fake", isolation="process", limits={"memory": "none", "cpu": "none"}, choices=("python", "cwd")
+        )
 
     async def start(self) -> None:
         self.is_started = True
@@ -163,7 +171,14 @@ class FakeBackend(Backend):
         return replace(self.environment, python=client.python or self.environment.python)
 
     async def reserve(
-        self, *, execution_id: str, service: str, attempt: int, node: str, ports: Mapping[str, Port], framework_folder: str
+        self,
+        *,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        node: str,
+        ports: Mapping[str, Port],
+        framework_folder: str,
     ) -> Reserved:
         await self._answer()
         key = (execution_id, service, attempt)
@@ -213,7 +228,11 @@ class FakeBackend(Backend):
 
     async def observe(self) -> Observation:
         await self._answer()
-        known = [seen for seen in self.world.seen.values() if seen.execution_id not in self.unreachable and not self._is_cut_off(seen)]
+        known = [
+            seen
+            for seen in self.world.seen.values()
+            if seen.execution_id not in self.unreachable and not self._is_cut_off(seen)
+        ]
         return Observation(services=tuple(known), unreachable=dict(self.unreachable))
 
     async def changes(self) -> AsyncIterator[None]:

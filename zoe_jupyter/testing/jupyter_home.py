@@ -137,10 +137,10 @@ class JupyterHome:
                 command, cwd=self.work, env={**self.environment, **(variables or {})},
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
             )  # fmt: skip
-        server = JupyterServer(process, log, url=f"http://127.0.0.1:{port}/", token=self.token)
+        server = JupyterServer(process, log, url=f"http://localhost:{port}/", token=self.token)
         self.servers.append(server)
         return wait_for(
-            f"an answer of {command[0]}: see {log}", lambda: _answering(server), timeout_s=START_S, pause_s=0.05
+            f"an answer of {command[0]}: see {log}", lambda: _answering(server), timeout_s=START_S, pause_s=0.01
         )
 
     def zoe(
