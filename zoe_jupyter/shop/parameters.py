@@ -46,12 +46,12 @@ class Hint:
     maximum: str = ""
 
 
-_HINT: TypeAdapter[Hint] = TypeAdapter(Hint)
+HINT: TypeAdapter[Hint] = TypeAdapter(Hint)
 
 
 def hint(schema: Any) -> Hint:
     """The ``x-zoe`` of one parameter's checked schema."""
-    return _HINT.validate_python(schema.get("x-zoe", {})) if isinstance(schema, Mapping) else Hint()
+    return HINT.validate_python(schema.get("x-zoe", {})) if isinstance(schema, Mapping) else Hint()
 
 
 def check_schema(schema: Mapping[str, Any], findings: Findings, path: Path = ("parameters",)) -> None:
@@ -176,7 +176,7 @@ def _check_part(part: Any, place: Path, findings: Findings, *, root: Mapping[str
 
 def _check_hint(part: Mapping[str, Any], place: Path, findings: Findings) -> None:
     try:
-        _HINT.validate_python(part["x-zoe"])
+        HINT.validate_python(part["x-zoe"])
     except PydanticError as error:
         for detail in error.errors():
             findings.add((*place, *detail["loc"]), detail["msg"])
