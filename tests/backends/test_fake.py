@@ -12,7 +12,9 @@ from zoe_jupyter.testing.fake_backend import FakeBackend
 
 
 def order(service: str = "app.main-0", attempt: int = 1) -> ServiceOrder:
-    return ServiceOrder(deployment="test", execution_id="one", owner="ada", service=service, attempt=attempt, command=("run",))
+    return ServiceOrder(
+        deployment="test", execution_id="one", owner="ada", service=service, attempt=attempt, command=("run",)
+    )
 
 
 async def test_launching_again_starts_nothing() -> None:

@@ -76,7 +76,9 @@ def world(tmp_path: Path) -> Iterator[LocalWorld]:
     end = time.monotonic() + 10
     while (world.marked() or world.groups()) and time.monotonic() < end:
         time.sleep(0.05)
-    left = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in world.marked() if exists(pid)}
+    left = {
+        pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in world.marked() if exists(pid)
+    }
     for pid in left:
         os.kill(pid, 9)
     assert not left, "processes are left"

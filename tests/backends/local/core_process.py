@@ -18,7 +18,9 @@ from zoe_jupyter.model.resources import Resources
 
 def order(deployment: str, service: str, code: str, **fields: object) -> ServiceOrder:
     command = (sys.executable, "-u", "-c", code)
-    return ServiceOrder(deployment=deployment, execution_id="one", owner="ada", service=service, attempt=1, command=command, **fields)
+    return ServiceOrder(
+        deployment=deployment, execution_id="one", owner="ada", service=service, attempt=1, command=command, **fields
+    )
 
 
 async def launch(backend: Backend, deployment: str, code: str) -> None:

@@ -31,7 +31,9 @@ async def test_nothing_remains_after_a_day_without_a_core(world: LocalWorld) -> 
         await eventually(is_gone)
     state = json.loads((world.run_dir("one") / "state.json").read_text())
     assert state["services"]["app.main-0"]["reason"]["code"] == "expired"
-    assert state["services"]["app.main-0"]["reason"]["text"].startswith("ended by its supervisor: no core was heard from for")
+    assert state["services"]["app.main-0"]["reason"]["text"].startswith(
+        "ended by its supervisor: no core was heard from for"
+    )
     backend = await world.open()
     (seen,) = (await backend.observe()).services
     assert seen.reason is not None

@@ -23,7 +23,15 @@ SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
 def test_only_what_is_listed_is_inherited() -> None:
-    harmless = {"PATH": "/bin", "HOME": "/home/ada", "LC_ALL": "C.UTF-8", "LANG": "C", "TZ": "UTC", "TMPDIR": "/tmp", "http_proxy": "http://proxy"}
+    harmless = {
+        "PATH": "/bin",
+        "HOME": "/home/ada",
+        "LC_ALL": "C.UTF-8",
+        "LANG": "C",
+        "TZ": "UTC",
+        "TMPDIR": "/tmp",
+        "http_proxy": "http://proxy",
+    }
     assert inherited({**SECRETS, **harmless}) == harmless
 
 
@@ -37,7 +45,9 @@ def test_the_interpreters_programs_come_first_on_the_path() -> None:
     assert made["TOKEN"] == "own"
 
 
-async def test_no_secret_reaches_a_service_or_its_supervisor(runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_secret_reaches_a_service_or_its_supervisor(
+    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     await runner.launch(runner.order("one", code=SHOW, environment={"APP_TOKEN": "own"}))
@@ -52,7 +62,9 @@ async def test_no_secret_reaches_a_service_or_its_supervisor(runner: Runner, wor
     assert not {entry.partition("=")[0] for entry in own} & set(SECRETS)
 
 
-async def test_a_service_works_in_its_executions_folder_or_where_it_was_told(runner: Runner, world: LocalWorld, tmp_path) -> None:
+async def test_a_service_works_in_its_executions_folder_or_where_it_was_told(
+    runner: Runner, world: LocalWorld, tmp_path
+) -> None:
     for service, cwd in {"app.own-0": "", "app.told-0": str(tmp_path)}.items():
         await runner.launch(runner.order("one", service, code="import os; print(os.getcwd())", cwd=cwd))
         await runner.ended("one", service)

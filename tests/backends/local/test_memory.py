@@ -94,7 +94,9 @@ async def test_pages_that_processes_share_count_once(runner: Runner, world: Loca
         assert (await runner.backend.usage())[0].processes == 4
 
 
-async def test_a_child_that_ran_out_of_memory_is_told_when_the_service_goes_on(runner: Runner, world: LocalWorld) -> None:
+async def test_a_child_that_ran_out_of_memory_is_told_when_the_service_goes_on(
+    runner: Runner, world: LocalWorld
+) -> None:
     if world.kind == "watched":
         pytest.skip("who is watched is ended as a whole")
     await runner.start("one", code=GREEDY_CHILD, resources=LIMIT)

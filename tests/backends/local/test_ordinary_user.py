@@ -40,7 +40,9 @@ def common() -> Iterator[Path]:
 def interpreter() -> str | None:
     """A Python that everybody may run."""
     common = os.pathsep.join(["/usr/local/bin", os.defpath])
-    found = [shutil.which(name, path=common) for name in ("python3", *(f"python3.{minor}" for minor in range(14, 9, -1)))]
+    found = [
+        shutil.which(name, path=common) for name in ("python3", *(f"python3.{minor}" for minor in range(14, 9, -1)))
+    ]
     return next(filter(is_usable, filter(None, [sys.executable, *found])), None)
 
 
@@ -57,7 +59,12 @@ def test_an_ordinary_user_starts_stops_limits_and_adopts(world: LocalWorld, comm
     python = interpreter()
     if python is None:
         pytest.skip("no Python that everybody may run")
-    environment = {"PATH": os.defpath, "HOME": str(common / "home"), "PYTHONPATH": str(common / "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(common / "home"),
+        "PYTHONPATH": str(common / "lib"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     result = subprocess.run(
         [python, str(common / STORY.name), str(common / "home" / "zoe"), world.deployment],
         user=NOBODY, group=NOBODY, extra_groups=[], cwd=common / "home", env=environment, capture_output=True, text=True, timeout=120,

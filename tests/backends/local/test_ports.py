@@ -23,13 +23,19 @@ def listener(number: int) -> socket.socket:
     return taken
 
 
-def web_order(runner: Runner, reserved: Reserved, *, code: str = SERVER, attempt: int = 1, timeout_s: float = 30) -> ServiceOrder:
+def web_order(
+    runner: Runner, reserved: Reserved, *, code: str = SERVER, attempt: int = 1, timeout_s: float = 30
+) -> ServiceOrder:
     command = (sys.executable, "-u", "-c", code, str(reserved.ports["web"]))
     probe = Probe(tcp="web", timeout_s=timeout_s)
-    return runner.order("one", attempt=attempt, command=command, ports={"web": Port()}, port_numbers=reserved.ports, ready=probe)
+    return runner.order(
+        "one", attempt=attempt, command=command, ports={"web": Port()}, port_numbers=reserved.ports, ready=probe
+    )
 
 
-async def test_a_port_that_another_took_is_no_fault_of_the_service_and_the_next_attempt_gets_another(runner: Runner) -> None:
+async def test_a_port_that_another_took_is_no_fault_of_the_service_and_the_next_attempt_gets_another(
+    runner: Runner,
+) -> None:
     reserved = await runner.reserve("one")
     with listener(reserved.ports["web"]):
         await runner.launch(web_order(runner, reserved))
@@ -98,7 +104,12 @@ def test_ports_are_outside_of_what_the_kernel_gives_to_outgoing_connections() ->
 
 
 def test_a_socket_on_any_near_address_occupies_its_port() -> None:
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::")):
+    for family, address in (
+        (socket.AF_INET, "127.0.0.1"),
+        (socket.AF_INET, "0.0.0.0"),
+        (socket.AF_INET6, "::1"),
+        (socket.AF_INET6, "::"),
+    ):
         with socket.socket(family) as taken:
             taken.bind((address, 0))
             taken.listen()

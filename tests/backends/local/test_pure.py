@@ -24,8 +24,18 @@ GIB = 1024**3
         (End(0, cause=verdict.STOP), "exited", "stopped: exited with 0", False),
         (End(None), "lost", "nobody saw how it ended", True),
         (End(143, cause=verdict.SHUTDOWN), "lost", None, True),
-        (End(143, cause=verdict.EXPIRED, why_expired="its lifetime is over"), "expired", "ended by its supervisor: its lifetime is over", False),
-        (End(143, cause=verdict.NOT_READY, timeout_s=60, waited_for="x"), "not_ready", "not ready after 60 s: waited for x", False),
+        (
+            End(143, cause=verdict.EXPIRED, why_expired="its lifetime is over"),
+            "expired",
+            "ended by its supervisor: its lifetime is over",
+            False,
+        ),
+        (
+            End(143, cause=verdict.NOT_READY, timeout_s=60, waited_for="x"),
+            "not_ready",
+            "not ready after 60 s: waited for x",
+            False,
+        ),
         (End(1, taken=[80]), "port_taken", "another program took its port 80 before it could", True),
         (End(1, taken=[80], was_ready=True), "exited", "exited with 1", False),
         (End(143, cause=verdict.STOP, taken=[80]), "killed", "stopped: killed by SIGTERM", False),
@@ -88,11 +98,26 @@ def test_a_supervised_state_is_taken_as_it_is_and_another_is_lost() -> None:
         "attempt": 2, "state": "ready", "pid": 5, "start": 6, "ports": {"web": 80}, "exit_code": None, "reason": None, "is_blameless": False,
         "memory": "none", "oom_kills": 0, "dropped_bytes": 0,
     }  # fmt: skip
-    ended = {**record, "state": "exited", "exit_code": 3, "reason": {"code": "exited", "text": "exited with 3", "numbers": {}}}
-    state = {"execution": "one", "boot_id": "b", "supervisor": {"pid": 1}, "services": {"living": record, "ended": ended}}
+    ended = {
+        **record,
+        "state": "exited",
+        "exit_code": 3,
+        "reason": {"code": "exited", "text": "exited with 3", "numbers": {}},
+    }
+    state = {
+        "execution": "one",
+        "boot_id": "b",
+        "supervisor": {"pid": 1},
+        "services": {"living": record, "ended": ended},
+    }
     living, known = seen_services(state, is_supervised=True, is_same_boot=True)
     assert (living.state.value, living.ports, living.attempt) == ("ready", {"web": 80}, 2)
     lost, still_known = seen_services(state, is_supervised=False, is_same_boot=False)
     assert lost.reason is not None
-    assert (lost.state.value, lost.exit_code, lost.is_blameless, lost.reason.text) == ("exited", None, True, "lost: the machine was restarted")
+    assert (lost.state.value, lost.exit_code, lost.is_blameless, lost.reason.text) == (
+        "exited",
+        None,
+        True,
+        "lost: the machine was restarted",
+    )
     assert known == still_known

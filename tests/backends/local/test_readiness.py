@@ -28,7 +28,9 @@ while True:
 async def start_server(runner: Runner, probe: Probe, *answers: str, code: str = ANSWERS) -> None:
     reserved = await runner.reserve("one")
     command = (sys.executable, "-u", "-c", code, str(reserved.ports["web"]), *answers)
-    await runner.launch(runner.order("one", command=command, ports={"web": Port()}, port_numbers=reserved.ports, ready=probe))
+    await runner.launch(
+        runner.order("one", command=command, ports={"web": Port()}, port_numbers=reserved.ports, ready=probe)
+    )
 
 
 async def test_an_http_probe_waits_for_a_good_answer(runner: Runner) -> None:
@@ -92,8 +94,12 @@ async def test_a_wrong_pattern_or_port_is_fatal(runner: Runner) -> None:
 
 
 async def test_a_failed_check_is_told_and_its_hanging_child_is_ended(runner: Runner) -> None:
-    await runner.launch(runner.order("one", ready=Probe(command=(sys.executable, "-c", "raise SystemExit(2)"), timeout_s=1.5)))
-    await runner.launch(runner.order("one", "app.hang-0", ready=Probe(command=(sys.executable, "-c", FOREVER), timeout_s=1.0)))
+    await runner.launch(
+        runner.order("one", ready=Probe(command=(sys.executable, "-c", "raise SystemExit(2)"), timeout_s=1.5))
+    )
+    await runner.launch(
+        runner.order("one", "app.hang-0", ready=Probe(command=(sys.executable, "-c", FOREVER), timeout_s=1.0))
+    )
     failed, hanging = await asyncio.gather(runner.ended("one"), runner.ended("one", "app.hang-0"))
     assert failed.reason is not None
     assert hanging.reason is not None
@@ -114,7 +120,11 @@ async def test_who_exits_before_it_is_ready_is_told_with_its_last_words(runner: 
 async def test_a_drain_that_takes_too_long_is_ended(runner: Runner) -> None:
     await runner.start("one")
     began = time.monotonic()
-    command = (sys.executable, "-c", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])")
+    command = (
+        sys.executable,
+        "-c",
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])",
+    )
     assert await runner.backend.run("one", "app.main-0", 1, command, environment={}, timeout_s=1) == 124
     assert time.monotonic() - began < 8
     assert (await runner.until("one", "app.main-0", SeenState.READY)).exit_code is None

@@ -75,7 +75,9 @@ async def supervisor_of(runner: Runner, execution_id: str = "one") -> int:
 
 
 async def test_a_killed_core_leaves_its_services_and_their_true_exit_codes(runner: Runner, world: LocalWorld) -> None:
-    with core(world, "launch", "import time; print('on', flush=True); time.sleep(1); print('off'); raise SystemExit(42)") as process:
+    with core(
+        world, "launch", "import time; print('on', flush=True); time.sleep(1); print('off'); raise SystemExit(42)"
+    ) as process:
         assert await finished(process) == b"done\n"
         process.kill()
         process.wait()
@@ -90,7 +92,9 @@ async def test_an_exit_while_no_core_lived_is_known_to_the_next(runner: Runner, 
     assert (await runner.ended("one")).exit_code == 42
 
 
-async def test_a_core_killed_before_it_heard_from_the_supervisor_does_not_cause_a_second(runner: Runner, world: LocalWorld) -> None:
+async def test_a_core_killed_before_it_heard_from_the_supervisor_does_not_cause_a_second(
+    runner: Runner, world: LocalWorld
+) -> None:
     code = "print('started', flush=True); " + FOREVER
     with core(world, "die_after_spawn", code) as process:
         assert await asyncio.to_thread(process.wait) == -signal.SIGKILL
@@ -111,7 +115,9 @@ async def test_cores_that_start_at_the_same_time_share_one_supervisor(runner: Ru
     assert len(world.marked("one")) == 2
 
 
-async def test_a_deaf_service_and_its_daemon_are_gone_when_it_has_ended(runner: Runner, world: LocalWorld, tmp_path: Path) -> None:
+async def test_a_deaf_service_and_its_daemon_are_gone_when_it_has_ended(
+    runner: Runner, world: LocalWorld, tmp_path: Path
+) -> None:
     grandchild = await daemon(runner, tmp_path)
     await runner.backend.stop("one", "app.main-0", 1, grace_s=0.5)
     assert (await runner.ended("one")).exit_code == 137
@@ -126,7 +132,9 @@ async def test_children_of_a_service_that_exits_are_ended_with_it(runner: Runner
     assert not world.marked("one/app.main-0")
 
 
-async def test_a_killed_supervisor_takes_its_services_along_and_they_are_told_lost(runner: Runner, world: LocalWorld) -> None:
+async def test_a_killed_supervisor_takes_its_services_along_and_they_are_told_lost(
+    runner: Runner, world: LocalWorld
+) -> None:
     await runner.start("one", code=DEAF)
     os.kill(await supervisor_of(runner), signal.SIGKILL)
     seen = await runner.ended("one")
@@ -141,7 +149,9 @@ async def test_a_killed_supervisor_takes_its_services_along_and_they_are_told_lo
     await eventually(is_gone)
 
 
-async def test_a_new_launch_after_a_killed_supervisor_starts_over_and_sweeps(runner: Runner, world: LocalWorld, tmp_path: Path) -> None:
+async def test_a_new_launch_after_a_killed_supervisor_starts_over_and_sweeps(
+    runner: Runner, world: LocalWorld, tmp_path: Path
+) -> None:
     grandchild = await daemon(runner, tmp_path)
     first = await supervisor_of(runner)
     os.kill(first, signal.SIGKILL)
@@ -173,8 +183,12 @@ async def test_starting_a_core_kills_nothing(runner: Runner, world: LocalWorld, 
     assert exists(grandchild)
 
 
-async def test_a_daemon_with_an_overwritten_environment_is_found_too(runner: Runner, world: LocalWorld, tmp_path: Path) -> None:
-    bare = 'os.chdir(sys.argv[2]); os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"], {})'
+async def test_a_daemon_with_an_overwritten_environment_is_found_too(
+    runner: Runner, world: LocalWorld, tmp_path: Path
+) -> None:
+    bare = (
+        'os.chdir(sys.argv[2]); os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"], {})'
+    )
     hidden = DAEMON.replace("        time.sleep(600)\n    os._exit", f"        {bare}\n    os._exit")
     path = tmp_path / "pid"
     reserved = await runner.reserve("one", ports=())
@@ -195,7 +209,10 @@ async def test_a_daemon_with_an_overwritten_environment_is_found_too(runner: Run
 async def test_a_stopped_supervisor_is_unreachable_and_never_dead(runner: Runner) -> None:
     await runner.start("one")
     await runner.start("two")
-    supervisor, service = await supervisor_of(runner), (await runner.until("one", "app.main-0", SeenState.READY)).handle["pid"]
+    supervisor, service = (
+        await supervisor_of(runner),
+        (await runner.until("one", "app.main-0", SeenState.READY)).handle["pid"],
+    )
     os.kill(supervisor, signal.SIGSTOP)
     try:
         observation = await runner.backend.observe()
@@ -231,7 +248,9 @@ async def test_a_newer_attempt_takes_the_place_of_one_that_still_lives(runner: R
         await runner.launch(runner.order("one", attempt=1))
 
 
-async def test_a_core_that_starts_beside_a_stopped_supervisor_says_unreachable(runner: Runner, world: LocalWorld) -> None:
+async def test_a_core_that_starts_beside_a_stopped_supervisor_says_unreachable(
+    runner: Runner, world: LocalWorld
+) -> None:
     await runner.start("one")
     supervisor = await supervisor_of(runner)
     os.kill(supervisor, signal.SIGSTOP)
@@ -250,7 +269,9 @@ async def test_cleaning_ends_even_a_stopped_supervisor(runner: Runner, world: Lo
     assert not world.run_dir("one").exists()
 
 
-async def test_after_a_restart_of_the_machine_services_are_lost_and_nobody_is_signalled(runner: Runner, world: LocalWorld) -> None:
+async def test_after_a_restart_of_the_machine_services_are_lost_and_nobody_is_signalled(
+    runner: Runner, world: LocalWorld
+) -> None:
     seen = await runner.start("one")
     os.kill(await supervisor_of(runner), signal.SIGKILL)
     await runner.ended("one")
@@ -296,7 +317,10 @@ async def test_a_pid_that_another_process_got_is_not_signalled(runner: Runner, w
 
 async def test_a_change_is_hinted_within_50_milliseconds(runner: Runner) -> None:
     """The exit is timed by the service itself: it kills itself right after it wrote the time."""
-    await runner.start("one", code="import os, sys, time; sys.stdin.read(); time.sleep(0.3); print(time.time(), flush=True); os.kill(os.getpid(), 9)")
+    await runner.start(
+        "one",
+        code="import os, sys, time; sys.stdin.read(); time.sleep(0.3); print(time.time(), flush=True); os.kill(os.getpid(), 9)",
+    )
     changes = runner.backend.changes()
     loop = asyncio.get_running_loop()
     offset = time.time() - loop.time()
@@ -332,7 +356,11 @@ async def test_only_the_owner_may_look_into_a_run_folder(runner: Runner, world: 
 
 async def test_secrets_are_not_written_down(runner: Runner, world: LocalWorld) -> None:
     await runner.start("one", environment={"APP_TOKEN": "hunter2"}, files={"token": "hunter3"})
-    for path in (world.run_dir("one") / "state.json", world.run_dir("one") / "supervisor.json", world.run_dir("one") / "supervisor.log"):
+    for path in (
+        world.run_dir("one") / "state.json",
+        world.run_dir("one") / "supervisor.json",
+        world.run_dir("one") / "supervisor.log",
+    ):
         assert "hunter" not in path.read_text()
 
 

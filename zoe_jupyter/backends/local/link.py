@@ -35,7 +35,9 @@ class Refused(Exception):
 class Link:
     """Open one with ``Link.open``. As long as it is open it tells the supervisor now and then that the core lives."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_change: Callable[[], object]) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_change: Callable[[], object]
+    ) -> None:
         self.hello: dict[str, Any] = {}
         """The supervisor's state when the link was opened."""
         self.is_open = True

@@ -45,7 +45,9 @@ class Places:
     def executions(self) -> list[str]:
         """Ids of all executions that have a folder."""
         try:
-            return sorted(entry.name for entry in os.scandir(self.data_dir / "run") if entry.is_dir(follow_symlinks=False))
+            return sorted(
+                entry.name for entry in os.scandir(self.data_dir / "run") if entry.is_dir(follow_symlinks=False)
+            )
         except FileNotFoundError:
             return []
 

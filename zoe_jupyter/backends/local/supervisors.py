@@ -73,7 +73,9 @@ class Supervisors:
                 if link is not None:
                     return link
                 await self._off(self._start, execution_id)
-            raise Retryable(f"the supervisor of {execution_id} did not come up within {START_LIMIT_S:g} s; {self._complaint(execution_id)}")
+            raise Retryable(
+                f"the supervisor of {execution_id} did not come up within {START_LIMIT_S:g} s; {self._complaint(execution_id)}"
+            )
 
     async def forget(self, execution_id: str) -> None:
         """Close the link of an execution that is gone."""

@@ -15,7 +15,13 @@ HOST = "127.0.0.1"
 
 
 def wire_order(
-    order: ServiceOrder, *, folder: str, work_dir: str, python: str, environment: Mapping[str, str], extra: Collection[str]
+    order: ServiceOrder,
+    *,
+    folder: str,
+    work_dir: str,
+    python: str,
+    environment: Mapping[str, str],
+    extra: Collection[str],
 ) -> dict[str, Any]:
     """The order as the supervisor wants it, with the whole environment of the process."""
     return {
@@ -37,7 +43,13 @@ def wire_order(
 def wire_probe(probe: Probe | None) -> dict[str, Any] | None:
     if probe is None:
         return None
-    return {"tcp": probe.tcp, "http": probe.http, "log": probe.log, "command": list(probe.command), "timeout_s": probe.timeout_s}
+    return {
+        "tcp": probe.tcp,
+        "http": probe.http,
+        "log": probe.log,
+        "command": list(probe.command),
+        "timeout_s": probe.timeout_s,
+    }
 
 
 def wire_bounds(bounds: Bounds) -> dict[str, Any]:

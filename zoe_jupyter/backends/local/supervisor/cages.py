@@ -106,7 +106,9 @@ def _works(place: Place) -> bool:
         return False
     try:
         knob = _memory_knob(place.version) if place.controller == "memory" else _cpu_knob(place.version)
-        return os.access(os.path.join(folder, knob), os.W_OK) and os.access(os.path.join(folder, "cgroup.procs"), os.W_OK)
+        return os.access(os.path.join(folder, knob), os.W_OK) and os.access(
+            os.path.join(folder, "cgroup.procs"), os.W_OK
+        )
     finally:
         remove((folder,))
 
@@ -149,7 +151,10 @@ class Cage:
         self._memory_folder = ""
         for place in where:
             folder = os.path.join(place.parent, re.sub(r"[^\w.-]+", "_", name)[:200])
-            if self._made(place, folder, memory_bytes=memory_bytes, microcores=microcores) and folder not in self.folders:
+            if (
+                self._made(place, folder, memory_bytes=memory_bytes, microcores=microcores)
+                and folder not in self.folders
+            ):
                 self.folders.append(folder)
 
     @property

@@ -72,7 +72,9 @@ class Control:
 
 
 class _Peer:
-    def __init__(self, loop: Loop, connection: socket.socket, handle: Handler, *, on_close: Callable[[_Peer], object]) -> None:
+    def __init__(
+        self, loop: Loop, connection: socket.socket, handle: Handler, *, on_close: Callable[[_Peer], object]
+    ) -> None:
         connection.setblocking(False)
         self.is_subscribed = False
         self._loop = loop
@@ -135,7 +137,14 @@ class _Peer:
             self._handle(request, reply)
         except Exception as error:
             complain()
-            reply({"error": {"kind": "retryable", "text": f"the supervisor failed at it: {type(error).__name__}: {error}"}})
+            reply(
+                {
+                    "error": {
+                        "kind": "retryable",
+                        "text": f"the supervisor failed at it: {type(error).__name__}: {error}",
+                    }
+                }
+            )
 
     def _send(self, line: bytes) -> None:
         self._out += line

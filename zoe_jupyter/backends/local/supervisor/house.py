@@ -73,7 +73,14 @@ class House:
             sweep(self.run_dir, state)
         for name, record in state.get("services", {}).items():
             if record["state"] != "exited":
-                record.update(lost(state, self._boot_id), state="exited", exit_code=None, is_blameless=True, exited_at=time.time(), members=[])
+                record.update(
+                    lost(state, self._boot_id),
+                    state="exited",
+                    exit_code=None,
+                    is_blameless=True,
+                    exited_at=time.time(),
+                    members=[],
+                )
             record["cages"] = cages.remove(record.get("cages", ()))
             self.past[name] = record
         self._write()
@@ -110,7 +117,9 @@ class House:
             self.save()
         except OSError as error:
             hint = "; the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-            raise SpawnError(f"cannot write to {self.run_dir}: {os.strerror(error.errno or 0)}{hint}", is_final=False) from None
+            raise SpawnError(
+                f"cannot write to {self.run_dir}: {os.strerror(error.errno or 0)}{hint}", is_final=False
+            ) from None
 
     def forget(self, service: Service) -> None:
         """It was not started after all."""
@@ -262,5 +271,9 @@ class House:
 
 def lost(state: Mapping[str, Any], boot: str) -> dict[str, Any]:
     """The reason of a service whose supervisor has gone without a word."""
-    why = "the machine was restarted" if state.get("boot_id") != boot else "its supervisor was killed, and it with its supervisor"
+    why = (
+        "the machine was restarted"
+        if state.get("boot_id") != boot
+        else "its supervisor was killed, and it with its supervisor"
+    )
     return {"reason": {"code": "lost", "text": f"lost: {why}", "numbers": {}}}

@@ -26,7 +26,9 @@ class LogFile:
         """Append; never raises."""
         if self._size >= self._limit_bytes:
             self._rotate()
-        if self._owed and self._put(f"[zoe] {self._owed} bytes of output are missing here: the disk was full\n".encode()):
+        if self._owed and self._put(
+            f"[zoe] {self._owed} bytes of output are missing here: the disk was full\n".encode()
+        ):
             self._owed = 0
         if not self._put(data):
             self._owed += len(data)

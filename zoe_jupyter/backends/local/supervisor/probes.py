@@ -108,7 +108,9 @@ class _PortProbe(Probe):
     def _look(self) -> None:
         self._hang_up()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self._timers.append(self._subject.loop.later(self.limit_s, lambda: self._fail(f"no answer within {self.limit_s:g} s")))
+        self._timers.append(
+            self._subject.loop.later(self.limit_s, lambda: self._fail(f"no answer within {self.limit_s:g} s"))
+        )
         self._socket.connect_ex((LOOPBACK, self.number))
         self._subject.loop.watch(self._socket.fileno(), WRITE, self._connected)
 
@@ -162,7 +164,9 @@ class HttpProbe(_PortProbe):
 
     def _talk(self, connection: socket.socket) -> None:
         self._answer = b""
-        request = f"GET {self.path} HTTP/1.1\r\nHost: {LOOPBACK}:{self.number}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        request = (
+            f"GET {self.path} HTTP/1.1\r\nHost: {LOOPBACK}:{self.number}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        )
         try:
             connection.send(request.encode("latin-1", "replace"))
         except OSError as error:
@@ -189,7 +193,9 @@ class HttpProbe(_PortProbe):
         if match and 200 <= int(match[1]) < 400:
             self._succeed()
         else:
-            self._fail(f"it said {line.strip()[:80].decode(errors='replace')!r}" if line else "it hung up without an answer")
+            self._fail(
+                f"it said {line.strip()[:80].decode(errors='replace')!r}" if line else "it hung up without an answer"
+            )
 
 
 class LogProbe(Probe):

@@ -43,7 +43,9 @@ def read(pid: int) -> Process | None:
     if len(fields) < 22:
         return None
     cpu = sum(map(int, fields[11:15]))
-    return Process(pid, int(fields[1]), int(fields[3]), fields[0].decode(), int(fields[19]), cpu, int(fields[21]) * PAGE_BYTES)
+    return Process(
+        pid, int(fields[1]), int(fields[3]), fields[0].decode(), int(fields[19]), cpu, int(fields[21]) * PAGE_BYTES
+    )
 
 
 def scan() -> dict[int, Process]:

@@ -52,7 +52,9 @@ class Requests:
         known = self._known.get(str(request.get("do")))
         try:
             if known is None:
-                raise Refused(f"this supervisor does not know {request.get('do')!r}; it is of an older Zoe", kind="fatal")
+                raise Refused(
+                    f"this supervisor does not know {request.get('do')!r}; it is of an older Zoe", kind="fatal"
+                )
             known(request, reply)
         except Refused as error:
             reply({"error": {"kind": error.kind, "text": str(error)}})
@@ -82,7 +84,9 @@ class Requests:
             if port not in wanted:
                 ports.release(number)
         try:
-            return {port: before[port] if port in before and ports.keep(before[port]) else ports.choose() for port in wanted}
+            return {
+                port: before[port] if port in before and ports.keep(before[port]) else ports.choose() for port in wanted
+            }
         except PortsTaken as error:
             raise Refused(str(error)) from None
 

@@ -96,7 +96,9 @@ class Service:
             if not place.startswith(os.path.normpath(folder) + os.sep):
                 raise SpawnError(f"the file {path!r} is not inside the service's folder", is_final=True)
             os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-            with open(os.open(f"{place}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            with open(
+                os.open(f"{place}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            ) as file:
                 file.write(content)
             os.replace(f"{place}.new", place)
 
@@ -156,12 +158,20 @@ class Service:
         self.house.take_census()
         return set(self.members)
 
-    def start_helper(self, command: Sequence[str], on_exit: Callable[[int], object], *, extra: Mapping[str, str] | None = None) -> tuple[int, int]:
+    def start_helper(
+        self, command: Sequence[str], on_exit: Callable[[int], object], *, extra: Mapping[str, str] | None = None
+    ) -> tuple[int, int]:
         """Run a command in the service's own environment and folder; with ``extra`` variables it also speaks into its log."""
-        output = os.open(os.devnull, os.O_WRONLY) if extra is None else os.open(self.house.log_path(self.name), os.O_WRONLY | os.O_APPEND)
+        output = (
+            os.open(os.devnull, os.O_WRONLY)
+            if extra is None
+            else os.open(self.house.log_path(self.name), os.O_WRONLY | os.O_APPEND)
+        )
         try:
             environment = {**self._environment(), **(extra or {})}
-            pid, start = spawn(command, cwd=self.order["cwd"], environment=environment, output=output, umask=self.house.umask)
+            pid, start = spawn(
+                command, cwd=self.order["cwd"], environment=environment, output=output, umask=self.house.umask
+            )
         finally:
             os.close(output)
         self.house.adopt(pid, lambda status: on_exit(exit_code_of(status)))
@@ -258,7 +268,11 @@ class Service:
         if self._probe is not None:
             self._probe_text = self._probe.describe()
             self._probe.close()
-        self._kill_at = min(self._kill_at, time.monotonic() + _LEFT_GRACE_S) if self._is_ending else time.monotonic() + _LEFT_GRACE_S
+        self._kill_at = (
+            min(self._kill_at, time.monotonic() + _LEFT_GRACE_S)
+            if self._is_ending
+            else time.monotonic() + _LEFT_GRACE_S
+        )
         self._is_ending = True
         self._cancel("ready")
         self.house.take_census(is_fresh=True)
@@ -291,7 +305,12 @@ class Service:
             self._probe.close()
         reason, is_blameless = judge(self._describe_end())
         self.record.update(
-            state="exited", exit_code=self._exit_code, reason=reason, is_blameless=is_blameless, exited_at=time.time(), members=[]
+            state="exited",
+            exit_code=self._exit_code,
+            reason=reason,
+            is_blameless=is_blameless,
+            exited_at=time.time(),
+            members=[],
         )
         self.log.close()
         self.house.ended(self)

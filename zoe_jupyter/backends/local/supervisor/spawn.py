@@ -81,8 +81,16 @@ def _explain(error: OSError, command: Sequence[str], *, cwd: str, environment: M
     if error.errno == errno.ENOENT:
         place = f" on the path {environment.get('PATH', '')}" if "/" not in program else ""
         script = shutil.which(program, path=environment.get("PATH"))
-        hint = f"{script} exists, but the interpreter in its first line does not" if script else f"there is no such program{place}"
+        hint = (
+            f"{script} exists, but the interpreter in its first line does not"
+            if script
+            else f"there is no such program{place}"
+        )
         return SpawnError(f"cannot start {program!r}: {hint}", is_final=True)
     if error.errno == errno.E2BIG:
-        return SpawnError(f"cannot start {program!r}: its arguments and environment are too long for the kernel", is_final=True)
-    return SpawnError(f"cannot start {program!r}: {os.strerror(error.errno or 0)}", is_final=error.errno not in _RETRY_ERRORS)
+        return SpawnError(
+            f"cannot start {program!r}: its arguments and environment are too long for the kernel", is_final=True
+        )
+    return SpawnError(
+        f"cannot start {program!r}: {os.strerror(error.errno or 0)}", is_final=error.errno not in _RETRY_ERRORS
+    )

@@ -35,7 +35,9 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     return found
 
 
-def sweep(run_dir: str, state: Mapping[str, Any], *, service: str = "", grace_s: float = 0.5, limit_s: float = 5.0) -> bool:
+def sweep(
+    run_dir: str, state: Mapping[str, Any], *, service: str = "", grace_s: float = 0.5, limit_s: float = 5.0
+) -> bool:
     """Ask what is left to end, kill it after the grace; says whether all of it is gone. Blocks up to ``limit_s``."""
     end = time.monotonic() + limit_s
     kill_at = time.monotonic() + grace_s
@@ -74,7 +76,13 @@ def _marker_prefix(state: Mapping[str, Any], service: str) -> bytes:
 
 
 def _is_left(
-    process: Process, run_dir: str, records: Mapping[str, Any], *, known: set[tuple[int, int]], prefix: bytes, is_whole: bool
+    process: Process,
+    run_dir: str,
+    records: Mapping[str, Any],
+    *,
+    known: set[tuple[int, int]],
+    prefix: bytes,
+    is_whole: bool,
 ) -> bool:
     if (process.pid, process.start) in known or (process.pid, -1) in known:
         return True

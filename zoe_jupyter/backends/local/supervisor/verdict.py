@@ -6,7 +6,14 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-STOP, NOT_READY, OUT_OF_MEMORY, EXPIRED, SHUTDOWN, UNWATCHED = "stop", "not_ready", "out_of_memory", "expired", "shutdown", "unwatched"
+STOP, NOT_READY, OUT_OF_MEMORY, EXPIRED, SHUTDOWN, UNWATCHED = (
+    "stop",
+    "not_ready",
+    "out_of_memory",
+    "expired",
+    "shutdown",
+    "unwatched",
+)
 """Causes: what the supervisor itself did to the service first."""
 _OOM_ECHO_S = 10.0
 
@@ -44,7 +51,12 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
     if end.cause == EXPIRED:
         return "expired", f"ended by its supervisor: {end.why_expired}", {}, False
     if end.cause == SHUTDOWN:
-        return "lost", "its supervisor was told to end, as when the machine is shut down or the user's session ends", {}, True
+        return (
+            "lost",
+            "its supervisor was told to end, as when the machine is shut down or the user's session ends",
+            {},
+            True,
+        )
     if end.cause == OUT_OF_MEMORY or _was_starved(end):
         return "out_of_memory", "", {"used": max(end.used_bytes, end.limit_bytes), "limit": end.limit_bytes}, False
     if end.cause == STOP:
@@ -53,7 +65,12 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
         listed = ", ".join(map(str, end.taken))
         return "port_taken", f"another program took its port {listed} before it could", {"ports": list(end.taken)}, True
     if end.cause == NOT_READY:
-        return "not_ready", f"not ready after {end.timeout_s:g} s: waited for {end.waited_for}", {"timeout_s": end.timeout_s}, False
+        return (
+            "not_ready",
+            f"not ready after {end.timeout_s:g} s: waited for {end.waited_for}",
+            {"timeout_s": end.timeout_s},
+            False,
+        )
     return _plain(end, "")
 
 
@@ -68,7 +85,12 @@ def _plain(end: End, prefix: str) -> tuple[str, str, dict[str, Any], bool]:
     if end.exit_code is None:
         return "lost", f"{prefix}nobody saw how it ended", {}, True
     if end.exit_code > 128:
-        return "killed", f"{prefix}killed by {_signal_name(end.exit_code - 128)}", {"signal": end.exit_code - 128}, False
+        return (
+            "killed",
+            f"{prefix}killed by {_signal_name(end.exit_code - 128)}",
+            {"signal": end.exit_code - 128},
+            False,
+        )
     return "exited", f"{prefix}exited with {end.exit_code}", {}, False
 
 
