@@ -16,7 +16,7 @@ from zoe_jupyter.testing.jupyter_home import JupyterHome, wait_for
 pytestmark = [pytest.mark.browser, pytest.mark.spark, pytest.mark.dask, pytest.mark.slow]
 
 NOTEBOOK = "first-notebook.ipynb"
-ENTRIES = ("Apache Spark", "Dask", "Jupyter", "Python job")
+ENTRIES = ("Apache Spark", "Dask", "JupyterLab", "Python job")
 
 
 @pytest.fixture(scope="module")
