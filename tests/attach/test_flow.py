@@ -19,7 +19,7 @@ from zoe_jupyter.attach.watch import watcher
 from zoe_jupyter.client.follow import Step
 from zoe_jupyter.client.verbs.session import Interrupted, Quiet, Session
 from zoe_jupyter.model.errors import Conflict, NotFound, UserError
-from zoe_jupyter.model.execution import State
+from zoe_jupyter.model.execution import Outcome, State
 
 pytestmark = pytest.mark.usefixtures("fake_spark")
 
@@ -286,6 +286,32 @@ def test_the_end_of_a_cluster_is_news_once_with_the_reason(zoe: RunningZoe, in_k
     ]
     assert watcher().notices() == []
     assert session.namespace["spark"].is_over()
+
+
+def test_a_stop_is_told_when_it_begins_and_not_again_when_it_is_done(
+    zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
+    session = kernel(in_kernel)
+    attach(session, Wish("spark"))
+    execution = zoe.only
+    zoe.change(execution.id, state=State.STOPPING)
+    found: list[str] = []
+    until(lambda: found.extend(watcher().notices()) or found)
+    assert found == [f"{execution.name} is being stopped. What it held is lost; `%zoe attach spark` starts a new one"]
+    assert session.namespace["spark"].is_over()
+    zoe.change(execution.id, state=State.ENDED, outcome=Outcome.STOPPED)
+    until(lambda: execution.id not in watcher()._states)
+    assert watcher().notices() == []
+
+
+def test_a_failure_is_told_though_its_stop_was(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+    attach(kernel(in_kernel), Wish("spark"))
+    zoe.change(zoe.only.id, state=State.STOPPING)
+    until(lambda: watcher().notices())
+    zoe.end(zoe.only.id)
+    found: list[str] = []
+    until(lambda: found.extend(watcher().notices()) or found)
+    assert "has ended: failed: out of memory" in found[0]
 
 
 def test_news_come_through_a_restart_of_the_server(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:

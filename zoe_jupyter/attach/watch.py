@@ -102,11 +102,13 @@ class Watcher:
 def _notice(execution: Json, before: str) -> str:
     """The news for the notebook; empty when it is none."""
     state, name = execution["state"], execution["name"]
+    again = f"What it held is lost; `%zoe attach {execution.get('entry') or name}` starts a new one"
+    if state == "stopping":
+        why = (execution.get("reason") or {}).get("text", "")
+        return f"{name} is being stopped{f': {why}' if why else ''}. {again}"
     if state == "ended":
-        again = execution.get("entry") or name
-        return (
-            f"{name} has ended: {ended_text(execution)}. What it held is lost; `%zoe attach {again}` starts a new one"
-        )
+        is_known = before == "stopping" and execution.get("outcome") == "stopped"
+        return "" if is_known else f"{name} has ended: {ended_text(execution)}. {again}"
     if before == "running" and state in ("queued", "starting", "suspended"):
         why = (execution.get("reason") or {}).get("text") or execution.get("progress") or state
         return f"{name} is not running any more: {why}. `%zoe attach {name}` waits for it and connects again"
