@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 from zoe_jupyter.engine.door import Caller, Submission
+from zoe_jupyter.server import jupyter_handlers
 from zoe_jupyter.server.files import read_address
 from zoe_jupyter.server.handlers import events
 from zoe_jupyter.server.wire import WireRequest
@@ -153,3 +155,36 @@ def test_events_of_others_are_not_told():
         return [event.owner async for event in core.events(Caller("me"), since=0, follow=False)]
 
     assert asyncio.run(seen()) == ["me"]
+
+
+async def test_a_reader_that_stops_reading_is_let_go(
+    http_server, jp_http_port, jp_base_url, jp_auth_header, core, zoe, monkeypatch
+):
+    monkeypatch.setattr(jupyter_handlers, "SLOW_S", 0.3)
+    relays: list[asyncio.Task] = []
+    real = jupyter_handlers.EventsHandler._relay
+
+    async def watched(self):
+        relays.append(asyncio.current_task())
+        await real(self)
+
+    monkeypatch.setattr(jupyter_handlers.EventsHandler, "_relay", watched)
+    await submit(zoe, "a")
+    core.log[:] = [replace(core.log[0], seq=number, data={"text": "x" * 100_000}) for number in range(1, 400)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port, limit=1024)
+    lines = [
+        f"GET {jp_base_url}zoe/api/events?since=0 HTTP/1.1",
+        f"Host: 127.0.0.1:{jp_http_port}",
+        f"Authorization: {jp_auth_header['Authorization']}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    ]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    assert b"101" in await asyncio.wait_for(reader.readline(), 10)
+    deadline = time.monotonic() + 20
+    while not (relays and relays[0].done()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    writer.close()

@@ -76,6 +76,14 @@ async def test_executions_that_live_wake_the_core(store, witness, home, core):
     assert home.holds_core
 
 
+async def test_with_a_database_server_the_core_is_opened_to_look(home, core):
+    witness = KernelWitness(home, Desk(home), VISITOR, kernel_ids=list, database=None)
+    task = asyncio.ensure_future(witness.watch())
+    await until(lambda: home.holds_core)
+    task.cancel()
+    await asyncio.wait({task})
+
+
 async def test_each_change_is_told(witness, home, core):
     await home.answer(WireRequest("GET", "info", VISITOR))
     await until(lambda: core.alive == {"s1": ("k1",)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +60,17 @@ class Server:
                 return answer.status, json.loads(content) if content else None
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
+
+    def page(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        """Below the server's base URL, as a browser that is logged in."""
+        data = None if body is None else json.dumps(body).encode()
+        given = {"Authorization": f"token {TOKEN}", **(headers or {})}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", data, given, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -242,3 +256,32 @@ def test_a_jupyter_server_asks_the_zoe_that_serves_alone(start, place):
         alone.wait(30)
         assert server.ask("GET", "info")[0] == 200
         assert holder(place) == server.process.pid
+
+
+async def test_a_jupyter_behind_the_proxy_works_and_does_not_log_the_user_out(start):
+    server = start()
+    status, execution = server.ask("POST", "executions", {"use": "jupyter", "name": "inner"})
+    assert status == 201, execution
+    until(lambda: is_running(server, "inner"), 120.0)
+    (endpoint,) = server.ask("GET", "executions/inner")[1]["endpoints"]
+    status, page = server.page("GET", endpoint["url"])
+    assert status == 200
+    prefix = f"/zoe/at/{execution['id']}/{endpoint['name']}/"
+    assert f'"baseUrl": "{prefix}"' in page
+    assert TOKEN not in page
+    status, kernel = server.page("POST", f"{prefix[1:]}api/kernels", {}, {"X-XSRFToken": "of the outer one"})
+    assert status == 201, kernel
+    url = f"ws://127.0.0.1:{server.port}{prefix}api/kernels/{json.loads(kernel)['id']}/channels"
+    channels = await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {TOKEN}"}))
+    header = {"msg_id": "m1", "msg_type": "kernel_info_request", "session": "s", "username": "u", "version": "5.3"}
+    await channels.write_message(
+        json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": {}, "channel": "shell"})
+    )
+    seen = ""
+    while "kernel_info_reply" not in seen:
+        message = await asyncio.wait_for(channels.read_message(), 60)
+        assert message is not None
+        seen = message if isinstance(message, str) else message.decode("utf-8", "replace")
+    channels.close()
+    _, answer = server.page("GET", f"{prefix[1:]}api/status?token={TOKEN}")
+    assert "kernels" in json.loads(answer)

@@ -91,9 +91,8 @@ class Presence:
         self.listener.start()
         write_address(self.file, self.listener.described(url=serverapp.connection_url))
         kernel_ids = serverapp.kernel_manager.list_kernel_ids
-        witness = KernelWitness(
-            self.home, self.desk, self._visitor, kernel_ids=kernel_ids, database=self.folder / "zoe.db"
-        )
+        database = None if self._zoe.database_url else self.folder / "zoe.db"
+        witness = KernelWitness(self.home, self.desk, self._visitor, kernel_ids=kernel_ids, database=database)
         for name, work in (("kernels", witness.watch()), ("lending", asyncio.to_thread(build, self._lent))):
             self._tasks.append(asyncio.ensure_future(work))
             self._tasks[-1].set_name(f"zoe {name}")

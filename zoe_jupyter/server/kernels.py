@@ -40,7 +40,13 @@ class KernelWitness:
     """Tells the core about kernels, on each change and at least every ten seconds; wakes a core for executions that live without one."""
 
     def __init__(
-        self, home: Home, desk: Desk, visitor: Visitor, *, kernel_ids: Callable[[], Sequence[str]], database: Path
+        self,
+        home: Home,
+        desk: Desk,
+        visitor: Visitor,
+        *,
+        kernel_ids: Callable[[], Sequence[str]],
+        database: Path | None,
     ) -> None:
         self._home = home
         self._desk = desk
@@ -81,6 +87,9 @@ class KernelWitness:
         return address is not None and address.is_alive
 
     def _has_live(self) -> bool:
+        """Where there is no file to look into (a database server), there may be."""
+        if self._database is None:
+            return True
         from zoe_jupyter.store.glance import has_live_executions
 
         return has_live_executions(self._database)

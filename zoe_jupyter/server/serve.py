@@ -7,7 +7,7 @@ import json
 import secrets
 import signal
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,7 @@ class ServeCommand:
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Every word is read by traitlets, ``--help`` included."""
-        parser.add_argument("words", nargs="*", metavar="--OPTION=VALUE")
-        parser.prefix_chars = "\0"
+        parser.add_argument("words", nargs=REMAINDER, metavar="--OPTION=VALUE")
 
     def run(self, args: Namespace | Sequence[str]) -> int:
         """Returns the exit code when it was told to stop."""
