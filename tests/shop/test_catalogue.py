@@ -40,7 +40,7 @@ def test_a_broken_folder_harms_nothing_else_and_is_told(source: Path, catalogue:
     assert [entry.name for entry in catalogue.entries()] == ["engine", "job"]
     told = {(problem.path, problem.line) for problem in catalogue.problems}
     assert told == {("processes.a.command", 4), ("processes.a.comand", 4)}
-    with pytest.raises(NotFound, match="its description is wrong: broken/framework.yaml:4"):
+    with pytest.raises(NotFound, match=r"its description is wrong: broken/framework\.yaml:4"):
         catalogue.entry("broken")
 
 

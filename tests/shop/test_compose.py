@@ -234,4 +234,7 @@ def test_any_tree_is_composed_or_refused_with_problems(tree: dict[str, Any], par
     try:
         compose(catalogue=catalogue, zapp={"zoe": 1, "kind": "zapp", "name": "a", **tree}, parameters=parameters)
     except InvalidDescription as error:
-        assert error.problems
+        problems = error.problems
+    else:
+        return
+    assert problems
