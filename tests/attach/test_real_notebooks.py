@@ -102,9 +102,25 @@ def test_spark_is_attached_with_plain_lines_for_people(home: JupyterHome) -> Non
         text = book.run("%zoe attach spark --as session").text
         assert "`session`: Spark 4" in text
         assert time.monotonic() - began < 20
+        check_other_hosts(book)
         check_other_environments(home, book)
         book.run("%zoe stop spark")
         assert book.value("'session' in dir()") == "False"
+
+
+def check_other_hosts(book: Notebook) -> None:
+    """A host that is not the literal ``localhost``, where the stock client refuses a token without TLS."""
+    book.run(
+        "from zoe_jupyter.attach import spark as attach_spark\n"
+        "from zoe_jupyter.client.api import Api\n"
+        "found = Api().connection('spark', 'spark')\n"
+        "url = found['values']['url'].replace('localhost', '127.0.0.1')\n"
+        "other = attach_spark._connect(url, attach_spark.secret(found, 'token'))"
+    )
+    assert book.value("other.range(7).count()") == "7"
+    book.run("other.stop()")
+    error = book.attempt("attach_spark._connect(url, 'wrong').range(1).count()").error
+    assert "UNAUTHENTICATED" in error
 
 
 def check_other_environments(home: JupyterHome, book: Notebook) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -136,12 +137,16 @@ def test_a_server_that_is_gone_is_told_with_the_way_out(zoe: RunningZoe) -> None
 
 
 def test_a_wrong_token_is_refused(zoe: RunningZoe) -> None:
-    from dataclasses import replace
-
     http = Http(patience_s=0.0)
     http._connection = replace(http.connection, token="wrong")
     with pytest.raises(UserError, match="token"):
         http.get("info")
+
+
+def test_a_new_token_at_the_same_place_is_read_again(zoe: RunningZoe) -> None:
+    api = Api()
+    api.http._connection = replace(api.http.connection, token="of the server before")
+    assert api.info()["server"] == "server-1"
 
 
 def test_events_come_from_a_number_on_and_say_when_nothing_is_missed(zoe: RunningZoe) -> None:

@@ -15,7 +15,7 @@ from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Quiet, Session
 from zoe_jupyter.client.verbs.table import Faces
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, NotFound, UserError
-from zoe_jupyter.model.execution import State
+from zoe_jupyter.model.execution import Service, State
 
 
 def do(session: Session, line: str) -> Result:
@@ -147,6 +147,22 @@ def test_logs_come_whole_or_by_a_short_service_name(session: Session) -> None:
     assert do(session, "logs one --service worker-0").data == ["first line", "second line"]
     with pytest.raises(NotFound, match="no service"):
         do(session, "logs one --service nothing")
+
+
+def test_of_a_job_its_programs_log_is_meant(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --name one")
+    job = Service("python-job.job-0", "python-job.job", "here", is_core=True)
+    zoe.change(zoe.only.id, labels={"zoe/job": "spark"}, services={**zoe.only.services, job.name: job})
+    asked: list[str] = []
+    logs = zoe.core.logs
+
+    def listening(execution_id: str, service: str, *arguments: object, **named: object) -> object:
+        asked.append(service)
+        return logs(execution_id, service, *arguments, **named)  # type: ignore[arg-type]
+
+    zoe.core.logs = listening  # type: ignore[assignment, method-assign]
+    do(session, "logs one")
+    assert asked == ["python-job.job-0"]
 
 
 def test_suspend_resume_restart_and_forget_change_the_target(session: Session, zoe: RunningZoe) -> None:

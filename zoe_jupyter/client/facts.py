@@ -17,6 +17,9 @@ from zoe_jupyter.client.connection import is_parent
 LABEL_NOTEBOOK = "zoe/notebook"
 LABEL_KERNEL = "zoe/kernel"
 LABEL_JOB = "zoe/job"
+"""On what ``run`` started; its value is the application beside the program."""
+JOB_ENTRY = "python-job"
+"""The application of the shop that runs a program."""
 OUTSIDE = "outside"
 """The server of a kernel or process that no Jupyter server of Zoe has started."""
 _KERNEL_FILE = re.compile(r"kernel-(.+)\.json")

@@ -143,7 +143,8 @@ class Http:
 
     def _raise(self, answer: http.client.HTTPResponse) -> None:
         if answer.status == 401:
-            self.forget_connection()
+            # The server was restarted at the same place: its file has a new token.
+            raise Lost("Zoe does not know the token of its connection file", was_sent=False)
         raise error_from(answer.status, answer.read(LARGEST_ERROR))
 
 

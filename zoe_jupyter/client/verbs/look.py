@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
 from zoe_jupyter.client.follow import OUTAGE_S
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.logs import follow
@@ -141,8 +142,10 @@ def _use(node: Mapping[str, Any], key: str) -> str:
 
 
 def _service(execution: Mapping[str, Any], service: str) -> str:
-    """The full name of a service that was given shortly: ``worker-0`` for ``spark.worker-0``."""
+    """The full name of a service that was given shortly: ``worker-0`` for ``spark.worker-0``; of a job, its program unless one is named."""
     names = [item["name"] for item in execution["services"]]
+    if not service and LABEL_JOB in (execution.get("labels") or {}):
+        return next((str(name) for name in names if name.startswith(f"{JOB_ENTRY}.")), "")
     if not service or service in names:
         return service
     found = [name for name in names if name.endswith(f".{service}") or name.rpartition("-")[0].endswith(f".{service}")]

@@ -27,7 +27,7 @@ def executions_table(executions: Sequence[Record], *, base_url: str, now: float 
     rows = [
         [
             Cell(str(item["name"])),
-            str(item.get("entry") or ""),
+            str(item.get("entry") or item.get("title") or ""),
             _state(item),
             _services(item),
             _age(item, moment),
@@ -70,7 +70,10 @@ def links(execution: Record, *, base_url: str) -> list[Cell]:
 def amount(record: Record) -> str:
     """``2 cores, 3 GiB``."""
     gpus = record.get("gpus") or 0
-    return f"{record['cores']:.4g} cores, {format_bytes(record['memory_bytes'])}" + (f", {gpus} GPUs" if gpus else "")
+    return (
+        f"{record['cores']:.4g} core{'' if record['cores'] == 1 else 's'}, {format_bytes(record['memory_bytes'])}"
+        + (f", {gpus} GPUs" if gpus else "")
+    )
 
 
 def clock(at: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoe_jupyter.client.facts import LABEL_JOB
+from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
 from zoe_jupyter.client.follow import ended_text
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.verbs.form import options
@@ -16,7 +16,6 @@ from zoe_jupyter.client.verbs.show import amount
 from zoe_jupyter.client.verbs.table import Argument, Names, Verb
 from zoe_jupyter.model.errors import Conflict, UserError
 
-JOB_ENTRY = "python-job"
 NAME = Argument("name", "what to call it", ("--name",))
 LIFETIME = (
     Argument("lifetime", "end it after this time at most, such as 8h", ("--for", "--lifetime"), metavar="TIME"),
