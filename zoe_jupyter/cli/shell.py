@@ -29,4 +29,4 @@ def open_shell(session: Session, verb: Verb, arguments: Mapping[str, Any]) -> in
 
 def _quietly() -> list[str]:
     """Without a terminal, as in a script, IPython must not draw a prompt."""
-    return [] if sys.stdin.isatty() else ["--simple-prompt"]
+    return [] if sys.stdin.isatty() else ["--simple-prompt", "--TerminalInteractiveShell.confirm_exit=False"]
