@@ -8,8 +8,7 @@ const icon = (name: string, body: string): LabIcon =>
 
 const line = (path: string): string => `<path class="jp-icon3" fill="#616161" d="${path}"/>`;
 
-const stroke = (path: string): string =>
-  `<path class="jp-icon3 jp-icon-selectable zoe-stroke" fill="none" d="${path}"/>`;
+const stroke = (path: string): string => `<path class="zoe-stroke" fill="none" d="${path}"/>`;
 
 /** Three nodes on a Z. */
 export const zoeIcon = icon(

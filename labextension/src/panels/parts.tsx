@@ -89,19 +89,18 @@ interface IButtonProps {
   isIconOnly?: boolean;
   /** Enter in the form that it belongs to is a click on it. */
   isSubmit?: boolean;
-  kind?: 'accept' | 'reject' | 'warn' | 'plain';
+  kind?: 'neutral' | 'accept' | 'warn' | 'plain';
   onClick: () => void;
 }
 
 /** A button as Lab has them. A disabled one stays in the tab order, so that its reason can be read. */
 export function Button(props: IButtonProps): React.JSX.Element {
   const { label, icon, title, isDisabled, isPressed, isIconOnly, isSubmit } = props;
-  const { kind = 'reject', onClick } = props;
-  const look = kind === 'plain' ? 'zoe-PlainButton' : `jp-mod-styled jp-mod-${kind} zoe-Button`;
+  const { kind = 'neutral', onClick } = props;
   return (
     <button
       type={isSubmit ? 'submit' : 'button'}
-      className={look + (isIconOnly ? ' zoe-mod-icon' : '')}
+      className={`zoe-Button zoe-mod-${kind}${isIconOnly ? ' zoe-mod-icon' : ''}`}
       title={title ?? (isIconOnly ? label : undefined)}
       aria-label={isIconOnly ? label : undefined}
       aria-disabled={isDisabled ? true : undefined}

@@ -162,7 +162,8 @@ function choiceLines(props: IConnectProps): Lines {
     const label = model.problem || trans.__('Zoe does not answer');
     return [{ label, run: () => commands.execute(CommandIDs.openPanel) }];
   }
-  const executions = attachable(model.executions.values());
+  const own = link.status === 'connected' ? link.target : '';
+  const executions = attachable(model.executions.values()).filter(({ name }) => name !== own);
   const entries = model.entries.filter(isAttachable);
   return [
     ...executions.map(execution => executionLine(execution, props)),
@@ -185,13 +186,11 @@ function choiceLines(props: IConnectProps): Lines {
 
 function executionLine(execution: IExecution, props: IConnectProps): IMenuLine {
   const { link, trans } = props;
-  const isOwn = link.status === 'connected' && link.target === execution.name;
-  const state = isOwn ? trans.__('connected') : stateWord(execution, trans);
   return {
-    label: trans.__('%1 (%2, %3)', execution.name, execution.title, state),
+    label: trans.__('%1 (%2, %3)', execution.name, execution.title, stateWord(execution, trans)),
     caption: execution.progress,
     icon: runningIcon,
-    isDisabled: isOwn || link.status === 'connecting',
+    isDisabled: link.status === 'connecting',
     run: () => link.attach(nameToAttach(execution))
   };
 }

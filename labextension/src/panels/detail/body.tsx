@@ -157,7 +157,7 @@ function Head(props: IPartProps): React.JSX.Element {
       </div>
       <p>{execution.title}</p>
       <dl className="zoe-Facts">
-        <dt>{trans.__('Running for')}</dt>
+        <dt>{timeWord(execution, trans)}</dt>
         <dd>
           <Elapsed execution={execution} trans={trans} />
         </dd>
@@ -168,7 +168,11 @@ function Head(props: IPartProps): React.JSX.Element {
           <LifetimeText execution={execution} trans={trans} />
         </dd>
         <dt>{trans.__('Held by')}</dt>
-        <dd>{trans._n('%1 notebook or server', '%1 notebooks or servers', execution.leases)}</dd>
+        <dd>
+          {execution.leases
+            ? trans._n('%1 notebook or server', '%1 notebooks or servers', execution.leases)
+            : trans.__('nobody')}
+        </dd>
         {execution.notebook && (
           <>
             <dt>{trans.__('Asked for by')}</dt>
@@ -181,6 +185,13 @@ function Head(props: IPartProps): React.JSX.Element {
       <Verbs {...props} />
     </header>
   );
+}
+
+function timeWord(execution: IExecution, trans: TranslationBundle): string {
+  if (execution.state === 'ended') {
+    return execution.started_at ? trans.__('Ran for') : trans.__('Waited for');
+  }
+  return execution.started_at ? trans.__('Running for') : trans.__('Waiting for');
 }
 
 function Verbs({ commands, execution, trans }: IPartProps): React.JSX.Element {

@@ -14,6 +14,8 @@ interface IChartProps {
   series: readonly ISeries[];
   base: 10 | 2;
   format: (value: number) => string;
+  /** On the axis, where the title says the unit. */
+  formatTick: (value: number) => string;
   trans: TranslationBundle;
 }
 
@@ -37,11 +39,11 @@ export function Chart(props: IChartProps): React.JSX.Element {
     <figure className="zoe-Chart">
       <figcaption>
         <h3>{title}</h3>
-        <Legend {...props} cursor={cursor} />
       </figcaption>
       <div ref={host} className="zoe-Chart-host">
         {scales && <Plot {...props} scales={scales} cursor={cursor} onCursor={setCursor} />}
       </div>
+      <Legend {...props} cursor={cursor} />
     </figure>
   );
 }
@@ -130,7 +132,7 @@ function pointsOf({ points }: ISeries, { x, y }: IScales): string {
   return points.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
 }
 
-function Axes({ scales, format }: IPlotProps): React.JSX.Element {
+function Axes({ scales, formatTick }: IPlotProps): React.JSX.Element {
   const { from, to, ticks, width, x, y } = scales;
   const moments = [from, (from + to) / 2, to];
   return (
@@ -139,7 +141,7 @@ function Axes({ scales, format }: IPlotProps): React.JSX.Element {
         <g key={tick}>
           <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(tick)} y2={y(tick)} />
           <text x={MARGIN.left - 6} y={y(tick) + 4} textAnchor="end">
-            {format(tick)}
+            {formatTick(tick)}
           </text>
         </g>
       ))}

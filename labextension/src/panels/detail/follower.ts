@@ -6,8 +6,10 @@ import { ZoeApiError, isAbort, messageOf } from '../../api/errors';
 import { backoffMs } from '../../api/events';
 import { LogBuffer } from './logbuffer';
 
-/** `ended`: all of it is here. `lost`: it comes back by itself. `failed`: the server refused. */
-export type FollowState = 'connecting' | 'following' | 'ended' | 'lost' | 'failed';
+/** `absent`: nothing was written yet. `ended`: all of it is here. `lost`: it comes back by itself. `failed`: refused. */
+export type FollowState = 'connecting' | 'absent' | 'following' | 'ended' | 'lost' | 'failed';
+
+const LONGEST_MS = 5000;
 
 interface IWhich {
   id: string;
@@ -59,12 +61,11 @@ export class LogFollower implements IDisposable {
         if (isAbort(error)) {
           return;
         }
-        if (error instanceof ZoeApiError && error.status < 500) {
-          this._set('failed', messageOf(error));
+        this._set(stateAfter(error), messageOf(error));
+        if (this._state === 'failed') {
           return;
         }
-        this._set('lost', messageOf(error));
-        await this._pause(backoffMs(attempt, Math.random()));
+        await this._pause(Math.min(LONGEST_MS, backoffMs(attempt, Math.random())));
       }
       if (this.isDisposed) {
         return;
@@ -112,4 +113,12 @@ export class LogFollower implements IDisposable {
   private _state: FollowState = 'connecting';
   private readonly _abort = new AbortController();
   private readonly _changed = new Signal<this, void>(this);
+}
+
+// A service that has not been launched yet has no log.
+function stateAfter(error: unknown): FollowState {
+  if (!(error instanceof ZoeApiError) || error.status >= 500) {
+    return 'lost';
+  }
+  return error.status === 404 ? 'absent' : 'failed';
 }

@@ -36,10 +36,10 @@ export function Logs(props: ILogProps): React.JSX.Element {
       <Notice kind="info" title={trans.__('No service has been started, so there is no log.')} />
     );
   }
-  const attempt = execution.services.find(one => one.name === service)?.attempt ?? 0;
+  const { attempt, state } = execution.services.find(one => one.name === service) ?? {};
   return (
     <LogView
-      key={`${service}#${attempt}`}
+      key={`${service}#${attempt}#${state === 'waiting'}`}
       {...props}
       names={names}
       service={service}
@@ -243,12 +243,13 @@ function LogState(props: {
   }
   const texts = {
     connecting: trans.__('Opening the log…'),
+    absent: trans.__('There is no log yet'),
     following: trans.__('Following'),
     ended: trans.__('End of the log')
   };
   const short = buffer.dropped > 0 ? trans.__('; the last %1 lines', limit) : '';
-  const empty =
-    !buffer.lines.length && state !== 'connecting' ? trans.__('; nothing written yet') : '';
+  const isEmpty = !buffer.lines.length && (state === 'following' || state === 'ended');
+  const empty = isEmpty ? trans.__('; nothing was written') : '';
   return (
     <p className="zoe-Hint zoe-Logs-state" role="status" data-state={state}>
       {texts[state] + short + empty}

@@ -47,10 +47,11 @@ function Charts({
   return (
     <>
       <Chart
-        title={trans.__('CPU')}
+        title={trans.__('CPU (cores)')}
         series={seriesOf(samples, 'cpu_cores', all)}
         base={10}
-        format={cores => trans.__('%1 cores', formatCores(cores))}
+        format={formatCores}
+        formatTick={formatCores}
         trans={trans}
       />
       <Chart
@@ -58,6 +59,7 @@ function Charts({
         series={seriesOf(samples, 'memory_bytes', all)}
         base={2}
         format={formatBytes}
+        formatTick={formatBytes}
         trans={trans}
       />
     </>

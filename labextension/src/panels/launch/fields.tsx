@@ -2,37 +2,29 @@ import {
   ariaDescribedByIds,
   descriptionId,
   type FieldTemplateProps,
-  type ObjectFieldTemplateProps,
   type RegistryWidgetsType,
   type WidgetProps
 } from '@rjsf/utils';
 import React, { useState } from 'react';
 
+import { PairField, isItem, isPair, isRoot } from './groups';
+
 /** One field: a label that belongs to its input, what it is about, and what is wrong. */
 export function Field(props: FieldTemplateProps): React.JSX.Element {
-  const { id, label, required, schema, rawErrors, errors, children, displayLabel, hidden } = props;
+  const { id, schema, hidden, children, errors } = props;
   if (hidden) {
     return <div hidden>{children}</div>;
   }
-  const isRoot = schema.type === 'object' && !displayLabel;
-  if (isRoot) {
+  if (isRoot(id)) {
     return <>{children}</>;
   }
-  const isCheck = schema.type === 'boolean';
+  if (isPair(schema)) {
+    return <PairField {...props}>{children}</PairField>;
+  }
+  const isGroup = schema.type === 'object' || schema.type === 'array';
   return (
-    <div className="zoe-Field" data-field={label} data-wrong={rawErrors?.length ? true : undefined}>
-      {!isCheck && (
-        <label className="zoe-Field-label" htmlFor={id}>
-          {label}
-          {required && <span aria-hidden="true"> *</span>}
-        </label>
-      )}
-      <div className="zoe-Field-input">{children}</div>
-      {schema.description && !isCheck && (
-        <p id={descriptionId(id)} className="zoe-Hint">
-          {schema.description}
-        </p>
-      )}
+    <div className="zoe-Field" data-wrong={props.rawErrors?.length ? true : undefined}>
+      {isGroup || schema.type === 'boolean' ? children : <Labelled {...props} />}
       <div className="zoe-Field-errors" aria-live="polite">
         {errors}
       </div>
@@ -40,8 +32,24 @@ export function Field(props: FieldTemplateProps): React.JSX.Element {
   );
 }
 
-export function Fields(props: ObjectFieldTemplateProps): React.JSX.Element {
-  return <div className="zoe-Fields">{props.properties.map(property => property.content)}</div>;
+function Labelled(props: FieldTemplateProps): React.JSX.Element {
+  const { id, label, displayLabel, required, schema, children } = props;
+  return (
+    <>
+      {displayLabel && (
+        <label className={isItem(id) ? 'zoe-mod-hidden' : 'zoe-Field-label'} htmlFor={id}>
+          {label}
+          {required && <span aria-hidden="true"> *</span>}
+        </label>
+      )}
+      <div className="zoe-Field-input">{children}</div>
+      {schema.description && (
+        <p id={descriptionId(id)} className="zoe-Hint">
+          {schema.description}
+        </p>
+      )}
+    </>
+  );
 }
 
 /** A range to drag, and the number beside it to type. */

@@ -1,10 +1,17 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { FormComponent } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
-import type { ErrorSchema, RJSFSchema, RJSFValidationError } from '@rjsf/utils';
+import {
+  TranslatableString,
+  englishStringTranslator,
+  type ErrorSchema,
+  type RJSFSchema,
+  type RJSFValidationError
+} from '@rjsf/utils';
 import React, { useMemo, useState, type ReactNode } from 'react';
 
-import { Field, Fields, WIDGETS } from './fields';
+import { Field, WIDGETS } from './fields';
+import { ListField, ObjectField } from './groups';
 import {
   splitForm,
   uiSchemaOf,
@@ -13,6 +20,12 @@ import {
   type Values
 } from './schema';
 import { useValidator } from './validator';
+
+const TEMPLATES = {
+  FieldTemplate: Field,
+  ArrayFieldTemplate: ListField,
+  ObjectFieldTemplate: ObjectField
+};
 
 interface IParameterFormProps {
   schema: IFormSchema;
@@ -53,7 +66,7 @@ export function ParameterForm(props: IParameterFormProps): React.JSX.Element {
 }
 
 function Part(props: IParameterFormProps & { part: IFormSchema }): React.JSX.Element | null {
-  const { part, values, setValues, problems, hasTried, idPrefix } = props;
+  const { part, values, setValues, problems, hasTried, idPrefix, trans } = props;
   const validator = useValidator();
   const names = Object.keys(part.properties ?? {});
   const uiSchema = useMemo(() => uiSchemaOf(part), [part]);
@@ -64,13 +77,15 @@ function Part(props: IParameterFormProps & { part: IFormSchema }): React.JSX.Ele
     return null;
   }
   const relevant = (errors: RJSFValidationError[]): RJSFValidationError[] =>
-    errors.filter(error => hasTried || error.name !== 'required');
+    errors.filter(error => (hasTried || error.name !== 'required') && !isSaid(error, problems));
   return (
     <FormComponent
       schema={part as RJSFSchema}
       uiSchema={uiSchema}
       widgets={WIDGETS}
-      templates={{ FieldTemplate: Field, ObjectFieldTemplate: Fields }}
+      templates={TEMPLATES}
+      formContext={{ trans }}
+      translateString={translated}
       validator={validator}
       formData={data as ReadonlyJSONObject}
       extraErrors={errorsOf(problems, names)}
@@ -85,6 +100,18 @@ function Part(props: IParameterFormProps & { part: IFormSchema }): React.JSX.Ele
       }
     />
   );
+}
+
+/** The server says the same in better words. */
+function isSaid(error: RJSFValidationError, problems: IPlacedProblems | null): boolean {
+  const name = /^\.?([^.[]+)/.exec(error.property ?? '')?.[1] ?? '';
+  return name in (problems?.fields ?? {});
+}
+
+function translated(key: TranslatableString, parameters?: string[]): string {
+  return key === TranslatableString.NewStringDefault
+    ? ''
+    : englishStringTranslator(key, parameters);
 }
 
 function errorsOf(problems: IPlacedProblems | null, names: string[]): ErrorSchema {

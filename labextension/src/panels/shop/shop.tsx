@@ -119,7 +119,7 @@ function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
           {isAttachable && connector && (
             <Button
               icon={connectIcon}
-              label={trans.__('Attach to notebook')}
+              label={trans.__('Attach')}
               title={
                 lack || why || trans.__('Start %1 and attach the notebook in front', entry.title)
               }
