@@ -9,10 +9,11 @@ import signal
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jupyter_core.application import JupyterApp
+from jupyter_core.application import JupyterApp, NoStart
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Integer, Unicode
 
@@ -51,8 +52,8 @@ class ServeApp(JupyterApp):
     exit_code = 0
 
     def start(self) -> None:
-        super().start()
-        if not self.generate_config:
+        with suppress(NoStart):  # raised once a configuration file was written, or something was shown
+            super().start()
             self.exit_code = asyncio.run(self._serve())
 
     async def _serve(self) -> int:
