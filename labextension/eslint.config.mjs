@@ -8,7 +8,7 @@ export default tseslint.config(
   { ignores: ['lib/', 'node_modules/', 'src/**/generated/'] },
   eslint.configs.recommended,
   {
-    files: ['src/**/*.{ts,tsx}'],
+    files: ['{src,tests}/**/*.{ts,tsx}'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     plugins: { 'react-hooks': reactHooks },
     languageOptions: {
@@ -28,6 +28,14 @@ export default tseslint.config(
       'max-lines': ['error', { max: 500, skipBlankLines: true, skipComments: true }],
       'max-lines-per-function': ['error', { max: 80, skipBlankLines: true, skipComments: true }],
       eqeqeq: 'error'
+    }
+  },
+  {
+    files: ['tests/**/*.ts'],
+    rules: {
+      // What describe and it return is nobody's to wait for.
+      '@typescript-eslint/no-floating-promises': 'off',
+      'max-lines-per-function': 'off'
     }
   },
   { files: ['scripts/*.mjs'], languageOptions: { globals: globals.node } },

@@ -63,7 +63,10 @@ function current({ points }: ISeries, index: number, at: number, positions: numb
 
 /** Round values for an axis from zero to at least `most`, in steps of 1, 2 or 5 times a power of `base`. */
 export function ticksOf(most: number, base: 10 | 2): number[] {
-  const raw = Math.max(most, Number.MIN_VALUE) / 4;
+  if (most <= 0) {
+    return [0, 1];
+  }
+  const raw = most / 4;
   const step = base === 2 ? 2 ** Math.ceil(Math.log2(raw)) : decimalStep(raw);
   const count = Math.max(1, Math.ceil(most / step));
   return Array.from({ length: count + 1 }, (_, index) => Number((index * step).toPrecision(12)));

@@ -115,7 +115,7 @@ export function placed(problems: readonly IProblem[], form: IFormSchema): IPlace
   const found: IPlacedProblems = { fields: {}, rest: [] };
   for (const { path, message } of problems) {
     const name = path.replace(/^parameters\./, '').split(/[.[]/)[0];
-    if (form.properties && name in form.properties) {
+    if (Object.hasOwn(form.properties ?? {}, name)) {
       (found.fields[name] ??= []).push(message);
     } else {
       found.rest.push(path ? `${path}: ${message}` : message);
