@@ -28,7 +28,7 @@ class ServerKernel:
         self.id = str(self._session["kernel"]["id"])
         self._client = BlockingKernelClient(connection_file=str(_file(home, self.id)))
         self._client.load_connection_file()
-        self._client.start_channels()
+        self._client.start_channels(hb=False)  # it would call a kernel dead that is slow to start
         self._client.wait_for_ready(timeout=READY_S)
 
     def run(self, code: str, *, timeout_s: float = 300.0) -> str:

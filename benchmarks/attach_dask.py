@@ -1,0 +1,18 @@
+"""From nothing to the first result of Dask in a notebook: %zoe attach dask over the same cluster started by hand."""
+
+from __future__ import annotations
+
+from benchmarks.attaching import Case, measure_attach
+from benchmarks.running import Effort, Report
+
+QUESTION = 'print("sum", client.submit(sum, range(1000)).result())'
+BY_HAND = f"""
+services = by_hand.start(orders)
+from distributed import Client
+client = Client(f"tcp://127.0.0.1:{{services.port('dask.scheduler-0', 'comm')}}")
+{QUESTION}
+"""
+
+
+def measure(effort: Effort) -> Report:
+    return measure_attach(Case("dask", f"%zoe attach dask\n{QUESTION}", BY_HAND, "sum 499500"), effort)

@@ -1,0 +1,70 @@
+"""Every benchmark still works, and says what it found in the form that others read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import benchmark, names
+from benchmarks.running import Effort, Report, Taken, add, compare, in_turns, interval
+from tests.requirements import require
+
+KEYS = {
+    "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "server_overhead": {"start_s", "memory_mib", "used_memory_mib", "idle_cpu_percent", "first_use_s"},
+}
+NEEDS = {"attach_dask": "dask", "attach_spark": "spark"}
+
+
+def test_the_list_names_each_benchmark_with_what_it_measures(root: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--list"], cwd=root, check=True, capture_output=True, text=True
+    ).stdout
+    assert [line.split()[0] for line in shown.splitlines()] == names()
+    assert all(benchmark(name).__doc__ for name in names())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> None:
+    if name in NEEDS:
+        require(NEEDS[name])
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", name, "--quick"], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["benchmark"] == name
+    assert KEYS[name] <= found["figures"].keys()
+    assert {run["side"] for run in found["runs"]} in ({"zoe", "by_hand"}, {"with", "without"})
+
+
+def test_both_sides_go_first_equally_often() -> None:
+    calls: list[str] = []
+    in_turns("ab", [lambda: calls.append("a"), lambda: calls.append("b")], effort=Effort(pairs=4))
+    assert calls == ["a", "b", "b", "a", "a", "b", "b", "a"]
+
+
+def test_a_ratio_is_the_median_of_the_pairs() -> None:
+    times = iter([2.0, 1.0, 1.0, 3.0, 9.0, 3.0])
+    side = lambda: Taken(next(times), 1.0)  # noqa: E731
+    report = compare(Report(), ("zoe", "by_hand"), (side, side), effort=Effort(pairs=3))
+    assert report.figures["ratio"] == 3.0
+    assert report.figures["cpu_ratio"] == 1.0
+    assert len(report.runs) == 6
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, (0, 0)), (5, (0, 4)), (7, (0, 6)), (9, (1, 7)), (20, (5, 14))])
+def test_the_interval_holds_the_median_with_95_percent(count: int, expected: tuple[int, int]) -> None:
+    assert interval(range(count)) == expected
+
+
+def test_a_figure_comes_with_its_interval() -> None:
+    report = Report()
+    add(report, "start_s", [0.3, 0.1, 0.2])
+    assert report.figures == {"start_s": 0.2, "start_s_low": 0.1, "start_s_high": 0.3}
