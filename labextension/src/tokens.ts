@@ -67,7 +67,9 @@ export type LinkStatus = 'none' | 'connecting' | 'connected' | 'lost';
 /** One notebook's attachment; the choice is kept in the notebook's metadata. */
 export interface INotebookLink {
   readonly status: LinkStatus;
-  /** Name of the execution or, until there is one, of the shop entry. */
+  /** Names of the executions, newest last; of the shop entry until there is one. */
+  readonly targets: readonly string[];
+  /** The newest. */
   readonly target: string;
   readonly execution: IExecution | null;
   /** The newest line of what the kernel says while it attaches. */

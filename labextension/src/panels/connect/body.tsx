@@ -44,11 +44,14 @@ function Connect(props: IConnectProps): React.JSX.Element {
         <button
           type="button"
           className="zoe-Connect-button"
-          title={trans.__('This notebook was connected to %1. Connect it again', link.target)}
+          title={trans.__(
+            'This notebook was connected to %1, and its kernel is not any more',
+            link.targets.join(', ')
+          )}
           onClick={() => void link.reattach()}
         >
           <connectIcon.react tag="span" className="zoe-Connect-icon" aria-hidden="true" />
-          <span className="zoe-Connect-label">{trans.__('Reconnect %1', link.target)}</span>
+          <span className="zoe-Connect-label">{trans.__('Reconnect %1', namesOf(link))}</span>
         </button>
       )}
       <button
@@ -88,9 +91,14 @@ function labelOf({ link, model, trans }: IConnectProps): string {
   }
   if (link.status === 'connected') {
     const state = link.execution ? stateWord(link.execution, trans) : trans.__('connected');
-    return trans.__('%1 · %2', link.target, state);
+    return trans.__('%1 · %2', namesOf(link), state);
   }
   return model.phase === 'loading' ? trans.__('Zoe is starting…') : trans.__('Connect');
+}
+
+/** The newest, and how many more. */
+function namesOf({ target, targets }: INotebookLink): string {
+  return targets.length > 1 ? `${target} +${targets.length - 1}` : target;
 }
 
 function titleOf(props: IConnectProps): string {
@@ -101,7 +109,7 @@ function titleOf(props: IConnectProps): string {
   }
   return link.status === 'none'
     ? trans.__('Connect this notebook to Spark, Dask and the like')
-    : trans.__('Connection of this notebook');
+    : trans.__('Connected to %1', link.targets.join(', '));
 }
 
 /** What its colour follows; the words say the same. */
@@ -143,7 +151,7 @@ function ownLines({ commands, link, trans }: IConnectProps): Lines {
       run: () => commands.execute(CommandIDs.openExecution, { id })
     },
     {
-      label: status === 'lost' ? trans.__('Forget this connection') : trans.__('Detach'),
+      label: status === 'lost' ? trans.__('Do not reconnect') : trans.__('Detach'),
       run: () => link.detach()
     },
     {
@@ -162,8 +170,10 @@ function choiceLines(props: IConnectProps): Lines {
     const label = model.problem || trans.__('Zoe does not answer');
     return [{ label, run: () => commands.execute(CommandIDs.openPanel) }];
   }
-  const own = link.status === 'connected' ? link.target : '';
-  const executions = attachable(model.executions.values()).filter(({ name }) => name !== own);
+  const own = link.status === 'connected' ? link.targets : [];
+  const executions = attachable(model.executions.values()).filter(
+    ({ name }) => !own.includes(name)
+  );
   const entries = model.entries.filter(isAttachable);
   return [
     ...executions.map(execution => executionLine(execution, props)),

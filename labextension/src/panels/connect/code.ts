@@ -1,5 +1,6 @@
 import type { Kernel } from '@jupyterlab/services';
 
+import { quoted } from '../launch/commandline';
 import { evaluate, unquoted } from './kernel';
 
 // Names of what the kernel is attached to, oldest first; asks only what is loaded already.
@@ -12,13 +13,12 @@ export function attachCode(name: string): string {
   return `get_ipython().extension_manager.load_extension('zoe_jupyter')\n${verb('attach', name)}`;
 }
 
-export function detachCode(name: string): string {
-  return verb('detach', name);
-}
+/** From everything. */
+export const DETACH = verb('detach');
 
 /** What people copy into a cell. */
 export function attachCell(name: string): string {
-  return `%load_ext zoe_jupyter\n%zoe attach ${name}`;
+  return `%load_ext zoe_jupyter\n%zoe attach ${quoted(name)}`;
 }
 
 /** Names of executions that the kernel is attached to; null when it is too busy to say. */
@@ -27,6 +27,7 @@ export async function attachedIn(kernel: Kernel.IKernelConnection): Promise<stri
   return values && (JSON.parse(unquoted(values.names) || '[]') as string[]);
 }
 
-function verb(name: string, argument: string): string {
-  return `get_ipython().run_line_magic('zoe', ${JSON.stringify(`${name} ${argument}`)})`;
+function verb(name: string, ...words: string[]): string {
+  const line = [name, ...words.map(quoted)].join(' ');
+  return `get_ipython().run_line_magic('zoe', ${JSON.stringify(line)})`;
 }

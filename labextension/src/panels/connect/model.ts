@@ -14,11 +14,10 @@ import type {
   IZoeSettings,
   LinkStatus
 } from '../../tokens';
-import { attachedIn, attachCode, detachCode } from './code';
+import { DETACH, attachCode, attachedIn } from './code';
 import { KernelError, runInKernel } from './kernel';
 
 const METADATA = 'zoe';
-const KERNEL_LABEL = 'zoe/kernel';
 const MENTIONS_ZOE = /\bzoe/;
 const DEAD = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
 
@@ -57,8 +56,12 @@ export class NotebookLink implements INotebookLink {
     return this._status;
   }
 
+  get targets(): readonly string[] {
+    return this._choices.map(({ name }) => name);
+  }
+
   get target(): string {
-    return this._choice?.name ?? '';
+    return this._choices[this._choices.length - 1]?.name ?? '';
   }
 
   get progress(): string {
@@ -70,9 +73,7 @@ export class NotebookLink implements INotebookLink {
   }
 
   get execution(): IExecution | null {
-    const name = this._choice?.name;
-    const known = [...this._context.model.executions.values()].filter(one => one.name === name);
-    return known.sort((a, b) => Number(isEnded(a)) - Number(isEnded(b)) || byAge(a, b))[0] ?? null;
+    return this._find(this.target);
   }
 
   get changed(): ISignal<this, void> {
@@ -84,18 +85,18 @@ export class NotebookLink implements INotebookLink {
     if (!kernel || this._status === 'connecting') {
       return false;
     }
-    const before = this._choice;
+    const before = this._choices;
     this._isCancelled = false;
-    this._choose({ use: name, name });
+    this._choices = [...before, { use: name, name }];
     this._setStatus('connecting');
     try {
       await this._announce(runInKernel(kernel, attachCode(name), { onProgress: this._onProgress }));
-      this._choose({ use: name, name: await this._nameOf(name, kernel) }, true);
+      await this._take(name, kernel, before);
       this._setStatus('connected');
       return true;
     } catch (error) {
-      this._choose(before);
-      this._setStatus(before ? 'lost' : 'none');
+      this._choices = before;
+      this._setStatus(before.length ? 'lost' : 'none');
       // What it was attached to before, it may be still.
       void this.look();
       await this._explain(error, name);
@@ -103,24 +104,28 @@ export class NotebookLink implements INotebookLink {
     }
   }
 
-  /** Attach again: to the same one, or to a new one of its kind when that has gone. */
-  reattach(): Promise<boolean> {
-    const { execution } = this;
-    const name = execution && !isEnded(execution) ? nameToAttach(execution) : this._choice?.use;
-    return name ? this.attach(name) : Promise.resolve(false);
+  /** Each again: the same one, or a new one of its kind where that has gone. */
+  async reattach(): Promise<boolean> {
+    for (const { use, name } of this._choices) {
+      const execution = this._find(name);
+      const again = execution && !isEnded(execution) ? nameToAttach(execution) : use;
+      if (!(await this.attach(again))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   async detach(): Promise<void> {
-    const kernel = this._kernel;
-    const name = this.target;
-    if (kernel && this._status === 'connected') {
+    if (this._kernel && this._status === 'connected') {
       try {
-        await runInKernel(kernel, detachCode(name));
+        await runInKernel(this._kernel, DETACH);
       } catch (error) {
         await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
       }
     }
-    this._choose(null, true);
+    this._choices = [];
+    this._save();
     this._setStatus('none');
   }
 
@@ -192,27 +197,30 @@ export class NotebookLink implements INotebookLink {
     await showErrorMessage(trans.__('Could not connect to %1', name), message);
   }
 
-  /** The execution that the kernel got: itself, or what was started of the shop entry. */
-  private async _nameOf(use: string, kernel: Kernel.IKernelConnection): Promise<string> {
-    const attached = await attachedIn(kernel);
-    if (attached?.length) {
-      return attached.includes(use) ? use : attached[attached.length - 1];
-    }
-    const page = await this._context.model.client.executions({ state: 'running', limit: 200 });
-    page.items.forEach(execution => this._context.model.put(execution));
-    const own = page.items.filter(
-      one =>
-        one.name === use ||
-        one.id === use ||
-        (one.entry === use && one.labels[KERNEL_LABEL] === kernel.id)
+  /** Remember what the kernel has now, and by which word the newest was asked for. */
+  private async _take(
+    use: string,
+    kernel: Kernel.IKernelConnection,
+    before: readonly IChoice[]
+  ): Promise<void> {
+    const names = (await attachedIn(kernel)) ?? [...before.map(({ name }) => name), use];
+    const newest = names[names.length - 1] ?? use;
+    this._choices = choicesOf(names, before).map(choice =>
+      choice.name === newest && !before.some(({ name }) => name === newest)
+        ? { ...choice, use }
+        : choice
     );
-    return own.sort(byAge)[0]?.name ?? use;
+    this._save();
+  }
+
+  private _find(name: string): IExecution | null {
+    const known = [...this._context.model.executions.values()].filter(one => one.name === name);
+    return known.sort((a, b) => Number(isEnded(a)) - Number(isEnded(b)) || byAge(a, b))[0] ?? null;
   }
 
   private async _restore(): Promise<void> {
-    const saved = this._panel.content.model?.getMetadata(METADATA) as Partial<IChoice> | undefined;
-    if (saved?.use && saved.name) {
-      this._choice = { use: saved.use, name: saved.name };
+    this._choices = savedChoices(this._panel.content.model?.getMetadata(METADATA));
+    if (this._choices.length) {
       this._setStatus('lost');
     }
     await this._panel.sessionContext.ready;
@@ -232,14 +240,17 @@ export class NotebookLink implements INotebookLink {
   async look(): Promise<void> {
     const kernel = this._kernel;
     const attached = kernel && !this._obstacle ? await attachedIn(kernel) : null;
+    this._isUnsure = attached === null && kernel !== null && !this._obstacle;
     if (!attached || this._status === 'connecting') {
       return;
     }
-    const name = attached[attached.length - 1];
-    if (name) {
-      this._choose({ use: this._choice?.name === name ? this._choice.use : name, name });
+    if (attached.length) {
+      this._choices = choicesOf(attached, this._choices);
       this._setStatus('connected');
-    } else if (this._choice) {
+    } else if (this._status === 'connected' && !this._isRestarting) {
+      this._choices = [];
+      this._setStatus('none');
+    } else if (this._choices.length) {
       this._setStatus('lost');
     }
   }
@@ -263,19 +274,17 @@ export class NotebookLink implements INotebookLink {
       if (this._context.settings.reattach) {
         void this.reattach();
       }
+    } else if (status === 'idle' && this._isUnsure) {
+      void this.look();
     }
   }
 
-  private _choose(choice: IChoice | null, isSaved = false): void {
-    this._choice = choice;
+  private _save(): void {
     const notebook = this._panel.content.model;
-    if (!isSaved || !notebook) {
-      return;
-    }
-    if (choice) {
-      notebook.setMetadata(METADATA, { ...choice });
+    if (this._choices.length) {
+      notebook?.setMetadata(METADATA, { attached: this._choices.map(choice => ({ ...choice })) });
     } else {
-      notebook.deleteMetadata(METADATA);
+      notebook?.deleteMetadata(METADATA);
     }
   }
 
@@ -307,9 +316,11 @@ export class NotebookLink implements INotebookLink {
     this._changed.emit();
   };
 
-  private _choice: IChoice | null = null;
+  private _choices: readonly IChoice[] = [];
   private _isCancelled = false;
   private _isRestarting = false;
+  /** The kernel was too busy to say what it is attached to. */
+  private _isUnsure = false;
   private _obstacle = '';
   private _progress = '';
   private _status: LinkStatus = 'none';
@@ -345,6 +356,21 @@ export class ZoeConnector implements IZoeConnector {
 
   private readonly _currentChanged = new Signal<this, void>(this);
   private readonly _links = new WeakMap<NotebookPanel, NotebookLink>();
+}
+
+/** A notebook comes from anywhere: what is saved in it is looked at before it is believed. */
+function savedChoices(saved: unknown): IChoice[] {
+  const { attached } = (saved ?? {}) as { attached?: unknown };
+  const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+  return (Array.isArray(attached) ? (attached as unknown[]) : [])
+    .map(one => (one ?? {}) as Partial<IChoice>)
+    .filter((one): one is IChoice => isText(one.use) && isText(one.name))
+    .map(({ use, name }) => ({ use, name }));
+}
+
+/** By these names, with the words that are known for them. */
+function choicesOf(names: readonly string[], known: readonly IChoice[]): IChoice[] {
+  return names.map(name => known.find(one => one.name === name) ?? { use: name, name });
 }
 
 // Notifications take 140 characters.
