@@ -83,6 +83,19 @@ async def test_writes_of_the_own_page_are_allowed(jp_fetch, jp_http_port, core):
     assert answer.code == 200
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://a.friends.example", 200), ("https://a.friends.example.evil.example", 403)]
+)
+@pytest.mark.parametrize("path", ["zoe/api/validate", "zoe/at/nobody/spark.master.ui/x"])
+async def test_sites_that_jupyter_lets_in_by_pattern_may_write_and_no_others(
+    fetch_raw, jp_auth_header, jp_serverapp, core: FakeCore, path, origin, status
+):
+    jp_serverapp.web_app.settings["allow_origin_pat"] = r"https://.*\.friends\.example"
+    found, _, _ = await fetch_raw("POST", path, {**jp_auth_header, "Origin": origin})
+    # What is asked for is nonsense: only who may ask counts.
+    assert (found == 403) == (status == 403)
+
+
 @pytest.fixture
 async def login_cookies(http_server_client, jp_base_url, jp_serverapp) -> str:
     """What a browser sends that was logged in by a link with the token."""

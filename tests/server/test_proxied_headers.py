@@ -7,7 +7,14 @@ import pytest
 from zoe_jupyter.server.proxied_headers import SANDBOX, Page, without_token
 
 PREFIX = "/user/me/zoe/at/e1/spark.master.ui"
-PAGE = Page(PREFIX, "hub.example", "127.0.0.1", 4040, headers={"Authorization": "token inner"})
+PAGE = Page(
+    PREFIX,
+    "hub.example",
+    "127.0.0.1",
+    4040,
+    headers={"Authorization": "token inner"},
+    asked=f"{PREFIX}/jobs/deep/x",
+)
 OWN = PAGE.cookie_prefix
 
 
@@ -17,7 +24,9 @@ def test_nothing_of_jupyter_goes_in():
         ("Cookie", f'_xsrf=2|x; username-hub-example="u"; jupyterhub-session-id=s; other=1; {OWN}session=mine'),
         ("X-XSRFToken", "2|x"),
         ("Referer", "https://hub.example/lab?token=outer"),
-        ("Connection", "keep-alive"),
+        ("Connection", "keep-alive, X-Hop"),
+        ("X-Hop", "1"),
+        ("Proxy", "http://evil.example"),
         ("Accept", "text/html"),
     ]
     assert PAGE.request_headers(given) == [
@@ -76,6 +85,18 @@ def test_pages_have_cookies_of_their_own():
         ("https://spark.apache.org/docs", "https://spark.apache.org/docs"),
         (f"{PREFIX}/jobs/", f"{PREFIX}/jobs/"),
         (f"{PREFIX}evil", f"{PREFIX}{PREFIX}evil"),
+        ("../up", f"{PREFIX}/jobs/up"),
+        ("../../../../../../../lab?x", f"{PREFIX}/lab?x"),
+        (".\t./../../../lab", f"{PREFIX}/lab"),
+        ("..\\..\\..\\lab", f"{PREFIX}/lab"),
+        ("/../../../lab", f"{PREFIX}/lab"),
+        (f"{PREFIX}/../../../../lab", f"{PREFIX}/lab"),
+        ("/%2e%2E/.%2e/a/./%2e/b/..", f"{PREFIX}/a/"),
+        ("\\\\hub.example\\lab", f"{PREFIX}/lab"),
+        ("http:/lab", f"{PREFIX}/lab"),
+        ("http:///lab", f"{PREFIX}/lab"),
+        ("http://[", f"{PREFIX}/"),
+        ("mailto:a@example.org", "mailto:a@example.org"),
     ],
 )
 def test_redirects_stay_below_the_page(given, told):
@@ -83,10 +104,28 @@ def test_redirects_stay_below_the_page(given, told):
 
 
 @pytest.mark.parametrize(
-    "name", ["Clear-Site-Data", "Service-Worker-Allowed", "Access-Control-Allow-Credentials", "Transfer-Encoding"]
+    "name",
+    [
+        "Clear-Site-Data",
+        "Service-Worker-Allowed",
+        "Access-Control-Allow-Credentials",
+        "Transfer-Encoding",
+        "NEL",
+        "Report-To",
+        "Accept-CH",
+        "Origin-Agent-Cluster",
+    ],
 )
 def test_what_reaches_beyond_the_page_is_left_out(name):
     assert PAGE.response_headers([(name, "x")]) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("5", "5"), ("0; url=/lab", f"0; url={PREFIX}/lab"), ("0;URL='/../lab'", f"0;URL={PREFIX}/lab"), ("1, x", "1, x")],
+)
+def test_refreshing_stays_below_the_page(given, told):
+    assert PAGE.response_headers([("Refresh", given)]) == [("Refresh", told)]
 
 
 def test_a_page_that_is_not_trusted_is_put_into_a_sandbox():

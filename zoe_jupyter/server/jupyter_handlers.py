@@ -28,6 +28,16 @@ REASONS = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_
 WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 
 
+def is_foreign(handler: JupyterHandler) -> bool:
+    """Whether a page of another site asks. Stricter than Jupyter, which lets a token make up for it."""
+    origin = handler.request.headers.get("Origin", "").lower()
+    if not origin or urlsplit(origin).netloc == handler.request.host.lower():
+        return False
+    if handler.allow_origin:
+        return handler.allow_origin not in ("*", origin)
+    return not (handler.allow_origin_pat and re.fullmatch(handler.allow_origin_pat, origin))
+
+
 class ZoeHandler(APIHandler):
     """Who asks, and errors as Zoe tells them."""
 
@@ -69,21 +79,12 @@ class ApiHandler(Carrier, ZoeHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         self._parts: list[bytes] = []
         self._received = 0
-        if self.request.method in WRITES and self._is_foreign():
+        if self.request.method in WRITES and is_foreign(self):
             self.refusal = "cross_origin"
             raise web.HTTPError(403, "writes from pages of other sites are not allowed")
         await super().prepare()
         if not self._finished:
             self.begin_body()
-
-    def _is_foreign(self) -> bool:
-        """Looked at before anything else, the user included; stricter than Jupyter, which lets a token make up for it."""
-        origin = self.request.headers.get("Origin", "").lower()
-        if not origin or urlsplit(origin).netloc == self.request.host.lower():
-            return False
-        if self.allow_origin:
-            return self.allow_origin not in ("*", origin)
-        return not (self.allow_origin_pat and re.fullmatch(self.allow_origin_pat, origin))
 
     @web.authenticated
     @authorized

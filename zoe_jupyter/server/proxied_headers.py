@@ -7,6 +7,7 @@ own path: cookies are renamed and kept to it, redirects stay below it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -25,19 +26,28 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-NEVER_IN = HOP_BY_HOP | {"authorization", "cookie", "content-length", "x-xsrftoken", "referer", "expect"}
+NEVER_IN = HOP_BY_HOP | {"authorization", "cookie", "content-length", "x-xsrftoken", "referer", "expect", "proxy"}
 NEVER_OUT = HOP_BY_HOP | {
+    "accept-ch",
     "access-control-allow-credentials",
     "alt-svc",
     "clear-site-data",
     "content-length",
+    "critical-ch",
+    "expect-ct",
+    "nel",
+    "origin-agent-cluster",
     "public-key-pins",
+    "report-to",
     "service-worker-allowed",
     "set-cookie2",
     "strict-transport-security",
 }
+"""What browsers remember for the whole site, or let reach beyond the page's path."""
 SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 """For pages that are not trusted: a null origin, so that their scripts cannot act as the user in Jupyter."""
+WRITABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+REFRESH = re.compile(r"""(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?)["']?([^"']*)["']?.*""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,8 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
     is_trusted: bool = True
     keeps_prefix: bool = False
+    asked: str = ""
+    """The public path of this request."""
 
     @property
     def cookie_prefix(self) -> str:
@@ -65,10 +77,11 @@ class Page:
     def request_headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """What the service gets of a browser's headers, and its own token."""
         given = list(headers)
+        never = NEVER_IN | _hops(given)
         kept = [
             (name, value)
             for name, value in given
-            if _may_pass(name, NEVER_IN) and not name.lower().startswith("sec-websocket-")
+            if name.lower() not in never and not name.lower().startswith("sec-websocket-")
         ]
         cookies = "; ".join(self._own_cookies(value for name, value in given if name.lower() == "cookie"))
         if cookies:
@@ -82,12 +95,17 @@ class Page:
 
     def response_headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """What the browser gets of a service's headers."""
-        kept = [(name, self._outward(name, value)) for name, value in headers if _may_pass(name, NEVER_OUT)]
+        given = list(headers)
+        never = NEVER_OUT | _hops(given)
+        told = [(name, _written(value)) for name, value in given if name.lower() not in never]
+        kept = [(name, self._outward(name, value)) for name, value in told if value is not None]
         return kept if self.is_trusted else [*kept, ("Content-Security-Policy", SANDBOX)]
 
     def _outward(self, name: str, value: str) -> str:
         if name.lower() == "set-cookie":
             return self.public_cookie(value)
+        if name.lower() == "refresh" and (match := REFRESH.fullmatch(value)):
+            return f"{match[1]}{self.public_location(match[2])}"
         return self.public_location(value) if name.lower() in ("location", "content-location") else value
 
     def public_cookie(self, value: str) -> str:
@@ -99,18 +117,27 @@ class Page:
         return "; ".join([f"{self.cookie_prefix}{first.strip()}", *kept, f"Path={self._public_path(path)}"])
 
     def public_location(self, value: str) -> str:
-        """A redirect to the service itself as the browser must see it; those to other sites stay as they are."""
-        parts = urlsplit(value)
-        if parts.netloc and parts.netloc.lower() not in (self.public_host.lower(), f"{self.host}:{self.port}".lower()):
+        """A redirect to the service itself as the browser must see it, never above the page; those to other sites stay as they are."""
+        try:
+            parts = urlsplit(value.strip().replace("\\", "/").replace("\t", ""))
+        except ValueError:
+            return f"{self.prefix}/"
+        if parts.scheme not in ("", "http", "https") or (parts.netloc and not self._is_own(parts.netloc)):
             return value
-        if not parts.netloc and not value.startswith("/"):
+        is_relative = not parts.netloc and not parts.scheme and not parts.path.startswith("/")
+        if is_relative and ".." not in parts.path.lower().replace("%2e", "."):
             return value
-        return urlunsplit(("", "", self._public_path(parts.path or "/"), parts.query, parts.fragment))
+        folder = self.asked.rpartition("/")[0] if is_relative else ""
+        path = f"{folder}/{parts.path}" if is_relative else parts.path or "/"
+        return urlunsplit(("", "", self._public_path(path), parts.query, parts.fragment))
+
+    def _is_own(self, netloc: str) -> bool:
+        return netloc.lower() in (self.public_host.lower(), f"{self.host}:{self.port}".lower())
 
     def _public_path(self, path: str) -> str:
-        if path == self.prefix or path.startswith(f"{self.prefix}/"):
+        if path == self.prefix:
             return path
-        return f"{self.prefix}/{path.lstrip('/')}"
+        return f"{self.prefix}{_without_dots('/' + path.removeprefix(f'{self.prefix}/').lstrip('/'))}"
 
     def _own_cookies(self, values: Iterable[str]) -> Iterator[str]:
         for value in values:
@@ -124,8 +151,29 @@ def without_token(query: str) -> str:
     return "&".join(part for part in query.split("&") if part.partition("=")[0] != "token")
 
 
-def _may_pass(name: str, never: frozenset[str]) -> bool:
-    return name.lower() not in never
+def _hops(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """What a ``Connection`` header says is for the next hop only."""
+    named = (value.split(",") for name, value in headers if name.lower() == "connection")
+    return frozenset(word.strip().lower() for words in named for word in words)
+
+
+def _written(value: str) -> str | None:
+    """The bytes of a service's header as tornado writes them; None for those that no header may have."""
+    text = value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text if WRITABLE.fullmatch(text) else None
+
+
+def _without_dots(path: str) -> str:
+    """An absolute path with ``.`` and ``..`` resolved as browsers do, percent-encoded ones too; it never leads above the root."""
+    kept: list[str] = []
+    for part in path.split("/"):
+        plain = part.lower().replace("%2e", ".")
+        if plain == "..":
+            del kept[max(1, len(kept) - 1) :]
+        elif plain != ".":
+            kept.append(part)
+    is_folder = path.rpartition("/")[2].lower().replace("%2e", ".") in (".", "..")
+    return "/".join([*kept, ""] if is_folder or len(kept) == 1 else kept)
 
 
 def _cookies(value: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
@@ -17,6 +17,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketError
 from yarl import URL
 
+from zoe_jupyter.server.jupyter_handlers import is_foreign
 from zoe_jupyter.server.proxied_headers import Page, without_token
 from zoe_jupyter.server.sending import Carrier
 from zoe_jupyter.server.wire import Answerer, Visitor, WireRequest
@@ -33,6 +34,7 @@ class ZoeProxy(Carrier, ProxyHandler):
         self._desk = desk
         self._visitor = visitor
         self._page: Page | None = None
+        self._asking: asyncio.Future[aiohttp.ClientResponse] | None = None
         super().__init__(*args, host_allowlist=self._is_target, **kwargs)
 
     def _is_target(self, handler: Any, host: str) -> bool:
@@ -51,11 +53,8 @@ class ZoeProxy(Carrier, ProxyHandler):
 
     def _is_foreign_write(self) -> bool:
         """A page that is not trusted has the origin ``null``, and is foreign too."""
-        origin = self.request.headers.get("Origin", "").lower()
         is_write = self.request.method not in READS or self.request.headers.get("Upgrade", "").lower() == "websocket"
-        if not is_write or not origin or urlsplit(origin).netloc == self.request.host.lower():
-            return False
-        return self.allow_origin not in ("*", origin) if self.allow_origin else not self.allow_origin_pat
+        return is_write and is_foreign(self)
 
     async def http_get(self, execution: str, endpoint: str, rest: str) -> None:
         await self._pass(execution, endpoint, rest)
@@ -97,6 +96,7 @@ class ZoeProxy(Carrier, ProxyHandler):
             headers=body["headers"],
             is_trusted=body["is_trusted"],
             keeps_prefix=body["keeps_prefix"],
+            asked=self.request.path,
         )
 
     def get_client_uri(self, protocol: str, host: str, port: int, proxied_path: str) -> str:
@@ -123,17 +123,24 @@ class ZoeProxy(Carrier, ProxyHandler):
             skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
         )
         async with session:
-            try:
-                answer = await session.request(
+            self._asking = asyncio.ensure_future(
+                session.request(
                     self.request.method,
                     address,
                     headers=list(self.proxy_request_headers().get_all()),
                     data=self.request.body or None,
                     allow_redirects=False,
                 )
+            )
+            try:
+                answer = await self._asking
+            except asyncio.CancelledError:
+                return
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
                 raise web.HTTPError(502, "the page does not answer: %s", error) from error
             async with answer:
+                if answer.status < 200:
+                    raise web.HTTPError(502, "the page answers %s, which is no answer", answer.status)
                 self._take_head(page, answer)
                 await self.send_stream(_chunks(answer))
 
@@ -146,7 +153,8 @@ class ZoeProxy(Carrier, ProxyHandler):
             self.add_header(name, value)
 
     async def finish_as(self, last: bytes, media: str) -> None:
-        await web.RequestHandler.finish(self, last or None)
+        # jupyter-server-proxy wraps flush, and drops what tornado's finish would wait for.
+        web.RequestHandler.finish(self, last or None)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
@@ -165,6 +173,8 @@ class ZoeProxy(Carrier, ProxyHandler):
         """The service's own, if any."""
 
     def on_connection_close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
         Carrier.on_connection_close(self)
         ProxyHandler.on_connection_close(self)
 
