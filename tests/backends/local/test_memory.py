@@ -111,14 +111,17 @@ async def test_a_child_that_ran_out_of_memory_is_told_when_the_service_goes_on(
     assert b"[zoe] the kernel killed a process of this service: out of memory" in await runner.output("one")
 
 
-async def test_cores_are_shares(runner: Runner, world: LocalWorld) -> None:
-    seen = await runner.start("one", resources=LIMIT)
+@pytest.mark.parametrize(("microcores", "expected"), [(3_000_000, ("3072", "300")), (200_000, ("1024", "100"))])
+async def test_cores_are_shares_of_one_core_at_least(
+    runner: Runner, world: LocalWorld, microcores: int, expected: tuple[str, str]
+) -> None:
+    seen = await runner.start("one", resources=Resources(microcores=microcores, memory_bytes=LIMIT.memory_bytes))
     if world.kind == "watched":
         assert os.getpriority(os.PRIO_PROCESS, seen.handle["pid"]) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
         return
     shares = [(group / "cpu.shares").read_text() for group in world.groups() if (group / "cpu.shares").exists()]
     weights = [(group / "cpu.weight").read_text() for group in world.groups() if (group / "cpu.weight").exists()]
-    assert [text.strip() for text in shares + weights] in (["512"], ["50"])
+    assert [text.strip() for text in shares + weights] in ([expected[0]], [expected[1]])
 
 
 async def test_services_go_before_everything_else_when_the_machine_runs_out(runner: Runner, world: LocalWorld) -> None:

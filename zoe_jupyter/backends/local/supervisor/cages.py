@@ -222,9 +222,10 @@ def _limit_memory(version: int, folder: str, memory_bytes: int) -> None:
 
 
 def _limit_cpu(version: int, folder: str, microcores: int) -> None:
-    of_a_core = _CPU_SHARES_OF_A_CORE if version == 1 else _CPU_WEIGHT_OF_A_CORE
-    lowest, highest = (2, 262144) if version == 1 else (1, 10000)
-    _write(os.path.join(folder, _cpu_knob(version)), min(highest, max(lowest, microcores * of_a_core // 1_000_000)))
+    """Shares as of its cores, at least one: less than any program outside (of a session of its own) has would starve what others wait for."""
+    of_a_core, highest = (_CPU_SHARES_OF_A_CORE, 262144) if version == 1 else (_CPU_WEIGHT_OF_A_CORE, 10000)
+    shares = microcores * of_a_core // 1_000_000
+    _write(os.path.join(folder, _cpu_knob(version)), min(highest, max(of_a_core, shares)))
 
 
 def pids_in(folders: Iterable[str]) -> set[int]:
