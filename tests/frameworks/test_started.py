@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.frameworks.cases import Case, case_of
@@ -61,6 +63,7 @@ async def test_it_starts_works_shrinks_and_leaves_nothing(name: str, core: Core,
         await _end(core, execution, case)
         return
     execution = await _until(core, execution, _all_run, timeout_s=START_S)
+    await _see_that_it_is_closed(core, execution)
     if case.page is not None:
         await _look(core, execution, case)
     if case.attach is not None:
@@ -146,6 +149,37 @@ async def _end(core: Core, execution: Execution, case: Case) -> None:
     log = await _log(core, ended, job)
     assert ended.outcome is Outcome.SUCCEEDED, (ended.reason, log)
     assert case.log in log
+
+
+async def _see_that_it_is_closed(core: Core, execution: Execution) -> None:
+    """It listens where this machine alone can reach it, on no well-known port, and shows its secrets in no list of processes."""
+    found = _processes_of(execution)
+    assert found
+    secrets = [
+        secret
+        for template in execution.application.connections
+        for secret in (await core.connection(execution.id, template.name, ADA))["secrets"].values()
+    ]
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            arguments = " ".join(process.cmdline())
+            assert not [secret for secret in secrets if secret in arguments]
+            for open_port in process.net_connections(kind="tcp"):
+                if open_port.status == psutil.CONN_LISTEN:
+                    assert open_port.laddr.ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1"), (arguments, open_port)
+                    assert open_port.laddr.port > 10000, (arguments, open_port)
+
+
+def _processes_of(execution: Execution) -> set[psutil.Process]:
+    roots = [process for process in psutil.process_iter() if execution.id in " ".join(_arguments(process))]
+    return {process for root in roots for process in (root, *root.children(recursive=True))}
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 async def _look(core: Core, execution: Execution, case: Case) -> None:

@@ -28,7 +28,7 @@ class Case:
     work: Callable[[Session, Path], None] | None = None
     """Use it on real data; the second is the notebook's folder. Raises when a result is wrong."""
     long_job: Callable[[Session], tuple[Any, Any]] | None = None
-    """A job of ten seconds or more on two workers: what it gave, and what it must give."""
+    """A job of some seconds on two workers: what it gave, and what it must give."""
     scalable: str = ""
     """The process that is scaled down while ``long_job`` runs."""
     page: Callable[[str, Mapping[str, str]], None] | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.frameworks.cases import Case
 
-TASKS = 400
+TASKS = 240
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.frameworks.cases import Case
 
-ROWS = 2000
+ROWS = 1200
 
 
 @contextmanager
