@@ -108,6 +108,8 @@ class Observation:
     services: Sequence[Seen]
     unreachable: Mapping[str, str] = field(default_factory=dict)
     """``{execution id or node name: why}``: of these nothing is known now; absence in ``services`` means nothing for them."""
+    kept: frozenset[str] = frozenset()
+    """Every execution of which the deployment keeps anything (folder, reserved ports, supervisor), also without services: what ``clean`` removes."""
 
 
 class Unreachable(Exception):

@@ -333,6 +333,15 @@ class BackendContract:
         with pytest.raises(NotFound):
             await runner.output("one")
 
+    async def test_what_is_kept_is_seen_until_it_is_cleaned(self, runner: Runner) -> None:
+        """Also of an execution that never had a service: its reserved ports, or its supervisor, are found by its name."""
+        await runner.reserve("one")
+        assert (await runner.backend.observe()).kept == {"one"}
+
+        await runner.backend.clean("one", keep_logs=True)
+
+        assert (await runner.backend.observe()).kept == frozenset()
+
     async def test_cleaning_ends_everything_and_may_be_repeated(self, runner: Runner) -> None:
         await runner.start("one", code="print('kept', flush=True); " + FOREVER)
         await runner.start("two")

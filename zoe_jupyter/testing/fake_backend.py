@@ -95,6 +95,7 @@ class FakeBackend(Backend):
         self.starts = 0
         """How often ``start`` was called: once for each core."""
         self._failures: list[Failure] = []
+        self._unclean: dict[str, BackendError] = {}
         self._listeners: set[asyncio.Event] = set()
 
     # What tests say
@@ -125,6 +126,10 @@ class FakeBackend(Backend):
     def fail_launch(self, error: BackendError, *, service: str = "", times: int = 1) -> None:
         """Let the next ``times`` launches (of that service, else of any) raise the error."""
         self._failures.append(Failure(error, service, times))
+
+    def fail_clean(self, error: BackendError, *, execution_id: str) -> None:
+        """Let the next cleaning of that execution raise the error."""
+        self._unclean[execution_id] = error
 
     def say(self, execution_id: str, service: str, output: bytes) -> None:
         """Append to the service's log."""
@@ -233,7 +238,8 @@ class FakeBackend(Backend):
             for seen in self.world.seen.values()
             if seen.execution_id not in self.unreachable and not self._is_cut_off(seen)
         ]
-        return Observation(services=tuple(known), unreachable=dict(self.unreachable))
+        kept = frozenset(execution_id for execution_id, _, _ in (*self.world.seen, *self.world.reserved))
+        return Observation(services=tuple(known), unreachable=dict(self.unreachable), kept=kept)
 
     async def changes(self) -> AsyncIterator[None]:
         listener = asyncio.Event()
@@ -252,9 +258,12 @@ class FakeBackend(Backend):
 
     async def clean(self, execution_id: str, *, keep_logs: bool) -> None:
         await self._answer()
+        if execution_id in self._unclean:
+            raise self._unclean.pop(execution_id)
         self.cleaned.append(execution_id)
-        for key in [key for key in self.world.seen if key[0] == execution_id]:
-            del self.world.seen[key]
+        for things in (self.world.seen, self.world.reserved):
+            for key in [key for key in things if key[0] == execution_id]:
+                del things[key]
         if not keep_logs:
             for name in [name for name in self.world.logs if name[0] == execution_id]:
                 del self.world.logs[name]

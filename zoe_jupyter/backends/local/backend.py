@@ -32,7 +32,7 @@ from zoe_jupyter.backends.local.places import Places
 from zoe_jupyter.backends.local.supervisor import cages
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.sweep import sweep
-from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, read
+from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
 from zoe_jupyter.model.application import Port, Requirement
 from zoe_jupyter.model.errors import Fatal, NotFound, Retryable
@@ -183,7 +183,13 @@ class LocalBackend(Backend):
         names = await self._off(self._places.executions)
         looks = await asyncio.gather(*(self._look(name) for name in names))
         services = [seen for found, _ in looks for seen in found]
-        return Observation(services, {name: why for name, (_, why) in zip(names, looks, strict=True) if why})
+        unknown = {name: why for name, (_, why) in zip(names, looks, strict=True) if why}
+        return Observation(services, unknown, await self._off(self._kept, names))
+
+    def _kept(self, names: Sequence[str]) -> frozenset[str]:
+        """Those whose folder this deployment made; one that says nothing yet is ours, as nobody else works here."""
+        deployments = {name: deployment_of(self._places.run_dir(name)) for name in names}
+        return frozenset(name for name, deployment in deployments.items() if deployment in ("", self._deployment))
 
     async def changes(self) -> AsyncIterator[None]:
         listener = asyncio.Event()

@@ -47,6 +47,15 @@ def read(run_dir: Path) -> Written:
     return Written(state, is_same_boot, lives)
 
 
+def deployment_of(run_dir: Path) -> str:
+    """Whose run folder it is; empty when nobody has written that down yet."""
+    try:
+        settings = json.loads((run_dir / SETTINGS_FILE).read_text(encoding="utf-8"))
+        return str(settings["deployment"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 class Supervisors:
     def __init__(
         self, places: Places, executor: Executor, *, settings: Mapping[str, Any], on_change: Callable[[], object]
