@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from zoe_jupyter.model.errors import Unavailable
+from zoe_jupyter.backends.base import Observation, ServiceOrder
+from zoe_jupyter.engine import actions
+from zoe_jupyter.engine.observing import compare
+from zoe_jupyter.model.errors import Retryable, Unavailable
 from zoe_jupyter.model.execution import Outcome, ServiceState, State
 from zoe_jupyter.store.repository import Store
 from zoe_jupyter.testing.house import ALICE, House, running
@@ -21,6 +25,14 @@ async def test_a_new_core_adopts_what_runs(house: House) -> None:
 
     await house.until(lambda now: running(now) == TWO_WORKERS, execution)
     assert len(house.backend.launched) == 3
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("this did not come about")
 
 
 async def test_an_exit_while_no_core_was_there_is_seen(house: House) -> None:
@@ -87,7 +99,106 @@ async def test_what_the_store_does_not_know_is_cleaned(house: House) -> None:
 
     await house.open()
 
-    assert house.backend.cleaned == [execution.id]
+    await house.until(lambda _: house.backend.cleaned == [execution.id], execution)
+
+
+async def test_what_is_kept_of_the_unknown_is_cleaned_although_it_has_no_service(house: House) -> None:
+    await house.core.close()
+    await house.backend.reserve(
+        execution_id="gone", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+    )
+
+    await house.open()
+
+    await eventually(lambda: house.backend.cleaned == ["gone"])
+
+
+async def test_a_remnant_that_cannot_be_cleaned_holds_nothing_up_and_is_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "CLEAN_AGAIN_S", 0.5)
+    await house.core.close()
+    for name in ("bad", "good"):
+        await house.backend.reserve(
+            execution_id=name, service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+        )
+    house.backend.fail_clean(Retryable("a process cannot be killed"), execution_id="bad")
+
+    await house.open()
+
+    await house.until_state(State.RUNNING, await house.submit("job"))
+    await eventually(lambda: house.backend.cleaned == ["good"])
+
+    def is_cleaned() -> bool:
+        house.core._loop.look_soon()
+        return house.backend.cleaned == ["good", "bad"]
+
+    await eventually(is_cleaned)
+
+
+async def test_a_core_that_was_replaced_cleans_nothing_of_its_successor(house: House) -> None:
+    """What it does not know is the other core's."""
+    other = Store(f"sqlite:///{house.folder / 'zoe.db'}")
+    other.take_over("another", 0.0)
+    await house.backend.reserve(
+        execution_id="new", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+    )
+
+    house.core._loop.look_soon()
+
+    await eventually(lambda: house.core.is_fenced)
+    other.close()
+    assert house.backend.cleaned == []
+
+
+async def test_what_an_older_look_saw_is_not_cleaned_again(house: House) -> None:
+    """The look began before the cleaning, and came back after it."""
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    house.backend.exit(execution.id, "job.main-0", 0)
+    ended = await house.until_state(State.ENDED, execution)
+    await house.until(lambda _: house.backend.cleaned == [execution.id], ended)
+    doings = house.core._actions
+    older = Observation(services=(), kept=frozenset({execution.id, "other"}))
+
+    findings = compare({}, older, doings, looked_at=0.0)
+    later = compare({}, older, doings, looked_at=asyncio.get_running_loop().time() + 1.0)
+
+    assert (findings.remnants, later.remnants) == ({"other"}, {execution.id, "other"})
+
+
+async def test_a_defect_in_a_launch_is_told_once_and_does_not_spin(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    async def fail(order: ServiceOrder, node: str) -> None:
+        tries.append(order.service)
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(house.backend, "launch", fail)
+
+    ended = await house.until_state(State.ENDED, await house.submit("job"))
+
+    assert ended.outcome is Outcome.FAILED
+    assert ended.reason is not None
+    assert "ZeroDivisionError" in ended.reason.text
+    assert "secret" not in ended.reason.text
+    assert tries == ["job.main-0"]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21])
+async def test_a_caller_that_goes_away_in_the_middle_leaves_nothing_half_done(house: House, turns: int) -> None:
+    """A change that the store has and memory has not would make the store refuse every later one."""
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+    asking = asyncio.create_task(house.core.scale(execution.id, ALICE, counts={"": 4}))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+    await house.core.stop(execution.id, ALICE)
+
+    assert (await house.until_state(State.ENDED, execution)).outcome is Outcome.STOPPED
 
 
 async def test_an_unreachable_backend_is_never_dead(house: House) -> None:

@@ -18,6 +18,10 @@ from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
 logger = logging.getLogger(__name__)
 
 LAUNCHES_AT_ONCE = 16
+ORPHAN_GRACE_S = 5.0
+CLEAN_AGAIN_S = 5.0
+CLEANED_S = 600.0
+"""How long it is remembered that an execution was cleaned; longer than any look takes."""
 Apply = Callable[..., Awaitable[Execution | None]]
 Find = Callable[[str], Execution | None]
 Key = tuple[str, str]
@@ -45,6 +49,7 @@ class Actions:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
         self._confirmed: dict[tuple[str, str, int], float] = {}
+        self._cleaned: dict[str, float] = {}
 
     def carry_out(self, execution: Execution, effects: Sequence[Effect]) -> None:
         """Begin each effect; returns at once."""
@@ -58,6 +63,14 @@ class Actions:
             elif isinstance(effect, Clean):
                 self._begin((execution.id, ""), self._clean(execution.id))
 
+    def stop_orphan(self, execution_id: str, service: str, attempt: int) -> None:
+        """Begin to end what nobody wants any more; one that cannot be ended holds nothing else up."""
+        self._begin((execution_id, service), self._stop(execution_id, Stop(service, attempt, ORPHAN_GRACE_S)))
+
+    def clean_remnant(self, execution_id: str) -> None:
+        """Begin to remove what is left of an execution that does not live."""
+        self._begin((execution_id, ""), self._clean(execution_id))
+
     def is_busy(self, execution_id: str, service: str) -> bool:
         """Whether something is being done to this service now."""
         return (execution_id, service) in self._tasks
@@ -65,6 +78,13 @@ class Actions:
     def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool:
         """Whether its launch was confirmed after ``moment`` (loop time), so that an older look cannot have seen it."""
         return self._confirmed.get((execution_id, service, attempt), -1.0) >= moment
+
+    def was_cleaned_after(self, execution_id: str, moment: float) -> bool:
+        """Whether it was cleaned after ``moment`` (loop time), so that an older look may have seen what is gone now.
+
+        Also for a while after a cleaning that failed, so that what cannot be cleaned does not keep us busy.
+        """
+        return self._cleaned.get(execution_id, -1.0) >= moment
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())
@@ -128,6 +148,9 @@ class Actions:
             return LaunchFailed(service.name, service.attempt, _reason(error), retry_in_s=error.delay_s)
         except (BackendError, UserError) as error:
             return LaunchFailed(service.name, service.attempt, _reason(error))
+        except Exception as error:
+            logger.exception("execution %s: launch of %s failed; a defect", execution.id, service.name)
+            return LaunchFailed(service.name, service.attempt, _defect(error))
         self._confirmed[(execution.id, service.name, service.attempt)] = asyncio.get_running_loop().time()
         return ServiceLaunched(
             service.name, service.attempt, handle, host=str(handle.get("host", "127.0.0.1")), ports=order.port_numbers
@@ -167,10 +190,24 @@ class Actions:
         failpoint("clean.before")
         try:
             await self._backend.clean(execution_id, keep_logs=True)
+            self._leave_alone(execution_id, 0.0)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: cleaning will be tried again: %s", execution_id, error)
+            self._leave_alone(execution_id, CLEAN_AGAIN_S)
         failpoint("clean.after")
         self._confirmed = {key: at for key, at in self._confirmed.items() if key[0] != execution_id}
+
+    def _leave_alone(self, execution_id: str, for_s: float) -> None:
+        now = asyncio.get_running_loop().time()
+        kept = {key: at for key, at in self._cleaned.items() if now - at < CLEANED_S}
+        self._cleaned = {**kept, execution_id: now + for_s}
+
+
+def _defect(error: Exception) -> Reason:
+    """Told once, as a failure: an execution that stayed in starting would be launched again without end."""
+    return Reason(
+        "defect", f"a defect of Zoe or of its backend ({type(error).__name__}); the log of its server tells more"
+    )
 
 
 def _reason(error: BackendError | UserError) -> Reason:

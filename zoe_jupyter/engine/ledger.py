@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from zoe_jupyter.engine.failpoints import failpoint
 from zoe_jupyter.engine.feed import Feed
@@ -42,6 +42,7 @@ class Ledger:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="zoe-store-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="zoe-store-reader")
         self._turn = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
         self.executions: dict[str, Execution] = {}
         self.leases: dict[str, Lease] = {}
         self.feed = Feed(self._read_log, 0)
@@ -55,6 +56,8 @@ class Ledger:
         self.feed.last_seq = await self.read(self._store.last_seq)
 
     async def close(self) -> None:
+        """What was begun is done first."""
+        await asyncio.gather(*self._changes, return_exceptions=True)
         async with self._turn:
             for pool in (self._writer, self._readers):
                 await asyncio.to_thread(pool.shutdown)
@@ -74,7 +77,8 @@ class Ledger:
     ) -> tuple[Execution, bool]:
         """Store a new execution durably; with a known key the earlier one and False."""
         drafts = [self._draft(execution, "execution.submitted", {"name": execution.name, "entry": execution.entry})]
-        async with self._turn:
+
+        async def store() -> tuple[Execution, bool]:
             failpoint("submit.before")
             stored, is_new, events = await self.write(
                 lambda: self._store.submit(
@@ -87,7 +91,24 @@ class Ledger:
                 if lease is not None:
                     self.leases[lease.id] = lease
             self.feed.publish(events)
-        return self.executions.get(stored.id, stored), is_new
+            return self.executions.get(stored.id, stored), is_new
+
+        return await self._in_turn(store)
+
+    async def _in_turn(self, change: Callable[[], Awaitable[T]]) -> T:
+        """One change after the other, each to its end also when whoever asked for it goes away in the middle:
+
+        what the store has and memory has not would make the store refuse every later change.
+        """
+
+        async def turn() -> T:
+            async with self._turn:
+                return await change()
+
+        task = asyncio.get_running_loop().create_task(turn(), name="zoe change")
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
 
     async def apply(self, execution_id: str, *events: Event) -> Execution | None:
         """Let events happen to one execution, in one transaction; None when it does not live."""
@@ -95,13 +116,15 @@ class Ledger:
 
     async def apply_all(self, happened: Mapping[str, Sequence[Event]]) -> dict[str, Execution]:
         """Let events happen to several executions, in one transaction; answers with those that live or just ended."""
-        async with self._turn:
-            return await self._apply_all(happened)
+        return await self._in_turn(lambda: self._apply_all(happened))
 
     async def decide(self, make: Callable[[], Awaitable[Mapping[str, Sequence[Event]]]]) -> dict[str, Execution]:
         """Look and act in one turn: nothing changes between what ``make`` saw and what follows from it."""
-        async with self._turn:
+
+        async def look_and_act() -> dict[str, Execution]:
             return await self._apply_all(await make())
+
+        return await self._in_turn(look_and_act)
 
     async def _apply_all(self, happened: Mapping[str, Sequence[Event]]) -> dict[str, Execution]:
         now = self._clock()
@@ -148,25 +171,37 @@ class Ledger:
                 self.executions[execution.id] = execution
         self.feed.publish(events)
 
+    async def prove(self) -> None:
+        """Raises Fenced when another core has taken over: what this one does not know may be that one's."""
+        await self._in_turn(lambda: self.write(self._store.save, (), ()))
+
     async def note(self, execution: Execution, kind: str, data: Mapping[str, object]) -> None:
         """Append an event that changes no status, such as a new place in the queue."""
-        async with self._turn:
-            await self._commit((), [self._draft(execution, kind, data)])
+        await self._in_turn(lambda: self._commit((), [self._draft(execution, kind, data)]))
 
     async def put_lease(self, lease: Lease) -> None:
-        async with self._turn:
+
+        async def put() -> None:
             await self.write(self._store.put_lease, lease)
             self.leases[lease.id] = lease
 
+        await self._in_turn(put)
+
     async def drop_leases(self, ids: Sequence[str]) -> None:
-        async with self._turn:
+
+        async def drop() -> None:
             await self.write(self._store.drop_leases, list(ids))
             for lease_id in ids:
                 self.leases.pop(lease_id, None)
 
+        await self._in_turn(drop)
+
     async def forget(self, execution_id: str) -> None:
-        async with self._turn:
+
+        async def forget() -> None:
             self.feed.publish(await self.write(self._store.forget, execution_id))
+
+        await self._in_turn(forget)
 
     def _draft(
         self, execution: Execution, kind: str, data: Mapping[str, object], record: Record | None = None

@@ -121,12 +121,14 @@ class Loop:
             execution = self._ledger.executions.get(execution_id)
             if execution is not None:
                 self._actions.carry_out(execution, effects)
+        if findings.orphans or findings.remnants:
+            await self._ledger.prove()
         for execution_id, service, attempt in findings.orphans:
             logger.warning("execution %s: stopping orphan %s#%s", execution_id, service, attempt)
-            await self._backend.stop(execution_id, service, attempt, grace_s=5.0)
+            self._actions.stop_orphan(execution_id, service, attempt)
         for execution_id in findings.remnants - set(self._ledger.executions):
             logger.warning("execution %s: cleaning what is left of it", execution_id)
-            await self._backend.clean(execution_id, keep_logs=True)
+            self._actions.clean_remnant(execution_id)
 
     def _set_reachable(self, is_reachable: bool, why: str) -> None:
         if is_reachable != self.is_reachable:

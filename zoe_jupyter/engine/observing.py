@@ -21,6 +21,8 @@ class Doings(Protocol):
 
     def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool: ...
 
+    def was_cleaned_after(self, execution_id: str, moment: float) -> bool: ...
+
 
 @dataclass
 class Findings:
@@ -57,6 +59,9 @@ def compare(
                     _resume(findings, execution, service)
     for item in observation.services:
         _find_orphan(findings, executions.get(item.execution_id), item, doings)
+    for execution_id in observation.kept - executions.keys() - observation.unreachable.keys():
+        if not doings.is_busy(execution_id, "") and not doings.was_cleaned_after(execution_id, looked_at):
+            findings.remnants.add(execution_id)
     return findings
 
 
@@ -111,9 +116,7 @@ def _seen(service: Service, item: Seen) -> Iterator[Event]:
 
 
 def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:
-    if execution is None:
-        if not doings.is_busy(item.execution_id, ""):
-            findings.remnants.add(item.execution_id)
+    if execution is None or doings.is_busy(item.execution_id, item.service):
         return
     service = execution.services.get(item.service)
     is_current = service is not None and service.attempt == item.attempt and service.state in ALIVE
