@@ -16,7 +16,7 @@ from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.lifecycle.events import ActivitySeen
 from zoe_jupyter.model.errors import BackendError, UserError
-from zoe_jupyter.model.execution import Execution, ServiceState, State
+from zoe_jupyter.model.execution import Execution, Service, ServiceState, State
 from zoe_jupyter.shop.templates import fill
 
 logger = logging.getLogger(__name__)
@@ -97,18 +97,29 @@ class Sampler:
 
 
 def _ask_activity(execution: Execution) -> bool | None:
-    """Ask the application itself, as its ``activity`` says; None when it does not answer."""
-    activity: Mapping[str, Any] = execution.application.activity
-    port_name = str(activity.get("http", ""))
-    for service in execution.services.values():
-        if service.state is ServiceState.RUNNING and port_name in service.ports:
-            try:
-                with urllib.request.urlopen(
-                    f"http://{service.host}:{service.ports[port_name]}{activity.get('path', '/')}", timeout=2
-                ) as response:
-                    body = json.loads(response.read(1 << 20))
-                return bool(fill(str(activity.get("busy", "")), {"answer": body}, path="activity.busy"))
-            except (OSError, ValueError, UserError) as error:
-                logger.info("execution %s: activity unknown: %s", execution.id, error)
-                return None
-    return None
+    """Ask the application itself, as the ``activity`` of its frameworks says; None when none of them answers."""
+    answers = [_ask_framework(execution, alias, probe) for alias, probe in execution.application.activity.items()]
+    told = [answer for answer in answers if answer is not None]
+    return any(told) if told else None
+
+
+def _ask_framework(execution: Execution, alias: str, probe: Mapping[str, Any]) -> bool | None:
+    port = str(probe.get("http", ""))
+    service = next((s for s in execution.services.values() if _serves(s, alias, port)), None)
+    if service is None:
+        return None
+    try:
+        with urllib.request.urlopen(
+            f"http://{service.host}:{service.ports[port]}{probe.get('path', '/')}", timeout=2
+        ) as response:
+            body = json.loads(response.read(1 << 20))
+        return bool(fill(str(probe.get("busy", "")), {"answer": body}, path=f"{alias}.activity.busy"))
+    except (OSError, ValueError, UserError) as error:
+        logger.info("execution %s: activity of %s unknown: %s", execution.id, alias, error)
+        return None
+
+
+def _serves(service: Service, alias: str, port: str) -> bool:
+    return (
+        service.state is ServiceState.RUNNING and port in service.ports and service.process.partition(".")[0] == alias
+    )

@@ -1,0 +1,86 @@
+"""What idle means: an application may say so itself; else it is no lease and next to no CPU."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from zoe_jupyter.backends.base import Usage
+from zoe_jupyter.model.execution import Execution, Outcome, State
+from zoe_jupyter.testing.house import House
+
+BUSY_PROBE = {"cluster": {"http": "ui", "path": "/jobs", "busy": "{{ answer.running > 0 }}"}}
+
+
+class Page(BaseHTTPRequestHandler):
+    running = 1
+
+    def do_GET(self) -> None:
+        body = json.dumps({"running": Page.running}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def page() -> Iterator[int]:
+    """The port of an application that says how many jobs it runs."""
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+async def _running(house: House) -> Execution:
+    return await house.until_state(State.RUNNING, await house.submit(lifetime={"idle": "1h"}))
+
+
+def _ask(house: House, execution: Execution, port: int) -> None:
+    """Let the execution have an activity probe, and its head's page be at ``port``."""
+    services = dict(execution.services)
+    head = services["cluster.head-0"]
+    services["cluster.head-0"] = replace(head, ports={**head.ports, "ui": port})
+    application = replace(execution.application, activity=BUSY_PROBE)
+    house.core._ledger.executions[execution.id] = replace(execution, services=services, application=application)
+
+
+async def test_what_the_application_says_counts(house: House, page: int) -> None:
+    """Busy by its own word though nothing uses CPU, idle by its own word though something does."""
+    execution = await _running(house)
+    _ask(house, execution, page)
+
+    Page.running = 0
+    await house.core._sampler.sample()
+    assert (await house.get(execution)).idle_since is not None
+    Page.running = 3
+    await house.core._sampler.sample()
+
+    assert (await house.get(execution)).idle_since is None
+
+
+async def test_without_a_word_little_cpu_and_no_lease_are_idle_and_end_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = await _running(house)
+
+    async def usage() -> list[Usage]:
+        return [Usage(execution.id, "cluster.head-0", 0.001, 1)]
+
+    monkeypatch.setattr(house.backend, "usage", usage)
+    await house.core._sampler.sample()
+    assert (await house.get(execution)).idle_since is not None
+    house.clock.ahead_s += 3601
+    await house.core._loop.let_time_pass()
+
+    assert (await house.until_state(State.ENDED, execution)).outcome is Outcome.EXPIRED
