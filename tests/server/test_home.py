@@ -35,7 +35,8 @@ class Cores:
         self.threads.append(threading.current_thread().name)
         core = FakeCore()
         if self.opened:
-            core.by_id, core._keys = self.opened[-1].by_id, self.opened[-1]._keys
+            before = self.opened[-1]
+            core.by_id, core._keys, core._numbers = before.by_id, before._keys, before._numbers
         self.opened.append(core)
         return core
 
