@@ -22,4 +22,6 @@ def load(group: str, name: str) -> Any:
     for point in entry_points(group=group):
         if point.name == name:
             return point.load()
-    raise NotFound(f"there is no {name!r} among {group.rpartition('.')[2]}; installed: {', '.join(names(group)) or 'none'}")
+    raise NotFound(
+        f"there is no {name!r} among {group.rpartition('.')[2]}; installed: {', '.join(names(group)) or 'none'}"
+    )

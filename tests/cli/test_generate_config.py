@@ -12,7 +12,10 @@ def test_the_configuration_file_names_every_setting(tmp_path: Path) -> None:
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path), "HOME": str(tmp_path)}
 
     ran = subprocess.run(
-        [sys.executable, "-m", "zoe_jupyter.cli.app", "--generate-config"], env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "zoe_jupyter.cli.app", "--generate-config"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
     assert ran.returncode == 0, ran.stderr

@@ -388,7 +388,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The event log as far as the caller may see it. As a WebSocket the same stream, one message each; a reader that is too slow is closed with 4008. */
+        /** The event log as far as the caller may see it; as a WebSocket the same stream, closed with 4008 for slow readers. */
         get: operations["list_events"];
         put?: never;
         post?: never;
@@ -504,7 +504,10 @@ export interface components {
                 [key: string]: unknown;
             };
         };
-        /** @description One row of the event log. A stream begins with ``stream.opened``: not an event, but the sign that nothing after its ``seq`` is missed. */
+        /**
+         * @description One row of the event log. A stream begins with ``stream.opened``: not an event, but the sign that
+         *     nothing after its ``seq`` is missed.
+         */
         EventBody: {
             seq: number;
             at: number;
