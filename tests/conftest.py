@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.requirements import REQUIREMENTS, require, required_names
+from tests.requirements import REQUIREMENTS, find_chromium, require, required_names
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,3 +41,17 @@ def artifacts(request: pytest.FixtureRequest) -> Path:
     folder = ROOT / "test-artifacts" / re.sub(r"[^\w.-]+", "-", request.node.nodeid).strip("-")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium without a window. Not for longer than a module: while it lives, its thread has a running loop, and async tests fail."""
+    require("browser")
+    from playwright.sync_api import sync_playwright
+
+    from tests.e2e.lab import FLAGS
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=find_chromium(), headless=True, args=list(FLAGS))
+        yield launched
+        launched.close()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.requirements import find_chromium
 from zoe_jupyter.testing.jupyter_home import JupyterHome, jupyter_home
 
 EXPOSED = "--LabApp.expose_app_in_browser=True"
@@ -31,19 +28,6 @@ def _step(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(root: Path) -> Iterator[JupyterHome]:
+def home() -> Iterator[JupyterHome]:
     with jupyter_home() as found:
-        shutil.copy(root / "docs" / "users" / "first-notebook.ipynb", found.work)
         yield found
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
-    from tests.e2e.lab import FLAGS
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=find_chromium(), headless=True, args=list(FLAGS))
-        yield launched
-        launched.close()

@@ -1,4 +1,4 @@
-"""Jupyter servers are killed at any moment: the next one finds everything as it was, nothing twice, and leaves nothing behind."""
+"""Jupyter servers are killed: the next one finds everything as it was, nothing twice, and leaves nothing behind. Every moment is in ``chaos``."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def expect_nothing(home: JupyterHome) -> None:
     wait_for("no process is left", lambda: not home.services())
 
 
-@pytest.mark.parametrize(
-    "point", ["submit.after", "launch.before", "launch.reserved", "launch.after:2", "save.after:4"]
-)
+@pytest.mark.parametrize("point", ["submit.after", "launch.after:2"])
 def test_a_server_killed_while_an_execution_starts_is_repaired_by_the_next(home: JupyterHome, point: str) -> None:
     first = start(home, point=point)
     # The answer is lost where the kill comes before it.
@@ -106,7 +104,7 @@ def test_a_server_killed_while_an_execution_starts_is_repaired_by_the_next(home:
     expect_nothing(home)
 
 
-@pytest.mark.parametrize("point", ["stop.before", "stop.after:2", "clean.before", "clean.after"])
+@pytest.mark.parametrize("point", ["stop.after:2", "clean.before"])
 def test_a_server_killed_while_an_execution_stops_is_repaired_by_the_next(home: JupyterHome, point: str) -> None:
     first = start(home, point=point)
     submit(first)
