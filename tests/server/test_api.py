@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -102,6 +103,8 @@ async def test_a_description_may_be_the_body(jp_fetch, core):
         ("[" * 100_000, 400, "JSON"),
         (b'{"use": "\xff"}', 400, "JSON"),
         (r'{"use": "\ud800"}', 400, "JSON"),
+        ('{"use": "spark", "use": "dask"}', 400, "'use' is there twice"),
+        ('{"use": "spark", "zapp": ' + '{"a":' * 200 + "1" + "}" * 201, 400, "100 deep"),
     ],
 )
 async def test_bad_bodies_are_told_with_their_place(jp_fetch, core, body, status, word):
@@ -134,6 +137,31 @@ async def test_a_body_that_is_too_large_is_refused(jp_fetch, core, headers):
     assert (status, error["reason"]) == (413, "too_large")
 
 
+async def test_who_sends_too_much_reads_why(http_server, jp_http_port, jp_base_url, jp_auth_header, core):
+    """Not a connection that breaks while the body is on its way: the server reads on, and keeps nothing of it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
+    head = f"POST {jp_base_url}zoe/api/validate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {12 << 20}\r\n"
+    writer.write(f"{head}Authorization: {jp_auth_header['Authorization']}\r\n\r\n".encode())
+    for _ in range(12):
+        writer.write(b" " * (1 << 20))
+        await asyncio.wait_for(writer.drain(), 20)
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 20)
+    assert b"too_large" in await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_body_beyond_all_measure_is_not_waited_for(
+    http_server, jp_http_port, jp_base_url, jp_auth_header, core
+):
+    reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
+    head = f"POST {jp_base_url}zoe/api/validate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {100 << 20}\r\n"
+    writer.write(f"{head}Authorization: {jp_auth_header['Authorization']}\r\n\r\n".encode())
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 20)
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_lists_are_paged(jp_fetch, core):
     for name in "abc":
         await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": name})
@@ -145,7 +173,13 @@ async def test_lists_are_paged(jp_fetch, core):
 
 @pytest.mark.parametrize(
     ("query", "word"),
-    [({"limit": "0"}, "limit"), ({"limit": "many"}, "limit"), ({"state": "dead"}, "state"), ({"label": "x"}, "label")],
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"state": "dead"}, "state"),
+        ({"label": "x"}, "label"),
+        ({"owner": "a\0"}, "owner"),
+    ],
 )
 async def test_bad_queries_are_told(jp_fetch, query, word):
     status, error = await asked(jp_fetch, "executions", params=query)
@@ -177,6 +211,14 @@ async def test_the_target_changes_by_verb(jp_fetch, core):
     assert (status, error["reason"]) == (409, "conflict")
     assert (await asked(jp_fetch, "executions", "a", method="DELETE")) == (204, None)
     assert (await asked(jp_fetch, "executions", "a"))[0] == 404
+
+
+@pytest.mark.parametrize("ttl_s", [-1, 0, 0.5, 1e300])
+async def test_a_lease_lasts_a_second_to_a_day(jp_fetch, core, ttl_s):
+    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"})
+    status, error = await asked(jp_fetch, "executions", execution["id"], "leases", method="POST", body={"ttl_s": ttl_s})
+    assert (status, error["reason"]) == (422, "invalid_description")
+    assert "ttl_s" in error["message"]
 
 
 async def test_a_kernel_without_a_server_gets_a_lease_that_must_be_renewed(jp_fetch, core):

@@ -107,7 +107,7 @@ class ApiHandler(Carrier, ZoeHandler):
         await self._answer(path)
 
     async def _answer(self, path: str) -> None:
-        if self._finished:
+        if not self.takes_body():
             return
         await self.send(await self._desk.answer(self.wire(path, body=self.taken_body())))
 

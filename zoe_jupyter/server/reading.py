@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,6 +19,8 @@ from zoe_jupyter.server.wire import WireRequest
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 TRUE = frozenset({"1", "true", "yes"})
 FALSE = frozenset({"0", "false", "no", ""})
+MAX_DEPTH = 100
+"""Of a JSON body: deeper ones exhaust the stack of whoever walks them later."""
 
 
 @cache
@@ -60,12 +62,35 @@ def _text(body: bytes) -> str:
 
 def _json(body: bytes) -> Any:
     try:
-        value = json.loads(body or b"{}", parse_constant=_refuse_constant)
+        value = json.loads(body or b"{}", parse_constant=_refuse_constant, object_pairs_hook=_object)
         if b"\\u" in body:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UserError(f"the body is not JSON: {error}") from error
+    if _depth(value) > MAX_DEPTH:
+        raise UserError(f"the body is nested more than {MAX_DEPTH} deep")
     return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name in found if sum(name == other for other, _ in pairs) > 1)
+        raise ValueError(f"{twice[:60]!r} is there twice")
+    return found
+
+
+def _depth(value: Any) -> int:
+    """How deep it is nested, looked at no deeper than it matters."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _values(outer)]
+        depth += 1
+    return depth
+
+
+def _values(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def _refuse_constant(name: str) -> float:
@@ -101,6 +126,9 @@ def _message(error: Mapping[str, Any]) -> str:
 def _param(param: Param, given: list[str] | None, problems: list[Problem]) -> Any:
     if given is None:
         return param.default
+    if any("\0" in text for text in given):
+        problems.append(Problem("a NUL is in it", path=param.name))
+        return None
     if param.kind == "strings":
         return [word for text in given for word in text.split(",") if word]
     try:

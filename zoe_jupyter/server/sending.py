@@ -11,6 +11,8 @@ from tornado.iostream import StreamClosedError
 
 from zoe_jupyter.server.wire import BODY_LIMIT_BYTES, WireAnswer, close_body
 
+THROWN_AWAY_BYTES = 64 * 1024 * 1024
+"""A body up to this size is read to its end though it is refused: who is cut off while sending never reads why."""
 TOO_LARGE = {"message": f"a body may have {BODY_LIMIT_BYTES // 1024} KiB", "reason": "too_large", "details": {}}
 
 
@@ -24,16 +26,17 @@ class Carrier(web.RequestHandler):
         self._parts: list[bytes] = []
         self._received = 0
         length = self.request.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > BODY_LIMIT_BYTES:
+        if length.isdigit() and int(length) > THROWN_AWAY_BYTES:
             self.refuse_body()
 
     def data_received(self, chunk: bytes) -> None:
         if self._finished:
             return
         self._received += len(chunk)
-        if self._received > BODY_LIMIT_BYTES:
-            self._parts.clear()
+        if self._received > THROWN_AWAY_BYTES:
             self.refuse_body()
+        elif self._received > BODY_LIMIT_BYTES:
+            self._parts.clear()
         else:
             self._parts.append(chunk)
 
@@ -41,6 +44,12 @@ class Carrier(web.RequestHandler):
         self.set_status(413)
         self.set_header("Connection", "close")
         self.finish(TOO_LARGE)
+
+    def takes_body(self) -> bool:
+        """Whether the body is one to work with; else it is answered already."""
+        if not self._finished and self._received > BODY_LIMIT_BYTES:
+            self.refuse_body()
+        return not self._finished
 
     def taken_body(self) -> bytes:
         return b"".join(self._parts)

@@ -131,7 +131,7 @@ class SocketHandler(Carrier):
         self.begin_body()
 
     async def _answer(self, path: str) -> None:
-        if self._finished:
+        if not self.takes_body():
             return
         headers = self.request.headers
         request = WireRequest(
