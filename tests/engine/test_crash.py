@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
-from zoe_jupyter.backends.base import Observation, ServiceOrder
+from zoe_jupyter.backends.base import Observation, ServiceOrder, Unreachable
 from zoe_jupyter.engine import actions
 from zoe_jupyter.engine.observing import compare
 from zoe_jupyter.model.errors import Retryable, Unavailable
@@ -164,6 +165,59 @@ async def test_what_an_older_look_saw_is_not_cleaned_again(house: House) -> None
     later = compare({}, older, doings, looked_at=asyncio.get_running_loop().time() + 1.0)
 
     assert (findings.remnants, later.remnants) == ({"other"}, {execution.id, "other"})
+
+
+async def test_a_launch_of_which_nobody_knows_is_asked_for_again_and_costs_no_try(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = house.backend.launch
+    tries: list[int] = []
+
+    async def launch_in_silence(order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        tries.append(order.attempt)
+        handle = await launch(order, node) if len(tries) != 1 else {}
+        if len(tries) < 3:
+            raise Unreachable("its supervisor does not answer")
+        return handle
+
+    monkeypatch.setattr(house.backend, "launch", launch_in_silence)
+
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+
+    service = execution.services["job.main-0"]
+    assert (service.attempt, service.failures) == (1, 0)
+    assert set(tries) == {1}
+    assert len(house.backend.launched) == 1
+
+
+async def test_what_needs_a_backend_that_does_not_answer_says_so(house: House) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    house.backend.exit(execution.id, "job.main-0", 0)
+    await house.until_state(State.ENDED, execution)
+    await house.until(lambda _: house.backend.cleaned == [execution.id], execution)
+    house.backend.is_reachable = False
+
+    with pytest.raises(Unavailable, match="do not answer"):
+        await house.core.forget(execution.id, ALICE)
+    house.backend.is_reachable = True
+    await house.core.forget(execution.id, ALICE)
+
+
+async def test_a_core_that_cannot_open_lets_go_of_everything(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.core.close()
+    before = asyncio.all_tasks()
+
+    async def fail(loop: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("zoe_jupyter.engine.loop.Loop.start", fail)
+        with pytest.raises(ZeroDivisionError):
+            await house.open()
+
+    assert asyncio.all_tasks() == before
+    assert not house.backend.is_started
+    await house.open()
 
 
 async def test_a_defect_in_a_launch_is_told_once_and_does_not_spin(

@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ class Core:
             await self._holding.settle(list(self._ledger.executions))
             await self._loop.start()
         except BaseException:
-            await self._ledger.close()
+            await self.close()
             raise
         for name, work in (
             ("leases", self._holding.sweeping()),
@@ -261,7 +262,8 @@ class Core:
         execution = await self.execution(execution_id, caller)
         if not execution.is_ended:
             raise Conflict(f"execution {execution.name} is {execution.state.value}; stop it first")
-        await self._backend.clean(execution.id, keep_logs=False)
+        with _told_to_users():
+            await self._backend.clean(execution.id, keep_logs=False)
         await self._ledger.forget(execution.id)
 
     async def connection(self, execution_id: str, name: str, caller: Caller) -> Mapping[str, Any]:
@@ -274,7 +276,8 @@ class Core:
             raise NotFound(f"execution {execution.name} has no connection {name[:40]!r}; it has: {names}")
         if execution.state is not State.RUNNING:
             raise Conflict(f"execution {execution.name} is {execution.state.value}, not running yet; wait for it")
-        values, secrets = await self._renderer.connection(execution, template)
+        with _told_to_users():
+            values, secrets = await self._renderer.connection(execution, template)
         return {
             "name": name,
             "kind": template.kind,
@@ -460,6 +463,15 @@ class Core:
             except (StoreError, BackendError, Unreachable) as error:
                 logger.warning("history could not be trimmed: %s", error)
             await asyncio.sleep(EXPIRE_AGAIN_S if forgotten else EXPIRE_S)
+
+
+@contextmanager
+def _told_to_users() -> Iterator[None]:
+    """A backend that does not answer or refuses now is nobody's fault and passes."""
+    try:
+        yield
+    except (Unreachable, BackendError) as error:
+        raise Unavailable(f"the machines do not answer now: {error}; ask again") from error
 
 
 async def _call_all(functions: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -63,6 +63,7 @@ class Loop:
         self._told_reasons: dict[str, tuple[str, int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._has_looked = False
+        self._has_silent = False
         self._memo = Memo()
         self.nodes: Sequence[Node] = ()
         self.is_reachable = True
@@ -96,7 +97,7 @@ class Loop:
 
     async def _looking(self) -> None:
         while True:
-            await wait_set(self._look_wanted, LOOK_S if self.is_reachable else RETRY_S)
+            await wait_set(self._look_wanted, LOOK_S if self.is_reachable and not self._has_silent else RETRY_S)
             self._look_wanted.clear()
             await self._try("look", self._look)
 
@@ -108,6 +109,7 @@ class Loop:
             self._set_reachable(False, str(error))
             return
         self._set_reachable(True, "")
+        self._has_silent = bool(observation.unreachable)
         findings = compare(
             self._ledger.executions, observation, self._actions, looked_at=looked_at, is_first=not self._has_looked
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends.local.conftest import LocalWorld, environ, exists
-from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.local import LocalBackend
 from zoe_jupyter.model.errors import Fatal, Retryable
 from zoe_jupyter.testing.backend_contract import DEAF, FOREVER, Runner, eventually
@@ -223,6 +223,23 @@ async def test_a_stopped_supervisor_is_unreachable_and_never_dead(runner: Runner
         os.kill(supervisor, signal.SIGCONT)
     seen = await runner.until("one", "app.main-0", SeenState.READY)
     assert exists(seen.handle["pid"])
+
+
+async def test_a_launch_that_is_not_answered_is_no_failure_and_may_be_repeated(runner: Runner) -> None:
+    """Nobody knows whether it happened: the same attempt is asked for again, and starts once."""
+    await runner.start("one")
+    supervisor = await supervisor_of(runner)
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unreachable):
+            await runner.reserve("one", "app.second-0")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+
+    first = await runner.launch(runner.order("one", "app.second-0"))
+    again = await runner.launch(runner.order("one", "app.second-0"))
+
+    assert first["pid"] == again["pid"]
 
 
 async def test_a_stop_of_what_does_not_answer_is_retryable_and_not_lost(runner: Runner) -> None:

@@ -21,6 +21,7 @@ from zoe_jupyter.backends.base import (
     Reserved,
     Seen,
     ServiceOrder,
+    Unreachable,
     Usage,
 )
 from zoe_jupyter.backends.local.inspection import Inspector
@@ -123,7 +124,7 @@ class LocalBackend(Backend):
     ) -> Reserved:
         folder = self._places.service_dir(execution_id, service)
         link = await self._ensured(execution_id)
-        answer = await self._ask(link, "reserve", service=service, attempt=attempt, ports=list(ports))
+        answer = await self._order(link, "reserve", service=service, attempt=attempt, ports=list(ports))
         return Reserved(
             host=HOST,
             ports=answer["ports"],
@@ -146,7 +147,9 @@ class LocalBackend(Backend):
         )
         link = await self._ensured(order.execution_id)
         link.keep_alive_for(order.bounds.silence_s)
-        record = await self._ask(link, "launch", limit_s=_LAUNCH_LIMIT_S, order=wire, bounds=wire_bounds(order.bounds))
+        record = await self._order(
+            link, "launch", limit_s=_LAUNCH_LIMIT_S, order=wire, bounds=wire_bounds(order.bounds)
+        )
         return handle(link.hello, record)
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
@@ -310,18 +313,27 @@ class LocalBackend(Backend):
         try:
             return await self._supervisors.ensured(execution_id)
         except Silent as error:
-            raise Retryable(str(error)) from None
+            raise Unreachable(str(error)) from None
         except OSError as error:
             raise Retryable(f"cannot prepare {execution_id}: {error}") from None
 
     async def _ask(self, link: Link, do: str, *, limit_s: float = ANSWER_LIMIT_S, **fields: Any) -> dict[str, Any]:
         """Ask, with the supervisor's refusals and silences as errors of the contract."""
         try:
+            return await self._order(link, do, limit_s=limit_s, **fields)
+        except Unreachable as error:
+            raise Retryable(str(error)) from None
+
+    async def _order(self, link: Link, do: str, *, limit_s: float = ANSWER_LIMIT_S, **fields: Any) -> dict[str, Any]:
+        """Ask for what another attempt must not do again: after a silence nobody knows whether it was done."""
+        try:
             return await link.ask(do, limit_s=limit_s, **fields)
         except Refused as error:
             raise (Fatal(str(error)) if error.kind == "fatal" else Retryable(str(error), delay_s=1.0)) from None
-        except (Gone, Silent) as error:
+        except Gone as error:
             raise Retryable(str(error)) from None
+        except Silent as error:
+            raise Unreachable(str(error)) from None
 
     async def _off(self, work: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
         """Do blocking work in one of the bounded threads."""
