@@ -1,0 +1,114 @@
+"""What idle means: idle executions go away by themselves, but never while somebody uses or holds them."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from zoe_jupyter.backends.base import Usage
+from zoe_jupyter.engine import lifetimes, sampling
+from zoe_jupyter.model.application import Lifetime, LifetimeWith
+from zoe_jupyter.model.execution import Client, Execution, Outcome, State
+from zoe_jupyter.testing.executions import make_execution, make_service
+from zoe_jupyter.testing.house import ALICE, House
+
+
+async def use(house: House, monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
+    """Let every execution use that much CPU, and look."""
+
+    async def usage() -> Sequence[Usage]:
+        return [Usage(execution_id, "job.main-0", cores, 1 << 20) for execution_id in house.core._ledger.executions]
+
+    monkeypatch.setattr(house.backend, "usage", usage)
+    await house.core._sampler.sample()
+
+
+async def test_what_does_nothing_for_so_long_goes_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job", lifetime={"idle": "1h"}))
+    await use(house, monkeypatch, 0.5)
+    assert (await house.get(execution)).idle_since is None
+
+    await use(house, monkeypatch, 0.001)
+    assert (await house.get(execution)).idle_since is not None
+    house.clock.ahead_s += 3700
+    await house.core._loop.let_time_pass()
+
+    ended = await house.until_state(State.ENDED, execution)
+    assert ended.outcome is Outcome.EXPIRED
+    assert ended.reason is not None
+    assert "idle" in ended.reason.text
+
+
+async def test_what_somebody_holds_is_not_idle(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job", lifetime={"idle": "1h"}))
+    await use(house, monkeypatch, 0.0)
+    lease = await house.core.take_lease(
+        execution.id, ALICE, kind="kernel", client=Client(kernel_id="k", server="s"), ttl_s=None
+    )
+    await use(house, monkeypatch, 0.0)
+    assert (await house.get(execution)).idle_since is None
+
+    await house.core.drop_lease(execution.id, lease.id, ALICE)
+    await use(house, monkeypatch, 0.0)
+    assert (await house.get(execution)).idle_since is not None
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/busy" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"jobs": 1}')
+
+    def log_message(self, *_: object) -> None:
+        """Not into the tests' output."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server = http.server.HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "busy", "answer"),
+    [
+        ("/busy", "{{ answer.jobs > 0 }}", True),
+        ("/busy", "{{ answer.jobs > 1 }}", False),
+        ("/busy", "{{ answer.nothing }}", None),
+        ("/gone", "{{ answer.jobs > 0 }}", None),
+    ],
+)
+def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer: bool | None) -> None:
+    """One that does not answer says nothing: then leases and CPU decide."""
+    service = make_service(0, host="127.0.0.1", ports={"ui": port})
+    execution = make_execution(1, services={service.name: service})
+    probe = {"http": "ui", "path": path, "busy": busy}
+
+    asked = replace(execution, application=replace(execution.application, activity={"dask": probe}))
+
+    assert sampling._ask_activity(asked) is answer
+
+
+def test_without_a_core_an_execution_gets_no_more_than_its_lifetime_and_grace() -> None:
+    """Where Jupyter servers host the core, its silence means that their kernels have gone too."""
+    execution = make_execution(1, started_at=100.0, unleased_since=None)
+    timed = replace(execution, lifetime=Lifetime(after_s=50.0))
+    held = replace(execution, lifetime=Lifetime(together_with=LifetimeWith.KERNEL, grace_s=600.0))
+    left = replace(held, unleased_since=200.0)
+
+    def bounds_of(of: Execution, *, is_embedded: bool = True) -> tuple[float | None, float]:
+        bounds = lifetimes.bounds(of, silence_s=86400.0, is_embedded=is_embedded)
+        return bounds.ends_at, bounds.silence_s
+
+    assert bounds_of(execution) == (None, 86400.0)
+    assert bounds_of(timed) == (150.0, 86400.0)
+    assert bounds_of(held) == (None, 600.0)
+    assert bounds_of(held, is_embedded=False) == (None, 86400.0)
+    assert bounds_of(left) == (800.0, 600.0)
