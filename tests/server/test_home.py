@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import socket
 import stat
 import threading
 from pathlib import Path
@@ -12,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from zoe_jupyter.model.errors import ZoeError
-from zoe_jupyter.server.files import read_address, write_address
+from zoe_jupyter.server import home, remote
+from zoe_jupyter.server.files import Address, boot_id, read_address, write_address
 from zoe_jupyter.server.home import Home
 from zoe_jupyter.server.wire import Visitor, WireRequest, close_body
+from zoe_jupyter.store.location import core_lock
 from zoe_jupyter.testing.fake_core import FakeCore
 
 FIRST = Visitor("me", True, "first", "/usr/bin/python3")
@@ -147,6 +151,27 @@ async def test_a_stale_file_of_a_killed_holder_does_not_lead_astray(first, tmp_p
     assert (await late.answer(get("info", SECOND))).status == 200
     assert late.holds_core
     await late.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell who is stopped")
+async def test_a_holder_that_is_stopped_is_not_waited_for_long(tmp_path, cores, monkeypatch):
+    """As after Ctrl-Z: its socket takes connections, and nobody answers."""
+    monkeypatch.setattr(remote, "LOOK_S", 0.05)
+    monkeypatch.setattr(home, "STOPPED_PATIENCE_S", 0.2)
+    taken = socket.socket(socket.AF_UNIX)
+    taken.bind(str(tmp_path / "core.sock"))
+    taken.listen(8)
+    holder = await asyncio.create_subprocess_exec("sleep", "60")
+    holder.send_signal(signal.SIGSTOP)
+    write_address(tmp_path / "core.json", Address(f"unix:{tmp_path}/core.sock", "t", holder.pid, boot_id()))
+    with core_lock(tmp_path):
+        late = Home(tmp_path, cores.open, SECOND)
+        answer = await asyncio.wait_for(late.answer(get("info", SECOND)), 20)
+    holder.kill()
+    await holder.wait()
+    taken.close()
+    assert answer.status == 503
+    assert f"kill -CONT {holder.pid}" in body_of(answer)["message"]
 
 
 async def test_a_core_that_cannot_open_says_why_and_is_tried_again(first, cores):

@@ -37,6 +37,15 @@ class Address:
         """Whether its process can still be there: the same boot, and the pid exists."""
         return self.boot_id == boot_id() and process_exists(self.pid)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its process is there and does nothing, as after SIGSTOP or Ctrl-Z; False where the system does not tell."""
+        try:
+            status = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        return status.rpartition(")")[2].split()[:1] in (["T"], ["t"])
+
 
 def new_token() -> str:
     return secrets.token_urlsafe(32)

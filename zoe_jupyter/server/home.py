@@ -19,12 +19,14 @@ from zoe_jupyter.server.core_thread import CoreThread
 from zoe_jupyter.server.files import CORE_FILE, read_address, remove_address, write_address
 from zoe_jupyter.server.remote import RemoteCore
 from zoe_jupyter.server.sockets import Listener
-from zoe_jupyter.server.wire import Answerer, CoreGone, Visitor, WireAnswer, WireRequest
+from zoe_jupyter.server.wire import Answerer, CoreGone, CoreStopped, Visitor, WireAnswer, WireRequest
 
 log = logging.getLogger("zoe_jupyter.server")
 
 PATIENCE_S = 60.0
 """How long a request waits for a core that another server is opening."""
+STOPPED_PATIENCE_S = 10.0
+"""How long a request waits for a server whose process is stopped."""
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.5
 
@@ -66,7 +68,8 @@ class Home:
     async def answer(self, request: WireRequest) -> WireAnswer:
         """The core's answer; while it loads, or moves to another server, the request waits."""
         request = _repeatable(request)
-        deadline = time.monotonic() + PATIENCE_S
+        began = time.monotonic()
+        deadline = began + PATIENCE_S
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -76,6 +79,8 @@ class Home:
             except CoreGone as error:
                 log.info("asking for the core again: %s", error)
                 self._there = None
+                if isinstance(error, CoreStopped):
+                    deadline = min(deadline, began + STOPPED_PATIENCE_S)
             except Exception as error:
                 return _failed(error)
             if time.monotonic() > deadline or self._is_closed:
@@ -187,6 +192,10 @@ def _unavailable(file: Path) -> WireAnswer:
     from zoe_jupyter.model.errors import Unavailable
     from zoe_jupyter.server.dispatch import error_answer
 
+    address = read_address(file)
+    if address is not None and address.is_stopped:
+        way_out = f"`kill -CONT {address.pid}` lets it go on, `kill -KILL {address.pid}` lets this server take over"
+        return error_answer(Unavailable(f"process {address.pid}, which holds Zoe's lock, is stopped: {way_out}"))
     return error_answer(
         Unavailable(f"another server holds Zoe's lock and does not answer; it says where it is in {file}")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,10 +12,12 @@ from tornado.httputil import HTTPHeaders
 
 from zoe_jupyter.server.files import Address
 from zoe_jupyter.server.sockets import FORWARDED, INTERNAL, packed
-from zoe_jupyter.server.wire import API_PATH, CoreGone, WireAnswer, WireRequest
+from zoe_jupyter.server.wire import API_PATH, CoreGone, CoreStopped, WireAnswer, WireRequest, cancelled
 
 CONNECT_S = 5.0
 ANSWER_S = 300.0
+LOOK_S = 2.0
+"""How long an answer is waited for before looking whether its process can give one at all."""
 PIECE_BYTES = 65536
 LINE_LIMIT = 65536
 KEPT = ("content-type", "cache-control", "content-security-policy", "x-content-type-options")
@@ -32,7 +35,7 @@ class RemoteCore:
         try:
             writer.write(self._head(request) + request.body)
             await writer.drain()
-            status, headers = await asyncio.wait_for(_read_head(reader), ANSWER_S)
+            status, headers = await self._begun(reader)
             if status == 401:
                 raise CoreGone("the core has another token now")
             kept = {name.title(): headers[name] for name in KEPT if name in headers}
@@ -47,6 +50,20 @@ class RemoteCore:
             raise
         writer.close()
         return WireAnswer(status, body, kept)
+
+    async def _begun(self, reader: asyncio.StreamReader) -> tuple[int, HTTPHeaders]:
+        """Status and headers; raises CoreStopped when the process cannot give them, CoreGone when they take too long."""
+        deadline = time.monotonic() + ANSWER_S
+        reading = asyncio.ensure_future(_read_head(reader))
+        try:
+            while not (await asyncio.wait({reading}, timeout=LOOK_S))[0]:
+                if self.address.is_stopped:
+                    raise CoreStopped(f"process {self.address.pid}, which holds the core, is stopped")
+                if time.monotonic() > deadline:
+                    raise CoreGone(f"the core did not answer within {ANSWER_S:g} s")
+            return reading.result()
+        finally:
+            await cancelled(reading)
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:

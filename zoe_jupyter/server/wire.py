@@ -50,6 +50,10 @@ class CoreGone(Exception):
     """The core that was asked has ended, or does not know us any more: the request may be sent to the next one."""
 
 
+class CoreStopped(CoreGone):
+    """The core that was asked is there, and its process is stopped: it will not answer before somebody continues it."""
+
+
 class Answerer(Protocol):
     """Whatever answers requests: the core here, or another server's."""
 
