@@ -84,6 +84,7 @@ class TestStory:
         plot = notebook.run("import matplotlib").locator("img")
         expect(plot).to_be_visible()
         assert plot.evaluate("image => image.naturalWidth") > 500
+        plot.scroll_into_view_if_needed()
         lab.screenshot(artifacts, "plot")
 
     def test_the_notebook_lists_scales_and_logs(self, lab: Lab, notebook: Notebook) -> None:
