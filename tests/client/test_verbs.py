@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, p
 from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Quiet, Session
 from zoe_jupyter.client.verbs.table import Faces
-from zoe_jupyter.model.errors import Conflict, InvalidDescription, NotFound, UserError
+from zoe_jupyter.model.errors import Conflict, InvalidDescription, NotFound, Problem, UserError
 from zoe_jupyter.model.execution import Service, State
 
 
@@ -254,3 +255,23 @@ def test_validate_says_what_it_would_take(session: Session, tmp_path: object) ->
 def test_shop_is_searched_by_words(session: Session) -> None:
     assert [entry["name"] for entry in do(session, "shop distributed").data] == ["spark"]
     assert "nothing in the shop matches" in to_text(do(session, "shop bananas"))
+
+
+def test_validate_names_the_file_in_each_error(session: Session, zoe: RunningZoe, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("zoe: 1\nkind: [\n")
+    found = InvalidDescription([Problem("is not closed", line=2), Problem("is missing", path="name")])
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise found
+
+    zoe.core.check = refuse  # type: ignore[assignment, method-assign]
+    with pytest.raises(InvalidDescription) as refused:
+        do(session, f"validate {file}")
+    assert str(refused.value).splitlines() == [f"{file}:2: is not closed", f"{file}: name: is missing"]
+
+
+@pytest.mark.parametrize("file", ["gone.yaml", "folder/gone"])
+def test_validate_says_that_a_file_is_not_there(session: Session, file: str) -> None:
+    with pytest.raises(UserError, match="no file"):
+        do(session, f"validate {file}")

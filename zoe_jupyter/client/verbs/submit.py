@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from zoe_jupyter.client.verbs.results import Block, Facts, Note, Result, Tone, s
 from zoe_jupyter.client.verbs.session import Session, is_ended, is_running
 from zoe_jupyter.client.verbs.show import amount
 from zoe_jupyter.client.verbs.table import Argument, Names, Verb
-from zoe_jupyter.model.errors import Conflict, UserError
+from zoe_jupyter.model.errors import Conflict, InvalidDescription, UserError
 
+DESCRIPTION_SUFFIXES = (".yaml", ".yml", ".json")
 NAME = Argument("name", "what to call it", ("--name",))
 LIFETIME = (
     Argument("lifetime", "end it after this time at most, such as 8h", ("--for", "--lifetime"), metavar="TIME"),
@@ -71,9 +73,14 @@ def zapp(session: Session, *, text: str, name: str | None = None, check: bool = 
 def validate(session: Session, file: str) -> Result:
     """Check a description: every error at once, what it would reserve, and whether it fits now."""
     path = Path(file)
+    if not path.is_file() and (path.name != file or path.suffix in DESCRIPTION_SUFFIXES):
+        raise UserError(f"there is no file {file}")
     if not path.is_file():
         return _checked(session.api.validate({"use": file, "client": session.facts.as_client()}))
-    return _checked(session.api.validate(_described(session, read_text(path), None)))
+    try:
+        return _checked(session.api.validate(_described(session, read_text(path), None)))
+    except InvalidDescription as error:
+        raise InvalidDescription([replace(one, file=one.file or file) for one in error.problems]) from None
 
 
 def submission_of(
