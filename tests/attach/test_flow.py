@@ -314,6 +314,15 @@ def test_a_failure_is_told_though_its_stop_was(zoe: RunningZoe, in_kernel: Calla
     assert "has ended: failed: out of memory" in found[0]
 
 
+def test_of_news_that_come_together_the_last_is_told(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+    attach(kernel(in_kernel), Wish("spark"))
+    zoe.change(zoe.only.id, state=State.STOPPING)
+    until(lambda: "stopped" in watcher()._notices.get(zoe.only.id, ""))
+    zoe.end(zoe.only.id)
+    until(lambda: "has ended" in watcher()._notices[zoe.only.id])
+    assert len(watcher().notices()) == 1
+
+
 def test_news_come_through_a_restart_of_the_server(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
     attach(kernel(in_kernel), Wish("spark"))
     zoe.down()

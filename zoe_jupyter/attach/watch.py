@@ -22,7 +22,8 @@ class Watcher:
         self._api = api
         self._since: int | None = None
         self._states: dict[str, str] = {}
-        self._notices: list[str] = []
+        self._notices: dict[str, str] = {}
+        """By execution: of news that came together only the last is told."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -42,8 +43,8 @@ class Watcher:
     def notices(self) -> list[str]:
         """What has happened since last asked; each once."""
         with self._lock:
-            found, self._notices = self._notices, []
-        return found
+            found, self._notices = self._notices, {}
+        return list(found.values())
 
     def look(self, *, timeout_s: float) -> None:
         """Ask now about all that is watched, instead of waiting for an event."""
@@ -94,7 +95,7 @@ class Watcher:
                 registry.mark_ended(execution_id)
             notice = _notice(execution, before)
             if notice:
-                self._notices.append(notice)
+                self._notices[execution_id] = notice
             if state == "ended":
                 del self._states[execution_id]
 
