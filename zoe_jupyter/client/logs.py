@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from zoe_jupyter.client.api import Api
@@ -15,18 +16,18 @@ _REMEMBERED = 1000
 
 def follow(api: Api, execution_id: str, *, service: str = "", tail: int | None, outage_s: float) -> Iterator[str]:
     """The last ``tail`` lines and then new ones, until the service has ended. A lost connection is taken up again where it broke."""
-    told: list[str] = []
+    told: deque[str] = deque(maxlen=_REMEMBERED)
     deadline: float | None = None
     while True:
         stream = (
-            _resumed(api, execution_id, service=service, told=told)
+            _resumed(api, execution_id, service=service, told=list(told))
             if told
             else _begun(api, execution_id, service=service, tail=tail)
         )
         try:
             for line in stream:
                 deadline = None
-                told = [*told[1 - _REMEMBERED :], line]
+                told.append(line)
                 yield line
             return
         except TimeoutError:
