@@ -27,7 +27,8 @@ def main() -> None:
 
 def options() -> list[str]:
     """What this machine asks for."""
-    chosen = [str(NOTEBOOK.relative_to(ROOT))] if NOTEBOOK.exists() else []
+    page = f"/lab/tree/{NOTEBOOK.relative_to(ROOT).as_posix()}" if NOTEBOOK.exists() else "/lab"
+    chosen = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url={page}"]
     if not has_screen():
         print("No screen here, so no browser is opened: open the address that JupyterLab prints below.", flush=True)
         chosen.append("--no-browser")
