@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import islice
@@ -61,8 +62,13 @@ def _block(block: Block) -> str:
 
 
 def _note(block: Note) -> str:
-    lines = "<br>".join(escape(line) for line in clean(block.text).splitlines())
+    lines = "<br>".join(_marked(escape(line)) for line in clean(block.text).splitlines())
     return f'<div style="color:{_COLOURS[block.tone]};margin:2px 0">{lines}</div>' if lines else ""
+
+
+def _marked(text: str) -> str:
+    """What is between backticks, as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
 
 def _lines(block: Lines) -> str:
