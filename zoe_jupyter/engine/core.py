@@ -437,7 +437,7 @@ class Core:
 
     def _refuse_when_fenced(self) -> None:
         if self.is_fenced:
-            raise Unavailable("another Zoe has taken over this store; ask again")
+            raise Unavailable("another Zoe has taken over this store: stop that one, or restart this server")
 
     def _bounds(self, execution: Execution) -> Bounds:
         return lifetimes.bounds(execution, silence_s=self._settings.silence_s, is_embedded=self._settings.is_embedded)

@@ -26,6 +26,9 @@ LIFETIME = (
     Argument("grace", "how long it outlives the kernel or server (default 10m)", ("--grace",), metavar="TIME"),
     Argument("keep", "run until stopped, whatever else was said", ("--keep",), is_switch=True),
 )  # fmt: skip
+ENVIRONMENT = Argument(
+    "environment", "run it in this Python environment: a kernel's name, or a path; else in the one that asks", ("--environment",), metavar="NAME"
+)  # fmt: skip
 WAIT = Argument("wait", "wait until it is ready (a job: until it has ended)", ("--wait",), is_switch=True)
 
 
@@ -35,11 +38,13 @@ def start(
     *,
     parameters: Mapping[str, Any] | None = None,
     name: str | None = None,
+    environment: str | None = None,
     wait: bool = False,
     **lifetime: Any,
 ) -> Result:
     """Start an application of the shop."""
     submission = submission_of(session, use=entry, parameters=parameters, name=name, lifetime=lifetime_of(**lifetime))
+    _choose(submission, environment)
     return _started(session, session.api.submit(submission), wait=wait)
 
 
@@ -50,6 +55,7 @@ def run(
     code: str,
     parameters: Mapping[str, Any] | None = None,
     name: str | None = None,
+    environment: str | None = None,
     wait: bool = False,
 ) -> Result:
     """Run Python code as a batch job, with the application of that name beside it."""
@@ -58,7 +64,14 @@ def run(
     zapp = _job(session, entry, code=code, parameters=dict(parameters or {}))
     submission = submission_of(session, zapp=zapp, name=name or f"{entry}-job" if entry != JOB_ENTRY else name)
     submission["labels"][LABEL_JOB] = entry
+    _choose(submission, environment)
     return _started(session, session.api.submit(submission), wait=wait)
+
+
+def _choose(submission: Json, environment: str | None) -> None:
+    """Have it run in another environment than the one that asks."""
+    if environment:
+        submission["client"] = {**submission["client"], "python": environment}
 
 
 def zapp(session: Session, *, text: str, name: str | None = None, check: bool = False, wait: bool = False) -> Result:
@@ -214,12 +227,12 @@ def _checked(check: Json) -> Result:
 VERBS = (
     Verb(
         "start", start, "Start an application of the shop.",
-        (Argument("entry", "which application", names=Names.ENTRY), NAME, WAIT, *LIFETIME),
+        (Argument("entry", "which application", names=Names.ENTRY), NAME, ENVIRONMENT, WAIT, *LIFETIME),
         has_form=True, example="example: {command} start spark --workers 4 --name mine --idle 1h",
     ),
     Verb(
         "run", run, "Run a program as a batch job, beside an application that it can use.",
-        (Argument("entry", "which application", names=Names.ENTRY), NAME, WAIT), has_form=True, cell="code",
+        (Argument("entry", "which application", names=Names.ENTRY), NAME, ENVIRONMENT, WAIT), has_form=True, cell="code",
     ),
     Verb(
         "zapp", zapp, "Start what a ZApp description says.",

@@ -8,6 +8,7 @@ from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.model.errors import InvalidDescription, Problem
 from zoe_jupyter.model.execution import Client, State
 from zoe_jupyter.server.api import PAGED, Answer, ApiRequest, Param, Subject
+from zoe_jupyter.server.environments import interpreter_of
 from zoe_jupyter.server.present import execution_bodies, execution_body
 from zoe_jupyter.server.schemas import ClientBody, ExecutionBody, ExecutionPage, SubmissionBody
 
@@ -92,9 +93,9 @@ def read_submission(request: ApiRequest) -> Submission:
 
 
 def read_client(request: ApiRequest, body: ClientBody) -> Client:
-    """Who asked; a kernel that names no server is one of the server that it asked."""
+    """Who asked; a kernel that names no server is one of the server that it asked, and an environment may be named."""
     server = body.server or (request.origin.server if body.kernel_id else "")
-    return Client(**{**asdict(body), "server": server})
+    return Client(**{**asdict(body), "server": server, "python": interpreter_of(body.python)})
 
 
 def read_states(words: list[str]) -> tuple[State, ...]:
