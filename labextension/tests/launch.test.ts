@@ -99,6 +99,19 @@ describe('placed', () => {
     assert.deepEqual(placed(problems, FORM).rest, ['lifetime.after: not a duration', 'no room']);
   });
 
+  it('keeps the name of the execution apart from a parameter of that name', () => {
+    const form = { properties: { name: { type: 'string' } } };
+    const problems = [
+      { path: 'name', message: 'too long' },
+      { path: 'parameters.name', message: 'not a file' }
+    ];
+    assert.deepEqual(placed(problems, form), {
+      fields: { name: ['not a file'] },
+      name: ['too long'],
+      rest: []
+    });
+  });
+
   it('takes no name of an object for a field', () => {
     assert.deepEqual(placed([{ path: 'constructor', message: 'no' }], FORM).fields, {});
   });

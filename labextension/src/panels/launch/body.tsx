@@ -75,7 +75,7 @@ function Frame(props: ILaunchProps & { form: Form }): React.JSX.Element {
         id={`${idPrefix}-name`}
         value={form.name}
         placeholder={props.detail.entry.name}
-        problems={form.problems?.fields.name ?? []}
+        problems={form.problems?.name ?? []}
         trans={trans}
         onChange={form.setName}
       />
@@ -158,7 +158,7 @@ function useLaunch(props: ILaunchProps) {
     name: name.trim(),
     lifetime: effective
   });
-  const problems = starting.problems ?? (checked.kind === 'wrong' ? checked.problems : null);
+  const told = starting.refused ?? checked;
   return {
     ...starting,
     schema,
@@ -172,10 +172,10 @@ function useLaunch(props: ILaunchProps) {
     notebook,
     setNotebook,
     client,
-    checked,
+    checked: told,
     isFresh,
     command,
-    problems
+    problems: told.kind === 'wrong' ? told.problems : null
   };
 }
 
@@ -251,7 +251,7 @@ function useStart(props: ILaunchProps, submission: ISubmission, schema: IFormSch
     start,
     isStarting,
     hasTried: refusal !== null,
-    problems: result?.kind === 'wrong' ? result.problems : null,
+    refused: result?.kind === 'wrong' ? result : null,
     failure: result?.kind === 'unknown' ? result.message : ''
   };
 }

@@ -50,7 +50,7 @@ function CheckText({
         {checked.problems.rest.map(problem => (
           <p key={problem}>{problem}</p>
         ))}
-        {Object.keys(checked.problems.fields).length > 0 && (
+        {(Object.keys(checked.problems.fields).length > 0 || checked.problems.name.length > 0) && (
           <p>{trans.__('What is wrong is said at the fields.')}</p>
         )}
       </Notice>

@@ -8,7 +8,7 @@ import {
   type ObjectFieldTemplateProps,
   type RJSFSchema
 } from '@rjsf/utils';
-import React from 'react';
+import React, { useState } from 'react';
 
 import { Button } from '../parts';
 
@@ -114,19 +114,27 @@ interface IPairProps extends IFormContextProps {
   children: React.ReactNode;
 }
 
-/** Name and value of a pair, beside each other. */
+/** Name and value of a pair. The name counts once the pair is left: a new name is a new pair for the form. */
 export function PairField(props: IPairProps): React.JSX.Element {
   const trans = transOf(props);
   const { id, label, children, onKeyChange, onDropPropertyClick } = props;
+  const [name, setName] = useState(label);
   return (
-    <div className="zoe-Group-item">
+    <div
+      className="zoe-Group-item"
+      onBlur={event => {
+        if (!event.currentTarget.contains(event.relatedTarget) && name !== label) {
+          onKeyChange(name);
+        }
+      }}
+    >
       <input
         type="text"
         id={`${id}-key`}
         aria-label={trans.__('Name')}
-        defaultValue={label}
+        value={name}
         spellCheck={false}
-        onBlur={event => onKeyChange(event.target.value)}
+        onChange={event => setName(event.target.value)}
       />
       <label className="zoe-mod-hidden" htmlFor={id}>
         {trans.__('Value of %1', label)}

@@ -106,16 +106,20 @@ export function secretsOf(form: IFormSchema): Set<string> {
 export interface IPlacedProblems {
   /** By field. */
   fields: Record<string, string[]>;
+  /** About the execution's own name. */
+  name: string[];
   /** What is about no field of the form. */
   rest: string[];
 }
 
 /** Put the server's problems at their fields; `parameters.workers` and `workers` are the same. */
 export function placed(problems: readonly IProblem[], form: IFormSchema): IPlacedProblems {
-  const found: IPlacedProblems = { fields: {}, rest: [] };
+  const found: IPlacedProblems = { fields: {}, name: [], rest: [] };
   for (const { path, message } of problems) {
     const name = path.replace(/^parameters\./, '').split(/[.[]/)[0];
-    if (Object.hasOwn(form.properties ?? {}, name)) {
+    if (path === 'name') {
+      found.name.push(message);
+    } else if (Object.hasOwn(form.properties ?? {}, name)) {
       (found.fields[name] ??= []).push(message);
     } else {
       found.rest.push(path ? `${path}: ${message}` : message);

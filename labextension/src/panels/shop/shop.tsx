@@ -12,6 +12,12 @@ import { Button, Notice } from '../parts';
 import type { IPanelProps } from './props';
 import { found } from './search';
 
+/** Whether the search box is to be given the focus, once it is there. */
+interface IWish {
+  isSearching: boolean;
+  changed: Signal<object, void>;
+}
+
 /** The shop: what there is to start. */
 export class ShopSection extends ReactWidget {
   constructor(private readonly _props: IPanelProps) {
@@ -24,26 +30,28 @@ export class ShopSection extends ReactWidget {
 
   /** Put the cursor into the search box. */
   search(): void {
-    this._searched.emit();
+    this._wish.isSearching = true;
+    this._wish.changed.emit();
   }
 
   protected render(): React.JSX.Element {
-    return <Shop {...this._props} searched={this._searched} />;
+    return <Shop {...this._props} wish={this._wish} />;
   }
 
-  private readonly _searched = new Signal<this, void>(this);
+  private readonly _wish: IWish = { isSearching: false, changed: new Signal<object, void>(this) };
 }
 
-function Shop(props: IPanelProps & { searched: Signal<unknown, void> }): React.JSX.Element | null {
-  const { connector, model, searched, trans } = props;
+function Shop(props: IPanelProps & { wish: IWish }): React.JSX.Element | null {
+  const { connector, model, trans, wish } = props;
   const [text, setText] = useState('');
   const input = useRef<HTMLInputElement>(null);
-  useSignals(model.changed, ...(connector ? [connector.currentChanged] : []));
+  useSignals(model.changed, wish.changed, ...(connector ? [connector.currentChanged] : []));
   useEffect(() => {
-    const focus = (): void => input.current?.focus();
-    searched.connect(focus);
-    return () => void searched.disconnect(focus);
-  }, [searched]);
+    if (wish.isSearching && input.current) {
+      wish.isSearching = false;
+      input.current.focus();
+    }
+  });
   if (model.phase !== 'ready' && !model.entries.length) {
     return null;
   }

@@ -1,0 +1,138 @@
+"""The item of the notebook toolbar: it says what the notebook is connected to, and connects it in two clicks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook
+from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
+
+ECHO = """
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+
+class Echo(Kernel):
+    implementation = "echo"
+    implementation_version = "1"
+    banner = "echo"
+    language_info = {"name": "echo", "mimetype": "text/plain", "file_extension": ".txt"}
+
+    def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_):
+        return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
+
+IPKernelApp.launch_instance(kernel_class=Echo)
+"""
+
+
+def open_notebook(lab: Lab, *, kernel: str = "python3") -> Locator:
+    lab.open()
+    lab.command("notebook:create-new", f"{{kernelName: '{kernel}'}}")
+    notebook = Notebook(lab)
+    notebook.wait_until_idle()
+    return notebook.node.locator(".zoe-Connect")
+
+
+def choose(lab: Lab, item: Locator, line: str) -> None:
+    item.get_by_role("button").last.click()
+    lab.page.locator(".zoe-Menu .lm-Menu-item", has_text=line).click()
+
+
+@pytest.mark.dask
+def test_two_clicks_connect_a_notebook_and_one_connects_it_again(
+    lab: Lab, server: JupyterServer, home: JupyterHome, artifacts: Path
+) -> None:
+    item = open_notebook(lab)
+    expect(item).to_contain_text("Connect")
+    item.get_by_role("button").click()
+    lab.screenshot(artifacts, "menu")
+    lab.page.locator(".zoe-Menu .lm-Menu-item", has_text="Start Dask").click()
+    expect(item.locator('[data-status="connecting"]')).to_be_visible(timeout=SOON_MS)
+    lab.screenshot(artifacts, "connecting")
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    lab.screenshot(artifacts, "connected")
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill("client.submit(lambda: 6 * 7).result()")
+    expect(notebook.run("client.submit")).to_contain_text("42")
+    expect(notebook.node.locator(".jp-CodeCell")).to_have_count(2)
+    notebook.restart_kernel()
+    expect(item).to_contain_text("Reconnect dask", timeout=SOON_MS)
+    lab.screenshot(artifacts, "lost")
+    item.get_by_role("button", name="Reconnect dask").click()
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    expect(notebook.run("client.submit")).to_contain_text("42")
+    assert [one["name"] for one in server.ask("zoe/api/executions")["items"]] == ["dask"]
+    assert saved(lab)["attached"] == [{"use": "dask", "name": "dask"}]
+    choose(lab, item, "Detach")
+    expect(item).to_contain_text("Connect", timeout=SOON_MS)
+    assert saved(lab) is None
+
+
+def saved(lab: Lab) -> object:
+    """What the notebook in front remembers."""
+    return lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.getMetadata('zoe') ?? null")
+
+
+@pytest.mark.dask
+def test_the_end_of_what_it_is_connected_to_is_shown_with_the_reason(
+    lab: Lab, home: JupyterHome, artifacts: Path
+) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    next(one for one in home.services() if "distributed.cli.dask_scheduler" in one.cmdline()).kill()
+    expect(item).to_contain_text("dask · failed", timeout=SOON_MS)
+    lab.screenshot(artifacts, "ended")
+
+
+def test_what_cannot_be_attached_is_said_and_nothing_changes(lab: Lab, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    lab.page.evaluate("void window.jupyterapp.commands.execute('zoe:attach-notebook', {name: 'nothing-of-the-kind'})")
+    expect(lab.dialog).to_contain_text("Could not connect to nothing-of-the-kind", timeout=SOON_MS)
+    expect(lab.dialog).to_contain_text("neither an application nor a running execution")
+    lab.screenshot(artifacts, "error")
+    lab.dialog.get_by_role("button", name="Close").click()
+    expect(item).to_have_text("Connect")
+
+
+def test_another_language_is_refused_with_the_reason(lab: Lab, home: JupyterHome) -> None:
+    folder = home.data / "kernels" / "echo"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "echo.py").write_text(ECHO)
+    argv = [sys.executable, str(folder / "echo.py"), "-f", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Echo", "language": "echo"}))
+    item = open_notebook(lab, kernel="echo")
+    button = item.get_by_role("button")
+    expect(button).to_have_attribute("aria-disabled", "true", timeout=SOON_MS)
+    expect(button).to_have_attribute("title", "Only Python kernels can be attached; this one speaks echo.")
+
+
+def test_the_menu_is_reached_by_keyboard(lab: Lab) -> None:
+    item = open_notebook(lab)
+    item.get_by_role("button").focus()
+    lab.press("Enter")
+    expect(lab.page.locator(".zoe-Menu .lm-mod-active")).to_be_visible(timeout=SOON_MS)
+    lab.press("Escape")
+    expect(lab.page.locator(".zoe-Menu")).to_have_count(0)
+    lab.press("ArrowDown")
+
+
+def test_the_setting_lets_executions_stop_without_a_question(lab: Lab, server: JupyterServer) -> None:
+    server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
+    path = "lab/api/settings/zoe-jupyter:plugin"
+    server.ask(path, method="PUT", body={"raw": '{"confirmStop": false}'})
+    try:
+        lab.open()
+        lab.show_panel()
+        lab.expect_state("desk", "running")
+        lab.item("desk").get_by_role("button", name="Stop desk").click()
+        expect(lab.panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
+        expect(lab.dialog).to_have_count(0)
+    finally:
+        server.ask(path, method="PUT", body={"raw": "{}"})

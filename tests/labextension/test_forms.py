@@ -1,0 +1,127 @@
+"""The form that starts an application: drawn from its schema, checked by the server, and usable by keyboard alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.lab import SOON_MS, Lab
+from zoe_jupyter.testing.jupyter_home import JupyterServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
+
+
+def open_form(lab: Lab) -> Locator:
+    lab.open()
+    lab.command("zoe:start-application", "{entry: 'workbench'}")
+    form = lab.tab.locator(".zoe-Launch")
+    expect(form.get_by_label("Workers", exact=True).last).to_be_visible(timeout=SOON_MS)
+    return form
+
+
+def command(form: Locator) -> Locator:
+    return form.locator(".zoe-Equivalent .zoe-Code")
+
+
+def test_every_kind_of_parameter_can_be_chosen_and_is_started_with(
+    lab: Lab, server: JupyterServer, artifacts: Path
+) -> None:
+    form = open_form(lab)
+    expect(command(form)).to_have_text("%zoe start workbench")
+    form.get_by_label("Workers", exact=True).last.fill("2")
+    form.get_by_label("Memory", exact=True).fill("96")
+    form.get_by_label("Password").fill("hunter2")
+    form.get_by_label("Loud").check()
+    form.locator("summary", has_text="Advanced").click()
+    form.get_by_label("Mood").select_option("wild")
+    form.get_by_role("group", name="Labels").get_by_role("button", name="Add").click()
+    form.get_by_role("group", name="Labels").locator("input").fill("one")
+    form.get_by_role("group", name="Pairs").get_by_role("button", name="Add").click()
+    form.get_by_role("group", name="Pairs").get_by_label("Name", exact=True).fill("key")
+    form.get_by_role("group", name="Pairs").locator("input").last.fill("value")
+    form.get_by_label("Name", exact=True).first.fill("desk")
+    form.get_by_label("Runs").select_option("forever")
+    for part in ("--workers 2", "--memory 96MiB", "--is-loud true", "--mood wild", "--name desk", "--keep"):
+        expect(command(form)).to_contain_text(part)
+    expect(command(form)).to_contain_text("--password …")
+    expect(command(form)).not_to_contain_text("hunter2")
+    expect(form.locator(".zoe-Check")).to_contain_text("Reserves 0.2 cores, 160 MiB", timeout=SOON_MS)
+    expect(form.locator(".zoe-Check")).to_contain_text("Fits now")
+    lab.screenshot(artifacts, "form")
+    form.get_by_role("button", name="Start", exact=True).click()
+    expect(lab.tab.locator(".zoe-Detail-head h1")).to_have_text("desk", timeout=SOON_MS)
+    found = server.ask("zoe/api/executions/desk")
+    wanted = {
+        "workers": 2, "memory": "96MiB", "password": "***", "is_loud": True, "mood": "wild", "labels": ["one"], "pairs": {"key": "value"},
+    }  # fmt: skip
+    assert {name: found["parameters"][name] for name in wanted} == wanted
+    assert found["lifetime"]["after_s"] is None
+    expect(lab.page.locator(".lm-TabBar-tab", has_text="Start Workbench")).to_have_count(0)
+
+
+def test_what_is_wrong_is_said_at_its_field_also_behind_the_fold(lab: Lab, artifacts: Path) -> None:
+    form = open_form(lab)
+    form.get_by_label("Workers", exact=True).last.fill("9")
+    wrong = form.locator(".zoe-Field[data-wrong]")
+    expect(wrong).to_contain_text(re.compile("9 is more than the maximum of 4"), timeout=SOON_MS)
+    expect(form.locator(".zoe-Check")).to_contain_text("It cannot be started like this")
+    form.get_by_label("Workers", exact=True).last.fill("1")
+    expect(wrong).to_have_count(0, timeout=SOON_MS)
+    form.locator("summary", has_text="Advanced").click()
+    form.get_by_label("Fails with").fill("1000")
+    form.locator("summary", has_text="Advanced").click()
+    expect(form.locator(".zoe-Advanced .zoe-Field[data-wrong]")).to_be_visible(timeout=SOON_MS)
+    lab.screenshot(artifacts, "wrong")
+    form.get_by_role("button", name="Start", exact=True).click()
+    expect(form).to_be_visible()
+    expect(form.locator(".zoe-Check")).to_contain_text("What is wrong is said at the fields.")
+
+
+def test_a_name_that_cannot_be_is_refused_in_words(lab: Lab, artifacts: Path) -> None:
+    form = open_form(lab)
+    form.get_by_label("Name", exact=True).first.fill("no such/name!")
+    form.get_by_role("button", name="Start", exact=True).click()
+    expect(form).to_contain_text(re.compile("name", re.IGNORECASE), timeout=SOON_MS)
+    expect(form.locator("[role=alert], .error-detail li").first).to_be_visible(timeout=SOON_MS)
+    lab.screenshot(artifacts, "refused")
+
+
+def test_it_is_started_by_keyboard_alone(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
+    lab.open()
+    lab.press("Control+Shift+C")
+    lab.page.keyboard.type("Open the Shop")
+    lab.press("Enter")
+    expect(lab.panel.get_by_label("Search the shop")).to_be_focused(timeout=SOON_MS)
+    lab.page.keyboard.type("workbench")
+    expect(lab.panel.locator(".zoe-Card")).to_have_count(1)
+    lab.press("Tab")
+    expect(lab.panel.get_by_role("button", name="Start…")).to_be_focused()
+    lab.screenshot(artifacts, "focus")
+    lab.press("Enter")
+    form = lab.tab.locator(".zoe-Launch")
+    expect(form.get_by_label("Workers", exact=True).last).to_be_visible(timeout=SOON_MS)
+    until_focused(lab, form.locator('input[type="range"]'))
+    lab.press("ArrowRight")
+    expect(command(form)).to_contain_text("--workers 2")
+    until_focused(lab, form.get_by_label("Name", exact=True).first)
+    lab.page.keyboard.type("keys")
+    lab.press("Enter")
+    expect(lab.tab.locator(".zoe-Detail-head h1")).to_have_text("keys", timeout=SOON_MS)
+    assert server.ask("zoe/api/executions/keys")["parameters"]["workers"] == 2
+    until_focused(lab, lab.tab.get_by_role("button", name="Stop…"))
+    lab.press("Enter")
+    expect(lab.dialog).to_contain_text("Stop keys?")
+    lab.press("Enter")
+    expect(lab.tab.locator(".zoe-Detail-head .zoe-Mark")).to_contain_text("stopped", timeout=SOON_MS)
+
+
+def until_focused(lab: Lab, target: Locator, *, steps: int = 40) -> None:
+    """Press Tab until it has the focus."""
+    for _ in range(steps):
+        if target.evaluate("node => node === document.activeElement"):
+            return
+        lab.press("Tab")
+    raise AssertionError(f"not reached with {steps} times Tab: {target}")

@@ -1,0 +1,185 @@
+"""How things may be between the browser and Zoe: every way is shown, with the way out."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Route, WebSocketRoute, expect
+
+from tests.e2e.lab import SOON_MS, Lab
+from zoe_jupyter.testing.jupyter_home import JupyterServer
+
+pytestmark = pytest.mark.browser
+
+API = re.compile(r"/zoe/api/(?!events)")
+EVENTS = re.compile(r"/zoe/api/events")
+
+
+def answering(status: int, body: str) -> object:
+    def answer(route: Route) -> None:
+        route.fulfill(status=status, body=body, content_type="application/json")
+
+    return answer
+
+
+def test_the_start_of_the_core_is_shown(lab: Lab, artifacts: Path) -> None:
+    def late(route: Route) -> None:
+        time.sleep(1.0)
+        route.continue_()
+
+    lab.open()
+    lab.page.route(re.compile("/zoe/api/info"), late)
+    panel = lab.show_panel()
+    expect(panel.get_by_text("Zoe is starting…")).to_be_visible()
+    lab.screenshot(artifacts, "starting")
+    expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
+    expect(panel.get_by_text("Zoe is starting…")).to_be_hidden()
+
+
+def test_nothing_is_asked_of_the_server_before_the_first_use(lab: Lab) -> None:
+    asked: list[str] = []
+    lab.page.on("request", lambda request: asked.append(request.url) if "/zoe/api/" in request.url else None)
+    lab.open()
+    lab.command("notebook:create-new", "{kernelName: 'python3'}")
+    expect(lab.page.locator(".zoe-Connect")).to_contain_text("Connect", timeout=SOON_MS)
+    assert asked == []
+
+
+def test_without_the_server_part_the_panel_says_how_to_get_it(lab: Lab, artifacts: Path) -> None:
+    lab.open()
+    lab.page.route(API, answering(404, "<html>Not Found</html>"))
+    panel = lab.show_panel()
+    expect(panel).to_contain_text("The server part of Zoe is missing")
+    expect(panel).to_contain_text("jupyter server extension enable zoe_jupyter")
+    lab.screenshot(artifacts, "missing")
+    lab.page.unroute(API)
+    panel.get_by_role("button", name="Try again").click()
+    expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
+
+
+def test_a_server_that_fails_is_quoted_and_asked_again(lab: Lab, artifacts: Path) -> None:
+    lab.open()
+    answer = {"message": "the disk is full: 0 B free", "reason": "unavailable", "details": {}}
+    lab.page.route(API, answering(500, json.dumps(answer)))
+    panel = lab.show_panel()
+    expect(panel.get_by_role("alert")).to_contain_text("the disk is full: 0 B free")
+    lab.screenshot(artifacts, "failed")
+    lab.page.unroute(API)
+    panel.get_by_role("button", name="Try again").click()
+    expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
+
+
+def test_a_lost_event_stream_is_said_and_comes_back_by_itself(lab: Lab, artifacts: Path) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def watch(socket: WebSocketRoute) -> None:
+        if is_broken:
+            socket.close()
+        else:
+            sockets.append(socket)
+            socket.connect_to_server()
+
+    is_broken = False
+    lab.page.route_web_socket(EVENTS, watch)
+    lab.open()
+    panel = lab.show_panel()
+    expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
+    is_broken = True
+    sockets[-1].close()
+    expect(panel).to_contain_text("Reconnecting…")
+    lab.screenshot(artifacts, "reconnecting")
+    is_broken = False
+    expect(panel.get_by_text("Reconnecting…")).to_be_hidden(timeout=SOON_MS)
+
+
+def test_what_changed_while_the_stream_was_lost_is_not_missed(lab: Lab, server: JupyterServer, clean: None) -> None:
+    is_broken = False
+
+    def watch(socket: WebSocketRoute) -> None:
+        if is_broken:
+            socket.close()
+        else:
+            sockets.append(socket)
+            socket.connect_to_server()
+
+    sockets: list[WebSocketRoute] = []
+    lab.page.route_web_socket(EVENTS, watch)
+    lab.open()
+    panel = lab.show_panel()
+    expect(panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
+    is_broken = True
+    sockets[-1].close()
+    expect(panel).to_contain_text("Reconnecting…")
+    server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "unseen"})
+    is_broken = False
+    panel.get_by_role("button", name="Try again").click()
+    lab.expect_state("unseen", "running")
+
+
+def test_the_search_of_the_shop_finds_and_says_when_there_is_nothing(lab: Lab, artifacts: Path) -> None:
+    lab.open()
+    lab.command("zoe:open-shop")
+    box = lab.panel.get_by_label("Search the shop")
+    expect(box).to_be_focused(timeout=SOON_MS)
+    box.fill("colourful")
+    expect(lab.panel.locator(".zoe-Card")).to_have_count(1)
+    box.fill("nothing like this")
+    expect(lab.panel).to_contain_text("Nothing in the shop matches “nothing like this”")
+    lab.screenshot(artifacts, "no-match")
+    lab.panel.get_by_role("button", name="Show everything").click()
+    expect(lab.panel.locator(".zoe-Card")).not_to_have_count(1)
+
+
+def test_an_empty_shop_and_what_cannot_run_say_why(lab: Lab, artifacts: Path) -> None:
+    shop = re.compile(r"/zoe/api/shop\?")
+    lab.open()
+    lab.page.route(shop, answering(200, json.dumps({"items": [], "next_cursor": None})))
+    panel = lab.show_panel()
+    expect(panel).to_contain_text("The shop is empty", timeout=SOON_MS)
+    lab.screenshot(artifacts, "empty")
+    lab.page.unroute(shop)
+    lab.page.route(shop, lacking)
+    panel.get_by_role("button", name="Look again").click()
+    card = panel.locator('.zoe-Card[aria-label="Workbench"]')
+    expect(card).to_contain_text("Cannot run as it is: it needs a parameter `region`")
+    expect(card.get_by_role("button", name="Start")).to_have_attribute("aria-disabled", "true")
+    lab.screenshot(artifacts, "lacking")
+
+
+def lacking(route: Route) -> None:
+    page = route.fetch().json()
+    for entry in page["items"]:
+        entry["is_runnable"] = False
+        entry["lacks"] = ["it needs a parameter `region`"]
+    route.fulfill(json=page)
+
+
+def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, clean: None, artifacts: Path) -> None:
+    found = server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "patient"})
+    why = "needs 8 GiB, the largest free node has 6 GiB; lower `memory` or wait"
+
+    def queued(record: dict[str, object]) -> dict[str, object]:
+        queue = {"position": 3, "reason": {"code": "memory", "text": why, "numbers": {}}}
+        return {**record, "state": "queued", "started_at": None, "services": [], "endpoints": [], "queue": queue}
+
+    def one(route: Route) -> None:
+        route.fulfill(json=queued(route.fetch().json()))
+
+    def many(route: Route) -> None:
+        page = route.fetch().json()
+        route.fulfill(json={**page, "items": [queued(item) for item in page["items"]]})
+
+    lab.open()
+    lab.page.route(re.compile(r"/zoe/api/executions\?state=submitted"), many)
+    lab.page.route(re.compile(rf"/zoe/api/executions/{found['id']}(\?|$)"), one)
+    lab.show_panel()
+    lab.expect_state("patient", "queued")
+    expect(lab.item("patient")).to_contain_text(f"Number 3 in the queue. {why}")
+    lab.item("patient").locator(".zoe-Item-name").click()
+    expect(lab.tab).to_contain_text(why, timeout=SOON_MS)
+    expect(lab.tab).to_contain_text("No service has been started, so there is no log.")
+    lab.screenshot(artifacts, "queued")
