@@ -9,6 +9,8 @@ QUESTION = 'print("sum", client.submit(sum, range(1000)).result())'
 BY_HAND = f"""
 services = by_hand.start(orders)
 from distributed import Client
+# One that knocks too early waits a second before it knocks again.
+by_hand.wait_until_ready(next(order for order in services.orders if order["service"] == "dask.scheduler-0"))
 client = Client(f"tcp://127.0.0.1:{{services.port('dask.scheduler-0', 'comm')}}")
 {QUESTION}
 """

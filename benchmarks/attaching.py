@@ -7,6 +7,7 @@ kernel run already, and Zoe's core is loaded (``server_overhead`` measures its l
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from benchmarks.running import Effort, Report, Taken, compare, cpu_seconds
 from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer, jupyter_home, wait_for
@@ -61,7 +64,19 @@ def _record(home: JupyterHome, case: Case) -> Path:
         _take(home, server, case, prepare="%load_ext zoe_jupyter", cell=case.zoe, finish=f"%zoe stop {case.entry}")
     finally:
         server.stop()
+    _note_what_waits(file, case)
     return file
+
+
+def _note_what_waits(file: Path, case: Case) -> None:
+    """Add to each order the services that it comes after, as the framework says."""
+    processes = yaml.safe_load((ROOT / "frameworks" / case.entry / "framework.yaml").read_text())["processes"]
+    orders = [json.loads(line) for line in file.read_text().splitlines()]
+    for order in orders:
+        process = order["service"].rpartition("-")[0].removeprefix(f"{case.entry}.")
+        first = {f"{case.entry}.{name}" for name in processes[process].get("after", ())}
+        order["after"] = [one["service"] for one in orders if one["service"].rpartition("-")[0] in first]
+    file.write_text("".join(json.dumps(order) + "\n" for order in orders))
 
 
 def _importing(recorded: Path) -> str:

@@ -1,4 +1,4 @@
-"""The script that one would write without Zoe: start the first program, wait for it, start the others. Standard library only."""
+"""The script that one would write without Zoe: start the programs, waiting where one needs another. Standard library only."""
 
 from __future__ import annotations
 
@@ -48,14 +48,17 @@ def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
 
 
 def start(recorded: str) -> Services:
-    """Start the first recorded service, wait until it is ready, and start the others."""
+    """Start the recorded services in their order; what comes after another waits until that is ready."""
     folder = Path(tempfile.mkdtemp(prefix="by-hand-"))
     orders = _moved([json.loads(line) for line in Path(recorded).read_text().splitlines()], folder)
     services = Services(folder, [], orders)
-    for number, order in enumerate(orders):
+    is_ready: set[str] = set()
+    for order in orders:
+        for first in orders:
+            if first["service"] in order["after"] and first["service"] not in is_ready:
+                wait_until_ready(first)
+                is_ready.add(first["service"])
         services.processes.append(_start(order))
-        if number == 0:
-            wait_until_ready(order)
     return services
 
 
