@@ -181,5 +181,5 @@ def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, clea
     expect(lab.item("patient")).to_contain_text(f"Number 3 in the queue. {why}")
     lab.item("patient").locator(".zoe-Item-name").click()
     expect(lab.tab).to_contain_text(why, timeout=SOON_MS)
-    expect(lab.tab).to_contain_text("No service has been started, so there is no log.")
+    expect(lab.tab).to_contain_text("It has no service now, so there is no log.")
     lab.screenshot(artifacts, "queued")

@@ -17,6 +17,8 @@ import { elapsedS, formatDuration, look, stateWord } from '../text';
 import { useNow } from './hooks';
 
 const ICONS: Record<string, LabIcon | undefined> = {
+  connecting: startingIcon,
+  connected: runningIcon,
   submitted: queuedIcon,
   queued: queuedIcon,
   waiting: queuedIcon,
@@ -33,9 +35,14 @@ const ICONS: Record<string, LabIcon | undefined> = {
   lost: lostIcon
 };
 
+/** The icon of a state or an outcome. */
+export function iconOf(look: string): LabIcon {
+  return ICONS[look] ?? lostIcon;
+}
+
 /** A state as icon and word; colour only repeats what they say. */
 export function Mark(props: { look: string; word: string }): React.JSX.Element {
-  const icon = ICONS[props.look] ?? lostIcon;
+  const icon = iconOf(props.look);
   return (
     <span className="zoe-Mark" data-look={props.look}>
       <icon.react tag="span" className="zoe-Mark-icon" aria-hidden="true" />

@@ -5,11 +5,12 @@ import React, { useRef } from 'react';
 
 import type { IEntry, IExecution } from '../../api/types';
 import { CommandIDs } from '../../commands/ids';
-import { connectIcon, runningIcon, startingIcon, zoeIcon } from '../../icons';
+import { connectIcon, zoeIcon } from '../../icons';
 import { byAge, isEnded, nameToAttach } from '../../merge';
 import { look, stateWord } from '../../text';
 import type { INotebookLink, IZoeModel } from '../../tokens';
 import { useSignals } from '../hooks';
+import { iconOf } from '../parts';
 import { menuOf, type IMenuLine } from './menu';
 
 interface IConnectProps {
@@ -73,8 +74,7 @@ function Connect(props: IConnectProps): React.JSX.Element {
 
 function Label(props: IConnectProps): React.JSX.Element {
   const { link } = props;
-  const isBusy = link.status === 'connecting';
-  const icon = isBusy ? startingIcon : link.status === 'connected' ? runningIcon : connectIcon;
+  const icon = link.status === 'none' ? connectIcon : iconOf(statusOf(link));
   return (
     <>
       <icon.react tag="span" className="zoe-Connect-icon" aria-hidden="true" />
@@ -199,7 +199,7 @@ function executionLine(execution: IExecution, props: IConnectProps): IMenuLine {
   return {
     label: trans.__('%1 (%2, %3)', execution.name, execution.title, stateWord(execution, trans)),
     caption: execution.progress,
-    icon: runningIcon,
+    icon: iconOf(look(execution)),
     isDisabled: link.status === 'connecting',
     run: () => link.attach(nameToAttach(execution))
   };

@@ -32,9 +32,7 @@ export function Logs(props: ILogProps): React.JSX.Element {
   }, [props.wanted]);
   const service = names.includes(picked) ? picked : (names[0] ?? '');
   if (!service) {
-    return (
-      <Notice kind="info" title={trans.__('No service has been started, so there is no log.')} />
-    );
+    return <Notice kind="info" title={trans.__('It has no service now, so there is no log.')} />;
   }
   const { attempt, state } = execution.services.find(one => one.name === service) ?? {};
   return (
