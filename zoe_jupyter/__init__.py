@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 _VERBS = "attach detach forget info logs nodes open ps queue restart resume rm run scale shop start stop suspend validate zapp"
@@ -30,6 +32,16 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 def function(name: str) -> Any:
     """A function of the Python API: every verb of ``%zoe`` is one."""
     return import_module("zoe_jupyter.magics.functions").function(name)
+
+
+class _CallableModule(ModuleType):
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return function(self.__name__.rpartition(".")[2])(*arguments, **named)
+
+
+def make_callable(package: str) -> None:
+    """Let ``zoe.shop()`` work where the package of that name was imported: Python puts it where the function was."""
+    sys.modules[package].__class__ = _CallableModule
 
 
 def __getattr__(name: str) -> Any:
