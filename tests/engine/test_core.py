@@ -278,6 +278,11 @@ async def test_check_tells_what_would_be_reserved_and_changes_nothing(house: Hou
     assert (await house.core.executions(ALICE)).items == []
 
 
+async def test_check_refuses_a_name_that_submit_would_refuse(house: House) -> None:
+    with pytest.raises(InvalidDescription, match="'My Dask!' is not a name"):
+        await house.core.check(Submission(use="cluster", name="My Dask!"), ALICE)
+
+
 async def test_usage_endpoints_cluster_and_metrics_tell_what_runs(house: House) -> None:
     execution = await house.until(lambda now: running(now) == CORE_OF_TWO, await house.submit())
     await house.core._sampler.sample()

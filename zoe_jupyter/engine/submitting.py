@@ -74,7 +74,8 @@ class Submitter:
         nodes: Sequence[Node],
         is_reachable: bool,
     ) -> Check:
-        """What would become of it now."""
+        """What would become of it now. Raises InvalidDescription."""
+        check_name(submission.name)
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
         environment = await self._backend.inspect(application.requires, client)
@@ -142,15 +143,7 @@ def new_lease(execution_id: str, *, kind: str, client: Client, ttl_s: float | No
 def choose_name(submission: Submission, application: Application, taken: set[str]) -> str:
     """The name asked for, else the entry's with a number; raises Conflict when it is taken, InvalidDescription when it is none."""
     if submission.name:
-        if not NAME.fullmatch(submission.name):
-            raise InvalidDescription(
-                [
-                    Problem(
-                        f"{submission.name[:40]!r} is not a name: 1 to 63 letters, digits, dots, dashes, underscores",
-                        "name",
-                    )
-                ]
-            )
+        check_name(submission.name)
         if submission.name in taken:
             raise Conflict(f"an execution named {submission.name!r} lives already; stop it, or choose another name")
         return submission.name
@@ -159,6 +152,13 @@ def choose_name(submission: Submission, application: Application, taken: set[str
     while (name := base if number == 1 else f"{base}-{number}") in taken:
         number += 1
     return name
+
+
+def check_name(name: str) -> None:
+    """Raises InvalidDescription when it is none; an empty one is chosen later."""
+    if name and not NAME.fullmatch(name):
+        message = f"{name[:40]!r} is not a name: 1 to 63 letters, digits, dots, dashes, underscores"
+        raise InvalidDescription([Problem(message, "name")])
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
