@@ -52,7 +52,7 @@ def _removed(data: Facts) -> str:
 def _scaled(data: Facts) -> str:
     before = data.get("before", {})
     changes = (f"{name} from {before.get(name, '?')} to {count}" for name, count in data.get("elastic", {}).items())
-    return f"elastic services wanted: {', '.join(changes)}"
+    return f"elastic services wanted, beside those that it needs: {', '.join(changes)}"
 
 
 _STOPPING_SAID = {
