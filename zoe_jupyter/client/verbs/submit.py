@@ -144,7 +144,7 @@ def _started(session: Session, execution: Json, *, wait: bool) -> Result:
         return say(
             f"started {name}; `{command} info {name}` shows how far it is, `{command} stop {name}` ends it", execution
         )
-    is_job = LABEL_JOB in (execution.get("labels") or {})
+    is_job = LABEL_JOB in (execution.get("labels") or {}) or execution.get("entry") == JOB_ENTRY
     last = session.wait(execution, is_ended if is_job else is_running)
     if last["state"] != "ended":
         return say(f"{name} is ready", last, tone=Tone.GOOD)
