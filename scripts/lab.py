@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import webbrowser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "docs" / "users" / "first-notebook.ipynb"
+WORK = ROOT / "notebooks"
+"""The user's own; git ignores it, so that running the first notebook changes no tracked file."""
 
 
 def main() -> None:
@@ -27,7 +30,7 @@ def main() -> None:
 
 def options() -> list[str]:
     """What this machine asks for."""
-    page = f"/lab/tree/{NOTEBOOK.relative_to(ROOT).as_posix()}" if NOTEBOOK.exists() else "/lab"
+    page = f"/lab/tree/{own_copy(NOTEBOOK, WORK).relative_to(ROOT).as_posix()}"
     chosen = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url={page}"]
     if not has_screen():
         print("No screen here, so no browser is opened: open the address that JupyterLab prints below.", flush=True)
@@ -36,6 +39,15 @@ def options() -> list[str]:
         print("Running as root: JupyterLab is told to allow it.", flush=True)
         chosen.append("--allow-root")
     return chosen
+
+
+def own_copy(notebook: Path, folder: Path) -> Path:
+    """The user's copy of a notebook; what is there already is kept as it is."""
+    folder.mkdir(exist_ok=True)
+    copy = folder / notebook.name
+    if not copy.exists():
+        shutil.copyfile(notebook, copy)
+    return copy
 
 
 def has_screen() -> bool:
