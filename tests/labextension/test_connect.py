@@ -14,6 +14,7 @@ from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
 
+SETTINGS = "lab/api/settings/zoe-jupyter:plugin"
 ECHO = """
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
@@ -80,6 +81,31 @@ def saved(lab: Lab) -> object:
 
 
 @pytest.mark.dask
+def test_with_the_setting_a_restarted_kernel_is_connected_again(lab: Lab, server: JupyterServer) -> None:
+    server.ask(SETTINGS, method="PUT", body={"raw": '{"reattach": true}'})
+    try:
+        item = open_notebook(lab)
+        choose(lab, item, "Start Dask")
+        expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+        Notebook(lab).restart_kernel()
+        expect(item.locator('[data-status="connecting"]')).to_be_visible(timeout=SOON_MS)
+        expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    finally:
+        server.ask(SETTINGS, method="PUT", body={"raw": "{}"})
+
+
+@pytest.mark.dask
+def test_attaching_can_be_cancelled(lab: Lab, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item.locator('[data-status="connecting"]')).to_be_visible(timeout=SOON_MS)
+    choose(lab, item, "Cancel")
+    expect(item).to_have_text("Connect", timeout=SOON_MS)
+    expect(lab.dialog).to_have_count(0)
+    lab.screenshot(artifacts, "cancelled")
+
+
+@pytest.mark.dask
 def test_the_end_of_what_it_is_connected_to_is_shown_with_the_reason(
     lab: Lab, home: JupyterHome, artifacts: Path
 ) -> None:
@@ -125,8 +151,7 @@ def test_the_menu_is_reached_by_keyboard(lab: Lab) -> None:
 
 def test_the_setting_lets_executions_stop_without_a_question(lab: Lab, server: JupyterServer) -> None:
     server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
-    path = "lab/api/settings/zoe-jupyter:plugin"
-    server.ask(path, method="PUT", body={"raw": '{"confirmStop": false}'})
+    server.ask(SETTINGS, method="PUT", body={"raw": '{"confirmStop": false}'})
     try:
         lab.open()
         lab.show_panel()
@@ -135,4 +160,4 @@ def test_the_setting_lets_executions_stop_without_a_question(lab: Lab, server: J
         expect(lab.panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
         expect(lab.dialog).to_have_count(0)
     finally:
-        server.ask(path, method="PUT", body={"raw": "{}"})
+        server.ask(SETTINGS, method="PUT", body={"raw": "{}"})

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.lab import SOON_MS, Lab
-from zoe_jupyter.testing.jupyter_home import JupyterServer
+from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook
+from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
 
@@ -125,3 +125,25 @@ def until_focused(lab: Lab, target: Locator, *, steps: int = 40) -> None:
             return
         lab.press("Tab")
     raise AssertionError(f"not reached with {steps} times Tab: {target}")
+
+
+@pytest.mark.dask
+def test_what_belongs_to_a_notebook_runs_with_its_kernel_and_goes_with_it(
+    lab: Lab, server: JupyterServer, home: JupyterHome, artifacts: Path
+) -> None:
+    lab.open()
+    lab.command("notebook:create-new", "{kernelName: 'python3'}")
+    notebook = Notebook(lab)
+    notebook.wait_until_idle()
+    lab.command("zoe:start-application", "{entry: 'dask'}")
+    form = lab.tab.locator(".zoe-Launch")
+    expect(form.get_by_label("Belongs to")).to_have_value(re.compile("ipynb"), timeout=SOON_MS)
+    form.get_by_label("Runs").select_option("kernel")
+    expect(command(form)).to_have_text("%zoe start dask --with kernel")
+    lab.screenshot(artifacts, "form")
+    form.get_by_role("button", name="Start and attach the notebook").click()
+    expect(notebook.node.locator(".zoe-Connect")).to_contain_text("dask · running", timeout=ATTACH_MS)
+    found = server.ask("zoe/api/executions/dask")
+    assert found["lifetime"]["together_with"] == "kernel"
+    assert found["leases"] == 1
+    assert Path(found["notebook"]).parent == home.work

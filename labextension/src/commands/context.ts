@@ -37,7 +37,7 @@ export function addCommands(
   for (const [command, { isHidden, ...options }] of Object.entries(commands)) {
     context.app.commands.addCommand(command, options);
     if (!isHidden) {
-      context.palette?.addItem({ command, category });
+      context.palette?.addItem({ command, category, args: { isPalette: true } });
     }
   }
 }
