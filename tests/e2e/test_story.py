@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, build_opener
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -35,6 +37,16 @@ def notebook(lab: Lab) -> Notebook:
 def running_id(home: JupyterHome, name: str = "spark") -> str:
     """The id of what runs under that name, as a terminal tells it."""
     return next(str(execution["id"]) for execution in home.zoe_json("ps") if execution["name"] == name)
+
+
+def without_login(url: str) -> None:
+    """Ask for a page as a stranger; raises HTTPError also where one is sent to the login."""
+
+    class Stay(HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            return None
+
+    build_opener(Stay).open(url, timeout=10).close()
 
 
 class TestStory:
@@ -128,11 +140,14 @@ class TestStory:
         expect(tab.locator(".zoe-Logs-search")).to_contain_text(re.compile(r"1 of"))
         lab.screenshot(artifacts, "log")
 
-    def test_the_spark_ui_opens_in_a_tab_without_the_users_credentials(self, lab: Lab, artifacts: Path) -> None:
+    def test_the_spark_ui_opens_in_a_tab_for_the_user_alone(self, lab: Lab, home: JupyterHome, artifacts: Path) -> None:
         lab.item("spark").get_by_role("button", name="Spark UI").click()
         expect(lab.frame().get_by_text("Spark Jobs")).to_be_visible(timeout=SOON_MS)
         expect(lab.frame().get_by_text("Completed Jobs").first).to_be_visible(timeout=SOON_MS)
         lab.screenshot(artifacts, "spark-ui")
+        page = home.zoe_json("open", "spark")[0]["url"]
+        with pytest.raises(HTTPError, match=r"403|302"):
+            without_login(page)
         lab.frame().get_by_role("link", name="Executors").click()
         expect(lab.frame().locator("#active-executors")).to_contain_text("driver", timeout=SOON_MS)
 
@@ -197,13 +212,27 @@ class TestStory:
         expect(notebook.run("%zoe ps")).to_contain_text("dask has ended", timeout=SOON_MS)
         lab.screenshot(artifacts, "cluster-died")
 
-    def test_stop_is_asked_for_and_nothing_is_left(
-        self, lab: Lab, notebook: Notebook, home: JupyterHome, artifacts: Path
+    def test_what_does_not_fit_waits_and_says_why(self, lab: Lab, home: JupyterHome, artifacts: Path) -> None:
+        started = home.zoe("start", "dask", "--name", "huge", "--worker-memory", "64TiB")
+        assert started.returncode == 0, started.stderr
+        lab.expect_state("huge", "queued")
+        expect(lab.item("huge")).to_contain_text("TiB")
+        lab.screenshot(artifacts, "queued")
+        assert "64 TiB" in home.zoe("queue").stdout
+        home.zoe("stop", "huge", "--wait")
+
+    def test_it_is_stopped_by_keyboard_alone_and_nothing_is_left(
+        self, lab: Lab, home: JupyterHome, artifacts: Path
     ) -> None:
-        lab.item("spark").get_by_role("button", name="Stop spark").click()
+        lab.press("Control+Shift+C")
+        lab.page.keyboard.type("stop execution")
+        expect(lab.page.locator(".lm-CommandPalette-item.lm-mod-active")).to_contain_text("Stop Execution")
+        lab.press("Enter")
+        expect(lab.dialog).to_contain_text("Which execution?")
+        lab.press("Enter")
         expect(lab.dialog).to_contain_text("Stop spark?")
         lab.screenshot(artifacts, "stop")
-        lab.dialog.get_by_role("button", name="Stop").click()
+        lab.press("Enter")
         expect(lab.panel.get_by_text("Nothing is running")).to_be_visible(timeout=60_000)
         lab.panel.get_by_role("button", name="Ended").click()
         lab.expect_state("spark", "stopped")
