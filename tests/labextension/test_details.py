@@ -191,9 +191,11 @@ def test_use_is_asked_for_only_while_it_is_seen(lab: Lab, desk: dict[str, Any]) 
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict[str, Any], is_trusted: bool) -> None:
     def trust(route: Route) -> None:
-        record = route.fetch().json()
-        endpoints = [{**endpoint, "is_trusted": is_trusted} for endpoint in record["endpoints"]]
-        route.fulfill(json={**record, "endpoints": endpoints})
+        answer = route.fetch()
+        record = answer.json()
+        for endpoint in record.get("endpoints", ()):
+            endpoint["is_trusted"] = is_trusted
+        route.fulfill(response=answer, json=record)
 
     lab.page.route(re.compile(rf"/zoe/api/executions/{desk['id']}(\?|$)"), trust)
     tab = open_details(lab)

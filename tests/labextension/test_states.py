@@ -167,7 +167,8 @@ def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, clea
         return {**record, "state": "queued", "started_at": None, "services": [], "endpoints": [], "queue": queue}
 
     def one(route: Route) -> None:
-        route.fulfill(json=queued(route.fetch().json()))
+        answer = route.fetch()
+        route.fulfill(response=answer, json=queued(answer.json()) if answer.ok else answer.json())
 
     def many(route: Route) -> None:
         page = route.fetch().json()
