@@ -43,6 +43,7 @@ def lab(browser: Browser, server: JupyterServer, artifacts: Path) -> Iterator[La
     page = Lab(browser, server)
     yield page
     page.screenshot(artifacts, "last")
+    page.page.unroute_all(behavior="ignoreErrors")
     problems = page.problems
     page.close()
     assert problems == []

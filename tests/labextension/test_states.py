@@ -96,7 +96,8 @@ def test_a_lost_event_stream_is_said_and_comes_back_by_itself(lab: Lab, artifact
     expect(panel.get_by_text("Reconnecting…")).to_be_hidden(timeout=SOON_MS)
 
 
-def test_what_changed_while_the_stream_was_lost_is_not_missed(lab: Lab, server: JupyterServer, clean: None) -> None:
+@pytest.mark.usefixtures("clean")
+def test_what_changed_while_the_stream_was_lost_is_not_missed(lab: Lab, server: JupyterServer) -> None:
     is_broken = False
 
     def watch(socket: WebSocketRoute) -> None:
@@ -158,7 +159,8 @@ def lacking(route: Route) -> None:
     route.fulfill(json=page)
 
 
-def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, clean: None, artifacts: Path) -> None:
+@pytest.mark.usefixtures("clean")
+def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
     found = server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "patient"})
     why = "needs 8 GiB, the largest free node has 6 GiB; lower `memory` or wait"
 
