@@ -140,3 +140,27 @@ def check_other_environments(home: JupyterHome, book: Notebook) -> None:
         assert f"has pyspark 3.5.9, the cluster runs {series}" in error
         assert f'%pip install "pyspark[connect]=={series}.*"' in error
     assert [one["id"] for one in home.zoe_json("ps")] == [execution["id"]]
+
+
+@pytest.mark.spark
+def test_a_classic_spark_has_its_driver_in_the_kernel_and_tells_nobody_the_secret(home: JupyterHome) -> None:
+    """For what Spark Connect lacks; the cluster's shared secret is in no process's arguments."""
+    server = home.start(app="server")
+    with notebook(home, server) as book:
+        load(book).run("%zoe attach spark --mode classic --workers 1", timeout_s=300)
+
+        assert book.value("sc.parallelize(range(100), 2).map(lambda number: number * 2).sum()") == "9900"
+        book.run(
+            "import glob\n"
+            "from zoe_jupyter.client.api import Api\n"
+            "shared = Api().connection('spark', 'spark')['secrets']['secret'].encode()\n"
+            "arguments = []\n"
+            "for file in glob.glob('/proc/[0-9]*/cmdline'):\n"
+            "    try:\n"
+            "        arguments.append(open(file, 'rb').read())\n"
+            "    except OSError:\n"
+            "        pass"
+        )
+        assert book.value("len(shared) > 20 and not any(shared in line for line in arguments)") == "True"
+        assert book.value("any(b'SparkSubmit' in line for line in arguments)") == "True"
+        book.run("%zoe stop spark")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -148,15 +150,30 @@ def _attach_classic(
     _prepare_environment(values.get("java_home"), connection.get("environment") or {})
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.master(str(values.get("master") or values["url"]))
-    for name, value in _classic_configuration(connection).items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    with _configured(_classic_configuration(connection)):
+        session = SparkSession.builder.master(str(values.get("master") or values["url"])).getOrCreate()
     namespace[variable] = session
     if variable == SparkAttach.variable and "sc" not in namespace:
         namespace["sc"] = session.sparkContext
         return (variable, "sc")
     return (variable,)
+
+
+@contextmanager
+def _configured(settings: Mapping[str, str]) -> Iterator[None]:
+    """Let the driver that is started meanwhile read its settings from a file of this user's: as arguments, ``ps`` would show the secret."""
+    before = os.environ.get("SPARK_CONF_DIR")
+    with tempfile.TemporaryDirectory(prefix="zoe-spark-") as folder:
+        lines = (f"{name} {value.encode('unicode_escape').decode('ascii')}\n" for name, value in settings.items())
+        Path(folder, "spark-defaults.conf").write_text("".join(lines), encoding="ascii")
+        os.environ["SPARK_CONF_DIR"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["SPARK_CONF_DIR"]
+            else:
+                os.environ["SPARK_CONF_DIR"] = before
 
 
 def _prepare_environment(java_home: Any, environment: Mapping[str, Any]) -> None:
@@ -178,6 +195,7 @@ def _classic_configuration(connection: Mapping[str, Any]) -> dict[str, str]:
         "spark.app.name": str(connection.get("name") or "zoe"),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.showConsoleProgress": "false",
     }
     found.update({str(name): str(value) for name, value in (values.get("conf") or {}).items()})
     shared = secret(connection, "secret")
