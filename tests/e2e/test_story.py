@@ -212,13 +212,18 @@ class TestStory:
         expect(notebook.run("%zoe ps")).to_contain_text("dask has ended", timeout=SOON_MS)
         lab.screenshot(artifacts, "cluster-died")
 
-    def test_what_does_not_fit_waits_and_says_why(self, lab: Lab, home: JupyterHome, artifacts: Path) -> None:
-        started = home.zoe("start", "dask", "--name", "huge", "--worker-memory", "64TiB")
+    def test_what_does_not_fit_now_waits_and_what_never_will_is_refused(
+        self, lab: Lab, home: JupyterHome, artifacts: Path
+    ) -> None:
+        refused = home.zoe("start", "dask", "--worker-memory", "64TiB")
+        assert (refused.returncode, "the largest node has" in refused.stderr) == (1, True), refused.stderr
+        whole = home.zoe_json("nodes")[0]["capacity"]["memory_bytes"] // 2**20
+        started = home.zoe("start", "dask", "--name", "huge", "--worker-memory", f"{whole - 1100}MiB")
         assert started.returncode == 0, started.stderr
         lab.expect_state("huge", "queued")
-        expect(lab.item("huge")).to_contain_text("TiB")
+        expect(lab.item("huge")).to_contain_text("Number 1 in the queue")
         lab.screenshot(artifacts, "queued")
-        assert "64 TiB" in home.zoe("queue").stdout
+        assert "huge" in home.zoe("queue").stdout
         home.zoe("stop", "huge", "--wait")
 
     def test_it_is_stopped_by_keyboard_alone_and_nothing_is_left(
