@@ -44,6 +44,7 @@ CHECKS = (
     npm_script("eslint", "lint"),
     npm_script("tsc", "check"),
     npm_script("prettier", "format:check"),
+    npm_script("units", "test"),
     python_tool("ruff", "ruff", "check", "--output-format=concise", "."),
     python_tool("ruff-format", "ruff", "format", "--check", "--output-format=concise", "."),
     python_tool("imports", "lint-imports"),

@@ -218,6 +218,31 @@ async def test_only_ended_executions_can_be_forgotten(house: House) -> None:
         await house.core.execution(execution.id, ALICE)
 
 
+async def test_forgetting_waits_for_the_cleaning_that_is_under_way(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that remove one folder at the same time would stumble over each other, or put logs back."""
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    may_go_on, order, really = asyncio.Event(), [], house.backend.clean
+
+    async def clean(execution_id: str, *, keep_logs: bool) -> None:
+        if keep_logs:
+            await may_go_on.wait()
+        order.append(keep_logs)
+        await really(execution_id, keep_logs=keep_logs)
+
+    monkeypatch.setattr(house.backend, "clean", clean)
+    await house.core.stop(execution.id, ALICE)
+    await house.until_state(State.ENDED, execution)
+    forgetting = asyncio.create_task(house.core.forget(execution.id, ALICE))
+    await asyncio.sleep(0.05)
+    assert order == []
+    may_go_on.set()
+    await forgetting
+
+    assert order == [True, False]
+
+
 async def test_an_execution_with_its_kernel_goes_after_the_grace_and_not_before(house: House) -> None:
     lifetime = {"with": "kernel", "grace": "10m"}
     execution = await house.submit(lifetime=lifetime, client=Client(kernel_id="k1", server="s1"), lease="kernel")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError
 
 import pytest
 
@@ -63,18 +61,7 @@ def clear(server: JupyterServer) -> None:
             server.ask(f"zoe/api/executions/{execution['id']}/stop", method="POST", body={})
     wait_for("all has ended", lambda: all(one["state"] == "ended" for one in executions(server)))
     for execution in executions(server):
-        wait_for("it is forgotten", lambda: forget(server, execution["id"]))  # noqa: B023
-
-
-def forget(server: JupyterServer, execution: str) -> bool:
-    """Not while the core is still clearing it away after its end: that answers 500."""
-    try:
-        server.ask(f"zoe/api/executions/{execution}", method="DELETE")
-    except HTTPError as error:
-        if error.code != HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise
-        return False
-    return True
+        server.ask(f"zoe/api/executions/{execution['id']}", method="DELETE")
 
 
 def executions(server: JupyterServer) -> list[dict[str, Any]]:

@@ -71,6 +71,11 @@ class Actions:
         """Begin to remove what is left of an execution that does not live."""
         self._begin((execution_id, ""), self._clean(execution_id))
 
+    async def settle(self, execution_id: str) -> None:
+        """Return when nothing is being done to this execution any more."""
+        while under_way := [task for key, task in self._tasks.items() if key[0] == execution_id]:
+            await asyncio.wait(under_way)
+
     def is_busy(self, execution_id: str, service: str) -> bool:
         """Whether something is being done to this service now."""
         return (execution_id, service) in self._tasks

@@ -262,6 +262,7 @@ class Core:
         execution = await self.execution(execution_id, caller)
         if not execution.is_ended:
             raise Conflict(f"execution {execution.name} is {execution.state.value}; stop it first")
+        await self._actions.settle(execution.id)
         with _told_to_users():
             await self._backend.clean(execution.id, keep_logs=False)
         await self._ledger.forget(execution.id)

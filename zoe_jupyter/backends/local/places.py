@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +81,11 @@ class Places:
 
 
 def _remove_tree(folder: Path) -> None:
-    """Also where a service took away our own right to write."""
-    try:
-        shutil.rmtree(folder)
-    except PermissionError:
-        for path, _, _ in os.walk(folder):
-            os.chmod(path, 0o700)
-        shutil.rmtree(folder)
+    """Also where a service took away our own right to write, and where somebody else removes it at the same time."""
+    with suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(folder)
+        except PermissionError:
+            for path, _, _ in os.walk(folder):
+                os.chmod(path, 0o700)
+            shutil.rmtree(folder)
