@@ -116,7 +116,11 @@ export class ZoeModel implements IZoeModel, IDisposable {
     if (!logo) {
       logo = this.client.logo(name).then(
         blob => URL.createObjectURL(blob),
-        () => null
+        () => {
+          // Asked for again at the next look.
+          this._logos.delete(name);
+          return null;
+        }
       );
       this._logos.set(name, logo);
     }

@@ -52,7 +52,9 @@ function Connect(props: IConnectProps): React.JSX.Element {
           onClick={() => void link.reattach()}
         >
           <connectIcon.react tag="span" className="zoe-Connect-icon" aria-hidden="true" />
-          <span className="zoe-Connect-label">{trans.__('Reconnect %1', namesOf(link))}</span>
+          <span className="zoe-Connect-label">
+            {trans.__('Reconnect %1', withOthers(link.target, props))}
+          </span>
         </button>
       )}
       <button
@@ -91,14 +93,18 @@ function labelOf({ link, model, trans }: IConnectProps): string {
   }
   if (link.status === 'connected') {
     const state = link.execution ? stateWord(link.execution, trans) : trans.__('connected');
-    return trans.__('%1 · %2', namesOf(link), state);
+    return withOthers(trans.__('%1 · %2', link.target, state), { link, trans });
   }
   return model.phase === 'loading' ? trans.__('Zoe is starting…') : trans.__('Connect');
 }
 
-/** The newest, and how many more. */
-function namesOf({ target, targets }: INotebookLink): string {
-  return targets.length > 1 ? `${target} +${targets.length - 1}` : target;
+/** What is said of the newest, and how many more there are. */
+function withOthers(
+  newest: string,
+  { link, trans }: Pick<IConnectProps, 'link' | 'trans'>
+): string {
+  const others = link.targets.length - 1;
+  return others > 0 ? trans._n('%2 and %1 more', '%2 and %1 more', others, newest) : newest;
 }
 
 function titleOf(props: IConnectProps): string {

@@ -174,7 +174,7 @@ export class NotebookLink implements INotebookLink {
     this._changed.connect(follow);
     try {
       await running;
-      const message = trans.__('%1 is connected.', file);
+      const message = trans.__('%1 is connected to %2.', file, this.target);
       Notification.update({ id, message, type: 'success', autoClose: 3000 });
     } catch (error) {
       Notification.dismiss(id);

@@ -162,6 +162,7 @@ function Tags(props: { entry: IEntry; trans: TranslationBundle }): React.JSX.Ele
 function Logo(props: { entry: IEntry; model: IZoeModel }): React.JSX.Element {
   const { entry, model } = props;
   const [url, setUrl] = useState<string | null>(null);
+  const { link } = model; // one that could not be had is asked for again with the server back
   useEffect(() => {
     let isHere = true;
     if (entry.has_logo) {
@@ -170,7 +171,7 @@ function Logo(props: { entry: IEntry; model: IZoeModel }): React.JSX.Element {
     return () => {
       isHere = false;
     };
-  }, [entry.name, entry.has_logo, model]);
+  }, [entry.name, entry.has_logo, link, model]);
   return (
     <div className="zoe-Logo" aria-hidden="true">
       {url ? <img src={url} alt="" onError={() => setUrl(null)} /> : <zoeIcon.react tag="span" />}
