@@ -225,6 +225,7 @@ class TestStory:
         lab.screenshot(artifacts, "queued")
         assert "huge" in home.zoe("queue").stdout
         home.zoe("stop", "huge", "--wait")
+        expect(lab.item("huge")).to_be_hidden(timeout=SOON_MS)
 
     def test_it_is_stopped_by_keyboard_alone_and_nothing_is_left(
         self, lab: Lab, home: JupyterHome, artifacts: Path
