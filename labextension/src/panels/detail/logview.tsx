@@ -112,6 +112,15 @@ function followLabel(waiting: number, trans: TranslationBundle): string {
     : trans.__('Follow');
 }
 
+/** Go to the end whenever the element gets a size: a log that was drawn in a hidden tab has none. */
+function keepAtEnd(node: HTMLElement): () => void {
+  const observer = new ResizeObserver(() => {
+    node.scrollTop = node.scrollHeight;
+  });
+  observer.observe(node);
+  return () => observer.disconnect();
+}
+
 /** The log in its element: drawn once per frame while it is followed, held still while it is not. */
 function useLog({ execution, model, service, limit }: ILogViewProps) {
   const host = useRef<HTMLDivElement>(null);
@@ -149,6 +158,10 @@ function useLog({ execution, model, service, limit }: ILogViewProps) {
       setSeen(total);
     }
   }, [isFollowing, total]);
+  useEffect(
+    () => (isFollowing && host.current ? keepAtEnd(host.current) : undefined),
+    [isFollowing]
+  );
   const hits = useMemo(
     () => lines.current?.find(search) ?? 0,
     // What is drawn is what is searched.
@@ -242,7 +255,7 @@ function LogState(props: {
   const texts = {
     connecting: trans.__('Opening the log…'),
     absent: trans.__('There is no log yet'),
-    following: trans.__('Following'),
+    following: log.isFollowing ? trans.__('Following') : trans.__('Held still'),
     ended: trans.__('End of the log')
   };
   const short = buffer.dropped > 0 ? trans.__('; the last %1 lines', limit) : '';
