@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import zoe_jupyter
-from tests.chaos.crew import Died, Home, Server, until
+from zoe_jupyter.testing.chaos import ChaosHarness, Died, Server, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -47,7 +47,7 @@ def moments() -> list[str]:
 class Story:
     """What a user does with one execution. Each step may be done again, by the same or the next Zoe."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: ChaosHarness) -> None:
         self.home = home
         self.id = ""
 
@@ -97,8 +97,8 @@ class Story:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path)
+def home(tmp_path: Path) -> Iterator[ChaosHarness]:
+    home = ChaosHarness(tmp_path)
     home.furnish()
     yield home
     left = home.processes()
@@ -113,7 +113,7 @@ def test_the_code_names_failpoints_around_every_action() -> None:
     assert subjects >= {"submit", "save", "launch", "stop", "drain", "clean"}
 
 
-def live_until_killed(home: Home, story: Story, moment: str) -> list[Callable[[Server, float], None]]:
+def live_until_killed(home: ChaosHarness, story: Story, moment: str) -> list[Callable[[Server, float], None]]:
     """Go through the story with a Zoe that dies at that moment; what is left to do, beginning with what it was killed in."""
     left = list(story.steps())
     server = home.serve(failpoint=moment)
@@ -133,7 +133,7 @@ def live_until_killed(home: Home, story: Story, moment: str) -> list[Callable[[S
 
 
 @pytest.mark.parametrize("moment", moments())
-def test_a_kill_at_any_failpoint_is_repaired_by_the_next_zoe(home: Home, moment: str) -> None:
+def test_a_kill_at_any_failpoint_is_repaired_by_the_next_zoe(home: ChaosHarness, moment: str) -> None:
     """Nothing lost, nothing twice, nothing orphaned: the story goes on where it was, and ends with a clean machine."""
     story = Story(home)
     left = live_until_killed(home, story, moment)
@@ -145,13 +145,14 @@ def test_a_kill_at_any_failpoint_is_repaired_by_the_next_zoe(home: Home, moment:
         assert len(server.ask("GET", "executions")["items"]) == 1
     finally:
         server.end()
+    home.check(is_idle=True)
     started = [name for name, _ in home.launches()]
     assert sorted(started) == sorted(set(started)), "an attempt was started twice"
     assert len(started) == 3, "what ran was adopted, not started anew"
 
 
 @pytest.mark.parametrize("moment", ["launch.reserved", "save.before:3", "save.before:4", "clean.before"])
-def test_nothing_is_left_of_what_never_had_a_service(home: Home, moment: str) -> None:
+def test_nothing_is_left_of_what_never_had_a_service(home: ChaosHarness, moment: str) -> None:
     """Its supervisor and its folder are found by its name, although there is no service to be seen."""
     server = home.serve(failpoint=moment)
     with suppress(Died):

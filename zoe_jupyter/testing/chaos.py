@@ -1,4 +1,4 @@
-"""A user's home with a small shop of sleepers, and a Zoe that serves it as a process of its own, to be killed."""
+"""A user's home with a small shop of sleepers, and a Zoe that serves it as a process of its own, to be killed, paused and starved."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from zoe_jupyter.testing import checker
 
 CREW = """
 zoe: 1
@@ -110,25 +112,45 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Home:
-    """Where one user's Zoe lives; it survives its servers."""
+class ChaosHarness:
+    """Where one user's Zoe lives; it survives its servers. ``check`` says which invariants are broken."""
 
     folder: Path
+
+    @property
+    def state(self) -> Path:
+        """Zoe's own folder: database, sockets, run folders."""
+        return self.folder / "data" / "zoe"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "zoe.db"
 
     @property
     def crew(self) -> Path:
         return self.folder / "shop" / "crew"
 
-    def furnish(self) -> None:
+    def furnish(self, settings: str = "") -> None:
+        """Make the home; ``settings`` are more lines for Zoe's configuration file."""
         self.crew.mkdir(parents=True)
         (self.crew / "framework.yaml").write_text(CREW)
         (self.crew / "sleeper.py").write_text(SLEEPER)
         (self.crew / "launches").touch()
-        (self.folder / "shop" / "broken").mkdir()
-        (self.folder / "shop" / "broken" / "framework.yaml").write_text(BROKEN)
+        self.add("broken", BROKEN)
         (self.folder / "config").mkdir()
-        config = f"c.Zoe.shop_sources = [{str(self.folder / 'shop')!r}]\n"
+        config = f"c.Zoe.shop_sources = [{str(self.folder / 'shop')!r}]\n{settings}"
         (self.folder / "config" / "jupyter_zoe_config.py").write_text(config)
+
+    def add(self, name: str, description: str) -> None:
+        """Put another framework into the shop."""
+        folder = self.folder / "shop" / name
+        folder.mkdir()
+        (folder / "framework.yaml").write_text(description)
+
+    def check(self, *, is_idle: bool = False) -> None:
+        """Fails with the invariants that are broken now; ``is_idle``: nothing may be left at all."""
+        broken = checker.broken(self.database, self.processes(), self.launches(), is_idle=is_idle)
+        assert not broken, "\n".join(broken)
 
     def serve(self, *, failpoint: str = "") -> Server:
         """Start it; a Died server when it is killed before it listens."""
@@ -172,7 +194,7 @@ class Home:
         return {name for name, pid in self.launches() if "sleeper.py" in alive.get(pid, "")}
 
     def run_folders(self) -> list[str]:
-        run = self.folder / "data" / "zoe" / "run"
+        run = self.state / "run"
         return sorted(path.name for path in run.iterdir()) if run.is_dir() else []
 
 
