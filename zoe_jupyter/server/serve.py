@@ -118,6 +118,8 @@ class ServeCommand:
 
 
 def _open_core(zoe: Zoe, folder: Path) -> Any:
+    # jsonschema takes over a second to load this parser, for a format that Zoe does not check. It is optional to it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from zoe_jupyter.engine.core import open_core
 
     return open_core(zoe.settings(folder, is_embedded=False))
