@@ -32,6 +32,7 @@ class RunningZoe:
         self.file = folder / "zoe" / "servers" / "one.json"
         self._folder = folder
         self._count = 0
+        self._is_admin = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="running-zoe", daemon=True)
         self._thread.start()
@@ -68,6 +69,11 @@ class RunningZoe:
 
         self.call(work())
 
+    def admit(self) -> None:
+        """From now on its user is an admin."""
+        self._is_admin = True
+        self.restart()
+
     def end(self, execution_id: str, text: str = "out of memory: used 2.1 GiB of 2 GiB") -> None:
         self.change(execution_id, state=State.ENDED, outcome=Outcome.FAILED, reason=Reason("oom", text), services={})
 
@@ -83,7 +89,9 @@ class RunningZoe:
         self.core._new = wrapped  # type: ignore[method-assign]
 
     async def _listen(self) -> None:
-        self._listener = Listener(Dispatcher(self.core), Visitor(USER, server=SERVER_ID, python="/server/python"))
+        self._listener = Listener(
+            Dispatcher(self.core), Visitor(USER, self._is_admin, server=SERVER_ID, python="/server/python")
+        )
         self._listener.bind(self._folder, f"s{self._count}")
         self._listener.start()
         write_address(self.file, self._listener.described(url="http://127.0.0.1:8888/base/"))

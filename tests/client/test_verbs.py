@@ -15,7 +15,7 @@ from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, p
 from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Quiet, Session
 from zoe_jupyter.client.verbs.table import Faces
-from zoe_jupyter.model.errors import Conflict, InvalidDescription, NotFound, Problem, UserError
+from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidDescription, NotFound, Problem, UserError
 from zoe_jupyter.model.execution import Service, State
 
 
@@ -129,6 +129,17 @@ def test_what_waits_is_told_with_the_reason(session: Session, zoe: RunningZoe) -
     do(session, "start spark --name one")
     assert "needs 8 GiB, 6 GiB are free" in to_text(do(session, "queue"))
     assert "queued, number 1 in line: needs 8 GiB" in to_text(do(session, "ps"))
+
+
+def test_a_machine_is_taken_out_of_use_and_put_back_by_an_admin(session: Session, zoe: RunningZoe) -> None:
+    with pytest.raises(Forbidden, match="only an admin"):
+        do(session, "nodes --disable here")
+    zoe.admit()
+    assert "disabled" in to_text(do(session, "nodes --disable here"))
+    assert "disabled" in to_text(do(session, "nodes"))
+    assert "disabled" not in to_text(do(session, "nodes --enable here"))
+    with pytest.raises(NotFound, match="no node 'moon'"):
+        do(session, "nodes --enable moon")
 
 
 def test_scale_takes_a_number_or_numbers_by_process(session: Session, zoe: RunningZoe) -> None:

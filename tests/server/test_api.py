@@ -270,6 +270,16 @@ async def test_cluster_and_usage_are_told(jp_fetch):
     assert usage["items"][0]["owner"] == embedded_user()
 
 
+async def test_a_node_is_taken_out_of_use_and_put_back(jp_fetch, core):
+    status, node = await asked(jp_fetch, "nodes", "here", "disable", method="POST")
+    assert (status, node["is_enabled"]) == (200, False)
+    _, cluster = await asked(jp_fetch, "cluster")
+    assert [one["is_enabled"] for one in cluster["items"]] == [False]
+    _, node = await asked(jp_fetch, "nodes", "here", "enable", method="POST")
+    assert node["is_enabled"]
+    assert (await asked(jp_fetch, "nodes", "there", "enable", method="POST"))[0] == 404
+
+
 async def test_the_shop_is_found_by_words(jp_fetch):
     _, everything = await asked(jp_fetch, "shop")
     _, found = await asked(jp_fetch, "shop", params={"text": "distributed frames"})

@@ -24,10 +24,12 @@ from zoe_jupyter.store.repository import Store, file_url
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
 from zoe_jupyter.testing.store_contract import advance, submit
 
-ADD_COLUMN = """
+TODAY = schema.REVISIONS[-1]
+NEXT = f"{int(TODAY) + 1:04}"
+ADD_COLUMN = f"""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "{NEXT}", "{TODAY}", None, None
 
 def upgrade():
     op.add_column("zoe_executions", sa.Column("colour", sa.String(), nullable=False, server_default="red"))
@@ -55,14 +57,14 @@ def opened(path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def newer_zoe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Make this Zoe one that has a second migration."""
+    """Make this Zoe one that has one more migration."""
 
     def bring(source: str) -> None:
         scripts = tmp_path / "migrations"
         shutil.copytree(Path(migration.__file__).parent / "migrations", scripts)
-        (scripts / "versions" / "v0002_next.py").write_text(source)
+        (scripts / "versions" / f"v{NEXT}_next.py").write_text(source)
         monkeypatch.setattr(migration, "SCRIPTS", str(scripts))
-        monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
 
     return bring
 
@@ -174,10 +176,10 @@ def test_an_older_schema_is_backed_up_then_upgraded(path: Path, store: Store, ne
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT colour FROM zoe_executions").fetchall() == [("red",)]
         assert connection.execute("SELECT count(*) FROM zoe_services").fetchone() == (1,)
-    backup = path.with_name("zoe.db.before-0002")
+    backup = path.with_name(f"zoe.db.before-{NEXT}")
     assert mode(backup) == 0o600
     with closing(sqlite3.connect(backup)) as connection:
-        assert connection.execute("SELECT version_num FROM zoe_schema_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT version_num FROM zoe_schema_version").fetchone() == (TODAY,)
         assert connection.execute("SELECT id FROM zoe_executions").fetchall() == [(execution.id,)]
     assert not backup.with_name(f"{backup.name}.partial").exists()
 

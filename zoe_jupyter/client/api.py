@@ -80,8 +80,11 @@ class Api:
     def drop_lease(self, execution_id: str, lease_id: str, *, timeout_s: float | None = None) -> None:
         self.http.send("DELETE", f"executions/{escape(execution_id)}/leases/{escape(lease_id)}", timeout_s=timeout_s)
 
-    def nodes(self) -> list[Json]:
-        return self._all("cluster", {})
+    def nodes(self, *, timeout_s: float | None = None) -> list[Json]:
+        return self._all("cluster", {}, timeout_s=timeout_s)
+
+    def set_node_enabled(self, name: str, *, is_enabled: bool) -> Json:
+        return self.http.send("POST", f"nodes/{escape(name)}/{'enable' if is_enabled else 'disable'}", body={})
 
     def queue(self) -> list[Json]:
         return self._all("queue", {})

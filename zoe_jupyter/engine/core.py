@@ -21,6 +21,7 @@ from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page
 from zoe_jupyter.engine.holding import Holding
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.loop import Loop
+from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
@@ -87,8 +88,10 @@ class Core:
             bounds=self._bounds,
             look=self._look_soon,
         )
+        self._nodes = Nodes(backend, self._ledger)
         self._loop = Loop(
             backend=backend,
+            nodes=self._nodes,
             ledger=self._ledger,
             actions=self._actions,
             policy=self._policy,
@@ -143,7 +146,7 @@ class Core:
     async def check(self, submission: Submission, caller: Caller) -> Check:
         alive = list(self._ledger.executions.values())
         return await self._submitter.check(
-            submission, caller, alive=alive, nodes=self._loop.nodes, is_reachable=self._loop.is_reachable
+            submission, caller, alive=alive, nodes=self._nodes.now, is_reachable=self._loop.is_reachable
         )
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
@@ -151,7 +154,7 @@ class Core:
         body = digest(submission)
         if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
             return earlier, False
-        execution = await self._submitter.execution(submission, caller, nodes=self._loop.nodes)
+        execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
         async with self._naming:
             if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
                 return earlier, False
@@ -366,14 +369,11 @@ class Core:
         return self._ledger.feed.last_seq
 
     async def cluster(self) -> Sequence[NodeUse]:
-        uses = []
-        for node in self._loop.nodes:
-            total, count = Resources(), 0
-            for execution in self._ledger.executions.values():
-                resources, services = views.reserved_on(execution, node.name)
-                total, count = total + resources, count + services
-            uses.append(NodeUse(node, total, count))
-        return uses
+        return self._nodes.uses()
+
+    async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
+        self._refuse_when_fenced()
+        return await self._nodes.set_enabled(name, caller, is_enabled=is_enabled)
 
     async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
         """Executions and reserved room by owner; the caller's own, for admins everyone's."""

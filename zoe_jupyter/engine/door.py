@@ -170,6 +170,9 @@ class CoreDoor(Protocol):
 
     async def cluster(self) -> Sequence[NodeUse]: ...
 
+    async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
+        """For admins. Nothing new is started on a disabled node; what runs there goes on."""
+
     async def queue(self, caller: Caller) -> Sequence[Waiting]: ...
 
     def waiting(self, execution_id: str) -> Waiting | None: ...

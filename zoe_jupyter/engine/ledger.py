@@ -45,6 +45,7 @@ class Ledger:
         self._changes: set[asyncio.Task[Any]] = set()
         self.executions: dict[str, Execution] = {}
         self.leases: dict[str, Lease] = {}
+        self.disabled_nodes: frozenset[str] = frozenset()
         self.feed = Feed(self._read_log, 0)
 
     async def open(self, holder: str) -> None:
@@ -53,6 +54,7 @@ class Ledger:
         await self.write(self._store.take_over, holder, self._clock())
         self.executions = {execution.id: execution for execution in await self.read(self._store.live)}
         self.leases = {lease.id: lease for lease in await self.read(self._store.leases)}
+        self.disabled_nodes = frozenset(await self.read(self._store.disabled_nodes))
         self.feed.last_seq = await self.read(self._store.last_seq)
 
     async def close(self) -> None:
@@ -195,6 +197,22 @@ class Ledger:
                 self.leases.pop(lease_id, None)
 
         await self._in_turn(drop)
+
+    async def set_node_enabled(self, name: str, *, is_enabled: bool, by: str) -> None:
+
+        async def change() -> None:
+            kind, now = ("node.enabled" if is_enabled else "node.disabled"), self._clock()
+            events = [EventDraft(kind, execution_id="", owner="", data={"node": name, "by": by}, at=now)]
+            if is_enabled:
+                logged = await self.write(lambda: self._store.enable_node(name, events=events))
+                self.disabled_nodes -= {name}
+            else:
+                logged = await self.write(lambda: self._store.disable_node(name, by=by, now=now, events=events))
+                self.disabled_nodes |= {name}
+            self.feed.publish(logged)
+
+        await self._in_turn(change)
+        self._on_change()
 
     async def forget(self, execution_id: str) -> None:
 

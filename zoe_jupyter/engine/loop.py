@@ -13,13 +13,13 @@ from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine import views
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.observing import Findings, compare
 from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
 from zoe_jupyter.lifecycle.step import next_due
 from zoe_jupyter.model.errors import BackendError, ZoeError
 from zoe_jupyter.model.execution import State
-from zoe_jupyter.model.resources import Node
 from zoe_jupyter.scheduler.decide import Memo, decide
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.base import Policy
@@ -42,6 +42,7 @@ class Loop:
         self,
         *,
         backend: Backend,
+        nodes: Nodes,
         ledger: Ledger,
         actions: Actions,
         policy: Policy,
@@ -50,6 +51,7 @@ class Loop:
         on_fenced: Callable[[], None],
     ) -> None:
         self._backend = backend
+        self._nodes = nodes
         self._ledger = ledger
         self._actions = actions
         self._policy = policy
@@ -65,7 +67,6 @@ class Loop:
         self._has_looked = False
         self._has_silent = False
         self._memo = Memo()
-        self.nodes: Sequence[Node] = ()
         self.is_reachable = True
         self.plan = Plan()
 
@@ -156,7 +157,7 @@ class Loop:
         while True:
             await wait_set(self._decision_wanted, NODES_S)
             self._decision_wanted.clear()
-            if asyncio.get_running_loop().time() - read_at >= NODES_S or not self.nodes:
+            if asyncio.get_running_loop().time() - read_at >= NODES_S or not self._nodes.now:
                 await self._read_nodes()
                 read_at = asyncio.get_running_loop().time()
             await self._try("decide", self.decide_now)
@@ -173,7 +174,7 @@ class Loop:
         await self._tell_bounds()
 
     async def _plan_events(self) -> dict[str, Sequence[Event]]:
-        snapshot = views.snapshot(self._ledger.executions.values(), self.nodes, is_reachable=self.is_reachable)
+        snapshot = views.snapshot(self._ledger.executions.values(), self._nodes.now, is_reachable=self.is_reachable)
         self.plan = decide(snapshot, self._policy, self._clock(), self._memo)
         return dict(views.happened(self.plan))
 
@@ -225,7 +226,7 @@ class Loop:
 
     async def _read_nodes(self) -> None:
         try:
-            self.nodes = await self._backend.nodes()
+            await self._nodes.read()
         except (Unreachable, BackendError) as error:
             self._set_reachable(False, str(error))
 

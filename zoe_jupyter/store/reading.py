@@ -13,7 +13,18 @@ from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
 from zoe_jupyter.model.errors import Conflict, UserError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import records
-from zoe_jupyter.store.schema import applications, core, events, executions, keys, labels, leases, secrets, services
+from zoe_jupyter.store.schema import (
+    applications,
+    core,
+    disabled_nodes,
+    events,
+    executions,
+    keys,
+    labels,
+    leases,
+    secrets,
+    services,
+)
 
 ENDED = State.ENDED.value
 LIVE = tuple(state.value for state in State if state is not State.ENDED)
@@ -158,3 +169,7 @@ def read_leases(connection: Connection) -> list[Lease]:
 def read_secrets(connection: Connection, execution_id: str) -> dict[str, str]:
     query = select(secrets.c.name, secrets.c.value).where(secrets.c.execution_id == execution_id)
     return {row.name: row.value for row in connection.execute(query)}
+
+
+def read_disabled_nodes(connection: Connection) -> list[str]:
+    return list(connection.execute(select(disabled_nodes.c.name).order_by(disabled_nodes.c.name)).scalars())

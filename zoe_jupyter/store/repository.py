@@ -185,6 +185,21 @@ class Store:
         """Of all executions that live, oldest first."""
         return self._read(reading.read_leases)
 
+    def disabled_nodes(self) -> list[str]:
+        """Names of the machines that an admin has taken out of use."""
+        return self._read(reading.read_disabled_nodes)
+
+    def disable_node(self, name: str, *, by: str, now: float, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
+        with self._transaction() as transaction:
+            writing.disable_node(transaction.connection, name, by=by, now=now)
+            return transaction.append(events)
+
+    def enable_node(self, name: str, *, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
+        """One that is enabled stays so."""
+        with self._transaction() as transaction:
+            writing.enable_node(transaction.connection, name)
+            return transaction.append(events)
+
     def secrets(self, execution_id: str) -> dict[str, str]:
         return self._read(lambda connection: reading.read_secrets(connection, execution_id))
 

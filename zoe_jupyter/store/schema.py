@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Oldest first; known here so that nothing has to import Alembic to see that the schema is today's."""
 
 VERSION_TABLE = "zoe_schema_version"
@@ -123,4 +123,12 @@ events = Table(
     Index(None, "execution_id", "seq"),
     Index(None, "owner", "seq"),
     Index(None, "at"),
+)
+
+disabled_nodes = Table(
+    "zoe_disabled_nodes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("disabled_by", Text, nullable=False, doc="for people"),
+    Column("disabled_at", Double, nullable=False),
 )

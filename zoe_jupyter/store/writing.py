@@ -12,7 +12,17 @@ from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Service
 from zoe_jupyter.store import reading, records
 from zoe_jupyter.store.errors import Fenced, StaleWrite
 from zoe_jupyter.store.records import EventDraft
-from zoe_jupyter.store.schema import applications, core, executions, keys, labels, leases, secrets, services
+from zoe_jupyter.store.schema import (
+    applications,
+    core,
+    disabled_nodes,
+    executions,
+    keys,
+    labels,
+    leases,
+    secrets,
+    services,
+)
 from zoe_jupyter.store.schema import events as events_table
 
 
@@ -149,3 +159,13 @@ def forget(connection: Connection, execution_id: str) -> EventDraft:
         raise Conflict(f"execution {row.name} ({execution_id}) is {row.state}; stop it first")
     connection.execute(delete(executions).where(executions.c.id == execution_id))
     return EventDraft("execution.forgotten", execution_id, row.owner, {"name": row.name})
+
+
+def enable_node(connection: Connection, name: str) -> None:
+    connection.execute(delete(disabled_nodes).where(disabled_nodes.c.name == name))
+
+
+def disable_node(connection: Connection, name: str, *, by: str, now: float) -> None:
+    """Again by somebody else: that one counts."""
+    enable_node(connection, name)
+    connection.execute(insert(disabled_nodes).values(name=name, disabled_by=by, disabled_at=now))

@@ -108,6 +108,7 @@ class FakeCore:
         self.log: list[LogEvent] = []
         self.targets: dict[str, EndpointTarget] = {}
         self.submissions: list[Submission] = []
+        self.node = Node("here", Resources(4_000_000, 8 << 30))
         self.log_chunks: list[bytes] = [b"first line\n", b"second line\n"]
         self.is_slow_reader = False
         self.is_closed = False
@@ -289,7 +290,15 @@ class FakeCore:
         return len(self.log)
 
     async def cluster(self) -> Sequence[NodeUse]:
-        return [NodeUse(Node("here", Resources(4_000_000, 8 << 30)), Resources(1_000_000, 1 << 30), 2)]
+        return [NodeUse(self.node, Resources(1_000_000, 1 << 30), 2)]
+
+    async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
+        if not caller.is_admin:
+            raise Forbidden("only an admin may do that")
+        if name != self.node.name:
+            raise NotFound(f"there is no node {name!r}")
+        self.node = replace(self.node, is_enabled=is_enabled)
+        return (await self.cluster())[0]
 
     async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
         return {caller.name: (len(self.by_id), Resources(1_000_000, 1 << 30))}

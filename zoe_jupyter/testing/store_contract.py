@@ -435,6 +435,18 @@ class StoreContract:
         assert len(store.expire(2.0, 0.5)) == 0
         assert store.find() == ([], None)
 
+    # Machines
+
+    def test_machines_stay_out_of_use_until_they_are_enabled(self, store: Store, another: Callable[[], Store]) -> None:
+        draft = EventDraft("node.disabled", "", "", {"node": "b"})
+        assert [event.kind for event in store.disable_node("b", by="ann", now=1.0, events=[draft])] == ["node.disabled"]
+        store.disable_node("a", by="ann", now=2.0)
+        store.disable_node("b", by="bob", now=3.0)
+        assert another().disabled_nodes() == ["a", "b"]
+        store.enable_node("b")
+        store.enable_node("never disabled")
+        assert another().disabled_nodes() == ["a"]
+
     # Threads and migrations
 
     def test_many_threads_read_while_one_writes(self, store: Store) -> None:

@@ -29,6 +29,8 @@ class Source:
             found += self._ask("live", lambda: self._executions(LIVE))
         if kind is Names.ENDED:
             found += self._ask("ended", lambda: self._executions(("ended",)))
+        if kind is Names.NODE:
+            found += self._ask("nodes", lambda: [node["name"] for node in self._api.nodes(timeout_s=TIMEOUT_S)])
         return list(dict.fromkeys(found))
 
     def form(self, entry: str) -> list[Option]:

@@ -101,8 +101,11 @@ def queue(session: Session) -> Result:
     return Result([Table(("PLACE", "NAME", "WAITS BECAUSE"), rows, empty="nothing waits")], data=found, value=found)
 
 
-def nodes(session: Session) -> Result:
-    """List the machines: what they have, and what is reserved on them."""
+def nodes(session: Session, *, disable: str | None = None, enable: str | None = None) -> Result:
+    """List the machines: what they have, and what is reserved on them; first take one out of use, or put it back."""
+    for name, is_enabled in ((disable, False), (enable, True)):
+        if name:
+            session.api.set_node_enabled(name, is_enabled=is_enabled)
     found = session.api.nodes()
     rows = [[Cell(node["name"], Tone.PLAIN if node["is_enabled"] else Tone.QUIET), _use(node, "cores"), _use(node, "memory_bytes"), _use(node, "gpus"),
              str(node["services"]), "" if node["is_enabled"] else "disabled"] for node in found]  # fmt: skip
@@ -179,5 +182,11 @@ VERBS = (
     ),
     Verb("open", open_page, "Give the addresses of an execution's web pages.", (NAME, Argument("endpoint", "one page only", is_required=False, default=""))),
     Verb("queue", queue, "List what waits, and why."),
-    Verb("nodes", nodes, "List the machines and what is reserved on them."),
+    Verb(
+        "nodes", nodes, "List the machines and what is reserved on them.",
+        (
+            Argument("disable", "first take this one out of use (admins): nothing new is started there", ("--disable",), metavar="NODE", names=Names.NODE),
+            Argument("enable", "first put this one back into use (admins)", ("--enable",), metavar="NODE", names=Names.NODE),
+        ),
+    ),
 )  # fmt: skip

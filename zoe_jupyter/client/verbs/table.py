@@ -18,6 +18,7 @@ class Names(str, Enum):
     EXECUTION = "execution"
     ENDED = "ended execution"
     TARGET = "entry or execution"
+    NODE = "node"
     FILE = "file"
 
 

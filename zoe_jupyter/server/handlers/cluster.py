@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoe_jupyter.server.api import PAGED, ApiRequest, Subject, page
 from zoe_jupyter.server.present import amount_body, node_body, waiting_body
-from zoe_jupyter.server.schemas import NodePage, OwnerUsageBody, OwnerUsagePage, WaitingPage
+from zoe_jupyter.server.schemas import NodeBody, NodePage, OwnerUsageBody, OwnerUsagePage, WaitingPage
 
 routes = Subject("cluster")
 
@@ -13,6 +13,18 @@ routes = Subject("cluster")
 async def list_nodes(request: ApiRequest) -> NodePage:
     items, next_cursor = page([node_body(use) for use in await request.core.cluster()], request.query)
     return NodePage(items, next_cursor)
+
+
+@routes(
+    "POST", "nodes/{name}/disable", "Start nothing new there (for admins); what runs there goes on.", answer=NodeBody
+)
+async def disable_node(request: ApiRequest) -> NodeBody:
+    return node_body(await request.core.set_node_enabled(request.path["name"], request.caller, is_enabled=False))
+
+
+@routes("POST", "nodes/{name}/enable", "Use the machine again (for admins).", answer=NodeBody)
+async def enable_node(request: ApiRequest) -> NodeBody:
+    return node_body(await request.core.set_node_enabled(request.path["name"], request.caller, is_enabled=True))
 
 
 @routes("GET", "queue", "What waits, in order, and why.", answer=WaitingPage, query=PAGED)
