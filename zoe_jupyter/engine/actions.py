@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
-from zoe_jupyter.engine.failpoints import failpoint
 from zoe_jupyter.engine.rendering import Renderer
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched
 from zoe_jupyter.model.errors import BackendError, Retryable, UserError

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, ParamSpec, TypeVar
 
-from zoe_jupyter.engine.failpoints import failpoint
 from zoe_jupyter.engine.feed import Feed
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.effects import Effect, Record
 from zoe_jupyter.lifecycle.events import Event
 from zoe_jupyter.lifecycle.step import step
@@ -51,7 +51,9 @@ class Ledger:
     async def open(self, holder: str) -> None:
         """Bring the schema up to date, become the only writer, and read all that lives."""
         await self.write(self._store.migrate)
+        failpoint("open.migrated")
         await self.write(self._store.take_over, holder, self._clock())
+        failpoint("open.taken")
         self.executions = {execution.id: execution for execution in await self.read(self._store.live)}
         self.leases = {lease.id: lease for lease in await self.read(self._store.leases)}
         self.disabled_nodes = frozenset(await self.read(self._store.disabled_nodes))
@@ -120,6 +122,15 @@ class Ledger:
         """Let events happen to several executions, in one transaction; answers with those that live or just ended."""
         return await self._in_turn(lambda: self._apply_all(happened))
 
+    async def apply_to_all(self, event: Event, *, then: Callable[[], None] = lambda: None) -> None:
+        """Let one event happen to all that live, and do ``then`` before anything else can happen."""
+
+        async def apply() -> None:
+            await self._apply_all({execution_id: [event] for execution_id in self.executions})
+            then()
+
+        await self._in_turn(apply)
+
     async def decide(self, make: Callable[[], Awaitable[Mapping[str, Sequence[Event]]]]) -> dict[str, Execution]:
         """Look and act in one turn: nothing changes between what ``make`` saw and what follows from it."""
 
@@ -184,7 +195,9 @@ class Ledger:
     async def put_lease(self, lease: Lease) -> None:
 
         async def put() -> None:
+            failpoint("lease.before")
             await self.write(self._store.put_lease, lease)
+            failpoint("lease.after")
             self.leases[lease.id] = lease
 
         await self._in_turn(put)
@@ -192,7 +205,9 @@ class Ledger:
     async def drop_leases(self, ids: Sequence[str]) -> None:
 
         async def drop() -> None:
+            failpoint("lease_end.before")
             await self.write(self._store.drop_leases, list(ids))
+            failpoint("lease_end.after")
             for lease_id in ids:
                 self.leases.pop(lease_id, None)
 

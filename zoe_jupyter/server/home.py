@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.server.core_thread import CoreThread
 from zoe_jupyter.server.files import CORE_FILE, read_address, remove_address, write_address
 from zoe_jupyter.server.remote import RemoteCore
@@ -112,6 +113,7 @@ class Home:
             address = read_address(self.core_file)
             self._there = RemoteCore(address) if address is not None and address.is_alive else None
             return
+        failpoint("open.locked")
         remove_address(self.core_file)
         thread = CoreThread(self._open)
         try:
@@ -150,7 +152,9 @@ class OpenedCore:
             listener = Listener(dispatcher, visitor, accepts_visitors=True)
             listener.bind(folder, "core.sock")
             listener.start()
+            failpoint("open.bound")
             write_address(folder / CORE_FILE, listener.described())
+            failpoint("open.told")
         except BaseException:
             await core.close()
             raise

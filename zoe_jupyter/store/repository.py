@@ -12,6 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import connections, migration, reading, retention, writing
 from zoe_jupyter.store.connections import file_url
@@ -235,6 +236,7 @@ class Store:
             transaction = Transaction(connection, epoch)
             yield transaction
             transaction.close()
+            failpoint("commit.before")
             # Leaving without having come here gives the connection back, which rolls back.
             self._commit(begun, transaction)
 

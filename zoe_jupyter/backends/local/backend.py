@@ -35,6 +35,7 @@ from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.sweep import sweep
 from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.application import Port, Requirement
 from zoe_jupyter.model.errors import Fatal, NotFound, Retryable
 from zoe_jupyter.model.execution import Client
@@ -214,6 +215,7 @@ class LocalBackend(Backend):
     async def clean(self, execution_id: str, *, keep_logs: bool) -> None:
         run_dir = self._places.run_dir(execution_id)
         await self._finish(execution_id)
+        failpoint("clean.finished")
         await self._supervisors.forget(execution_id)
         if not await self._off(_clear, run_dir):
             raise Retryable(f"something of {execution_id} still lives and cannot be killed", delay_s=5.0)

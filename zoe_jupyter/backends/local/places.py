@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Fatal
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
@@ -67,6 +68,7 @@ class Places:
             self._keep(self.live_logs(execution_id), kept)
         else:
             shutil.rmtree(kept, ignore_errors=True)
+        failpoint("clean.kept")
         folder = self.run_dir(execution_id)
         if folder.exists():
             _remove_tree(folder)

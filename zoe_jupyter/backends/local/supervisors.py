@@ -21,6 +21,7 @@ from zoe_jupyter.backends.local.link import Gone, Link, Silent
 from zoe_jupyter.backends.local.places import Places
 from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, read_state
 from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Retryable
 
 PROGRAM = Path(__file__).parent / "supervisor" / "__main__.py"
@@ -156,6 +157,7 @@ class Supervisors:
     def _start(self, execution_id: str) -> None:
         """Start one and wait until it listens, or has found another in its place. Raises Retryable."""
         run_dir = self._places.prepare(execution_id)
+        failpoint("supervisor.before")
         _write_settings(run_dir, {**self._settings, "execution": execution_id})
         environment = inherited(os.environ)
         environment["ZOE_SUPERVISOR"] = f"{self._settings['deployment']}/{execution_id}"
@@ -164,10 +166,12 @@ class Supervisors:
                 [sys.executable, "-I", "-S", str(PROGRAM), str(run_dir)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=environment, start_new_session=True,
             )  # fmt: skip
+        failpoint("supervisor.started")
         assert process.stdout is not None
         with process.stdout:
             answer = _first_line(process.stdout.fileno(), START_LIMIT_S)
         process.wait()
+        failpoint("supervisor.after")
         if answer == b"busy":
             time.sleep(0.05)
         elif answer != b"ready":
