@@ -16,6 +16,7 @@ from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.observing import Findings, compare
 from zoe_jupyter.engine.waiting import wait_set
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
 from zoe_jupyter.lifecycle.step import next_due
 from zoe_jupyter.model.errors import BackendError, ZoeError
@@ -201,7 +202,9 @@ class Loop:
                 any(service.handle for service in execution.services.values())
                 and self._told_bounds.get(execution.id) != bounds
             ):
+                failpoint("bound.before")
                 await self._backend.bound(execution.id, bounds)
+                failpoint("bound.after")
                 self._told_bounds[execution.id] = bounds
         self._told_bounds = {key: bounds for key, bounds in self._told_bounds.items() if key in self._ledger.executions}
 
