@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import sys
-import time
-import urllib.error
-import urllib.request
-from typing import Any
+from contextlib import suppress
 
-PAUSE_S = 0.2
+from distributed.core import rpc
+from distributed.security import Security
 
 
-def main() -> None:
-    scheduler, name = sys.argv[1], sys.argv[2]
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    address = _address(opener, scheduler, name)
-    if address is None:
-        return
-    _ask(opener, f"http://{scheduler}/api/v1/retire_workers", {"workers": [address]})
-    while _address(opener, scheduler, name) is not None:
-        time.sleep(PAUSE_S)
-
-
-def _address(opener: urllib.request.OpenerDirector, scheduler: str, name: str) -> str | None:
-    """The worker's address as the scheduler has it."""
-    found = _ask(opener, f"http://{scheduler}/api/v1/get_workers")
-    workers = found.get("workers", []) if found else []
-    return next((str(worker["address"]) for worker in workers if worker.get("name") == name), None)
-
-
-def _ask(opener: urllib.request.OpenerDirector, url: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """The answer; None when nobody answers."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310 - http only
-    try:
-        with opener.open(request, timeout=30) as answer:
-            return dict(json.load(answer))
-    except (urllib.error.URLError, OSError, ValueError):
-        return None
+async def main() -> None:
+    address, pem, name = sys.argv[1:]
+    security = Security(tls_ca_file=pem, tls_client_cert=pem, tls_client_key=pem, require_encryption=True)
+    with suppress(OSError):
+        async with rpc(address, connection_args=security.get_connection_args("client")) as scheduler:
+            await scheduler.retire_workers(names=[name], close_workers=False, remove=True)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -19,7 +19,7 @@ PREFIX = re.compile(r"(?:/[A-Za-z0-9._~%@!$&'()*+,;=:-]+)+", re.ASCII)
 def main() -> None:
     file = Path(sys.argv[1])
     settings = json.loads(file.read_text(encoding="utf-8"))
-    os.environ.update(_addresses(settings))
+    os.environ.update(_addresses(settings, file.parent))
     runtime = file.parent / "runtime"
     runtime.mkdir(mode=0o700, exist_ok=True)
     os.environ["JUPYTER_RUNTIME_DIR"] = str(runtime)
@@ -29,13 +29,15 @@ def main() -> None:
     LabApp.launch_instance(argv=[f"--config={_configuration(settings, file.parent)}"])
 
 
-def _addresses(settings: dict[str, Any]) -> dict[str, str]:
-    """Where the engines are, as their own libraries look for it."""
+def _addresses(settings: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Where the engines are and what lets one in, as their own libraries look for it."""
     spark, dask = settings.get("spark") or {}, settings.get("dask") or {}
+    pem = _private(folder / "dask.pem", dask["tls"]) if dask.get("tls") else ""
     found = {
         "SPARK_REMOTE": spark.get("url"),
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": spark.get("token") if spark.get("url") else None,
         "DASK_SCHEDULER_ADDRESS": dask.get("address"),
+        **{f"DASK_DISTRIBUTED__COMM__TLS__{name}": pem for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")},
     }
     return {name: value for name, value in found.items() if value}
 
@@ -56,10 +58,14 @@ def _configuration(settings: dict[str, Any], folder: Path) -> Path:
         },
         "IdentityProvider": {"token": settings["token"]},
     }
-    file = folder / "jupyter_server_config.json"
+    return Path(_private(folder / "jupyter_server_config.json", json.dumps(content)))
+
+
+def _private(file: Path, content: str) -> str:
+    """Write a file that only this user can read; returns its path."""
     file.touch(mode=0o600)
-    file.write_text(json.dumps(content), encoding="utf-8")
-    return file
+    file.write_text(content, encoding="utf-8")
+    return str(file)
 
 
 def _follow_proxy() -> None:

@@ -16,8 +16,7 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     os.environ.update(job["environment"])
     _connect_spark(job.get("spark") or {}, folder)
-    if (job.get("dask") or {}).get("address"):
-        os.environ["DASK_SCHEDULER_ADDRESS"] = job["dask"]["address"]
+    _connect_dask(job.get("dask") or {}, folder)
     sys.path[0] = os.getcwd()
     if job["code"]:
         _run_code(job, folder)
@@ -52,6 +51,19 @@ def _names(job: dict[str, Any], stack: contextlib.ExitStack) -> dict[str, Any]:
 
         names["client"] = stack.enter_context(Client(job["dask"]["address"]))
     return names
+
+
+def _connect_dask(dask: dict[str, Any], folder: Path) -> None:
+    """Let ``distributed.Client()`` find this cluster, and be let in."""
+    if not dask.get("address"):
+        return
+    os.environ["DASK_SCHEDULER_ADDRESS"] = dask["address"]
+    if dask.get("tls"):
+        file = folder / "dask.pem"
+        file.touch(mode=0o600)
+        file.write_text(dask["tls"], encoding="ascii")
+        for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"):
+            os.environ[f"DASK_DISTRIBUTED__COMM__TLS__{name}"] = str(file)
 
 
 def _connect_spark(spark: dict[str, Any], folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +13,7 @@ from zoe_jupyter.attach import dask, spark, versions
 from zoe_jupyter.attach.dask import DaskAttach
 from zoe_jupyter.attach.kinds import find_kind, kind_names
 from zoe_jupyter.attach.spark import SparkAttach
+from zoe_jupyter.engine.certificates import new_certificate
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}.1"
 CONNECT = {
@@ -179,14 +179,12 @@ def test_detaching_from_a_dead_spark_does_not_ask_it() -> None:
     assert asked == ["close", "release"]
 
 
-def test_tls_texts_become_files_that_only_the_user_reads() -> None:
+def test_the_key_of_a_cluster_stays_in_memory() -> None:
     pytest.importorskip("distributed")
-    text = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
-    connection = {"values": {}, "secrets": {"dask.tls_ca": text, "dask.tls_cert": text, "dask.tls_key": text}}
-    security = dask._security(connection)["security"]
-    for path in (security.tls_ca_file, security.tls_client_cert, security.tls_client_key):
-        assert Path(path).stat().st_mode & 0o777 == 0o600
-        assert Path(path).read_text() == text
+    text = new_certificate()
+    security = dask._security({"values": {}, "secrets": {"dask.tls": text}})["security"]
+    assert (security.tls_ca_file, security.tls_client_cert, security.tls_client_key) == (text, text, text)
+    assert security.require_encryption
     assert dask._security({"values": {}, "secrets": {}}) == {}
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from zoe_jupyter.attach.base import Findings
@@ -67,32 +65,13 @@ class DaskAttach:
 
 
 def _security(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """Mutual TLS where the cluster gives certificate and key; the texts become files that only this user can read."""
+    """Mutual TLS where the cluster has a certificate of its own; key and certificate are one PEM text, which stays in memory."""
     found = {key.rpartition(".")[2]: str(value) for key, value in (connection.get("secrets") or {}).items()}
-    values = connection["values"]
-    authority, certificate, key = (
-        str(found.get(name) or values.get(name) or "") for name in ("tls_ca", "tls_cert", "tls_key")
-    )
-    if not (authority and certificate and key):
+    if not (pem := found.get("tls")):
         return {}
     from distributed import Security
 
-    folder = Path(tempfile.mkdtemp(prefix="zoe-dask-"))
-    paths = {"tls_ca_file": authority, "tls_client_cert": certificate, "tls_client_key": key}
-    return {
-        "security": Security(
-            require_encryption=True, **{name: _as_file(folder / f"{name}.pem", text) for name, text in paths.items()}
-        )
-    }
-
-
-def _as_file(path: Path, text: str) -> str:
-    """The path of a PEM text; a path is one already."""
-    if not text.lstrip().startswith("-----BEGIN"):
-        return text
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="ascii")
-    return str(path)
+    return {"security": Security(tls_ca_file=pem, tls_client_cert=pem, tls_client_key=pem, require_encryption=True)}
 
 
 def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from zoe_jupyter.backends.base import Backend
 from zoe_jupyter.engine import views
+from zoe_jupyter.engine.certificates import new_certificate
 from zoe_jupyter.engine.door import Caller, Check, Submission
 from zoe_jupyter.model.application import Application, Lifetime, LifetimeWith
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfit
@@ -121,8 +122,11 @@ def digest(submission: Submission) -> str:
 
 
 def new_secrets(application: Application) -> dict[str, str]:
-    """A random value for each secret that the application wants."""
-    return {name: secrets.token_urlsafe(32) for name in application.secrets}
+    """A value for each secret that the application wants: a random word, or a key with its certificate."""
+    return {
+        name: new_certificate() if name in application.certificates else secrets.token_urlsafe(32)
+        for name in application.secrets
+    }
 
 
 def new_lease(execution_id: str, *, kind: str, client: Client, ttl_s: float | None, now: float) -> Lease:

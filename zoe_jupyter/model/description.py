@@ -205,6 +205,8 @@ class FrameworkDescription:
     requires: RequiresDescription = RequiresDescription()
     secrets: tuple[str, ...] = ()
     """Names of secrets that Zoe generates, beside those that ``provides`` names."""
+    certificates: tuple[str, ...] = ()
+    """Names of secrets that are a private key with its own certificate, in one PEM text; the others are random words."""
     provides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name: ``kind`` (absent: the name), ``secret`` (names of secrets), and values."""
     accepts: Mapping[str, AcceptsDescription] = field(default_factory=dict)

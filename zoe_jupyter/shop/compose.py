@@ -168,6 +168,7 @@ def _application(
         connections=tuple(connection for part in parts.values() for connection in connections_of(part, names)),
         requires=_requires(parts, user),
         secrets=tuple(f"{alias}.{name}" for alias, part in parts.items() for name in part.secrets),
+        certificates=tuple(f"{alias}.{name}" for alias, part in parts.items() for name in part.framework.certificates),
         ends_with=_ends_with(zapp, parts, findings),
         lifetime=_lifetime(zapp.lifetime, filler),
         activity=_activity(parts),

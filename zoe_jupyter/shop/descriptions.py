@@ -221,8 +221,9 @@ def _check_ready(ready: ReadyDescription, ports: Iterable[str], path: Path, find
 
 
 def _check_provides(framework: FrameworkDescription, findings: Findings) -> None:
-    for index, secret in enumerate(framework.secrets):
-        _check_name(secret, ("secrets", index), findings, like=_WORD)
+    for field in ("secrets", "certificates"):
+        for index, secret in enumerate(getattr(framework, field)):
+            _check_name(secret, (field, index), findings, like=_WORD)
     for name, provided in framework.provides.items():
         _check_name(name, ("provides", name), findings, like=_WORD)
         secrets = provided.get("secret", [])

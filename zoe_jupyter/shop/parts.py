@@ -45,7 +45,7 @@ class Part:
     def secrets(self) -> tuple[str, ...]:
         """Short names of its secrets."""
         provided = [secret for values in self.framework.provides.values() for secret in values.get("secret", ())]
-        return tuple(dict.fromkeys((*self.framework.secrets, *provided)))
+        return tuple(dict.fromkeys((*self.framework.secrets, *self.framework.certificates, *provided)))
 
 
 def processes_of(part: Part, *, backend: str, user: Mapping[str, Any], before: tuple[str, ...]) -> list[Process]:
