@@ -136,6 +136,11 @@ def test_a_server_that_is_gone_is_told_with_the_way_out(zoe: RunningZoe) -> None
         zoe.up()
 
 
+def test_a_method_that_nothing_takes_is_refused_in_words(zoe: RunningZoe) -> None:
+    with pytest.raises(UserError, match="Method Not Allowed"):
+        Http().send("PATCH", "info")
+
+
 def test_a_wrong_token_is_refused(zoe: RunningZoe) -> None:
     http = Http(patience_s=0.0)
     http._connection = replace(http.connection, token="wrong")

@@ -117,6 +117,23 @@ async def test_a_browser_needs_the_xsrf_token(http_server_client, jp_base_url, l
     assert not zoe.presence.home.is_seated
 
 
+@pytest.mark.parametrize("path", [path for method, path in paths() if method == "GET" and path != PAGE])
+async def test_pages_of_other_sites_read_nothing(fetch_raw, login_cookies, core: FakeCore, zoe, path):
+    """With the cookie that a browser sends along whoever asks."""
+    status, headers, _ = await fetch_raw("GET", path, {"Cookie": login_cookies, "Origin": "https://evil.example"})
+    assert status in (403, 404)
+    assert "Access-Control-Allow-Origin" not in headers
+    assert not zoe.presence.home.is_seated
+
+
+@pytest.mark.parametrize("method", ["PATCH", "HEAD"])
+async def test_methods_that_nothing_takes_are_refused_in_words(fetch_raw, jp_auth_header, core: FakeCore, zoe, method):
+    status, _, body = await fetch_raw(method, "zoe/api/info", jp_auth_header)
+    assert status == 405
+    assert method == "HEAD" or json.loads(body)["reason"] == "method_not_allowed"
+    assert not zoe.presence.home.is_seated
+
+
 async def test_the_websocket_needs_a_token(jp_ws_fetch, zoe):
     with pytest.raises(HTTPClientError) as refused:
         await jp_ws_fetch("zoe", "api", "events", headers={"Authorization": "token wrong"})

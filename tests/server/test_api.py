@@ -314,6 +314,16 @@ async def test_unknown_paths_and_methods_are_told(jp_fetch):
     assert (status, error["reason"]) == (405, "method_not_allowed")
 
 
+@pytest.mark.parametrize(
+    "name", ["a%2Fb", "..%2F..%2Fx", "x%20HTTP/1.1".replace("/", "%2F"), "a%0D%0AX-Zoe-Internal:%201"]
+)
+async def test_a_name_of_any_characters_is_a_name(jp_fetch, name):
+    """It stays percent-encoded until the route is found."""
+    status, error = await asked(jp_fetch, "executions", name)
+    assert (status, error["reason"]) == (404, "not_found")
+    assert "there is no execution" in error["message"]
+
+
 async def test_metrics_count_requests(jp_fetch):
     await asked(jp_fetch, "executions", "nobody")
     text = (await jp_fetch("zoe", "api", "metrics")).body.decode()

@@ -108,6 +108,14 @@ async def test_errors_and_raw_answers_come_through(first, second):
     )
 
 
+@pytest.mark.parametrize("path", ["executions/no body/\u00e9", "targets/e1/x HTTP/1.1\r\nX-Zoe-Internal: 1\r\nX-Rest:"])
+async def test_a_path_cannot_add_headers_to_what_the_second_server_asks(first, second, path):
+    await first.answer(get("info"))
+    answer = await asyncio.wait_for(second.answer(get(path, SECOND)), 10)
+    assert (answer.status, body_of(answer)["reason"]) == (404, "not_found")
+    assert "in this interface" in body_of(answer)["message"]
+
+
 async def test_streams_come_through_piece_by_piece(first, second):
     await first.answer(get("info"))
     answer = await second.answer(get("events", SECOND, "follow=1"))

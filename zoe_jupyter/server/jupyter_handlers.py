@@ -18,7 +18,7 @@ from tornado.routing import PathMatches
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from zoe_jupyter.server.sending import Carrier
-from zoe_jupyter.server.wire import Answerer, Visitor, WireAnswer, WireRequest, close_body
+from zoe_jupyter.server.wire import Answerer, Visitor, WireAnswer, WireRequest, close_body, path_below
 
 RESUME = 4008
 """Close code: come back with ``since`` of the last event that you have."""
@@ -88,27 +88,28 @@ class ApiHandler(Carrier, ZoeHandler):
 
     @web.authenticated
     @authorized
-    async def get(self, path: str) -> None:
-        await self._answer(path)
+    async def get(self, _: str) -> None:
+        await self._answer()
 
     @web.authenticated
     @authorized
-    async def post(self, path: str) -> None:
-        await self._answer(path)
+    async def post(self, _: str) -> None:
+        await self._answer()
 
     @web.authenticated
     @authorized
-    async def put(self, path: str) -> None:
-        await self._answer(path)
+    async def put(self, _: str) -> None:
+        await self._answer()
 
     @web.authenticated
     @authorized
-    async def delete(self, path: str) -> None:
-        await self._answer(path)
+    async def delete(self, _: str) -> None:
+        await self._answer()
 
-    async def _answer(self, path: str) -> None:
+    async def _answer(self) -> None:
         if not self.takes_body():
             return
+        path = path_below(self.request.path, self.base_url)
         await self.send(await self._desk.answer(self.wire(path, body=self.taken_body())))
 
     async def finish_as(self, last: bytes, media: str) -> None:

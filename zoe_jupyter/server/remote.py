@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tornado.httputil import HTTPHeaders
 
@@ -78,7 +78,7 @@ class RemoteCore:
 
     def _head(self, request: WireRequest) -> bytes:
         lines = [
-            f"{request.method} /{API_PATH}{request.path}{'?' if request.query else ''}{request.query} HTTP/1.1",
+            f"{request.method} /{API_PATH}{_target(request)} HTTP/1.1",
             "Host: zoe",
             f"Authorization: token {self.address.token}",
             f"{FORWARDED}: {packed(request.visitor)}",
@@ -92,6 +92,11 @@ class RemoteCore:
         if request.key is not None:
             lines.append(f"Idempotency-Key: {_one_line(request.key)}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+
+
+def _target(request: WireRequest) -> str:
+    """Path and query with everything percent-encoded that has no place in the first line of a request."""
+    return quote(f"{request.path}{'?' if request.query else ''}{request.query}", safe="/?%!$&'()*+,;:=@[]")
 
 
 def _one_line(text: str) -> str:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -15,7 +16,7 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 
 from zoe_jupyter.server.files import Address, boot_id, new_token, remove_socket, socket_path
 from zoe_jupyter.server.sending import Carrier
-from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireRequest
+from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireRequest, path_below
 
 ANY_SIZE = 1 << 40
 """The handler counts what comes, and refuses it sooner than tornado."""
@@ -130,13 +131,13 @@ class SocketHandler(Carrier):
         self._visitor = visitor
         self.begin_body()
 
-    async def _answer(self, path: str) -> None:
+    async def _answer(self, _: str) -> None:
         if not self.takes_body():
             return
         headers = self.request.headers
         request = WireRequest(
             method=self.request.method or "GET",
-            path=path,
+            path=path_below(self.request.path, "/"),
             visitor=self._visitor,
             query=self.request.query,
             body=self.taken_body(),
@@ -153,6 +154,11 @@ class SocketHandler(Carrier):
 
     def compute_etag(self) -> None:
         return None
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """What tornado refuses itself, such as a method that nothing takes."""
+        reason = "method_not_allowed" if status_code == 405 else "internal"
+        self.finish({"message": f"this went wrong: {self._reason}", "reason": reason, "details": {}})
 
 
 def _log_nothing(handler: web.RequestHandler) -> None:

@@ -60,6 +60,11 @@ class Answerer(Protocol):
     async def answer(self, request: WireRequest) -> WireAnswer: ...
 
 
+def path_below(path: str, base_url: str) -> str:
+    """The path of a request below ``zoe/api/`` as it came, percent-encoded: tornado hands over a decoded one, which could hold a line's end."""
+    return path[len(base_url) + len(API_PATH) :]
+
+
 async def close_body(body: Any) -> None:
     """Let go of an answer that is not read to its end."""
     if hasattr(body, "aclose"):
