@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any, TextIO
 from zoe_jupyter.attach.verbs import VERBS
 from zoe_jupyter.cli import commands
 from zoe_jupyter.client.follow import Step
-from zoe_jupyter.client.text import as_line, clean, to_lines
+from zoe_jupyter.client.text import as_line, clean, to_json, to_lines
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
 from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Interrupted, Session
@@ -95,7 +94,7 @@ def _verb(verb: Verb, words: list[str]) -> int:
 
 def _print(result: Result, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(_plain(result.data), indent=2, ensure_ascii=not _writes_unicode()))
+        print(to_json(_plain(result.data), is_ascii=not _writes_unicode()))
     else:
         for line in to_lines(result):
             print(_writable(line), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,12 +11,18 @@ from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Heading, Lines,
 _SEQUENCES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~]?)"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: object) -> str:
     """Text without escape sequences, control characters and direction marks; lines and tabs stay."""
     return _CONTROLS.sub("", _SEQUENCES.sub("", str(text)))
+
+
+def to_json(data: object, *, is_ascii: bool = False) -> str:
+    """Data as JSON to read; what could control a terminal is written as JSON's own escapes, so that nothing is lost."""
+    text = json.dumps(data, indent=2, ensure_ascii=is_ascii)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def as_line(text: object) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from zoe_jupyter.client.text import clean
 from zoe_jupyter.client.verbs.form import Option, coerce, options
 from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.table import Argument, Faces, Names, Verb, by_name
 from zoe_jupyter.model.errors import UserError, ZoeError
 
 _FORM_DEST = "parameter:"
+_WORD = re.compile(r"[\w.+-]+")
+"""What argparse can wrap in a usage line, and a terminal show."""
 
 
 class Usage(UserError):
@@ -35,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
         raise Usage(f"{message}\n{self.format_usage().strip()}")
 
     def print_help(self, file: Any = None) -> None:
-        raise HelpWanted(self.format_help())
+        raise HelpWanted(clean(self.format_help()))
 
 
 def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence[Argument] = ()) -> dict[str, Any]:
@@ -133,7 +137,7 @@ def _add_form(parser: argparse.ArgumentParser, form: Sequence[Option]) -> None:
 
 
 def _metavar(option: Option) -> str:
-    if option.choices and len(option.choices) <= 6:
+    if option.choices and len(option.choices) <= 6 and all(_WORD.fullmatch(choice) for choice in option.choices):
         return "{" + ",".join(option.choices) + "}"
     return {"array": "ITEM,...", "object": "NAME=VALUE", "integer": "N", "number": "N", "boolean": "yes|no"}.get(
         option.kind, "VALUE"
