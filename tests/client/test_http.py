@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.client.running import RunningZoe
+from zoe_jupyter.client import http
 from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.http import Http, error_from, lines
 from zoe_jupyter.model.errors import (
@@ -17,9 +19,11 @@ from zoe_jupyter.model.errors import (
     NotFound,
     QuotaExceeded,
     Retryable,
+    TooMany,
     Unavailable,
     UserError,
 )
+from zoe_jupyter.testing.fake_core import FakeCore
 
 
 def test_records_come_as_the_server_tells_them(zoe: RunningZoe) -> None:
@@ -101,6 +105,29 @@ def test_an_action_whose_answer_was_lost_is_not_repeated(zoe: RunningZoe, monkey
     with pytest.raises(Unavailable, match="look before you try again"):
         api.restart(execution["id"])
     assert len(calls) == 1
+
+
+def test_who_is_told_to_come_back_does(zoe: RunningZoe, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [TooMany("you have 100 submits under way", retry_after_s=0.05) for _ in range(2)]
+    real = FakeCore.submit
+
+    async def submit(self: FakeCore, *args: Any, **kwargs: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return await real(self, *args, **kwargs)
+
+    monkeypatch.setattr(FakeCore, "submit", submit)
+    assert Api().submit({"use": "spark"})["id"] == zoe.only.id
+
+
+def test_who_is_told_so_for_too_long_says_it_in_words(zoe: RunningZoe, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def submit(self: FakeCore, *args: Any, **kwargs: Any) -> Any:
+        raise TooMany("you have 100 submits under way", retry_after_s=0.05)
+
+    monkeypatch.setattr(http, "BUSY_PATIENCE_S", 0.2)
+    monkeypatch.setattr(FakeCore, "submit", submit)
+    with pytest.raises(TooMany, match="100 submits under way"):
+        Api().submit({"use": "spark"})
 
 
 def test_a_restarted_server_is_found_again(zoe: RunningZoe) -> None:

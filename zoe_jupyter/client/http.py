@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from zoe_jupyter.client.connection import Connection, find_connection
-from zoe_jupyter.model.errors import InvalidDescription, Problem, Retryable, Unavailable, UserError, ZoeError
+from zoe_jupyter.model.errors import InvalidDescription, Problem, Retryable, TooMany, Unavailable, UserError, ZoeError
 
 Json = dict[str, Any]
 Query = Mapping[str, str | int | float | bool | Sequence[str] | None]
@@ -21,6 +22,8 @@ TIMEOUT_S = 60.0
 """A request waits while the core loads."""
 PATIENCE_S = 8.0
 """How long a request that may be sent again outlasts a restart of the server."""
+BUSY_PATIENCE_S = 30.0
+"""How long a request that is told to come back does so."""
 LARGEST_ERROR = 1 << 20
 _LOST = (ConnectionError, http.client.HTTPException, FileNotFoundError)
 
@@ -74,7 +77,27 @@ class Http:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Json:
-        """The parsed answer, ``{}`` when there is none. What may be sent twice is sent again after a lost connection; raises ZoeError."""
+        """The parsed answer, ``{}`` when there is none. Sent again after a lost connection where that is safe, and when told to come back. Raises ZoeError."""
+        given_up_at = time.monotonic() + BUSY_PATIENCE_S
+        while True:
+            try:
+                return self._send(method, path, query=query, body=body, headers=headers, timeout_s=timeout_s)
+            except TooMany as error:
+                pause_s = error.retry_after_s * random.uniform(0.5, 1.5)
+                if time.monotonic() + pause_s > given_up_at:
+                    raise
+            time.sleep(pause_s)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None,
+        body: Any,
+        headers: Mapping[str, str] | None,
+        timeout_s: float | None,
+    ) -> Json:
         is_repeatable = method in {"GET", "PUT", "DELETE"} or "Idempotency-Key" in (headers or {})
         deadline = time.monotonic() + self._patience_s
         pauses = _pauses()
@@ -157,6 +180,8 @@ def error_from(status: int, content: bytes) -> ZoeError:
         return Unavailable(f"Zoe answered {status}: {content[:200].decode('utf-8', 'replace').strip() or 'nothing'}")
     if reason == InvalidDescription.reason:
         return InvalidDescription([_problem(item) for item in details.get("problems") or [{"message": message}]])
+    if reason == TooMany.reason:
+        return TooMany(message, retry_after_s=float(details.get("retry_after_s", 1.0)), details=details)
     kind = _kinds().get(reason, UserError if status < 500 else ZoeError)
     if issubclass(kind, Retryable):
         return Retryable(message, delay_s=float(details.get("delay_s", 2.0)), details=details)

@@ -18,6 +18,7 @@ from zoe_jupyter.backends.base import Backend, Bounds, Capabilities, Unreachable
 from zoe_jupyter.engine import lifetimes, metrics, views
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting
+from zoe_jupyter.engine.gate import Gate
 from zoe_jupyter.engine.holding import Holding
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.loop import Loop
@@ -106,6 +107,7 @@ class Core:
         self._naming = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.is_fenced = False
+        self._gate = Gate(most=settings.submits_at_once)
 
     async def open(self) -> None:
         await self._ledger.open(_holder())
@@ -144,15 +146,20 @@ class Core:
         return bool(self._ledger.executions)
 
     async def check(self, submission: Submission, caller: Caller) -> Check:
-        alive = list(self._ledger.executions.values())
-        return await self._submitter.check(
-            submission, caller, alive=alive, nodes=self._nodes.now, is_reachable=self._loop.is_reachable
-        )
+        async with self._gate.turn(caller.name):
+            alive = list(self._ledger.executions.values())
+            return await self._submitter.check(
+                submission, caller, alive=alive, nodes=self._nodes.now, is_reachable=self._loop.is_reachable
+            )
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         self._refuse_when_fenced()
         body = digest(submission)
         if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
+        async with self._gate.turn(caller.name):
+            return await self._submit(submission, caller, key=key)
+
+    async def _submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
             return earlier, False
         execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
         async with self._naming:
@@ -345,7 +352,7 @@ class Core:
     ) -> AsyncIterator[bytes]:
         execution = await self.execution(execution_id, caller)
         chunks = self._backend.logs(
-            execution.id, service or _main_service(execution), tail=tail, follow=follow and not execution.is_ended
+            execution.id, service or views.main_service(execution), tail=tail, follow=follow and not execution.is_ended
         )
         async for chunk in chunks:
             yield chunk
@@ -482,16 +489,6 @@ async def _call_all(functions: Sequence[Callable[[], Awaitable[None]]]) -> None:
 
 def _first_line(error: InvalidTransition) -> str:
     return error.message.partition("\n")[0]
-
-
-def _main_service(execution: Execution) -> str:
-    """The service whose log people mean: of the process that ends it, else of the last process that started."""
-    application = execution.application
-    process = application.ends_with or application.processes[-1].name
-    names = sorted(
-        (s.name for s in execution.services.values() if s.process == process), key=lambda name: (len(name), name)
-    )
-    return names[0] if names else f"{process}-0"
 
 
 def _holder() -> str:

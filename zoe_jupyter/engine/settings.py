@@ -29,3 +29,5 @@ class Settings:
     """Hosted by a Jupyter server: when the core is silent for long, all kernels of this machine's Jupyter servers have gone too."""
     history_days: float = 90.0
     """Ended executions and their events are kept so long."""
+    submits_at_once: int = 100
+    """So many submits of one user may be under way; more are told to come back."""

@@ -75,6 +75,16 @@ def reserved_on(execution: Execution, node: str) -> tuple[Resources, int]:
     return _sum(execution, there), len(there)
 
 
+def main_service(execution: Execution) -> str:
+    """The service whose log people mean: of the process that ends it, else of the last process that started."""
+    application = execution.application
+    process = application.ends_with or application.processes[-1].name
+    names = sorted(
+        (s.name for s in execution.services.values() if s.process == process), key=lambda name: (len(name), name)
+    )
+    return names[0] if names else f"{process}-0"
+
+
 def happened(plan: Plan) -> dict[str, list[Event]]:
     """What a plan means for the lifecycle."""
     events: dict[str, list[Event]] = {}

@@ -1,6 +1,6 @@
 """The whole tree of errors: what is safe to show, and what to do about a backend's trouble.
 
-``ZoeError`` > ``UserError`` (InvalidDescription, NotFound, Conflict, Forbidden, QuotaExceeded, Unfit, Unavailable)
+``ZoeError`` > ``UserError`` (InvalidDescription, NotFound, Conflict, Forbidden, QuotaExceeded, TooMany, Unfit, Unavailable)
 and ``BackendError`` (Retryable, Fatal). ``reason`` is the stable word that REST answers carry.
 """
 
@@ -87,6 +87,19 @@ class QuotaExceeded(UserError):
     """A limit of the user or of the site; the message has the numbers."""
 
     reason = "quota_exceeded"
+
+
+class TooMany(UserError):
+    """Too much at once from this user. Nothing was done: the same request may be sent again after ``retry_after_s``."""
+
+    reason = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, details={"retry_after_s": retry_after_s, **(details or {})})
+
+    @property
+    def retry_after_s(self) -> float:
+        return float(self.details["retry_after_s"])
 
 
 class Unfit(UserError):

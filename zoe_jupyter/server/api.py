@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from zoe_jupyter.engine.door import Caller, CoreDoor
+from zoe_jupyter.server.tickets import Tickets
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -30,6 +31,7 @@ class ApiRequest:
 
     core: CoreDoor
     caller: Caller
+    tickets: Tickets
     origin: Origin = Origin()
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +106,8 @@ class Route:
     """The body may be a description in YAML."""
     has_key: bool = False
     """Looks at ``Idempotency-Key``."""
+    is_gated: bool = False
+    """Users take turns; one who asks for too much at once gets 429."""
     is_internal: bool = False
     """For Zoe's own programs; not in the OpenAPI document."""
 

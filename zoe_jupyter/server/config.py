@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitlets import Bool, Dict, Float, List, Unicode
+from traitlets import Bool, Dict, Float, Integer, List, Unicode
 from traitlets.config import Configurable
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class Zoe(Configurable):
         help="""How many days ended executions and their events are kept. Larger: more disk (about 10 kB each).""",
     ).tag(config=True)
 
+    submits_at_once = Integer(
+        100,
+        min=1,
+        help="""How many submits (and checks of descriptions) of one user may be under way. One more is answered with status
+        429 and ``Retry-After``, and clients send it again. Too small: scripts with many threads wait often. Too large: one
+        user's storm takes much memory; other users are served in turn all the same.""",
+    ).tag(config=True)
+
     is_admin = Bool(
         True,
         help="""Whether the user of this Jupyter server is Zoe's admin too: sees everyone's executions in its database,
@@ -80,6 +88,7 @@ class Zoe(Configurable):
             deployment=self.deployment,
             silence_s=self.silence_s,
             history_days=self.history_days,
+            submits_at_once=self.submits_at_once,
             is_embedded=is_embedded,
         )
 

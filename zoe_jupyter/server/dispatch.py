@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from zoe_jupyter.engine.door import Caller, CoreDoor
-from zoe_jupyter.model.errors import NotFound, UserError
+from zoe_jupyter.model.errors import NotFound, TooMany, UserError
 from zoe_jupyter.server.api import JSON, Answer, ApiRequest, Origin, Raw, Route, Stream
 from zoe_jupyter.server.counters import count_request
 from zoe_jupyter.server.errors import NotAllowed, error_body, status_of
 from zoe_jupyter.server.handlers import table
 from zoe_jupyter.server.reading import adapter, read_body, read_query
+from zoe_jupyter.server.tickets import Tickets
 from zoe_jupyter.server.wire import Visitor, WireAnswer, WireRequest
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -26,6 +28,7 @@ class Dispatcher:
 
     def __init__(self, core: CoreDoor) -> None:
         self._core = core
+        self._tickets = Tickets()
 
     async def answer(self, request: WireRequest) -> WireAnswer:
         """Never raises; an error is an answer too."""
@@ -42,6 +45,7 @@ class Dispatcher:
         return ApiRequest(
             core=self._core,
             caller=Caller(request.visitor.user, request.visitor.is_admin),
+            tickets=self._tickets,
             origin=_origin(request.visitor),
             path=path,
             query=read_query(route, request),
@@ -111,6 +115,7 @@ class BrokenOff(Exception):
 
 def error_answer(error: BaseException) -> WireAnswer:
     """Any error as the answer that tells it."""
-    return WireAnswer(
-        status_of(error), json.dumps(error_body(error), default=str).encode(), {**HEADERS, "Content-Type": JSON}
-    )
+    headers = {**HEADERS, "Content-Type": JSON}
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    return WireAnswer(status_of(error), json.dumps(error_body(error), default=str).encode(), headers)

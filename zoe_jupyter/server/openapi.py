@@ -25,6 +25,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "strings": {"type": "array", "items": {"type": "string"}},
 }
+TOO_MANY = {
+    "description": "Too much at once from this user. Nothing was done: the same request may be sent again.",
+    "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+}
 
 
 class _Schemas(GenerateJsonSchema):
@@ -110,7 +114,8 @@ def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     if content:
         good["content"] = content
     failed = {"description": "What went wrong.", "content": {JSON: {"schema": refs[ErrorBody]}}}
-    return {**{str(status): good for status in (route.status, *route.statuses)}, "default": failed}
+    found = {**{str(status): good for status in (route.status, *route.statuses)}, "default": failed}
+    return {**found, "429": {**failed, **TOO_MANY}} if route.is_gated else found
 
 
 def _content(schema: Any, media: tuple[str, ...], *, line: Any = None) -> dict[str, Any]:

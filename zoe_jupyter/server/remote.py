@@ -20,7 +20,7 @@ LOOK_S = 2.0
 """How long an answer is waited for before looking whether its process can give one at all."""
 PIECE_BYTES = 65536
 LINE_LIMIT = 65536
-KEPT = ("content-type", "cache-control", "content-security-policy", "x-content-type-options")
+KEPT = ("content-type", "cache-control", "content-security-policy", "x-content-type-options", "retry-after")
 
 
 @dataclass(frozen=True, slots=True)

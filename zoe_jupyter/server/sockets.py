@@ -20,6 +20,8 @@ from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireRequest, pa
 
 ANY_SIZE = 1 << 40
 """The handler counts what comes, and refuses it sooner than tornado."""
+BACKLOG = 4096
+"""So many may knock at one moment; the kernel turns one more away, and cuts the number to its own limit."""
 log = logging.getLogger("zoe_jupyter.server")
 
 FORWARDED = "X-Zoe-Visitor"
@@ -56,17 +58,17 @@ class Listener:
         """Take a socket of that name in the folder; from here on connections wait until ``start``."""
         if hasattr(socket, "AF_UNIX"):
             path = socket_path(folder, name)
-            self._take(bind_unix_socket(str(path), mode=0o600), f"unix:{path}")
+            self._take(bind_unix_socket(str(path), mode=0o600, backlog=BACKLOG), f"unix:{path}")
         else:
             self.bind_tcp("127.0.0.1", 0)
 
     def bind_path(self, path: str) -> None:
         """Take exactly this Unix socket."""
-        self._take(bind_unix_socket(path, mode=0o600), f"unix:{path}")
+        self._take(bind_unix_socket(path, mode=0o600, backlog=BACKLOG), f"unix:{path}")
 
     def bind_tcp(self, host: str, port: int) -> None:
         """Take a port; 0 is a free one."""
-        taken = bind_sockets(port, host)[0]
+        taken = bind_sockets(port, host, backlog=BACKLOG)[0]
         name = f"[{host}]" if ":" in host else host
         self._take(taken, f"http://{name}:{taken.getsockname()[1]}")
 

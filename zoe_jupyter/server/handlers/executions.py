@@ -40,7 +40,7 @@ async def list_executions(request: ApiRequest) -> ExecutionPage:
         limit=query["limit"],
         cursor=query["cursor"],
     )
-    return ExecutionPage(execution_bodies(found.items, request.core), found.next_cursor)
+    return ExecutionPage(execution_bodies(request, found.items), found.next_cursor)
 
 
 @routes(
@@ -53,17 +53,18 @@ async def list_executions(request: ApiRequest) -> ExecutionPage:
     statuses=(200,),
     has_yaml=True,
     has_key=True,
+    is_gated=True,
 )
 async def submit(request: ApiRequest) -> Answer:
     execution, is_new = await request.core.submit(read_submission(request), request.caller, key=request.key)
-    return Answer(execution_body(execution, request.core), 201 if is_new else 200)
+    return Answer(execution_body(request, execution), 201 if is_new else 200)
 
 
 @routes("GET", "executions/{id}", "One execution, by id or by name, with its story.", answer=ExecutionBody)
 async def get_execution(request: ApiRequest) -> ExecutionBody:
     execution = await request.core.execution(request.path["id"], request.caller)
     story = await request.core.story(execution.id, request.caller)
-    return execution_body(execution, request.core, story=story)
+    return execution_body(request, execution, story=story)
 
 
 @routes("DELETE", "executions/{id}", "Forget an execution that has ended.", status=204)

@@ -64,6 +64,7 @@ async def get_logo(request: ApiRequest) -> Raw:
     body=SubmissionBody,
     answer=CheckBody,
     has_yaml=True,
+    is_gated=True,
 )
 async def validate(request: ApiRequest) -> CheckBody:
     return check_body(await request.core.check(read_submission(request), request.caller))

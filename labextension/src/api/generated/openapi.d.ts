@@ -977,6 +977,17 @@ export interface operations {
                     "application/json": components["schemas"]["CheckBody"];
                 };
             };
+            /** @description Too much at once from this user. Nothing was done: the same request may be sent again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description What went wrong. */
             default: {
                 headers: {
@@ -1062,6 +1073,17 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            /** @description Too much at once from this user. Nothing was done: the same request may be sent again. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait. */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description What went wrong. */
