@@ -104,10 +104,10 @@ class Core:
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
         self._submitter = Submitter(catalogue=self._catalogue, backend=backend, policy=self._policy, clock=clock)
         self._secret_cache: dict[str, Mapping[str, str]] = {}
+        self._gate = Gate(most=settings.submits_at_once)
         self._naming = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.is_fenced = False
-        self._gate = Gate(most=settings.submits_at_once)
 
     async def open(self) -> None:
         await self._ledger.open(_holder())
@@ -153,13 +153,13 @@ class Core:
             )
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
-        self._refuse_when_fenced()
-        body = digest(submission)
-        if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
         async with self._gate.turn(caller.name):
             return await self._submit(submission, caller, key=key)
 
     async def _submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
+        self._refuse_when_fenced()
+        body = digest(submission)
+        if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
             return earlier, False
         execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
         async with self._naming:
