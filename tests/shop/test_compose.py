@@ -16,6 +16,7 @@ from zoe_jupyter.model.errors import InvalidDescription, NotFound, Problem
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
 from zoe_jupyter.shop.compose import compose
+from zoe_jupyter.shop.sources import FolderSource
 
 ProblemsOf = Callable[..., list[Problem]]
 
@@ -238,3 +239,47 @@ def test_any_tree_is_composed_or_refused_with_problems(tree: dict[str, Any], par
     else:
         return
     assert problems
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ('[run, "--token={{ secrets.token }}"]', "processes.main.command.1"),
+        ('[run, "{{ parameters.password | upper }}", "{{ parameters.password }}"]', "processes.main.command.2"),
+    ],
+)
+def test_a_secret_in_a_command_is_refused(source: Path, problems_of: ProblemsOf, command: str, place: str) -> None:
+    """Everybody on a machine can read the arguments of its processes."""
+    write(
+        source,
+        f"""
+        zoe: 1
+        kind: framework
+        name: careless
+        parameters: {{type: object, properties: {{password: {{type: string, default: x, x-zoe: {{widget: secret}}}}}}}}
+        secrets: [token]
+        processes: {{main: {{command: {command}}}}}
+        """,
+    )
+    (problem,) = problems_of(compose, catalogue=Catalogue([FolderSource(source)]), use="careless")
+    assert problem.path == place
+    assert "pass it in `files`" in problem.message
+
+
+def test_what_is_secret_is_known_to_the_application(source: Path) -> None:
+    write(
+        source,
+        """
+        zoe: 1
+        kind: framework
+        name: careful
+        parameters: {type: object, properties: {password: {type: string, x-zoe: {widget: secret}}, port: {type: integer, default: 1}}}
+        certificates: [tls]
+        processes: {main: {command: [run, "{{ files.key }}"], files: {key: "{{ secrets.tls }}"}}}
+        """,
+    )
+    application, _ = compose(
+        catalogue=Catalogue([FolderSource(source)]), use="careful", parameters={"password": "hush"}
+    )
+    assert application.secret_parameters == ("password",)
+    assert application.secrets == application.certificates == ("careful.tls",)

@@ -18,7 +18,7 @@ from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.shop.catalogue import Catalogue, Entry
 from zoe_jupyter.shop.descriptions import MAX_PROCESSES, check
 from zoe_jupyter.shop.filling import Filler
-from zoe_jupyter.shop.parameters import fill_parameters
+from zoe_jupyter.shop.parameters import fill_parameters, secret_names
 from zoe_jupyter.shop.parts import Part, connections_of, processes_of
 from zoe_jupyter.shop.problems import Document, Findings, Path, close_names, shorten
 from zoe_jupyter.shop.reading import document_of, read
@@ -173,12 +173,19 @@ def _application(
         lifetime=_lifetime(zapp.lifetime, filler),
         activity=_activity(parts),
         extensions=_extensions(zapp, parts, findings),
+        secret_parameters=_secret_parameters(zapp, parts),
         is_trusted=all(part.framework.trusted for part in parts.values()),
     )
     findings.raise_if_any()
     rehearse(application, parts)
     findings.raise_if_any()
     return application
+
+
+def _secret_parameters(zapp: ZAppDescription, parts: Mapping[str, Part]) -> tuple[str, ...]:
+    """Of the form that was filled: the ZApp's own, or that of the one framework that runs alone."""
+    alone = next(iter(parts.values())).framework.parameters if len(parts) == 1 and not zapp.parameters else {}
+    return tuple(sorted(secret_names(zapp.parameters) | secret_names(alone)))
 
 
 def _check_processes(processes: list[Process], findings: Findings) -> None:

@@ -54,6 +54,11 @@ def hint(schema: Any) -> Hint:
     return HINT.validate_python(schema.get("x-zoe", {})) if isinstance(schema, Mapping) else Hint()
 
 
+def secret_names(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters whose values nobody is shown: ``x-zoe: {widget: secret}``."""
+    return frozenset(name for name, part in schema.get("properties", {}).items() if hint(part).widget == "secret")
+
+
 def check_schema(schema: Mapping[str, Any], findings: Findings, path: Path = ("parameters",)) -> None:
     """Note everything that is wrong with the schema of parameters."""
     if not schema:

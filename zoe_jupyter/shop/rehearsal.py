@@ -7,12 +7,14 @@ from typing import Any
 
 from zoe_jupyter.model.application import Application, ConnectionTemplate, Process
 from zoe_jupyter.shop.filling import Filler
+from zoe_jupyter.shop.parameters import secret_names
 from zoe_jupyter.shop.parts import Part
 from zoe_jupyter.shop.problems import Findings, Path, shorten
 
 _HOST = "127.0.0.1"
 _PORT = 40000
-_SECRET = "s" * 43
+_SECRET = "secret-of-the-rehearsal-" + "s" * 19
+_READABLE = "has a secret, and everybody on this machine can read the arguments of a process: pass it in `files`"
 
 
 def rehearse(application: Application, parts: Mapping[str, Part]) -> None:
@@ -30,20 +32,28 @@ def rehearse(application: Application, parts: Mapping[str, Part]) -> None:
 def _process(process: Process, context: Mapping[str, Any], findings: Findings) -> None:
     path: Path = ("processes", process.name.partition(".")[2])
     filler = Filler(context, findings)
-    _texts(filler, list(process.command), (*path, "command"))
+    _arguments(filler, list(process.command), (*path, "command"))
     _texts(filler, dict(process.environment), (*path, "environment"))
     _texts(filler, dict(process.files), (*path, "files"))
     if process.drain is not None:
-        _texts(filler, list(process.drain.command), (*path, "drain", "command"))
+        _arguments(filler, list(process.drain.command), (*path, "drain", "command"))
     if process.ready is not None:
-        _texts(filler, {"http": process.ready.http, "command": list(process.ready.command)}, (*path, "ready"))
+        _texts(filler, {"http": process.ready.http}, (*path, "ready"))
+        _arguments(filler, list(process.ready.command), (*path, "ready", "command"))
     proxy = Filler({key: value for key, value in context.items() if key not in _OWN}, findings)
     for name, port in process.ports.items():
         _texts(proxy, {"headers": dict(port.headers)}, (*path, "ports", name))
 
 
-def _texts(filler: Filler, values: Any, path: Path) -> None:
-    """Fill and note what gives a list or mapping where a text is needed."""
+def _arguments(filler: Filler, command: list[str], path: Path) -> None:
+    """Fill a command; none of its words may have a secret."""
+    for index, word in enumerate(_texts(filler, command, path) or ()):
+        if _SECRET in str(word):
+            filler.findings.add((*path, index), _READABLE)
+
+
+def _texts(filler: Filler, values: Any, path: Path) -> Any:
+    """Fill and note what gives a list or mapping where a text is needed; what it gives, None when it cannot be filled."""
     filled = filler.tree(values, path)
     stack: list[tuple[Any, Any, Path]] = [(values, filled, path)]
     while stack and filled is not None:
@@ -56,6 +66,7 @@ def _texts(filler: Filler, values: Any, path: Path) -> None:
             filler.findings.add(place, f"gives {shorten(value)} where text is needed; use | json or | join(',')")
         elif isinstance(value, str) and "\0" in value:
             filler.findings.add(place, "has a NUL character")
+    return filled
 
 
 _OWN = ("host", "ports", "files", "service", "resources")
@@ -82,7 +93,7 @@ def _shared(application: Application, part: Part, parts: Mapping[str, Part]) -> 
 
 def _plain(processes: Sequence[Process], part: Part) -> dict[str, Any]:
     return {
-        "parameters": dict(part.parameters),
+        "parameters": dict(part.parameters) | dict.fromkeys(secret_names(part.framework.parameters), _SECRET),
         "python": "/zoe/bin/python",
         "java": "/zoe/bin/java",
         "folder": str(part.entry.folder),

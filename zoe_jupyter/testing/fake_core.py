@@ -49,6 +49,7 @@ APPLICATION = Application(
     ),
     contexts={"spark": Context()},
     connections=(ConnectionTemplate("spark", "spark", "spark"),),
+    secret_parameters=("password",),
 )
 LEFT_STATES = {Goal.STOP: State.ENDED, Goal.SUSPEND: State.SUSPENDED, Goal.RUN: State.RUNNING}
 
