@@ -188,7 +188,7 @@ async def test_a_connection_has_address_and_secret_for_its_owner_only(house: Hou
 
     head = next(order for order in house.backend.launched if order.service == "cluster.head-0")
     assert connection["values"]["address"] == f"tcp://127.0.0.1:{head.port_numbers['rpc']}"
-    assert connection["secrets"] == {"key": head.command[-1]}
+    assert connection["secrets"] == {"key": head.files["key"]}
     with pytest.raises(NotFound):
         await house.core.connection(execution.id, "cluster", ADMIN)
 

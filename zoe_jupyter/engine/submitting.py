@@ -20,7 +20,7 @@ from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfi
 from zoe_jupyter.model.execution import Client, Execution, Lease
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.model.units import duration_s
-from zoe_jupyter.scheduler.decide import can_ever_fit, decide
+from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.shop.catalogue import Catalogue
 from zoe_jupyter.shop.compose import compose
@@ -38,6 +38,8 @@ class Submitter:
         self._backend = backend
         self._policy = policy
         self._clock = clock
+        self._jobs = views.Jobs()
+        self._memo = Memo()
 
     async def execution(self, submission: Submission, caller: Caller, *, nodes: Sequence[Node]) -> Execution:
         """The execution to store, but for its name. Raises InvalidDescription and Unfit (environment or size, with the way out)."""
@@ -84,11 +86,13 @@ class Submitter:
             "check", "check", caller.name, application, parameters, client=client, created_at=self._clock()
         )
         demands = views.demands(execution)
-        snapshot = views.snapshot(alive, nodes, is_reachable=is_reachable)
-        plan = decide(replace(snapshot, jobs=(*snapshot.jobs, views.job(execution))), self._policy, self._clock())
+        snapshot = self._jobs.snapshot(alive, nodes, is_reachable=is_reachable)
+        plan = decide(
+            replace(snapshot, jobs=(*snapshot.jobs, views.job(execution))), self._policy, self._clock(), self._memo
+        )
         start = plan.start.get(execution.id)
         return Check(
-            application=_application_json(application),
+            application=_application_json(application, parameters),
             core=_total((demand.resources, demand.core) for demand in demands),
             elastic=_total((demand.resources, demand.elastic) for demand in demands),
             fits_now=start is not None,
@@ -216,8 +220,13 @@ def _total(parts: Iterable[tuple[Resources, int]]) -> Resources:
     return total
 
 
-def _application_json(application: Application) -> dict[str, Any]:
+def _application_json(application: Application, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """As its submitter may see it: without folders of the core's machine, and with secrets masked wherever they were passed on to."""
+    hidden = [parameters[name] for name in application.secret_parameters if parameters.get(name) not in (None, "")]
     body = asdict(application)
     for context in body["contexts"].values():
         context.pop("folder", None)
+        context["parameters"] = {
+            name: "***" if value in hidden else value for name, value in context["parameters"].items()
+        }
     return body

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zoe_jupyter.engine.clock import Clock
 from zoe_jupyter.engine.core import Core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
@@ -30,7 +31,8 @@ parameters:
     memory: {type: string, format: memory, default: 1GiB}
 processes:
   head:
-    command: ["head", "--port", "{{ ports.rpc }}", "--key", "{{ secrets.key }}"]
+    command: ["head", "--port", "{{ ports.rpc }}", "--key-file", "{{ files.key }}"]
+    files: {key: "{{ secrets.key }}"}
     ports: {rpc: {protocol: tcp}, ui: {protocol: http, title: Head}}
     resources: {cores: 0.5, memory: 512MiB}
     ready: {tcp: rpc, timeout_s: 5}
@@ -64,14 +66,13 @@ BOB = Caller("bob")
 ADMIN = Caller("root", is_admin=True)
 
 
-@dataclass
-class Clock:
-    """Real time, plus what the test adds."""
+class MovedClock(Clock):
+    """The machine's clocks, and so much that the test lets go by in between."""
 
-    ahead_s: float = 0.0
+    ahead_s = 0.0
 
     def __call__(self) -> float:
-        return time.time() + self.ahead_s
+        return super().__call__() + self.ahead_s
 
 
 @dataclass
@@ -80,7 +81,7 @@ class House:
 
     folder: Path
     backend: FakeBackend
-    clock: Clock = field(default_factory=Clock)
+    clock: MovedClock = field(default_factory=MovedClock)
     core: Core = None  # type: ignore[assignment]
 
     def furnish(self) -> None:
