@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, ParamSpec, TypeVar
@@ -188,9 +188,10 @@ class Ledger:
         """Raises Fenced when another core has taken over: what this one does not know may be that one's."""
         await self._in_turn(lambda: self.write(self._store.save, (), ()))
 
-    async def note(self, execution: Execution, kind: str, data: Mapping[str, object]) -> None:
-        """Append an event that changes no status, such as a new place in the queue."""
-        await self._in_turn(lambda: self._commit((), [self._draft(execution, kind, data)]))
+    async def note(self, notes: Iterable[tuple[Execution, str, Mapping[str, object]]]) -> None:
+        """Append events that change no status, such as new places in the queue."""
+        drafts = [self._draft(execution, kind, data) for execution, kind, data in notes]
+        await self._in_turn(lambda: self._commit((), drafts))
 
     async def put_lease(self, lease: Lease) -> None:
 

@@ -15,12 +15,15 @@ from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.observing import Findings, compare
+from zoe_jupyter.engine.remembering import Remembered
+from zoe_jupyter.engine.telling import Teller
+from zoe_jupyter.engine.views import Jobs
 from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
 from zoe_jupyter.lifecycle.step import next_due
 from zoe_jupyter.model.errors import BackendError, ZoeError
-from zoe_jupyter.model.execution import State
+from zoe_jupyter.model.execution import Execution, State
 from zoe_jupyter.scheduler.decide import Memo, decide
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.base import Policy
@@ -34,6 +37,9 @@ NODES_S = 30.0
 SUBSCRIBED_S = 0.2
 """After so long a new subscription to hints stands; what happened before it is looked for."""
 LONGEST_SLEEP_S = 60.0
+LONG_DECISION_S = 0.1
+REST, LONGEST_REST_S = 3.0, 3.0
+"""After a decision about very many executions the next one waits this many times as long, so that requests are served meanwhile."""
 
 
 class Loop:
@@ -63,11 +69,14 @@ class Loop:
         self._decision_wanted = asyncio.Event()
         self._timer_wanted = asyncio.Event()
         self._told_bounds: dict[str, Bounds] = {}
-        self._told_reasons: dict[str, tuple[str, int]] = {}
+        self._teller = Teller(ledger, self._decision_wanted.set)
         self._tasks: list[asyncio.Task[None]] = []
         self._has_looked = False
         self._has_silent = False
         self._memo = Memo()
+        self._jobs = Jobs()
+        self._moments = Remembered(next_due)
+        self._decision_s = 0.0
         self.is_reachable = True
         self.plan = Plan()
 
@@ -162,6 +171,8 @@ class Loop:
                 await self._read_nodes()
                 read_at = asyncio.get_running_loop().time()
             await self._try("decide", self.decide_now)
+            if self._decision_s > LONG_DECISION_S:
+                await asyncio.sleep(min(LONGEST_REST_S, REST * self._decision_s))
 
     async def decide_now(self) -> None:
         """Take in what was submitted, ask the scheduler, and let its plan happen; in one turn of the ledger."""
@@ -171,29 +182,15 @@ class Loop:
         if submitted:
             await self._ledger.apply_all(submitted)
         await self._ledger.decide(self._plan_events)
-        await self._tell_reasons()
+        await self._teller.tell(self.plan)
         await self._tell_bounds()
 
     async def _plan_events(self) -> dict[str, Sequence[Event]]:
-        snapshot = views.snapshot(self._ledger.executions.values(), self._nodes.now, is_reachable=self.is_reachable)
+        began = asyncio.get_running_loop().time()
+        snapshot = self._jobs.snapshot(self._ledger.executions.values(), self._nodes.now, is_reachable=self.is_reachable)
         self.plan = decide(snapshot, self._policy, self._clock(), self._memo)
+        self._decision_s = asyncio.get_running_loop().time() - began
         return dict(views.happened(self.plan))
-
-    async def _tell_reasons(self, most: int = 100) -> None:
-        """Bring each new place in the queue into the event stream; of the first hundred, as nobody watches more."""
-        told: dict[str, tuple[str, int]] = {}
-        for execution_id, execution in list(self._ledger.executions.items()):
-            if execution.state is not State.QUEUED or len(told) >= most or execution_id not in self.plan.waiting:
-                continue
-            reason = self.plan.waiting[execution_id]
-            told[execution_id] = (reason.code, int(reason.numbers.get("position", 0)))
-            if self._told_reasons.get(execution_id) != told[execution_id]:
-                await self._ledger.note(
-                    execution,
-                    "execution.waiting",
-                    {"code": reason.code, "text": reason.text, "numbers": dict(reason.numbers)},
-                )
-        self._told_reasons = told
 
     async def _tell_bounds(self) -> None:
         for execution in list(self._ledger.executions.values()):
@@ -210,17 +207,20 @@ class Loop:
 
     async def _timing(self) -> None:
         while True:
-            due = min((at for at in map(next_due, self._ledger.executions.values()) if at is not None), default=None)
+            due = min((at for _, at in self._due() if at is not None), default=None)
             pause_s = LONGEST_SLEEP_S if due is None else max(0.0, min(LONGEST_SLEEP_S, due - self._clock()))
             if pause_s:
                 await wait_set(self._timer_wanted, pause_s)
                 self._timer_wanted.clear()
             await self._try("time", self.let_time_pass)
 
+    def _due(self) -> list[tuple[Execution, float | None]]:
+        return self._moments.all(self._ledger.executions.values())
+
     async def let_time_pass(self) -> None:
         """Let happen what is due; a small pause when nothing came of it, so that a stuck deadline cannot spin."""
         now = self._clock()
-        due = [e.id for e in self._ledger.executions.values() if (at := next_due(e)) is not None and at <= now]
+        due = [execution.id for execution, at in self._due() if at is not None and at <= now]
         if due:
             before = {key: self._ledger.executions[key] for key in due}
             await self._ledger.apply_all({key: [TimePassed()] for key in due})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.lifecycle.counts import wanted_core, wanted_elastic
 from zoe_jupyter.lifecycle.events import Event, Grown, Placed, Preempted, Shrunk
 from zoe_jupyter.model.execution import Execution, Goal, Reason, Service, ServiceState, State
@@ -16,13 +17,16 @@ ADMITTED = frozenset({State.STARTING, State.RUNNING})
 LEAVING = frozenset({ServiceState.DRAINING, ServiceState.STOPPING})
 
 
-def snapshot(executions: Iterable[Execution], nodes: Sequence[Node], *, is_reachable: bool) -> Snapshot:
-    """All that wants or holds room."""
-    return Snapshot(
-        nodes=tuple(nodes),
-        jobs=tuple(job(execution) for execution in executions if _has_room_business(execution)),
-        is_reachable=is_reachable,
-    )
+class Jobs:
+    """The executions as jobs of the scheduler, each made again only when it has changed."""
+
+    def __init__(self) -> None:
+        self._made = Remembered(lambda execution: job(execution) if _has_room_business(execution) else None)
+
+    def snapshot(self, executions: Iterable[Execution], nodes: Sequence[Node], *, is_reachable: bool) -> Snapshot:
+        """All that wants or holds room."""
+        jobs = tuple(made for _, made in self._made.all(executions) if made is not None)
+        return Snapshot(nodes=tuple(nodes), jobs=jobs, is_reachable=is_reachable)
 
 
 def job(execution: Execution) -> Job:

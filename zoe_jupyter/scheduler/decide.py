@@ -17,7 +17,7 @@ from zoe_jupyter.scheduler.memo import Memo
 from zoe_jupyter.scheduler.placement import Need, place
 from zoe_jupyter.scheduler.plan import Plan, Start
 from zoe_jupyter.scheduler.policies.base import Policy
-from zoe_jupyter.scheduler.room import Machines, Room, total
+from zoe_jupyter.scheduler.room import Machines, Room
 from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Job, Snapshot
 
 __all__ = ["Memo", "can_ever_fit", "decide"]
@@ -49,11 +49,11 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
     ``memo`` carries over what decisions about the same machines have in common; it changes the time taken, never the plan.
     """
     memo = memo or Memo()
-    claims = _claims(snapshot, policy, now)
+    machines = memo.machines(snapshot.nodes)
+    claims = _claims(snapshot, policy, now, memo)
     if not snapshot.is_reachable:
         order = [claim.job.id for claim in claims]
         return Plan(waiting=reasons.Waiting(order, lambda execution_id, position: reasons.unreachable()))
-    machines = memo.machines(snapshot.nodes)
     room = Room(machines, snapshot.jobs)
     shares = shares_of(_by_policy([job for job in snapshot.jobs if job.is_admitted], policy, snapshot, now))
     for share in shares.values():
@@ -89,18 +89,13 @@ def _by_policy(jobs: Sequence[Job], policy: Policy, snapshot: Snapshot, now: flo
     return ordered + sorted(left.values(), key=lambda job: job.id)
 
 
-def _claims(snapshot: Snapshot, policy: Policy, now: float) -> list[_Claim]:
+def _claims(snapshot: Snapshot, policy: Policy, now: float, memo: Memo) -> list[_Claim]:
     """Lost core services of those in progress first, then whole cores of those that wait; each in the policy's order."""
-    lacking = [claim for job in snapshot.jobs if job.is_admitted and (claim := _claim(job)).needs]
-    waiting = [_claim(job) for job in snapshot.jobs if not job.is_admitted]
-    claims = {claim.job.id: claim for claim in lacking + waiting}
-    groups = ([claim.job for claim in group] for group in (lacking, waiting))
-    return [claims[job.id] for group in groups for job in _by_policy(group, policy, snapshot, now)]
-
-
-def _claim(job: Job) -> _Claim:
-    lacking = ((demand, demand.core - total(job.core, demand.process)) for demand in job.demands)
-    return _Claim(job, tuple(Need(demand, count) for demand, count in lacking if count > 0))
+    needs = {job.id: memo.lacking(job) for job in snapshot.jobs}
+    lacking = [job for job in snapshot.jobs if job.is_admitted and needs[job.id]]
+    waiting = [job for job in snapshot.jobs if not job.is_admitted]
+    ordered = (_by_policy(group, policy, snapshot, now) for group in (lacking, waiting))
+    return [_Claim(job, needs[job.id]) for group in ordered for job in group]
 
 
 def _judge(claims: Sequence[_Claim], now: float, *, machines: Machines, room: Room, memo: Memo) -> _Verdict:

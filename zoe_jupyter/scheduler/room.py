@@ -37,9 +37,10 @@ class Room:
         self.free = machines.capacity()
         self._coming = {node.name: Resources() for node in machines.nodes}
         for job in jobs:
-            for counts in (job.core, job.elastic, job.leaving):
+            for counts in filter(None, (job.core, job.elastic, job.leaving)):
                 self.take(job.demands, counts)
-            self.expect(job.demands, job.leaving)
+            if job.leaving:
+                self.expect(job.demands, job.leaving)
 
     def take(self, demands: Sequence[Demand], counts: Counts) -> None:
         """Give room away now."""
