@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from zoe_jupyter.client.text import to_text
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
 from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Quiet, Session
+from zoe_jupyter.client.verbs.show import executions_table
 from zoe_jupyter.client.verbs.table import Faces
 from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidDescription, NotFound, Problem, UserError
-from zoe_jupyter.model.execution import Service, State
+from zoe_jupyter.model.execution import Outcome, Service, State
 
 
 def do(session: Session, line: str) -> Result:
@@ -221,6 +223,28 @@ def test_stop_all_stops_all(session: Session, zoe: RunningZoe) -> None:
     do(session, "start dask")
     do(session, "stop --all")
     assert {one.state for one in zoe.core.by_id.values()} == {State.ENDED}
+
+
+def test_what_has_ended_is_not_stopped_again_and_nothing_twice(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --name one")
+    do(session, "start spark --name two")
+    assert to_text(do(session, "stop one one")) == "stopping one"
+    assert to_text(do(session, "stop one --wait")) == "one had ended already"
+    assert to_text(do(session, "stop one two")) == "stopping two; one had ended already"
+    assert to_text(do(session, "forget one one")) == "forgot 1 execution"
+    assert to_text(do(session, "forget two --ended")) == "forgot 1 execution"
+
+
+def test_it_is_told_how_long_something_runs_or_waits(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --name one")
+    now = time.time()
+    for started, elapsed in ((None, "40 s"), (now - 20, "20 s")):
+        zoe.change(zoe.only.id, created_at=now - 40, started_at=started)
+        (row,) = executions_table(session.live(), base_url="", now=now).rows
+        assert row[3] == elapsed
+    zoe.change(zoe.only.id, state=State.ENDED, outcome=Outcome.STOPPED, ended_at=now - 5)
+    (row,) = executions_table(session.api.executions(), base_url="", now=now).rows
+    assert row[3] == "15 s"
 
 
 def test_waiting_ends_when_it_runs(session: Session, zoe: RunningZoe) -> None:

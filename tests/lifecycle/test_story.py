@@ -31,7 +31,7 @@ def test_a_story_tells_everything_in_order() -> None:
     life.happens(ScaleRequested({WORKER: 0}), Shrunk({WORKER: {"n1": 1}})).exits("spark.worker-1", 0)
     life.happens(StopRequested(reason=WHY)).all_exit(143)
     assert [line.text for line in story(life.log)] == [
-        "waits for room",
+        "queued",
         "starting",
         "spark.head-0 is started on n1",
         "spark.head-0 is ready",

@@ -62,7 +62,7 @@ _STOPPING_SAID = {
 }
 _LINES: Mapping[str, Callable[[Facts], str]] = {
     "execution.submitted": lambda data: "submitted",
-    "execution.queued": lambda data: "waits for room",
+    "execution.queued": lambda data: "queued",
     "execution.waiting": lambda data: "waits",
     "execution.starting": lambda data: "starting",
     "execution.running": lambda data: "running: all that it needs is ready",

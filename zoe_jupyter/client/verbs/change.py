@@ -19,11 +19,13 @@ ONE = Argument("name", "its name or id", names=Names.EXECUTION)
 def stop(session: Session, names: Sequence[str] = (), *, all: bool = False, wait: bool = False) -> Result:  # noqa: A002 - the name of the option
     """Stop executions; without a name, the only one of this notebook."""
     found = [item for item in session.live() if item["state"] != "stopping"] if all else _picked(session, names)
-    stopped = [session.api.stop(execution["id"]) for execution in found]
+    over = [execution for execution in found if is_ended(execution)]
+    stopped = [session.api.stop(execution["id"]) for execution in found if execution not in over]
     if wait:
         stopped = [dict(session.wait(execution, is_ended)) for execution in stopped]
-    listed = ", ".join(execution["name"] for execution in stopped)
-    return say(f"{'stopped' if wait else 'stopping'} {listed}" if stopped else "nothing is running", *stopped)
+    told = [f"{'stopped' if wait else 'stopping'} {_listed(stopped)}"] if stopped else []
+    told += [f"{_listed(over)} had ended already"] if over else []
+    return say("; ".join(told) or "nothing is running", *stopped, *over)
 
 
 def scale(session: Session, name: str, counts: Sequence[str]) -> Result:
@@ -55,9 +57,9 @@ def forget(session: Session, names: Sequence[str] = (), *, ended: bool = False) 
     """Delete the records of executions that have ended."""
     if not names and not ended:
         raise Usage(f"name what to forget, or say --ended for all that has; `{session.command} ps --all` lists them")
-    found = [session.api.execution(name) for name in names]
+    found = _each_once([session.api.execution(name) for name in names])
     if ended:
-        found += session.api.executions(states=("ended",))
+        found = _each_once([*found, *session.api.executions(states=("ended",))])
     for execution in found:
         session.api.forget(execution["id"])
     return Result(
@@ -67,7 +69,15 @@ def forget(session: Session, names: Sequence[str] = (), *, ended: bool = False) 
 
 
 def _picked(session: Session, names: Sequence[str]) -> list[Json]:
-    return [session.resolve(name) for name in names] if names else [session.pick("")]
+    return _each_once([session.resolve(name) for name in names]) if names else [session.pick("")]
+
+
+def _each_once(executions: Sequence[Json]) -> list[Json]:
+    return list({execution["id"]: execution for execution in executions}.values())
+
+
+def _listed(executions: Sequence[Json]) -> str:
+    return ", ".join(execution["name"] for execution in executions)
 
 
 def _changed(session: Session, name: str, act: Callable[[str], Json], verb: str) -> Result:

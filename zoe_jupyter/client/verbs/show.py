@@ -29,13 +29,13 @@ def executions_table(executions: Sequence[Record], *, base_url: str, now: float 
             Cell(str(item["name"])),
             str(item.get("entry") or item.get("title") or ""),
             _state(item),
+            _elapsed(item, moment),
             _services(item),
-            _age(item, moment),
             _about(item, base_url),
         ]
         for item in executions
     ]
-    return Table(("NAME", "APPLICATION", "STATE", "SERVICES", "AGE", "ABOUT"), rows, empty="nothing is running")
+    return Table(("NAME", "APPLICATION", "STATE", "FOR", "SERVICES", "ABOUT"), rows, empty="nothing is running")
 
 
 def details(execution: Record, *, base_url: str) -> list[Block]:
@@ -152,9 +152,11 @@ def _service_about(service: Record) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _age(execution: Record, now: float) -> str:
+def _elapsed(execution: Record, now: float) -> str:
+    """For how long it has been running, or waiting; for an ended one, how long it ran. As the panel tells it."""
     end = execution.get("ended_at") or now
-    return format_duration(max(0, round(end - (execution.get("created_at") or end))))
+    begun = execution.get("started_at") or execution.get("created_at") or end
+    return format_duration(max(0, round(end - begun)))
 
 
 def _about(execution: Record, base_url: str) -> Cell | str:
