@@ -12,7 +12,7 @@ import pytest
 
 from tests.backends.local.conftest import LocalWorld, status
 from zoe_jupyter.backends.base import SeenState
-from zoe_jupyter.backends.local.logs import LogReader
+from zoe_jupyter.backends.local.logs import GAP, LogReader
 from zoe_jupyter.backends.local.supervisor.logfile import LogFile
 from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
 
@@ -40,6 +40,22 @@ async def test_a_follower_sees_every_line_once_across_rotations(world: LocalWorl
     assert sum(path.stat().st_size for path in (world.run_dir("one") / "logs").iterdir()) < 3 * 70_000
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
+
+
+@pytest.mark.parametrize("rotations", [1, 8])
+def test_a_reader_that_is_too_slow_is_told_where_output_is_missing(tmp_path: Path, rotations: int) -> None:
+    log = LogFile(str(tmp_path / "app.log"), limit_bytes=10, files=2)
+    log.write(b"line 0, and not its end")
+    reader = LogReader([tmp_path], "app")
+    assert reader.open()
+    assert reader.read() == b"line 0, and not its end"
+    for number in range(1, rotations + 1):
+        log.write(b"line %d, which fills a file\n" % number)
+    said = b"".join(iter(reader.read, b""))
+    reader.close()
+    log.close()
+    kept = [b"line %d, which fills a file\n" % number for number in range(max(1, rotations - 1), rotations + 1)]
+    assert said == (b"\n" + GAP if rotations > 2 else b"") + b"".join(kept)
 
 
 async def test_a_follower_goes_on_with_the_next_attempt_and_ends_when_the_execution_is_cleaned(runner: Runner) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 CHUNK = 65536
 _MOST_FILES = 64
+GAP = b"[zoe] output may be missing here: it was written, and made room for newer output, faster than it was read\n"
 
 
 class LogReader:
@@ -19,6 +20,9 @@ class LogReader:
         self._name = f"{service}.log"
         self._chain: list[int] = []
         """Open files, oldest first; the first is the one that is read."""
+        self._has_gap = False
+        """Whether files may have come and gone between the one in hand and the next."""
+        self._is_at_line_start = True
         self._lock = threading.Lock()
         """A reader may be closed while a thread still reads."""
 
@@ -54,7 +58,9 @@ class LogReader:
     def read(self) -> bytes:
         """The next bytes, at most 64 KiB; empty when there are none now."""
         with self._lock:
-            return self._read()
+            data = self._read()
+            self._is_at_line_start = data.endswith(b"\n") if data else self._is_at_line_start
+            return data
 
     def _read(self) -> bytes:
         while self._chain:
@@ -67,6 +73,9 @@ class LogReader:
             if data:
                 return data
             os.close(self._chain.pop(0))
+            if self._has_gap:
+                self._has_gap = False
+                return GAP if self._is_at_line_start else b"\n" + GAP
         return b""
 
     def _was_rotated(self) -> bool:
@@ -75,6 +84,7 @@ class LogReader:
         newer = self._open_all()
         identities = [_identity(descriptor) for descriptor in newer]
         known = identities.index(own) + 1 if own in identities else 0
+        self._has_gap = bool(newer) and not known
         for descriptor in newer[:known]:
             os.close(descriptor)
         self._chain += newer[known:]
