@@ -289,6 +289,14 @@ async def test_the_shop_is_found_by_words(jp_fetch):
     assert (detail["readme"], detail["entry"]["has_logo"]) == ("# Spark", True)
 
 
+async def test_what_is_for_admins_is_not_there_for_others(jp_fetch, zoe):
+    assert (await asked(jp_fetch, "shop", "prometheus"))[0] == 200
+    object.__setattr__(zoe.visitor, "is_admin", False)
+    assert (await asked(jp_fetch, "shop", "prometheus"))[0] == 404
+    assert (await asked(jp_fetch, "shop", "prometheus", "logo"))[0] == 404
+    assert "prometheus" not in {entry["name"] for entry in (await asked(jp_fetch, "shop"))[1]["items"]}
+
+
 async def test_a_logo_cannot_run_scripts(jp_fetch):
     answer = await jp_fetch("zoe", "api", "shop", "spark", "logo")
     assert answer.headers["Content-Type"] == "image/svg+xml"

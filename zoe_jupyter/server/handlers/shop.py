@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.server.api import PAGED, ApiRequest, Param, Raw, Subject, page
 from zoe_jupyter.server.handlers.executions import read_submission
@@ -30,11 +32,7 @@ routes = Subject("shop")
 )
 async def list_entries(request: ApiRequest) -> EntryPage:
     words = request.query["text"].lower().split()
-    found = [
-        entry_body(entry)
-        for entry in request.core.shop().entries()
-        if entry.audience == "user" or request.caller.is_admin
-    ]
+    found = [entry_body(entry) for entry in request.core.shop().entries() if _may_see(request, entry)]
     matching = [
         body
         for body in found
@@ -44,14 +42,26 @@ async def list_entries(request: ApiRequest) -> EntryPage:
     return EntryPage(items, next_cursor)
 
 
+def _may_see(request: ApiRequest, entry: Any) -> bool:
+    return entry.audience == "user" or request.caller.is_admin
+
+
+def _visible(request: ApiRequest) -> Any:
+    """The entry that the path names; raises NotFound also for one that the caller may not see."""
+    entry = request.core.shop().entry(request.path["name"])
+    if not _may_see(request, entry):
+        raise NotFound(f"the shop has no {entry.name!r} for you")
+    return entry
+
+
 @routes("GET", "shop/{name}", "One entry with the form of its parameters and its README.", answer=EntryDetailBody)
 async def get_entry(request: ApiRequest) -> EntryDetailBody:
-    return entry_detail_body(request.core.shop().entry(request.path["name"]))
+    return entry_detail_body(_visible(request))
 
 
 @routes("GET", "shop/{name}/logo", "The logo of an entry.", media=("image/svg+xml",))
 async def get_logo(request: ApiRequest) -> Raw:
-    logo = request.core.shop().entry(request.path["name"]).logo
+    logo = _visible(request).logo
     if logo is None:
         raise NotFound(f"{request.path['name']} has no logo")
     return Raw(logo, "image/svg+xml", LOGO_HEADERS)
