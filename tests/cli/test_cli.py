@@ -14,6 +14,7 @@ import pytest
 from tests.client.running import RunningZoe
 from zoe_jupyter.cli import app, commands
 from zoe_jupyter.cli.app import main
+from zoe_jupyter.client.verbs import look
 
 
 def test_verbs_print_tables_and_json(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +85,61 @@ def test_output_can_be_piped_and_cut_short_and_is_never_coloured(zoe: RunningZoe
     assert len(done.stdout.splitlines()) == 2
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
+
+
+def test_a_log_that_is_followed_as_json_comes_line_by_line(
+    zoe: RunningZoe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["start", "spark", "--name", "mine"])
+    monkeypatch.setattr(look, "follow", lambda *found, **named: iter(["one", "tw\x1b[2Jo"]))
+    capsys.readouterr()
+    assert main(["logs", "mine", "--follow", "--json"]) == 0
+    assert capsys.readouterr().out == '"one"\n"tw\\u001b[2Jo"\n'
+
+
+def test_help_about_a_verb_is_had_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "ps"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: jupyter zoe ps")
+    assert main(["ps", "--help"]) == 0
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("jupyter zoe sta", ["start"]),
+        ("jupyter zoe ser", ["serve"]),
+        ("jupyter-zoe stop mi", ["mine"]),
+        ("jupyter zoe start spark --wor", ["--workers"]),
+        ("jupyter zoe ps --", ["--all", "--help", "--json"]),
+        ("jupyter zoe validate my", ["my.yaml"]),
+        ("jupyter zoe zapp name my", ["my.yaml"]),
+        ("jupyter la", []),
+    ],
+)
+def test_bash_completes_verbs_options_and_names(
+    zoe: RunningZoe, tmp_path: Path, line: str, completions: list[str]
+) -> None:
+    assert main(["start", "spark", "--name", "mine"]) == 0
+    (tmp_path / "my.yaml").touch()
+    words = line.split(" ")
+    name = "_jupyter_zoe" if words[0] == "jupyter-zoe" else "_jupyter_or_zoe"
+    program = tmp_path / "bin" / "jupyter-zoe"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m zoe_jupyter.cli.app "$@"\n')
+    program.chmod(0o755)
+    script = (
+        'eval "$(jupyter-zoe --completion)"\n'
+        f"COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}\n"
+        f'{name}\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.split(), done.stderr) == (completions, "")
 
 
 def test_a_name_cannot_control_the_terminal(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.utils.capture import RichOutput, capture_output
 
 from tests.client.running import RunningZoe
@@ -75,6 +77,8 @@ def test_alone_it_shows_what_is_running_as_html_and_text(shell: Any) -> None:
 
 def test_help_prints_and_does_not_fail(shell: Any) -> None:
     assert "usage: %zoe VERB" in printed(shell, "%zoe --help")
+    assert "usage: %zoe VERB" in printed(shell, "%zoe help")
+    assert "--follow" in printed(shell, "%zoe help logs")
     assert "--workers N" in printed(shell, "%zoe start spark --help")
     assert "--follow" in printed(shell, "%zoe logs --help")
 
@@ -224,13 +228,36 @@ def test_loading_twice_is_loading_once_and_unloading_takes_it_away(shell: Any) -
         ("%zoe scale mine 3 x", []),
         ("%zoe logs mine --fo", ["--follow"]),
         ("%zoe nonsense a", []),
+        ("%zoe nonsense ", []),
         ("%%zoe zap", ["zapp"]),
+        ("found = %zoe sho", ["shop"]),
+        ("%zoe nodes --disable ", ["here"]),
+        ("%zoe validate READ", ["README.md"]),
     ],
 )
-def test_completion_knows_verbs_options_and_names(shell: Any, line: str, completions: list[str]) -> None:
+def test_completion_knows_verbs_options_and_names(
+    shell: Any, root: Path, monkeypatch: pytest.MonkeyPatch, line: str, completions: list[str]
+) -> None:
+    """And nothing else: no magics, no files, no Python names."""
     run(shell, "%zoe start spark --name mine")
+    monkeypatch.chdir(root)
     _, found = shell.complete("", line, len(line))
-    assert [word for word in found if not word.startswith(("%", "/"))] == completions
+    assert found == completions
+
+
+def test_a_front_end_gets_the_same_words_at_the_place_of_the_last(shell: Any) -> None:
+    for line, words in (("%zoe sta", ["start"]), ("%zoe nonsense ", [])):
+        with provisionalcompleter():
+            found = list(shell.Completer.completions(line, len(line)))
+        assert [one.text for one in found] == words
+        assert all(line[one.start : one.end] == "sta" for one in found)
+
+
+def test_other_lines_are_completed_as_ever(shell: Any) -> None:
+    shell.user_ns["zoe_of_mine"] = 1
+    for line in ("zoe_of_m", 'print("%zoe " + zoe_of_m'):
+        with provisionalcompleter():
+            assert "zoe_of_mine" in [one.text for one in shell.Completer.completions(line, len(line))]
 
 
 def test_completion_is_quick_and_silent_without_a_server(shell: Any, zoe: RunningZoe) -> None:
@@ -272,6 +299,38 @@ def test_the_python_api_refuses_what_it_does_not_know(shell: Any) -> None:
         zoe_jupyter.start()
     with pytest.raises(UserError, match="'b' is too many"):
         zoe_jupyter.info("a", "b")
+    with pytest.raises(UserError, match="a mapping of names to values, not 5"):
+        zoe_jupyter.start("spark", parameters=5)
+    with pytest.raises(UserError, match="a text as entry, not 5"):
+        zoe_jupyter.start(5)
+    with pytest.raises(UserError, match="a text as names, not 5"):
+        zoe_jupyter.stop("mine", 5)
+    with pytest.raises(UserError, match="can be sent to Zoe"):
+        zoe_jupyter.start("spark", workers={1, 2})
+
+
+def test_the_python_api_takes_executions_and_paths(shell: Any, zoe: RunningZoe, tmp_path: Path) -> None:
+    import zoe_jupyter
+
+    execution = zoe_jupyter.start("spark", name="mine")
+    assert zoe_jupyter.info(execution).id == execution.id
+    (tmp_path / "zapp.yaml").write_text("zoe: 1\nkind: zapp\n")
+    assert zoe_jupyter.validate(tmp_path / "zapp.yaml")["fits_now"]
+    assert zoe_jupyter.stop(execution).record["state"] == "ended"
+
+
+def test_waiting_ends_in_time_and_stops_nothing(shell: Any, zoe: RunningZoe) -> None:
+    import zoe_jupyter
+
+    zoe.begin_in(State.STARTING)
+    execution = zoe_jupyter.start("spark", name="mine")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"not within 0\.3 s; the execution goes on"):
+        execution.wait(timeout_s=0.3)
+    assert time.monotonic() - began < 10
+    assert zoe.only.state is State.STARTING
+    zoe.change(execution.id, state=State.RUNNING)
+    assert execution.wait(timeout_s=30).state == "running"
 
 
 def test_attach_is_a_function_and_a_package(

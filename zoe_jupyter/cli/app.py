@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from zoe_jupyter.attach.verbs import VERBS
-from zoe_jupyter.cli import commands
+from zoe_jupyter.cli import commands, completion
 from zoe_jupyter.client.follow import Step
 from zoe_jupyter.client.text import as_line, clean, to_json, to_lines
-from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
+from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, arguments_of, find, overview, parse
 from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Interrupted, Session
 from zoe_jupyter.client.verbs.submit import read_text
@@ -64,9 +65,13 @@ class ErrorScreen:
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if words[0:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return OK
+    if words[0] in ("--completion", "--complete"):
+        return _complete(words)
     if words[0] == "--version":
         from zoe_jupyter._version import __version__
 
@@ -77,6 +82,19 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in by_name(_shell_verbs()) and words[0] in commands.commands():
         return commands.run(words[0], words[1:])
     return _verb(find(_shell_verbs(), words[0], command=COMMAND), words[1:])
+
+
+def _complete(words: list[str]) -> int:
+    """``--completion`` prints what a shell reads once; that calls ``--complete WORDS`` at each press of the key."""
+    if words[0] == "--completion":
+        print(completion.SCRIPT, end="")
+        return OK
+    verbs = [
+        replace(verb, arguments=tuple(arguments_of(verb, command=COMMAND, extra=[_JSON]))) for verb in _shell_verbs()
+    ]
+    for word in completion.completions(verbs, words[1:]):
+        print(word)
+    return OK
 
 
 def _verb(verb: Verb, words: list[str]) -> int:
@@ -93,17 +111,16 @@ def _verb(verb: Verb, words: list[str]) -> int:
 
 
 def _print(result: Result, *, as_json: bool) -> int:
-    if as_json:
-        print(to_json(_plain(result.data), is_ascii=not _writes_unicode()))
+    is_ascii = not _writes_unicode()
+    if as_json and isinstance(result.data, Iterator):
+        for item in result.data:
+            print(to_json(item, is_ascii=is_ascii), flush=True)
+    elif as_json:
+        print(to_json(result.data, is_ascii=is_ascii))
     else:
         for line in to_lines(result):
             print(_writable(line), flush=True)
     return result.exit_code
-
-
-def _plain(data: Any) -> Any:
-    """Data that JSON knows; what comes line by line is collected."""
-    return data if data is None or isinstance(data, (dict, list, str, int, float)) else list(data)
 
 
 def _content(name: str) -> str:
@@ -130,6 +147,7 @@ def _overview() -> str:
         "options:",
         "  --json             print JSON (after the verb)",
         "  --generate-config  write jupyter_zoe_config.py",
+        '  --completion       print what completes words in bash and zsh: eval "$(jupyter zoe --completion)"',
         "  --version",
     ]
     return overview(_shell_verbs(), command=COMMAND, face=Faces.SHELL, others=others) + "\n" + "\n".join(options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.http import Json, Lost
-from zoe_jupyter.model.errors import Unavailable
+from zoe_jupyter.model.errors import Unavailable, UserError
 
 SILENCE_S = 40.0
 """The server gives a sign of life more often than this."""
@@ -26,10 +26,21 @@ class Step:
     is_last: bool = False
 
 
-def steps(api: Api, execution_id: str, *, until: Callable[[Json], bool]) -> Iterator[Step]:
-    """Each change of its progress, until the record satisfies ``until`` or it has ended. Outlasts a restart of the server."""
+class NotInTime(UserError, TimeoutError):
+    """It did not come so far within the time that the user gave it."""
+
+    reason = "not_in_time"
+
+
+def steps(
+    api: Api, execution_id: str, *, until: Callable[[Json], bool], timeout_s: float | None = None
+) -> Iterator[Step]:
+    """Each change of its progress, until the record satisfies ``until`` or it has ended. Outlasts a restart of the server.
+
+    Raises NotInTime after ``timeout_s``.
+    """
     told = ""
-    for execution in _records(api, execution_id):
+    for execution in _records(api, execution_id, timeout_s):
         text, is_last = progress_text(execution), until(execution) or execution["state"] == "ended"
         if text != told or is_last:
             yield Step(execution, text, is_last)
@@ -57,15 +68,21 @@ def ended_text(execution: Mapping[str, Any]) -> str:
     return f"{outcome}: {reason}" if reason and reason != outcome else str(outcome)
 
 
-def _records(api: Api, execution_id: str) -> Iterator[Json]:
+def _records(api: Api, execution_id: str, timeout_s: float | None) -> Iterator[Json]:
     """Its record once the stream is open, after each event, and at each sign of life."""
     lost_since: float | None = None
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
+        left_s = SILENCE_S if deadline is None else deadline - time.monotonic()
+        if left_s <= 0:
+            raise NotInTime(f"not within {timeout_s:g} s; the execution goes on by itself")
         try:
-            with api.event_stream(execution_id=execution_id, silence_s=SILENCE_S) as events:
+            with api.event_stream(execution_id=execution_id, silence_s=min(left_s, SILENCE_S)) as events:
                 for _ in events:
                     yield api.execution(execution_id)
                     lost_since = None
+                    if deadline is not None and time.monotonic() >= deadline:
+                        break
         except TimeoutError:
             continue
         except (Lost, Unavailable) as error:

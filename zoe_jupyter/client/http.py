@@ -257,7 +257,10 @@ def _plain(value: str | int | float) -> str:
 def _payload(body: Any) -> tuple[bytes | None, dict[str, str]]:
     if body is None:
         return None, {}
-    return json.dumps(body).encode(), {"Content-Type": "application/json"}
+    try:
+        return json.dumps(body, allow_nan=False).encode(), {"Content-Type": "application/json"}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"only texts, numbers, lists and mappings can be sent to Zoe: {error}") from error
 
 
 def _parsed(content: bytes) -> Json:

@@ -15,12 +15,13 @@ from zoe_jupyter.attach.watch import watcher
 from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.http import Http
 from zoe_jupyter.client.text import clean, to_lines, to_text
-from zoe_jupyter.client.verbs.completion import Source, complete
+from zoe_jupyter.client.verbs.completion import Source
 from zoe_jupyter.client.verbs.look import panel
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
 from zoe_jupyter.client.verbs.results import Lines, Result, Tone
 from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.table import Faces, Verb
+from zoe_jupyter.magics.completing import matcher
 from zoe_jupyter.magics.functions import call
 from zoe_jupyter.magics.html import message_html, to_html
 from zoe_jupyter.magics.objects import Execution
@@ -71,7 +72,9 @@ class ZoeMagics(Magics):
         words = _words(line)
         if not words and cell is None:
             return _show(panel(self.session))
-        if not words or words[0] in ("-h", "--help", "help"):
+        if words[0:1] == ["help"]:
+            words = [*words[1:2], "--help"]
+        if not words or words[0] in ("-h", "--help"):
             print(overview(VERBS, command=self.session.command, face=Faces.NOTEBOOK))
             return None
         verb = find(VERBS, words[0], command=self.session.command)
@@ -108,7 +111,8 @@ class _Hooks:
     def __init__(self, shell: Any, magics: ZoeMagics) -> None:
         self._shell = shell
         self._magics = magics
-        self._is_on = True
+        self._matchers: list[Any] = getattr(shell.Completer, "custom_matchers", [])  # IPython has them from 8.6 on
+        self.matcher = matcher(magics.source)
         self._events: tuple[tuple[str, Callable[..., None]], ...] = (
             ("pre_run_cell", self.before_cell),
             ("post_run_cell", self.after_cell),
@@ -117,21 +121,14 @@ class _Hooks:
     def add(self) -> None:
         for name, hook in self._events:
             self._shell.events.register(name, hook)
-        for key in ("%zoe", "%%zoe"):
-            self._shell.set_hook("complete_command", self.complete, str_key=key)
+        self._matchers.append(self.matcher)
 
     def remove(self) -> None:
-        self._is_on = False
+        if self.matcher in self._matchers:
+            self._matchers.remove(self.matcher)
         for name, hook in self._events:
             with suppress(ValueError):
                 self._shell.events.unregister(name, hook)
-
-    def complete(self, shell: Any, event: Any) -> list[str]:
-        if not self._is_on:
-            return []
-        text = event.symbol
-        before = event.text_until_cursor[: len(event.text_until_cursor) - len(text)]
-        return complete(VERBS, before.split()[1:], text=text, source=self._magics.source)
 
     def before_cell(self, info: Any = None) -> None:
         """Say what has ended since the last cell."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
 from zoe_jupyter.attach.flow import Attached
@@ -65,8 +67,9 @@ def bind(verb: Verb, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> di
     if others and not verb.has_form:
         raise Usage(f"{verb.name} takes no {', '.join(sorted(others))}; it takes {', '.join(sorted(known))}")
     bound.update({known[name].name: value for name, value in named.items() if name in known})
+    bound = {name: _fitting(verb, argument, bound[name]) for name, argument in _by_name(verb).items() if name in bound}
     if verb.has_form:
-        bound["parameters"] = {**dict(named.get("parameters") or {}), **others}
+        bound["parameters"] = {**_mapping(named.get("parameters")), **others}
     missing = [
         argument.name
         for argument in _all(verb)
@@ -83,13 +86,34 @@ def _positional(verb: Verb, values: list[Any]) -> dict[str, Any]:
         if not values:
             break
         if argument.is_many:
-            bound[argument.name] = [str(value) for value in values]
+            bound[argument.name] = values
             values = []
         else:
             bound[argument.name] = values.pop(0)
     if values:
         raise Usage(f"{verb.name} takes fewer arguments: {values[0]!r} is too many")
-    return {name: value.name if isinstance(value, Execution) else value for name, value in bound.items()}
+    return bound
+
+
+def _fitting(verb: Verb, argument: Argument, value: Any) -> Any:
+    """A value as the verb takes it from words: executions by name, paths as text. Raises Usage for what is no text where one is wanted."""
+    if argument.is_many:
+        return [_fitting(verb, replace(argument, is_many=False), one) for one in value]
+    if isinstance(value, (Execution, PurePath)):
+        return value.name if isinstance(value, Execution) else str(value)
+    if value is None or isinstance(value, str) or argument.is_switch or argument.convert is not str:
+        return value
+    raise Usage(f"{verb.name} takes a text as {argument.name}, not {value!r:.60}")
+
+
+def _mapping(parameters: Any) -> dict[str, Any]:
+    if parameters is None or isinstance(parameters, Mapping):
+        return dict(parameters or {})
+    raise Usage(f"parameters are given as a mapping of names to values, not {parameters!r:.60}")
+
+
+def _by_name(verb: Verb) -> dict[str, Argument]:
+    return {argument.name: argument for argument in _all(verb)}
 
 
 def _all(verb: Verb) -> list[Argument]:

@@ -47,12 +47,16 @@ class Execution:
         self.record = self._session.api.execution(self.id)
         return self
 
-    def wait(self, until: str = "") -> Execution:
-        """Wait until it is ``running`` or ``ended``; by default a job until it has ended, others until they run. Raises UserError when it failed."""
+    def wait(self, until: str = "", *, timeout_s: float | None = None) -> Execution:
+        """Wait until it is ``running`` or ``ended``; by default a job until it has ended, others until they run.
+
+        Raises UserError when it failed, and TimeoutError when that takes longer than ``timeout_s``.
+        """
         goal = until or ("ended" if LABEL_JOB in (self.record.get("labels") or {}) else "running")
         if goal not in ("running", "ended"):
             raise UserError(f"wait until 'running' or 'ended', not {goal!r}")
-        self.record = dict(self._session.wait(self.record, is_ended if goal == "ended" else is_running))
+        is_so_far = is_ended if goal == "ended" else is_running
+        self.record = dict(self._session.wait(self.record, is_so_far, timeout_s=timeout_s))
         if self.record["state"] == "ended" and self.outcome in ("failed", "lost", "expired"):
             raise UserError(failure_text(self._session, self.record))
         return self

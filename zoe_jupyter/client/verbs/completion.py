@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -65,7 +66,7 @@ def complete(verbs: tuple[Verb, ...], words: Sequence[str], *, text: str, source
     before = words[1:]
     valued = _awaiting(verb, before)
     if valued is not None:
-        return _starting([*valued.choices, *source.names(valued.names)], text)
+        return _starting([*valued.choices, *source.names(valued.names), *_files(valued, text)], text)
     form = source.form(_entry(before)) if verb.has_form and _entry(before) else []
     waiting = next(
         (option for option in form if before and before[-1] in option.flags and option.kind != "boolean"), None
@@ -74,7 +75,11 @@ def complete(verbs: tuple[Verb, ...], words: Sequence[str], *, text: str, source
         return _starting(list(waiting.choices), text)
     if text.startswith("-"):
         return _starting([*_flags(verb), *(option.flag for option in form), "--help"], text)
-    return _starting(_positional(verb, before, source), text)
+    place = _place(verb, before)
+    if place is None:
+        return []
+    names = (name for name in source.names(place.names) if name not in before)
+    return _starting([*place.choices, *names, *_files(place, text)], text)
 
 
 def _awaiting(verb: Verb, before: Sequence[str]) -> Argument | None:
@@ -85,15 +90,29 @@ def _awaiting(verb: Verb, before: Sequence[str]) -> Argument | None:
     )
 
 
-def _positional(verb: Verb, before: Sequence[str], source: Source) -> list[str]:
+def _place(verb: Verb, before: Sequence[str]) -> Argument | None:
+    """The argument that the next word without a flag is; None when there are enough."""
     places = [argument for argument in verb.arguments if not argument.flags]
-    if not places:
-        return []
     given = [word for word in before if not word.startswith("-")]
-    place = places[min(len(given), len(places) - 1)]
-    if len(given) >= len(places) and not place.is_many:
+    if not places or (len(given) >= len(places) and not places[-1].is_many):
+        return None
+    return places[min(len(given), len(places) - 1)]
+
+
+def _files(argument: Argument, text: str) -> list[str]:
+    """Files and folders whose paths begin with that text, where a file is wanted."""
+    if argument.names is not Names.FILE:
         return []
-    return [*place.choices, *(name for name in source.names(place.names) if name not in given)]
+    folder, slash, start = text.rpartition("/")
+    try:
+        found = list(os.scandir(os.path.expanduser(folder + slash) or "."))
+    except OSError:
+        return []
+    return [
+        f"{folder}{slash}{one.name}{'/' if one.is_dir() else ''}"
+        for one in found
+        if not one.name.startswith(".") or start
+    ]
 
 
 def _entry(before: Sequence[str]) -> str:

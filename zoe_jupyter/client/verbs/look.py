@@ -68,7 +68,7 @@ def logs(
     stream = follow(
         session.api, execution["id"], service=service, tail=100 if tail is None else tail, outage_s=OUTAGE_S
     )
-    return Result([Lines(_until_interrupted(stream))], value=stream)
+    return Result([Lines(_until_interrupted(stream))], data=stream, value=stream)
 
 
 def open_page(session: Session, name: str = "", endpoint: str = "") -> Result:

@@ -67,7 +67,7 @@ def build(
         prog=f"{command} {verb.name}", description=verb.summary, allow_abbrev=False, epilog=verb.example.format(command=command) or None,
         formatter_class=argparse.RawDescriptionHelpFormatter, **_plain_help(),
     )  # fmt: skip
-    for argument in _arguments(verb, command, extra):
+    for argument in arguments_of(verb, command=command, extra=extra):
         _add(parser, argument)
     if verb.has_form:
         parser.add_argument(
@@ -80,7 +80,8 @@ def build(
     return parser
 
 
-def _arguments(verb: Verb, command: str, extra: Sequence[Argument]) -> list[Argument]:
+def arguments_of(verb: Verb, *, command: str, extra: Sequence[Argument] = ()) -> list[Argument]:
+    """Its arguments where it is called so: what a cell gives in a notebook comes from a file in a shell."""
     found = [*verb.arguments, *extra]
     if verb.cell and not command.startswith("%"):
         found.append(Argument(verb.cell, "a file, or - for standard input", metavar="FILE", names=Names.FILE))

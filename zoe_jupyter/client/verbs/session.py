@@ -95,11 +95,13 @@ class Session:
             raise NotFound(f"nothing is running; `{self.command} shop` shows what there is")
         raise Conflict(f"name the execution; running: {', '.join(str(execution['name']) for execution in found)}")
 
-    def wait(self, execution: Mapping[str, Any], until: Callable[[Json], bool]) -> Mapping[str, Any]:
-        """Tell its progress until it is so far or has ended; the last record. Raises Interrupted, which says how to stop it."""
+    def wait(
+        self, execution: Mapping[str, Any], until: Callable[[Json], bool], *, timeout_s: float | None = None
+    ) -> Mapping[str, Any]:
+        """Tell its progress until it is so far or has ended; the last record. Raises Interrupted, which says how to stop it, and NotInTime."""
         last: Mapping[str, Any] = execution
         try:
-            for step in steps(self.api, str(execution["id"]), until=until):
+            for step in steps(self.api, str(execution["id"]), until=until, timeout_s=timeout_s):
                 last = step.execution
                 self.screen.step(step)
         except KeyboardInterrupt:
