@@ -76,7 +76,12 @@ def test_all_files_are_private_whatever_the_umask(path: Path) -> None:
             store.migrate()
             store.take_over("test", 0.0)
             submit(store, make_execution(1))
-            assert {found.name for found in path.parent.iterdir()} == {"zoe.db", "zoe.db-wal", "zoe.db-shm"}
+            assert {found.name for found in path.parent.iterdir()} == {
+                "zoe.db",
+                "zoe.db-wal",
+                "zoe.db-shm",
+                "zoe.db.reserve",
+            }
             assert {mode(found) for found in path.parent.iterdir()} == {0o600}
     finally:
         os.umask(before)

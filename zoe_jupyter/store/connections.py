@@ -14,11 +14,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from zoe_jupyter.store.reserve import free_bytes
 
 BUSY_S = 10.0
 """How long a write waits for another writer, and a call for a free connection."""
 _READERS = 4
 _JOURNAL_BYTES = 64 * 1024 * 1024
+_LEAST_BYTES = 64 * 1024
+"""With less room than this for its shared memory SQLite fails in a general way."""
 # Of libpq: a network that swallows packets is noticed within a minute.
 _KEEP_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 40_000}
 
@@ -163,12 +166,24 @@ def _meaning(error: BaseException | None, place: str, *, is_cut_off: bool) -> St
     return StoreError(f"{place}: {text}")
 
 
+def full_text(place: str) -> str:
+    return f"no room is left on the disk for {place}; make room, Zoe goes on by itself"
+
+
+def _is_on_full_disk(place: str) -> bool:
+    """SQLite does not say so where it could not make or grow a file beside the database."""
+    try:
+        return free_bytes(Path(str(make_url(place).database))) < _LEAST_BYTES
+    except (OSError, ArgumentError):
+        return False
+
+
 def _sqlite_meaning(text: str, place: str) -> StoreError:
     # The codes behind these texts are known to Python 3.11 and newer only; the texts have not changed in ten years.
     if "locked" in text or "busy" in text:
         return StoreBusy(f"{place} is locked by another program")
-    if "full" in text:
-        return StoreFull(f"no room is left on the disk for {place}; make room, Zoe goes on by itself")
+    if "full" in text or (("I/O" in text or "unable to open" in text) and _is_on_full_disk(place)):
+        return StoreFull(full_text(place))
     if "malformed" in text or "not a database" in text:
         return StoreCorrupt(f"{place} is damaged ({text}); move it away to begin anew, or put a backup in its place")
     return StoreError(f"{place}: {text}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
@@ -16,8 +17,9 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import connections, migration, reading, retention, writing
 from zoe_jupyter.store.connections import file_url
-from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError, StoreFull
 from zoe_jupyter.store.records import EventDraft
+from zoe_jupyter.store.reserve import NoReserve, Reserve
 from zoe_jupyter.store.schema import executions as executions_table
 from zoe_jupyter.store.writing import Transaction
 
@@ -44,12 +46,17 @@ class Store:
         self._place = connections.shown(self._url)
         self._engines = connections.open_engines(self._url)
         self._one_writer = Lock()
+        is_file = connections.is_sqlite(self._url)
+        self._reserve: Reserve | NoReserve = Reserve(Path(str(self._url.database))) if is_file else NoReserve()
         self._epoch: int | None = None
         # What is stored now of the executions that live, so that a save sees which services changed without reading them.
         self._stored: dict[str, Execution] = {}
 
     def migrate(self) -> None:
         """Create the database or bring it up to date; raises StoreTooNew, StoreCorrupt, StoreError, with nothing changed."""
+        self._with_reserve(self._bring_up_to_date)
+
+    def _bring_up_to_date(self) -> None:
         with self._one_writer, connections.translated(self._place):
             try:
                 migration.bring_up_to_date(self._url, self._engines.writing)
@@ -61,8 +68,8 @@ class Store:
 
     def take_over(self, holder: str, now: float) -> int:
         """Become the one writer; ``holder`` is for people. Returns the new epoch."""
-        with self._transaction(is_fenced=False) as transaction:
-            epoch = transaction.take_over(holder, now)
+        epoch = self._write(lambda transaction: transaction.take_over(holder, now), is_fenced=False)
+        self._reserve.hold()
         self._stored.clear()
         self._epoch = epoch
         return epoch
@@ -80,8 +87,11 @@ class Store:
     ) -> tuple[Execution, bool, list[LogEvent]]:
         """Store a new execution, with all that belongs to it; with a known key of its owner, return the earlier one and False.
 
-        Raises Conflict when the key stood for another request (``digest``) in the last seven days.
+        Raises Conflict when the key stood for another request (``digest``) in the last seven days, and StoreFull as soon as there is
+        too little room to be sure that it can be stopped again.
         """
+        if not self._reserve.hold():
+            raise StoreFull(connections.full_text(self._place))
         with self._transaction() as transaction:
             connection = transaction.connection
             if key is not None:
@@ -106,10 +116,13 @@ class Store:
 
     def save(self, executions: Sequence[Execution], events: Sequence[EventDraft]) -> list[LogEvent]:
         """Store changed executions and what happened; raises StaleWrite unless each version follows the stored one."""
-        with self._transaction() as transaction:
+
+        def update(transaction: Transaction) -> list[LogEvent]:
             for execution in executions:
                 writing.update_execution(transaction.connection, execution, self._stored.get(execution.id))
-            logged = transaction.append(events)
+            return transaction.append(events)
+
+        logged = self._write(update)
         self._remember(executions)
         return logged
 
@@ -153,10 +166,12 @@ class Store:
 
     def forget(self, execution_id: str, *, now: float | None = None) -> list[LogEvent]:
         """Delete an ended execution and all that is its own, but for its events; raises NotFound, Conflict while it lives."""
-        with self._transaction() as transaction:
+
+        def delete(transaction: Transaction) -> list[LogEvent]:
             draft = writing.forget(transaction.connection, execution_id)
-            at = time.time() if now is None else now
-            return transaction.append([replace(draft, at=at)])
+            return transaction.append([replace(draft, at=time.time() if now is None else now)])
+
+        return self._write(delete)
 
     def events(self, *, since: int, limit: int, owner: str = "", execution_id: str = "") -> list[LogEvent]:
         """At most ``limit`` events after number ``since``, in order."""
@@ -172,15 +187,11 @@ class Store:
 
     def put_lease(self, lease: Lease, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
         """Take or renew it; raises NotFound when its execution is gone."""
-        with self._transaction() as transaction:
-            writing.put_lease(transaction.connection, lease)
-            return transaction.append(events)
+        return self._change(lambda connection: writing.put_lease(connection, lease), events)
 
     def drop_leases(self, ids: Sequence[str], events: Sequence[EventDraft] = ()) -> list[LogEvent]:
         """Ids that are not stored are passed over."""
-        with self._transaction() as transaction:
-            writing.drop_leases(transaction.connection, ids)
-            return transaction.append(events)
+        return self._change(lambda connection: writing.drop_leases(connection, ids), events)
 
     def leases(self) -> list[Lease]:
         """Of all executions that live, oldest first."""
@@ -191,15 +202,11 @@ class Store:
         return self._read(reading.read_disabled_nodes)
 
     def disable_node(self, name: str, *, by: str, now: float, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
-        with self._transaction() as transaction:
-            writing.disable_node(transaction.connection, name, by=by, now=now)
-            return transaction.append(events)
+        return self._change(lambda connection: writing.disable_node(connection, name, by=by, now=now), events)
 
     def enable_node(self, name: str, *, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
         """One that is enabled stays so."""
-        with self._transaction() as transaction:
-            writing.enable_node(transaction.connection, name)
-            return transaction.append(events)
+        return self._change(lambda connection: writing.enable_node(connection, name), events)
 
     def secrets(self, execution_id: str) -> dict[str, str]:
         return self._read(lambda connection: reading.read_secrets(connection, execution_id))
@@ -212,19 +219,41 @@ class Store:
         before = now - history_s
         forgotten: list[str] = []
         for _ in range(_EXPIRE_BATCHES):
-            with self._transaction() as transaction:
-                deleted = retention.delete_old_executions(transaction.connection, before)
+            deleted = self._write(lambda transaction: retention.delete_old_executions(transaction.connection, before))
             forgotten += deleted
             if len(deleted) < retention.BATCH:
                 break
-        with self._transaction() as transaction:
-            retention.delete_old_events(transaction.connection, before)
-            retention.delete_old_keys(transaction.connection, now)
+        self._write(lambda transaction: retention.delete_old_events(transaction.connection, before))
+        self._write(lambda transaction: retention.delete_old_keys(transaction.connection, now))
         return forgotten
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with connections.translated(self._place), self._engines.reading.begin() as connection:
             return query(connection)
+
+    def _change(self, change: Callable[[Connection], None], events: Sequence[EventDraft]) -> list[LogEvent]:
+        def apply(transaction: Transaction) -> list[LogEvent]:
+            change(transaction.connection)
+            return transaction.append(events)
+
+        return self._write(apply)
+
+    def _write(self, work: Callable[[Transaction], T], *, is_fenced: bool = True) -> T:
+        """One transaction of what already lives: on a full disk the reserve makes room for it."""
+
+        def write() -> T:
+            with self._transaction(is_fenced=is_fenced) as transaction:
+                return work(transaction)
+
+        return self._with_reserve(write)
+
+    def _with_reserve(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except StoreFull:
+            if not self._reserve.give_up():
+                raise
+        return self._with_reserve(work)
 
     @contextmanager
     def _transaction(self, *, is_fenced: bool = True) -> Iterator[Transaction]:
