@@ -1,6 +1,7 @@
 """The whole tree of errors: what is safe to show, and what to do about a backend's trouble.
 
-``ZoeError`` > ``UserError`` (InvalidDescription, NotFound, Conflict, Forbidden, QuotaExceeded, TooMany, Unfit, Unavailable)
+``ZoeError`` > ``UserError`` (InvalidDescription, NotFound, Conflict, Forbidden, QuotaExceeded, TooMany, Unfit, Unavailable,
+NoRoom)
 and ``BackendError`` (Retryable, Fatal). ``reason`` is the stable word that REST answers carry.
 """
 
@@ -112,6 +113,12 @@ class Unavailable(UserError):
     """Zoe itself cannot be reached, or cannot take work now; the message has the way out."""
 
     reason = "unavailable"
+
+
+class NoRoom(UserError):
+    """A disk is full: nothing new is begun; the message says which."""
+
+    reason = "store_full"
 
 
 class BackendError(ZoeError):

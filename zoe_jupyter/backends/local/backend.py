@@ -111,6 +111,7 @@ class LocalBackend(Backend):
         return (await self._off(local_node, overcommit=self._overcommit, memory_fraction=self._memory_fraction),)
 
     async def inspect(self, requires: Requirement, client: Client) -> Environment:
+        await self._off(self._places.refuse_when_full)
         return await self._off(self._inspector.inspect, requires, client.python)
 
     async def reserve(

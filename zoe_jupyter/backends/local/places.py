@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.model.errors import Fatal
+from zoe_jupyter.model.errors import Fatal, NoRoom
+
+LEAST_FREE_BYTES = 16 << 20
+"""Nothing new is begun with less room than this for run folders and logs: what runs needs it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
 
@@ -52,6 +55,17 @@ class Places:
             )
         except FileNotFoundError:
             return []
+
+    def refuse_when_full(self) -> None:
+        """Raises NoRoom when the disk of run folders has too little of it."""
+        folder = self.data_dir / "run"
+        found = os.statvfs(folder if folder.exists() else self.data_dir)
+        free_bytes = found.f_bavail * found.f_frsize
+        if free_bytes < LEAST_FREE_BYTES or (found.f_files and not found.f_favail):
+            raise NoRoom(
+                f"the disk of {folder} has {free_bytes >> 10} KiB left, and new executions need at least {LEAST_FREE_BYTES >> 20} MiB"
+                " (and a file) for their logs; make room, Zoe goes on by itself"
+            )
 
     def prepare(self, execution_id: str) -> Path:
         """Make the execution's folders, readable by their owner only; returns the first of them."""
