@@ -48,7 +48,8 @@ def main() -> None:
     options = _options()
     spark = _spark_home()
     home = Path(options.secret).parent
-    arguments = _java_arguments(options, spark, home) + _program(options)
+    settings = _settings(options, home)
+    arguments = _java_arguments(options, spark, settings) + _program(options, settings)
     file = home / "java.args"
     file.touch(mode=0o600)
     file.write_text("".join(f"{_quoted(argument)}\n" for argument in arguments), encoding="utf-8")
@@ -97,11 +98,10 @@ def _versions(spark: Path) -> tuple[str, str]:
     sys.exit(f"{spark / 'jars'} has no spark-core")
 
 
-def _java_arguments(options: argparse.Namespace, spark: Path, home: Path) -> list[str]:
+def _java_arguments(options: argparse.Namespace, spark: Path, settings: dict[str, str]) -> list[str]:
     heap = WORKER_HEAP
     if options.role in HEAP_SHARE and options.memory:
         heap = f"{int(options.memory * HEAP_SHARE[options.role]) >> 20}m"
-    settings = _settings(options, home)
     return [
         f"-Xmx{heap}",
         *SMALL,
@@ -119,7 +119,7 @@ def _java_arguments(options: argparse.Namespace, spark: Path, home: Path) -> lis
     ]
 
 
-def _program(options: argparse.Namespace) -> list[str]:
+def _program(options: argparse.Namespace, settings: dict[str, str]) -> list[str]:
     address = ["--host", options.host, "--port", options.port, "--webui-port", options.ui_port]
     if options.role == "master":
         return [MAIN["master"], *address]
@@ -133,8 +133,10 @@ def _program(options: argparse.Namespace) -> list[str]:
             str(Path(options.secret).parent / "work"),
         ]
         return [MAIN["worker"], *address, *amount, options.master]
-    if "spark.jars.packages" in _user_settings(options):
-        return [SUBMIT, "--class", MAIN["connect"], "--name", "Zoe", "spark-internal"]
+    if "spark.jars.packages" in settings:
+        # Only this one downloads packages; it looks for settings among its arguments, not at those of Java.
+        given = (part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
+        return [SUBMIT, "--class", MAIN["connect"], *given, "spark-internal"]
     return [MAIN["connect"]]
 
 

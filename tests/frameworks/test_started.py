@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import sys
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,6 +27,13 @@ NAMES = sorted(file.parent.name for file in shipped_folder().glob("*/framework.y
 ADA = Caller("ada")
 START_S = 240.0
 STOP_S = 90.0
+IVY = """<ivysettings>
+  <settings defaultResolver="folder"/>
+  <resolvers>
+    <filesystem name="folder"><artifact pattern="{folder}/[artifact]-[revision].[ext]"/></filesystem>
+  </resolvers>
+</ivysettings>
+"""
 BUSY_S = 1.0
 """So far into a job it is scaled down."""
 
@@ -89,6 +99,27 @@ async def test_a_job_finds_the_spark_that_it_is_connected_to(core: Core, noteboo
     code = 'rows = spark.range(100).filter("id % 2 = 0").count()\nprint(f"rows: {rows} {{kept}}")\n'
     execution = await _submit(core, Submission(zapp=zapp, parameters={"code": code}), notebook)
     await _end(core, execution, Case(log="rows: 50 {kept}"))
+
+
+@pytest.mark.spark
+async def test_spark_takes_libraries_by_file_and_by_coordinates(core: Core, notebook: Path) -> None:
+    """Coordinates are looked up in a folder, as they are in a repository: no test may need the network."""
+    for name in ("beside.jar", "named-1.0.jar"):
+        with zipfile.ZipFile(notebook / name, "w") as jar:
+            jar.writestr("zoe.txt", name)
+    (notebook / "ivy.xml").write_text(IVY.format(folder=notebook), encoding="utf-8")
+    conf = {"spark.jars.ivySettings": str(notebook / "ivy.xml"), "spark.jars.ivy": str(notebook / "cache")}
+    parameters = {"workers": 1, "jars": ["beside.jar"], "packages": ["org.example:named:1.0"], "conf": conf}
+    execution = await _submit(core, Submission(use="spark", parameters=parameters), notebook)
+    execution = await _until(core, execution, _all_run, timeout_s=START_S)
+    await _work(core, execution, replace(case_of("spark"), work=_see_libraries, long_job=None), notebook)
+
+
+def _see_libraries(session: Any, folder: Path) -> None:
+    found = " ".join(row[0] for row in session.sql("LIST JARS").collect())
+    assert "beside.jar" in found
+    assert "org.example_named-1.0.jar" in found
+    assert session.conf.get("spark.master").startswith("spark://")
 
 
 @pytest.mark.dask
