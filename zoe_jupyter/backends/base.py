@@ -21,7 +21,8 @@ class Capabilities:
     isolation: str
     """``process``, ``container``."""
     limits: Mapping[str, str] = field(default_factory=dict)
-    """How each limit is kept: ``{"memory": "cgroup" | "watched", "cpu": "shares", "processes": "none"}``."""
+    """How each limit is kept. ``memory``: ``cgroup`` or ``watched``; ``cpu``: ``shares`` or ``nice``; ``processes``: ``cgroup``, ``rlimit``,
+    ``watched`` or ``none``; ``strays``: how processes that a service detached from itself are found: ``cgroup`` (all), ``traced``."""
     survives_restart: bool = True
     is_multi_node: bool = False
     has_gpus: bool = False
@@ -97,7 +98,8 @@ class Seen:
     exit_code: int | None = None
     """128 + signal when it was killed by one, as shells say it; None when nobody can know."""
     reason: Reason | None = None
-    """``out_of_memory``, ``port_taken``, ``killed``, ``exited``, ``expired``, ``not_ready``, ``lost``."""
+    """``out_of_memory``, ``process_limit``, ``port_taken``, ``killed``, ``exited``, ``expired``, ``not_ready``, ``lost``. Of one that goes on: what
+    went wrong with it all the same."""
     is_blameless: bool = False
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.backends.local.conftest import LocalWorld, status
-from zoe_jupyter.backends.base import Seen
+from zoe_jupyter.backends.base import Seen, SeenState
 from zoe_jupyter.backends.local.supervisor import cages
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.testing.backend_contract import GREEDY, Runner, eventually
@@ -104,9 +104,17 @@ async def test_a_child_that_ran_out_of_memory_is_told_when_the_service_goes_on(
 
     async def is_noted() -> bool:
         seen = await runner.seen("one")
-        return seen is not None and seen.reason is None and seen.handle["oom_kills"] == 1
+        return seen is not None and seen.reason is not None and seen.handle["oom_kills"] == 1
 
     await eventually(is_noted)
+    seen = await runner.seen("one")
+    assert seen is not None
+    assert seen.reason is not None
+    assert (seen.state, seen.reason.code) == (SeenState.READY, "out_of_memory")
+    assert seen.reason.numbers == {"kills": 1, "used": 96 * MIB, "limit": 96 * MIB}
+    assert seen.reason.text == (
+        "out of memory: used 96 MiB of 96 MiB; the kernel killed 1 of its processes, and it goes on"
+    )
     assert b"child -9" in await runner.output("one")
     assert b"[zoe] the kernel killed a process of this service: out of memory" in await runner.output("one")
 

@@ -16,6 +16,7 @@ import pytest
 
 import zoe_jupyter
 from tests.backends.local.conftest import LocalWorld
+from zoe_jupyter.backends.local.supervisor import crowd
 
 NOBODY = 65534
 STORY = Path(__file__).with_name("user_story.py")
@@ -54,6 +55,16 @@ def is_usable(python: str) -> bool:
         return False
 
 
+def kept_crowd() -> str:
+    """How the number of an ordinary user's processes is kept here."""
+    return "rlimit" if crowd._is_first("pid") and crowd._is_first("user") else "watched"
+
+
+def told_crowd() -> str:
+    """Why the fork bomb ended: at our wish where it could do no harm, else for what it did."""
+    return "killed" if kept_crowd() == "rlimit" else "process_limit"
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="this user has no privileges anyway: the whole suite is that test")
 def test_an_ordinary_user_starts_stops_limits_and_adopts(world: LocalWorld, common: Path) -> None:
     python = interpreter()
@@ -77,5 +88,6 @@ def test_an_ordinary_user_starts_stops_limits_and_adopts(world: LocalWorld, comm
         "greedy": {"exit_code": 137, "reason": "out_of_memory", "memory": "watched"},
         "again": {"exit_code": None, "reason": None, "memory": "none"},
         "left": 0,
-        "limits": {"memory": "watched", "cpu": "nice", "processes": "none"},
+        "crowd": {"exit_code": 137, "reason": told_crowd(), "memory": "none"},
+        "limits": {"memory": "watched", "cpu": "nice", "processes": kept_crowd(), "strays": "traced"},
     }

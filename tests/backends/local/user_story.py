@@ -14,7 +14,30 @@ from zoe_jupyter.model.resources import Resources
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 GREEDY = "kept = []\nimport time\nwhile True: kept.append(b'x' * 2**22); time.sleep(0.02)"
+LIMIT = 30
+CROWD = """
+import os, time
+while True:
+    time.sleep(0.01)
+    try:
+        if os.fork() == 0:
+            time.sleep(600)
+    except OSError:
+        print("refused", flush=True)
+"""
 SERVER = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"
+
+
+async def most_processes(backend: Backend, service: str) -> int:
+    """How many it had when the backend told that they were too many."""
+    end, most = time.monotonic() + 30, 0
+    while time.monotonic() < end:
+        samples = [sample.processes for sample in await backend.usage() if sample.service == service]
+        most = max([most, *samples])
+        if any(seen.reason for seen in (await backend.observe()).services if seen.service == service):
+            return most
+        await asyncio.sleep(0.02)
+    raise TimeoutError(service)
 
 
 async def until(backend: Backend, service: str, state: SeenState) -> dict[str, object]:
@@ -32,7 +55,7 @@ async def until(backend: Backend, service: str, state: SeenState) -> dict[str, o
 
 
 async def main(data_dir: str, deployment: str) -> None:
-    backend = LocalBackend(deployment=deployment, data_dir=Path(data_dir))
+    backend = LocalBackend(deployment=deployment, data_dir=Path(data_dir), process_limit=LIMIT)
     await backend.start()
 
     def order(service: str, *command: str, **fields: object) -> ServiceOrder:
@@ -61,6 +84,11 @@ async def main(data_dir: str, deployment: str) -> None:
     told["deaf"] = await until(backend, "deaf", SeenState.EXITED)
     await backend.launch(order("greedy", GREEDY, resources=Resources(memory_bytes=64 * 2**20)), "local")
     told["greedy"] = await until(backend, "greedy", SeenState.EXITED)
+    await backend.launch(order("crowd", CROWD), "local")
+    most = await most_processes(backend, "crowd")
+    assert most <= LIMIT or backend.capabilities().limits["processes"] == "watched", most
+    await backend.stop("one", "crowd", 1, grace_s=0)
+    told["crowd"] = await until(backend, "crowd", SeenState.EXITED)
     await backend.close()
     again = LocalBackend(deployment=deployment, data_dir=Path(data_dir))
     await again.start()

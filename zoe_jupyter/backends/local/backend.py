@@ -30,7 +30,7 @@ from zoe_jupyter.backends.local.logs import LogReader
 from zoe_jupyter.backends.local.machine import gpu_count, local_node
 from zoe_jupyter.backends.local.meter import Meter
 from zoe_jupyter.backends.local.places import Places
-from zoe_jupyter.backends.local.supervisor import cages
+from zoe_jupyter.backends.local.supervisor import cages, crowd
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.sweep import sweep
 from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
@@ -53,7 +53,8 @@ class LocalBackend(Backend):
 
     Options: ``overcommit`` (how often each core is given away), ``memory_fraction`` (of the memory, at most, to give away),
     ``log_limit_bytes`` and ``log_files`` (size of a service's log files, and how many), ``niceness`` (of services, where control groups cannot
-    share the CPU out), ``is_caged`` (use control groups where permitted), ``environment`` (names of more variables that services inherit).
+    share the CPU out), ``process_limit`` (processes and threads that a service may have; 0 is no limit), ``is_caged`` (use control groups where
+    permitted), ``environment`` (names of more variables that services inherit).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LocalBackend(Backend):
         log_limit_bytes: int = 10_000_000,
         log_files: int = 3,
         niceness: int = 5,
+        process_limit: int = 4096,
         is_caged: bool = True,
         environment: Sequence[str] = (),
     ) -> None:
@@ -74,6 +76,7 @@ class LocalBackend(Backend):
         self._overcommit = overcommit
         self._memory_fraction = memory_fraction
         self._is_caged = is_caged
+        self._process_limit = process_limit
         self._extra_variables = frozenset(environment)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-local")
         self._inspector = Inspector()
@@ -82,19 +85,26 @@ class LocalBackend(Backend):
         self._controllers: frozenset[str] = frozenset()
         settings = {
             "deployment": deployment, "log_limit_bytes": log_limit_bytes, "log_files": max(1, log_files), "niceness": niceness,
-            "is_caged": is_caged, "bounds": wire_bounds(Bounds()),
+            "process_limit": process_limit, "is_caged": is_caged, "bounds": wire_bounds(Bounds()),
         }  # fmt: skip
         self._supervisors = Supervisors(self._places, self._executor, settings=settings, on_change=self._hint)
 
     def capabilities(self) -> Capabilities:
+        processes = self._processes_kind()
         limits = {
             "memory": "cgroup" if "memory" in self._controllers else "watched",
             "cpu": "shares" if "cpu" in self._controllers else "nice",
-            "processes": "none",
+            "processes": processes,
+            "strays": "cgroup" if processes == "cgroup" else "traced",
         }
         return Capabilities(
             "local", isolation="process", limits=limits, has_gpus=gpu_count() > 0, choices=("python", "cwd")
         )
+
+    def _processes_kind(self) -> str:
+        if not self._process_limit:
+            return "none"
+        return "cgroup" if "pids" in self._controllers else crowd.kind()
 
     async def start(self) -> None:
         if self._is_caged:

@@ -73,6 +73,7 @@ def handle(state: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any
         "start": record["start"],
         "supervisor": dict(state.get("supervisor", {})),
         "memory": record["memory"],
+        "processes": record.get("processes", "none"),
         "oom_kills": record["oom_kills"],
         "dropped_bytes": record["dropped_bytes"],
     }
@@ -88,7 +89,7 @@ def _seen(state: Mapping[str, Any], name: str, record: Mapping[str, Any]) -> See
         host=HOST,
         ports=dict(record["ports"]),
         exit_code=record["exit_code"],
-        reason=reason(record["reason"]),
+        reason=reason(record["reason"] or record.get("trouble")),
         is_blameless=record["is_blameless"],
     )
 
@@ -101,6 +102,8 @@ def reason(record: Mapping[str, Any] | None) -> Reason | None:
     text = record["text"]
     if record["code"] == "out_of_memory":
         text = f"out of memory: used {format_bytes(numbers['used'])} of {format_bytes(numbers['limit'])}"
+        if numbers.get("kills"):
+            text = f"{text}; the kernel killed {numbers['kills']} of its processes, and it goes on"
     return Reason(record["code"], text, numbers)
 
 

@@ -1,7 +1,7 @@
 """Control groups: limits for the whole process tree of a service, where this user may make them. Probed, never assumed. Shared with the backend.
 
 Version 1 wants one group per controller, below our own; version 2 wants one group, beside our own (a group with processes cannot have limited
-children). What cannot be made is left out, and the supervisor watches instead.
+children). What cannot be made is left out, and the supervisor watches instead. Threads count as processes do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-CONTROLLERS = ("memory", "cpu")
+CONTROLLERS = ("memory", "cpu", "pids")
+_KNOBS = {
+    "memory": ("memory.limit_in_bytes", "memory.max"),
+    "cpu": ("cpu.shares", "cpu.weight"),
+    "pids": ("pids.max", "pids.max"),
+}
+"""``{controller: name of the limit in version 1, in version 2}``"""
 _CPU_SHARES_OF_A_CORE = 1024
 _CPU_WEIGHT_OF_A_CORE = 100
 
@@ -105,10 +111,7 @@ def _works(place: Place) -> bool:
     except OSError:
         return False
     try:
-        knob = _memory_knob(place.version) if place.controller == "memory" else _cpu_knob(place.version)
-        return os.access(os.path.join(folder, knob), os.W_OK) and os.access(
-            os.path.join(folder, "cgroup.procs"), os.W_OK
-        )
+        return all(os.access(os.path.join(folder, name), os.W_OK) for name in (_knob(place), "cgroup.procs"))
     finally:
         remove((folder,))
 
@@ -121,12 +124,9 @@ def _hands_down(place: Place) -> bool:
     return place.controller in _read(control).split() and os.access(os.path.join(place.parent, "cgroup.procs"), os.W_OK)
 
 
-def _memory_knob(version: int) -> str:
-    return "memory.limit_in_bytes" if version == 1 else "memory.max"
-
-
-def _cpu_knob(version: int) -> str:
-    return "cpu.shares" if version == 1 else "cpu.weight"
+def _knob(place: Place) -> str:
+    old, new = _KNOBS[place.controller]
+    return old if place.version == 1 else new
 
 
 def _read(path: str) -> str:
@@ -145,25 +145,26 @@ def _write(path: str, value: str | int) -> None:
 class Cage:
     """The groups of one service. ``folders`` is written down before anything runs in them."""
 
-    def __init__(self, name: str, where: Iterable[Place], *, memory_bytes: int, microcores: int) -> None:
+    def __init__(self, name: str, where: Iterable[Place], *, memory_bytes: int, microcores: int, tasks: int) -> None:
         self.folders: list[str] = []
-        self._memory: Place | None = None
-        self._memory_folder = ""
+        self._kept: dict[str, tuple[Place, str]] = {}
+        """``{controller: (its place, the group)}`` of the limits that are kept here."""
+        wanted = {"memory": memory_bytes, "cpu": microcores, "pids": tasks}
         for place in where:
             folder = os.path.join(place.parent, re.sub(r"[^\w.-]+", "_", name)[:200])
-            if (
-                self._made(place, folder, memory_bytes=memory_bytes, microcores=microcores)
-                and folder not in self.folders
-            ):
+            if self._made(place, folder, wanted[place.controller]) and folder not in self.folders:
                 self.folders.append(folder)
 
     @property
     def limits_memory(self) -> bool:
-        return self._memory is not None
+        return "memory" in self._kept
 
-    def _made(self, place: Place, folder: str, *, memory_bytes: int, microcores: int) -> bool:
+    @property
+    def limits_tasks(self) -> bool:
+        return "pids" in self._kept
+
+    def _made(self, place: Place, folder: str, wanted: int) -> bool:
         """Make the group, unless nothing is asked for or the kernel does not let us."""
-        wanted = memory_bytes if place.controller == "memory" else microcores
         if not wanted:
             return False
         try:
@@ -174,8 +175,7 @@ class Cage:
             if folder not in self.folders:
                 remove((folder,))
             return False
-        if place.controller == "memory":
-            self._memory, self._memory_folder = place, folder
+        self._kept[place.controller] = place, folder
         return True
 
     def join(self) -> None:
@@ -185,52 +185,65 @@ class Cage:
                 _write(os.path.join(folder, "cgroup.procs"), 0)
 
     def check(self, pid: int) -> None:
-        """See whether the process is really inside; without that, memory is not limited here."""
-        if self._memory is not None and pid not in pids_in((self._memory_folder,)):
-            self._memory = None
+        """See whether the process is really inside; what it is not inside of limits nothing."""
+        self._kept = {name: kept for name, kept in self._kept.items() if pid in pids_in((kept[1],))}
 
     def oom_kills(self) -> int:
         """How many processes the kernel killed for want of memory."""
-        if self._memory is None:
-            return 0
-        name = "memory.oom_control" if self._memory.version == 1 else "memory.events"
-        for line in _read(os.path.join(self._memory_folder, name)).splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-        return 0
+        return self._counted("memory", ("memory.oom_control", "memory.events"), "oom_kill")
+
+    def refused_tasks(self) -> int:
+        """How many processes and threads the kernel did not start, as there were too many."""
+        return self._counted("pids", ("pids.events", "pids.events"), "max")
 
     def peak_bytes(self) -> int:
         """The most memory that was in use; 0 when the kernel does not tell."""
-        if self._memory is None:
-            return 0
-        name = "memory.max_usage_in_bytes" if self._memory.version == 1 else "memory.peak"
-        return int(_read(os.path.join(self._memory_folder, name)).strip() or 0)
+        return int(self._told("memory", ("memory.max_usage_in_bytes", "memory.peak")).strip() or 0)
+
+    def _counted(self, controller: str, names: tuple[str, str], event: str) -> int:
+        for line in self._told(controller, names).splitlines():
+            if line.startswith(f"{event} "):
+                return int(line.split()[1])
+        return 0
+
+    def _told(self, controller: str, names: tuple[str, str]) -> str:
+        """What the file says, by its name in version 1 and in version 2; empty when this is not limited here."""
+        if controller not in self._kept:
+            return ""
+        place, folder = self._kept[controller]
+        return _read(os.path.join(folder, names[place.version - 1]))
 
 
 def _limit(place: Place, folder: str, amount: int) -> None:
+    value = _shares(place.version, amount) if place.controller == "cpu" else amount
+    _write(os.path.join(folder, _knob(place)), value)
     if place.controller == "memory":
-        _limit_memory(place.version, folder, amount)
-    else:
-        _limit_cpu(place.version, folder, amount)
+        _limit_swap(place.version, folder, amount)
 
 
-def _limit_memory(version: int, folder: str, memory_bytes: int) -> None:
-    _write(os.path.join(folder, _memory_knob(version)), memory_bytes)
-    swap = "memory.memsw.limit_in_bytes" if version == 1 else "memory.swap.max"
-    if os.path.exists(os.path.join(folder, swap)):
-        _write(os.path.join(folder, swap), memory_bytes if version == 1 else 0)
+def _limit_swap(version: int, folder: str, memory_bytes: int) -> None:
+    swap = os.path.join(folder, "memory.memsw.limit_in_bytes" if version == 1 else "memory.swap.max")
+    if os.path.exists(swap):
+        _write(swap, memory_bytes if version == 1 else 0)
 
 
-def _limit_cpu(version: int, folder: str, microcores: int) -> None:
-    """Shares as of its cores, at least one: less than any program outside (of a session of its own) has would starve what others wait for."""
+def _shares(version: int, microcores: int) -> int:
+    """As of its cores, at least one: less than any program outside (of a session of its own) has would starve what others wait for."""
     of_a_core, highest = (_CPU_SHARES_OF_A_CORE, 262144) if version == 1 else (_CPU_WEIGHT_OF_A_CORE, 10000)
-    shares = microcores * of_a_core // 1_000_000
-    _write(os.path.join(folder, _cpu_knob(version)), min(highest, max(of_a_core, shares)))
+    return min(highest, max(of_a_core, microcores * of_a_core // 1_000_000))
 
 
 def pids_in(folders: Iterable[str]) -> set[int]:
     """All processes in these groups."""
     return {int(pid) for folder in folders for pid in _read(os.path.join(folder, "cgroup.procs")).split()}
+
+
+def seal(folders: Iterable[str]) -> None:
+    """Let nothing more be started in these groups, so that killing what is in them comes to an end."""
+    for limit in (os.path.join(folder, "pids.max") for folder in folders):
+        if os.path.exists(limit):
+            with contextlib.suppress(OSError):
+                _write(limit, 0)
 
 
 def remove(folders: Iterable[str], *, limit_s: float = 0.05) -> list[str]:

@@ -67,6 +67,10 @@ class Census:
         self._measured[service.name] = (time.monotonic(), used)
         return used if used > service.memory_bytes else 0
 
+    def tasks(self, service: Service) -> int:
+        """How many processes and threads the service has."""
+        return sum(self.processes[pid].threads for pid in service.members if pid in self.processes)
+
     def cpu_ticks(self, pids: Iterable[int]) -> int:
         return sum(self.processes[pid].cpu_ticks for pid in pids if pid in self.processes)
 

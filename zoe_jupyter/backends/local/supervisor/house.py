@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import cages
+from . import cages, crowd
 from .census import Census
 from .files import STATE_FILE, read_state
 from .loop import Loop, Timer, complain, guarded
@@ -22,7 +22,7 @@ from .verdict import EXPIRED, SHUTDOWN
 
 PROTOCOL = 1
 _WATCH_S, _TRACK_S = 0.5, 2.0
-"""How often processes are counted: with a memory limit to be kept, and without."""
+"""How often processes are counted: with a limit to be kept by watching, and without."""
 _ENGINE_FIRST_S = 10.0
 """A core that is heard from gets so long to end an execution itself when its time is over."""
 _RELEASE_AGAIN_S = 0.5
@@ -40,6 +40,8 @@ class House:
         self.places = cages.places() if settings["is_caged"] else ()
         has_shares = any(place.controller == "cpu" for place in self.places)
         self.niceness = 0 if has_shares else int(settings["niceness"])
+        self.process_limit = int(settings["process_limit"])
+        self.crowd_kind = crowd.kind()
         self.ports = Ports()
         self.census = Census()
         self.services: dict[str, Service] = {}
@@ -198,12 +200,14 @@ class House:
                 self.take_census(is_fresh=True)
                 for service in living:
                     service.note_oom_kills()
+                    service.note_crowd()
                     if service.members != before[service.name]:
                         service.record["members"] = [list(member) for member in service.members.items()][:512]
                         self.changed()
                     if service.record["memory"] == "watched":
-                        least_s = _WATCH_S
                         self._check_memory(service)
+                    if {"watched", "rlimit"} & {service.record["memory"], service.record["processes"]}:
+                        least_s = _WATCH_S
             if self._is_unsaved:
                 self.changed()
             self._end_when_removed()

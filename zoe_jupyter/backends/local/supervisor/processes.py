@@ -26,6 +26,7 @@ class Process(NamedTuple):
     cpu_ticks: int
     """User and system time, that of children it waited for included."""
     rss_bytes: int
+    threads: int = 1
 
     @property
     def is_dead(self) -> bool:
@@ -43,9 +44,9 @@ def read(pid: int) -> Process | None:
     if len(fields) < 22:
         return None
     cpu = sum(map(int, fields[11:15]))
-    return Process(
-        pid, int(fields[1]), int(fields[3]), fields[0].decode(), int(fields[19]), cpu, int(fields[21]) * PAGE_BYTES
-    )
+    rss_bytes = int(fields[21]) * PAGE_BYTES
+    state, ppid, session, threads, start = fields[0].decode(), *(int(fields[number]) for number in (1, 3, 17, 19))
+    return Process(pid, ppid, session, state, start, cpu, rss_bytes, threads)
 
 
 def scan() -> dict[int, Process]:

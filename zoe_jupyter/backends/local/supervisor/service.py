@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import cages
+from . import cages, crowd
 from .logfile import LogFile
 from .loop import READ, Loop, Timer
 from .ports import is_occupied
 from .probes import Probe, make_probe
 from .processes import MARKER, send
 from .spawn import SpawnError, spawn
-from .verdict import EXPIRED, NOT_READY, OUT_OF_MEMORY, STOP, End, judge
+from .verdict import EXPIRED, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, STOP, End, judge, refused_text
 
 if TYPE_CHECKING:
     from .house import House
@@ -26,6 +26,8 @@ _LAST_CHUNKS = 256
 _LEFT_GRACE_S = 2.0
 """How long the children of a process that has ended by itself may take to end too."""
 _LOOK_S = (0.01, 0.02, 0.05, 0.1)
+_FREEZES = 20
+"""How often at most to look for more before all are killed."""
 
 
 class Service:
@@ -40,7 +42,8 @@ class Service:
         self.record: dict[str, Any] = {
             "attempt": order["attempt"], "state": "starting", "pid": 0, "start": 0, "ports": dict(order["port_numbers"]),
             "exit_code": None, "reason": None, "is_blameless": False, "is_stopping": False, "oom_kills": 0, "dropped_bytes": 0,
-            "memory": "none", "cages": [], "members": [], "intent_at": time.time(), "started_at": None, "ready_at": None, "exited_at": None,
+            "trouble": None, "memory": "none", "processes": "none", "cages": [], "members": [],
+            "intent_at": time.time(), "started_at": None, "ready_at": None, "exited_at": None,
         }  # fmt: skip
         self.members: dict[int, int] = {}
         """``{pid: start}`` of its living processes at the last look."""
@@ -56,6 +59,9 @@ class Service:
         self._looks = 0
         self._used_bytes = 0
         self._oom_at = 0.0
+        self._refused = 0
+        self._refused_at = -1e9
+        self._tasks = 0
 
     # Start
 
@@ -85,7 +91,7 @@ class Service:
             self._take_back()
             raise error if isinstance(error, SpawnError) else SpawnError(str(error), is_final=False) from None
         self._cage.check(self.record["pid"])
-        self.record["memory"] = self._memory_kind()
+        self.record.update(memory=self._memory_kind(), processes=self._processes_kind())
         self._begin(probe)
 
     def _write_files(self) -> None:
@@ -104,13 +110,19 @@ class Service:
 
     def _make_cage(self) -> cages.Cage:
         name = f"zoe.{self.house.deployment}.{self.house.execution}.{self.name}.{self.record['attempt']}"
-        wanted = {"memory_bytes": self.memory_bytes, "microcores": int(self.order.get("microcores") or 0)}
+        microcores = int(self.order.get("microcores") or 0)
+        wanted = {"memory_bytes": self.memory_bytes, "microcores": microcores, "tasks": self.house.process_limit}
         return cages.Cage(name, self.house.places, **wanted)
 
     def _memory_kind(self) -> str:
         if not self.memory_bytes:
             return "none"
         return "cgroup" if self._cage is not None and self._cage.limits_memory else "watched"
+
+    def _processes_kind(self) -> str:
+        if not self.house.process_limit:
+            return "none"
+        return "cgroup" if self._cage is not None and self._cage.limits_tasks else self.house.crowd_kind
 
     def _spawn(self) -> None:
         if self.record["attempt"] > 1:
@@ -120,12 +132,19 @@ class Service:
         try:
             pid, start = spawn(
                 self.order["command"], cwd=self.order["cwd"], environment=self._environment(), output=end,
-                umask=self.house.umask, niceness=self.house.niceness, cage=self._cage,
+                umask=self.house.umask, niceness=self.house.niceness, cage=self._cage, most_tasks=self._most_tasks(),
             )  # fmt: skip
         finally:
             os.close(end)
         self.record.update(pid=pid, start=start, started_at=time.time(), members=[[pid, start]])
         self.members = {pid: start}
+
+    def _most_tasks(self) -> int:
+        """Of this user, while this service may start more; 0 when the kernel does not keep its limit by counting the user's."""
+        if self._processes_kind() != "rlimit":
+            return 0
+        self.house.take_census()
+        return crowd.of_others(self.house.census.processes, self.members) + self.house.process_limit
 
     def _environment(self) -> dict[str, str]:
         marker = f"{self.house.deployment}/{self.house.execution}/{self.name}#{self.record['attempt']}"
@@ -185,9 +204,41 @@ class Service:
             return
         self.record["oom_kills"] = kills
         self._oom_at = time.monotonic()
-        self._used_bytes = self._cage.peak_bytes()
+        self._used_bytes = max(self._cage.peak_bytes(), self.memory_bytes)
         self.log.note(f"the kernel killed a process of this service: out of memory ({kills} so far)")
+        told = (self.record["trouble"] or {"numbers": {}})["numbers"].get("kills", 0)
+        if kills >= 2 * told:  # not again and again, when it starts its children anew
+            numbers = {"kills": kills, "used": self._used_bytes, "limit": self.memory_bytes}
+            self.record["trouble"] = {"code": OUT_OF_MEMORY, "text": "", "numbers": numbers}
         self.house.changed()
+
+    def note_crowd(self) -> None:
+        """See whether it has as many processes as it may have: who keeps it from more says so; where nobody does, it is ended."""
+        kind, limit, tasks = self.record["processes"], self.house.process_limit, self.house.census.tasks(self)
+        if kind == "watched" and tasks > limit:
+            self._tasks = tasks
+            self.log.note(f"killed: too many processes, {tasks} and threads included, may have {limit}")
+            self.end(PROCESS_LIMIT, grace_s=0.0)
+        elif kind == "rlimit":
+            most = crowd.of_others(self.house.census.processes, self.members) + limit
+            for pid in self.members:
+                crowd.allow(pid, most)
+            self._note_refused(is_new=tasks >= limit)
+        elif kind == "cgroup" and self._cage is not None:
+            refused = self._cage.refused_tasks()
+            self._note_refused(is_new=refused > self._refused)
+            self._refused = refused
+
+    def _note_refused(self, *, is_new: bool) -> None:
+        if not is_new:
+            return
+        self._refused_at = time.monotonic()
+        limit = self.house.process_limit
+        trouble = {"code": PROCESS_LIMIT, "text": refused_text(limit), "numbers": {"limit": limit}}
+        if self.record["trouble"] != trouble:
+            self.record["trouble"] = trouble
+            self.log.note(f"this service {refused_text(limit)}")
+            self.house.changed()
 
     def use_too_much(self, used_bytes: int) -> None:
         """It is over its limit and has no control group that stops it: kill it."""
@@ -265,6 +316,7 @@ class Service:
     def _main_exited(self, status: int) -> None:
         self._exit_code = exit_code_of(status)
         self.note_oom_kills()
+        self.note_crowd()
         if self._probe is not None:
             self._probe_text = self._probe.describe()
             self._probe.close()
@@ -291,10 +343,29 @@ class Service:
             self._finish()
             return
         if time.monotonic() >= self._kill_at:
-            for pid, start in self.members.items():
-                send(pid, start, signal.SIGKILL)
+            self._kill()
         self._look_again(_LOOK_S[min(self._looks, len(_LOOK_S) - 1)])
         self._looks += 1
+
+    def _kill(self) -> None:
+        """All at once: those that start others faster than they are killed are kept from that first."""
+        if self._cage is not None and self._cage.limits_tasks:
+            cages.seal(self.record["cages"])
+        else:
+            self._freeze()
+        for pid, start in self.members.items():
+            send(pid, start, signal.SIGKILL)
+
+    def _freeze(self) -> None:
+        frozen: dict[int, int] = {}
+        for _ in range(_FREEZES):
+            new = dict(self.members.items() - frozen.items())
+            if not new:
+                return
+            for pid, start in new.items():
+                send(pid, start, signal.SIGSTOP)
+            frozen.update(new)
+            self.house.take_census(is_fresh=True)
 
     def _finish(self) -> None:
         self._close_pipe()
@@ -309,6 +380,7 @@ class Service:
             exit_code=self._exit_code,
             reason=reason,
             is_blameless=is_blameless,
+            trouble=None,
             exited_at=time.time(),
             members=[],
         )
@@ -325,6 +397,9 @@ class Service:
             since_oom_s=time.monotonic() - self._oom_at,
             used_bytes=self._used_bytes,
             limit_bytes=self.memory_bytes,
+            tasks=self._tasks,
+            task_limit=self.house.process_limit,
+            since_refused_s=time.monotonic() - self._refused_at,
             taken=[] if was_ready else [number for number in self.port_numbers.values() if is_occupied(number)],
             waited_for=self._probe_text,
             timeout_s=float((self.order.get("ready") or {}).get("timeout_s") or 0.0),

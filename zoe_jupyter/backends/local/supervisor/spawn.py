@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from . import crowd
 from .cages import Cage
 from .kernel import die_with_parent
 from .processes import start_of
@@ -35,8 +36,12 @@ def spawn(
     umask: int,
     niceness: int = 0,
     cage: Cage | None = None,
+    most_tasks: int = 0,
 ) -> tuple[int, int]:
-    """Start it with both outputs going to ``output``; returns pid and start time. Raises SpawnError."""
+    """Start it with both outputs going to ``output``; returns pid and start time. Raises SpawnError.
+
+    ``most_tasks``: it may start others only while the user has less than so many processes and threads.
+    """
     parent = os.getpid()
 
     def prepare() -> None:
@@ -45,6 +50,8 @@ def spawn(
             signal.signal(number, signal.SIG_DFL)
         if cage is not None:
             cage.join()
+        if most_tasks:
+            crowd.allow(0, most_tasks)
         _settle(niceness)
 
     try:

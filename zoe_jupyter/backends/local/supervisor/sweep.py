@@ -16,6 +16,8 @@ from . import cages
 from .processes import Process, boot_id, folder_of, is_alive, owner_of, raw_environment, scan, send
 
 _OWN_PREFIX = b"ZOE_SERVICE="
+_FREEZES = 20
+"""How often at most to look for more before all are killed."""
 
 
 def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> dict[int, int]:
@@ -47,15 +49,33 @@ def sweep(
         if not found:
             return True
         now = time.monotonic()
+        if now >= kill_at:
+            _kill(run_dir, state, found, service=service)
         for pid, start in found.items():
-            if now >= kill_at:
-                send(pid, start, signal.SIGKILL)
-            elif pid not in asked:
+            if pid not in asked:
                 send(pid, start, signal.SIGTERM)
                 asked.add(pid)
         if now >= end:
             return False
         time.sleep(0.02)
+
+
+def _kill(run_dir: str, state: Mapping[str, Any], found: dict[int, int], *, service: str) -> None:
+    """All at once: those that start others faster than they are killed are kept from that first."""
+    for name, record in state.get("services", {}).items():
+        if service in ("", name):
+            cages.seal(record.get("cages", ()))
+    frozen: dict[int, int] = {}
+    for _ in range(_FREEZES):
+        new = dict(found.items() - frozen.items())
+        if not new:
+            break
+        for pid, start in new.items():
+            send(pid, start, signal.SIGSTOP)
+        frozen.update(new)
+        found = leftovers(run_dir, state, service=service)
+    for pid, start in frozen.items():
+        send(pid, start, signal.SIGKILL)
 
 
 def _known(records: Mapping[str, Any]) -> set[tuple[int, int]]:

@@ -6,16 +6,17 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-STOP, NOT_READY, OUT_OF_MEMORY, EXPIRED, SHUTDOWN, UNWATCHED = (
+STOP, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, EXPIRED, SHUTDOWN = (
     "stop",
     "not_ready",
     "out_of_memory",
+    "process_limit",
     "expired",
     "shutdown",
-    "unwatched",
 )
 """Causes: what the supervisor itself did to the service first."""
-_OOM_ECHO_S = 10.0
+_ECHO_S = 10.0
+"""Who ends so soon after one of its processes was killed or refused ended of that."""
 
 
 class End(NamedTuple):
@@ -29,6 +30,11 @@ class End(NamedTuple):
     since_oom_s: float = 0.0
     used_bytes: int = 0
     limit_bytes: int = 0
+    tasks: int = 0
+    """Processes and threads that it had when there were too many."""
+    task_limit: int = 0
+    since_refused_s: float = 1e9
+    """How long ago the kernel refused it a process or thread more."""
     taken: Sequence[int] = ()
     """Its ports that others hold now that it is gone."""
     waited_for: str = ""
@@ -42,7 +48,12 @@ def judge(end: End) -> tuple[Mapping[str, Any], bool]:
     code, text, numbers, is_blameless = _judge(end)
     if end.exit_code is not None:
         numbers = {"exit_code": end.exit_code, **numbers}
-    if end.log and code in ("exited", "killed", "not_ready", "port_taken") and end.exit_code != 0 and end.cause != STOP:
+    if (
+        end.log
+        and code in ("exited", "killed", "not_ready", "port_taken", "process_limit")
+        and end.exit_code != 0
+        and end.cause != STOP
+    ):
         numbers = {**numbers, "log": list(end.log)}
     return {"code": code, "text": text, "numbers": numbers}, is_blameless
 
@@ -59,6 +70,13 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
         )
     if end.cause == OUT_OF_MEMORY or _was_starved(end):
         return "out_of_memory", "", {"used": max(end.used_bytes, end.limit_bytes), "limit": end.limit_bytes}, False
+    if end.cause == PROCESS_LIMIT:
+        return (
+            "process_limit",
+            f"too many processes: had {end.tasks}, threads included, and may have {end.task_limit}",
+            {"used": end.tasks, "limit": end.task_limit},
+            False,
+        )
     if end.cause == STOP:
         return _plain(end, "stopped: ")
     if end.taken and not end.was_ready:
@@ -71,14 +89,26 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
             {"timeout_s": end.timeout_s},
             False,
         )
+    if end.exit_code and end.since_refused_s <= _ECHO_S:
+        _, text, numbers, _ = _plain(end, "")
+        return (
+            "process_limit",
+            f"{text} after it {refused_text(end.task_limit)}",
+            {**numbers, "limit": end.task_limit},
+            False,
+        )
     return _plain(end, "")
+
+
+def refused_text(limit: int) -> str:
+    return f"could start no more processes: it has the {limit} that it may have, threads included"
 
 
 def _was_starved(end: End) -> bool:
     """The kernel killed it, or one of its children so lately that it ended of that."""
     if not end.oom_kills or end.exit_code == 0:
         return False
-    return end.exit_code == 128 + signal.SIGKILL or end.since_oom_s <= _OOM_ECHO_S
+    return end.exit_code == 128 + signal.SIGKILL or end.since_oom_s <= _ECHO_S
 
 
 def _plain(end: End, prefix: str) -> tuple[str, str, dict[str, Any], bool]:
