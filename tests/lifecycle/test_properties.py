@@ -144,6 +144,11 @@ class Lives(RuleBasedStateMachine):
         if (service := self.pick(data)) is not None:
             self.happens(e.ServiceReady(service.name, self.attempt(data, service)))
 
+    @rule(data=st.data())
+    def is_troubled(self, data: st.DataObject) -> None:
+        if (service := self.pick(data)) is not None:
+            self.happens(e.ServiceTroubled(service.name, self.attempt(data, service), OOM))
+
     @rule()
     def all_are_ready(self) -> None:
         for service in list(self.life.execution.services.values()):

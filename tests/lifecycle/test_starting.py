@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.lifecycle.life import HEAD, START, WORKER, Life, cluster, process
 from zoe_jupyter.lifecycle.effects import Launch
-from zoe_jupyter.lifecycle.events import Accepted, Grown, LaunchFailed, ServiceLaunched, ServiceReady
+from zoe_jupyter.lifecycle.events import Accepted, Grown, LaunchFailed, ServiceLaunched, ServiceReady, ServiceTroubled
 from zoe_jupyter.model.application import Application
 from zoe_jupyter.model.execution import Reason, ServiceState, State
 
@@ -102,3 +102,19 @@ def test_the_users_own_scaling_is_not_forgotten_by_a_start() -> None:
     life.happens(life.room(elastic={WORKER: 3})).all_ready()
     assert sorted(life.services) == ["spark.head-0", *(f"spark.worker-{n}" for n in range(4))]
     assert {s.process for s in life.execution.services.values()} == {HEAD, WORKER}
+
+
+def test_trouble_of_what_goes_on_is_told_once_and_forgotten_with_its_attempt() -> None:
+    life = Life.running()
+    trouble = Reason("out_of_memory", "one of its processes was killed", {"kills": 1})
+    life.happens(ServiceTroubled("spark.head-0", 1, trouble))
+    assert (life["spark.head-0"].reason, life["spark.head-0"].state.value, life.state) == (
+        trouble,
+        "running",
+        State.RUNNING,
+    )
+    assert life.kinds == ["service.troubled"]
+    life.happens(ServiceTroubled("spark.head-0", 1, trouble), ServiceTroubled("spark.head-0", 9, Reason("other", "")))
+    assert life.kinds == []
+    life.exits("spark.head-0", 1, Reason("exited", "exited with 1"))
+    assert life["spark.head-0"].reason != trouble

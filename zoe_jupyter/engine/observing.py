@@ -8,7 +8,7 @@ from typing import Protocol
 
 from zoe_jupyter.backends.base import Observation, Seen, SeenState
 from zoe_jupyter.lifecycle.effects import Drain, Effect, Launch, Stop
-from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady
+from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady, ServiceTroubled
 from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
 
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
@@ -113,6 +113,8 @@ def _seen(service: Service, item: Seen) -> Iterator[Event]:
         yield ServiceExited(service.name, service.attempt, item.exit_code, item.reason, is_blameless=item.is_blameless)
     elif item.state is SeenState.READY and service.state is ServiceState.STARTING:
         yield ServiceReady(service.name, service.attempt)
+    if item.state is not SeenState.EXITED and item.reason is not None and item.reason != service.reason:
+        yield ServiceTroubled(service.name, service.attempt, item.reason)
 
 
 def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:

@@ -93,6 +93,15 @@ class ServiceReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceTroubled:
+    """Something went wrong with a service, and it goes on all the same: the kernel killed one of its processes, say."""
+
+    service: str
+    attempt: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceExited:
     """A service ended, by itself or because it was told to; ``exit_code`` is None when nobody can know it."""
 
@@ -142,6 +151,6 @@ class ActivitySeen:
 Event = (
     Accepted | Placed | Grown | Shrunk | Preempted
     | StopRequested | RestartRequested | SuspendRequested | ResumeRequested | ScaleRequested
-    | ServiceLaunched | ServiceReady | ServiceExited | LaunchFailed | ServiceDrained
+    | ServiceLaunched | ServiceReady | ServiceTroubled | ServiceExited | LaunchFailed | ServiceDrained
     | TimePassed | LeasesChanged | ActivitySeen
 )  # fmt: skip

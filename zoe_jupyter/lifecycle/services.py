@@ -5,7 +5,14 @@ from __future__ import annotations
 from zoe_jupyter.lifecycle import counts
 from zoe_jupyter.lifecycle.advance import advance
 from zoe_jupyter.lifecycle.draft import Draft
-from zoe_jupyter.lifecycle.events import LaunchFailed, ServiceDrained, ServiceExited, ServiceLaunched, ServiceReady
+from zoe_jupyter.lifecycle.events import (
+    LaunchFailed,
+    ServiceDrained,
+    ServiceExited,
+    ServiceLaunched,
+    ServiceReady,
+    ServiceTroubled,
+)
 from zoe_jupyter.lifecycle.failing import exited_unexpectedly, launch_failed_unexpectedly
 from zoe_jupyter.lifecycle.stopping import reach_goal, stop_service
 from zoe_jupyter.model.execution import Reason, Service, ServiceState, State
@@ -24,6 +31,14 @@ def ready(draft: Draft, event: ServiceReady) -> None:
         return
     draft.record_service("ready", draft.put(service, state=ServiceState.RUNNING, ready_at=draft.now, reason=None))
     advance(draft)
+
+
+def troubled(draft: Draft, event: ServiceTroubled) -> None:
+    service = draft.attempt(event.service, event.attempt)
+    if service is None or service.state not in (ServiceState.STARTING, ServiceState.RUNNING):
+        return
+    if service.reason != event.reason:
+        draft.record_service("troubled", draft.put(service, reason=event.reason), reason=event.reason)
 
 
 def exited(draft: Draft, event: ServiceExited) -> None:

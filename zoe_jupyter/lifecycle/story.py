@@ -73,6 +73,7 @@ _LINES: Mapping[str, Callable[[Facts], str]] = {
     "execution.ended": lambda data: f"ended: {data.get('outcome') or 'nobody knows how'}",
     "service.starting": lambda data: f"{_service(data)} is started on {data.get('node', 'its node')}",
     "service.ready": lambda data: f"{_service(data)} is ready",
+    "service.troubled": lambda data: f"{_service(data)} is in trouble",
     "service.exited": _exited,
     "service.draining": lambda data: f"{_service(data)} hands over its work before it is taken away",
     "service.stopping": lambda data: f"{_service(data)} is being taken away",

@@ -63,6 +63,7 @@ _ROWS: Mapping[type[Any], Mapping[State, Rule]] = {
     events.ScaleRequested: {**_in(*State, rule=scaling.scale_requested), _ENDED: refuse},
     events.ServiceLaunched: _of_services(services.launched),
     events.ServiceReady: _of_services(services.ready),
+    events.ServiceTroubled: _of_services(services.troubled),
     events.ServiceExited: _of_services(services.exited),
     events.LaunchFailed: _of_services(services.launch_failed),
     events.ServiceDrained: _of_services(services.drained),
