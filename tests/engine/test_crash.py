@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,10 +14,10 @@ import pytest
 from zoe_jupyter.backends.base import Observation, ServiceOrder, Unreachable
 from zoe_jupyter.engine import actions
 from zoe_jupyter.engine.observing import compare
-from zoe_jupyter.model.errors import Retryable, Unavailable
+from zoe_jupyter.model.errors import Forbidden, NotFound, Retryable, Unavailable
 from zoe_jupyter.model.execution import Outcome, ServiceState, State
-from zoe_jupyter.store.repository import Store
-from zoe_jupyter.testing.house import ALICE, House, running
+from zoe_jupyter.store.repository import EventDraft, Store
+from zoe_jupyter.testing.house import ADMIN, ALICE, House, running
 
 TWO_WORKERS = ["cluster.head-0", "cluster.worker-0", "cluster.worker-1"]
 
@@ -103,15 +106,78 @@ async def test_what_the_store_does_not_know_is_cleaned(house: House) -> None:
     await house.until(lambda _: house.backend.cleaned == [execution.id], execution)
 
 
-async def test_what_is_kept_of_the_unknown_is_cleaned_although_it_has_no_service(house: House) -> None:
+def remember(house: House, *ids: str) -> None:
+    """Have the store know executions of these ids."""
+    store = Store(f"sqlite:///{house.folder / 'zoe.db'}")
+    store.take_over("another", 0.0)
+    store.save((), [EventDraft("execution.ended", name, "alice", at=time.time()) for name in ids])
+    store.close()
+
+
+async def test_what_is_kept_of_the_dead_is_cleaned_although_it_has_no_service(house: House) -> None:
+    gone = await house.until_state(State.RUNNING, await house.submit("job"))
+    house.backend.exit(gone.id, "job.main-0", 0)
+    await house.until_state(State.ENDED, gone)
+    await eventually(lambda: house.backend.cleaned == [gone.id])
     await house.core.close()
     await house.backend.reserve(
-        execution_id="gone", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+        execution_id=gone.id, service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
     )
 
     await house.open()
 
-    await eventually(lambda: house.backend.cleaned == ["gone"])
+    await eventually(lambda: house.backend.cleaned == [gone.id, gone.id])
+
+
+async def test_what_the_store_never_heard_of_is_shown_and_left_alone_until_an_admin_stops_it(house: House) -> None:
+    """The database was begun anew under a running Zoe's executions."""
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+    await house.core.close()
+    for file in house.folder.glob("zoe.db*"):
+        file.unlink()
+
+    await house.open()
+    await eventually(lambda: bool(house.core._loop.quarantine.now))
+    assert await house.core.quarantine(ADMIN) == {execution.id: tuple(TWO_WORKERS)}
+    assert await house.core.quarantine(ALICE) == {}
+    with pytest.raises(Forbidden):
+        await house.core.stop_unknown(execution.id, ALICE)
+    with pytest.raises(NotFound):
+        await house.core.stop_unknown("nothing", ADMIN)
+    other = await house.until_state(State.RUNNING, await house.submit("job"))
+    assert house.backend.cleaned == []
+
+    await house.core.stop_unknown(execution.id, ADMIN)
+    await eventually(lambda: house.backend.cleaned == [execution.id])
+    house.core._loop.look_soon()
+    await eventually(lambda: not house.core._loop.quarantine.now)
+    assert (await house.get(other)).state is State.RUNNING
+
+
+async def test_what_has_gone_on_beyond_a_restored_store_is_met_again_not_ended(house: House) -> None:
+    """The store says attempt 1, the machine has attempt 2: the next attempt of the one is the other."""
+    execution = await house.until_state(State.RUNNING, await house.submit())
+    backup = sqlite3.connect(":memory:")
+    with closing(sqlite3.connect(house.folder / "zoe.db")) as source:
+        source.backup(backup)
+    house.backend.exit(execution.id, "cluster.worker-0", 1)
+    await house.until(
+        lambda now: now.services["cluster.worker-0"].attempt == 2 and running(now) == TWO_WORKERS, execution
+    )
+    await house.core.close()
+    stopped = list(house.backend.stopped)
+    for file in house.folder.glob("zoe.db*"):
+        file.unlink()
+    with closing(sqlite3.connect(house.folder / "zoe.db")) as target:
+        backup.backup(target)
+    backup.close()
+
+    await house.open()
+
+    await house.until(
+        lambda now: now.services["cluster.worker-0"].attempt == 2 and running(now) == TWO_WORKERS, execution
+    )
+    assert house.backend.stopped == stopped
 
 
 async def test_a_remnant_that_cannot_be_cleaned_holds_nothing_up_and_is_tried_again(
@@ -119,6 +185,7 @@ async def test_a_remnant_that_cannot_be_cleaned_holds_nothing_up_and_is_tried_ag
 ) -> None:
     monkeypatch.setattr(actions, "CLEAN_AGAIN_S", 0.5)
     await house.core.close()
+    remember(house, "bad", "good")
     for name in ("bad", "good"):
         await house.backend.reserve(
             execution_id=name, service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""

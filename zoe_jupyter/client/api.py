@@ -86,6 +86,12 @@ class Api:
     def set_node_enabled(self, name: str, *, is_enabled: bool) -> Json:
         return self.http.send("POST", f"nodes/{escape(name)}/{'enable' if is_enabled else 'disable'}", body={})
 
+    def quarantine(self) -> list[Json]:
+        return self._all("quarantine", {})
+
+    def stop_unknown(self, execution_id: str) -> None:
+        self.http.send("POST", f"quarantine/{escape(execution_id)}/stop", body={})
+
     def queue(self) -> list[Json]:
         return self._all("queue", {})
 

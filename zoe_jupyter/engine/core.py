@@ -38,7 +38,7 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
-from zoe_jupyter.model.errors import BackendError, Conflict, InvalidTransition, NotFound, Unavailable
+from zoe_jupyter.model.errors import BackendError, Conflict, Forbidden, InvalidTransition, NotFound, Unavailable
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Catalogue
@@ -381,6 +381,18 @@ class Core:
     async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
         self._refuse_when_fenced()
         return await self._nodes.set_enabled(name, caller, is_enabled=is_enabled)
+
+    async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
+        return self._loop.quarantine.now if caller.is_admin else {}
+
+    async def stop_unknown(self, execution_id: str, caller: Caller) -> None:
+        self._refuse_when_fenced()
+        if not caller.is_admin:
+            raise Forbidden("only an admin may stop what this Zoe does not know")
+        if execution_id not in self._loop.quarantine.now:
+            raise NotFound(f"nothing unknown runs as {execution_id[:80]!r}; `jupyter zoe nodes` lists what does")
+        await self._ledger.disown(execution_id, by=caller.name)
+        self._loop.look_soon()
 
     async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
         """Executions and reserved room by owner; the caller's own, for admins everyone's."""

@@ -173,6 +173,12 @@ class CoreDoor(Protocol):
     async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
         """For admins. Nothing new is started on a disabled node; what runs there goes on."""
 
+    async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
+        """For admins: services that run, by execution, of executions that this core does not know. They are left alone."""
+
+    async def stop_unknown(self, execution_id: str, caller: Caller) -> None:
+        """For admins: end what is in quarantine. Returns before it has ended."""
+
     async def queue(self, caller: Caller) -> Sequence[Waiting]: ...
 
     def waiting(self, execution_id: str) -> Waiting | None: ...

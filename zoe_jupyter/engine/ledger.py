@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, ParamSpec, TypeVar
@@ -229,6 +229,19 @@ class Ledger:
 
         await self._in_turn(change)
         self._on_change()
+
+    async def known(self, ids: Collection[str]) -> set[str]:
+        """Those that the store has ever heard of."""
+        return await self.read(self._store.known, sorted(ids))
+
+    async def disown(self, execution_id: str, *, by: str) -> None:
+        """Write down that what is not known under this id is to be ended: from now on it is known."""
+        drafts = [EventDraft("quarantine.stopped", execution_id, "", {"by": by}, at=self._clock())]
+
+        async def write() -> None:
+            self.feed.publish(await self.write(self._store.save, (), drafts))
+
+        await self._in_turn(write)
 
     async def forget(self, execution_id: str) -> None:
 

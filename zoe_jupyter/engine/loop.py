@@ -15,6 +15,7 @@ from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.observing import Findings, compare
+from zoe_jupyter.engine.quarantine import Quarantine
 from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.engine.telling import Teller
 from zoe_jupyter.engine.views import Jobs
@@ -77,6 +78,7 @@ class Loop:
         self._jobs = Jobs()
         self._moments = Remembered(next_due)
         self._decision_s = 0.0
+        self.quarantine = Quarantine(ledger)
         self.is_reachable = True
         self.plan = Plan()
 
@@ -127,7 +129,7 @@ class Loop:
         self._has_looked = True
         if findings.events:
             await self._ledger.apply_all(findings.events)
-        await self._repair(findings)
+        await self._repair(await self.quarantine.sift(findings))
 
     async def _repair(self, findings: Findings) -> None:
         for execution_id, effects in findings.again.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from zoe_jupyter.backends.base import Observation, Seen, SeenState
@@ -35,6 +35,19 @@ class Findings:
     """(execution, service, attempt) that runs although nobody wants it."""
     remnants: set[str] = field(default_factory=set)
     """Executions that do not live and of which the backend still keeps something."""
+
+    @property
+    def dead(self) -> set[str]:
+        """Executions that do not live, and yet are there."""
+        return self.remnants | {execution_id for execution_id, _, _ in self.orphans}
+
+    def services(self, execution_id: str) -> tuple[str, ...]:
+        """What runs of it although nobody wants it."""
+        return tuple(sorted(service for own, service, _ in self.orphans if own == execution_id))
+
+    def without(self, left_alone: Collection[str]) -> Findings:
+        orphans = [orphan for orphan in self.orphans if orphan[0] not in left_alone]
+        return replace(self, orphans=orphans, remnants=self.remnants.difference(left_alone))
 
 
 def compare(
@@ -118,9 +131,17 @@ def _seen(service: Service, item: Seen) -> Iterator[Event]:
 
 
 def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:
-    if execution is None or doings.is_busy(item.execution_id, item.service):
+    if item.state is SeenState.EXITED or doings.is_busy(item.execution_id, item.service):
         return
-    service = execution.services.get(item.service)
+    service = execution.services.get(item.service) if execution else None
     is_current = service is not None and service.attempt == item.attempt and service.state in ALIVE
-    if not is_current and item.state is not SeenState.EXITED:
+    if not is_current and not (execution and _is_ahead(execution, service, item)):
         findings.orphans.append((item.execution_id, item.service, item.attempt))
+
+
+def _is_ahead(execution: Execution, service: Service | None, item: Seen) -> bool:
+    """Whether the store never came so far, since it was restored from a backup; its next attempts will come upon this one."""
+    used = execution.spent_attempts.get(item.service, 0)
+    if service is not None:
+        used = max(used, service.attempt - (service.state is ServiceState.WAITING))
+    return item.attempt > used

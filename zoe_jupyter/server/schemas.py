@@ -328,6 +328,19 @@ class NodePage:
 
 
 @dataclass
+class UnknownBody:
+    id: str
+    services: list[str]
+    """That run now."""
+
+
+@dataclass
+class UnknownPage:
+    items: list[UnknownBody]
+    next_cursor: str | None = None
+
+
+@dataclass
 class WaitingBody:
     execution_id: str
     name: str

@@ -155,6 +155,16 @@ def read_events(connection: Connection, *, since: int, limit: int, owner: str, e
     return [records.event_of(dict(row)) for row in rows]
 
 
+def known(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Those that are stored, or of which the event log tells."""
+    found: set[str] = set()
+    for some in chunks(ids):
+        found.update(connection.execute(select(executions.c.id).where(executions.c.id.in_(some))).scalars())
+        told = select(events.c.execution_id).where(events.c.execution_id.in_(some)).distinct()
+        found.update(connection.execute(told).scalars())
+    return found
+
+
 def last_seq(connection: Connection) -> int:
     return int(connection.execute(select(core.c.seq)).scalar_one())
 

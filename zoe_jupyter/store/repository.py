@@ -181,6 +181,10 @@ class Store:
             )
         )
 
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of these executions that it has ever heard of, also of ended and forgotten ones."""
+        return self._read(lambda connection: reading.known(connection, ids))
+
     def last_seq(self) -> int:
         """Number of the newest event; 0 before the first."""
         return self._read(reading.last_seq)

@@ -109,6 +109,7 @@ class FakeCore:
         self.log: list[LogEvent] = []
         self.targets: dict[str, EndpointTarget] = {}
         self.submissions: list[Submission] = []
+        self.unknown: dict[str, Sequence[str]] = {}
         self.node = Node("here", Resources(4_000_000, 8 << 30))
         self.log_chunks: list[bytes] = [b"first line\n", b"second line\n"]
         self.is_slow_reader = False
@@ -300,6 +301,15 @@ class FakeCore:
             raise NotFound(f"there is no node {name!r}")
         self.node = replace(self.node, is_enabled=is_enabled)
         return (await self.cluster())[0]
+
+    async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
+        return self.unknown if caller.is_admin else {}
+
+    async def stop_unknown(self, execution_id: str, caller: Caller) -> None:
+        if not caller.is_admin:
+            raise Forbidden("only an admin may do that")
+        if self.unknown.pop(execution_id, None) is None:
+            raise NotFound(f"nothing unknown runs as {execution_id!r}")
 
     async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
         return {caller.name: (len(self.by_id), Resources(1_000_000, 1 << 30))}

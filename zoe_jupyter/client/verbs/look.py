@@ -9,7 +9,7 @@ from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
 from zoe_jupyter.client.follow import OUTAGE_S
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.logs import follow
-from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Lines, Result, Table, Tone
+from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Lines, Note, Result, Table, Tone
 from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.show import details, executions_table, links
 from zoe_jupyter.client.verbs.table import Argument, Names, Verb
@@ -101,19 +101,26 @@ def queue(session: Session) -> Result:
     return Result([Table(("PLACE", "NAME", "WAITS BECAUSE"), rows, empty="nothing waits")], data=found, value=found)
 
 
-def nodes(session: Session, *, disable: str | None = None, enable: str | None = None) -> Result:
-    """List the machines: what they have, and what is reserved on them; first take one out of use, or put it back."""
+def nodes(
+    session: Session, *, disable: str | None = None, enable: str | None = None, stop: str | None = None
+) -> Result:
+    """List the machines: what they have, and what is reserved on them; first take one out of use, put it back, or end what is unknown."""
     for name, is_enabled in ((disable, False), (enable, True)):
         if name:
             session.api.set_node_enabled(name, is_enabled=is_enabled)
+    if stop:
+        session.api.stop_unknown(stop)
     found = session.api.nodes()
+    unknown = [[item["id"], ", ".join(item["services"])] for item in session.api.quarantine()]
     rows = [[Cell(node["name"], Tone.PLAIN if node["is_enabled"] else Tone.QUIET), _use(node, "cores"), _use(node, "memory_bytes"), _use(node, "gpus"),
              str(node["services"]), "" if node["is_enabled"] else "disabled"] for node in found]  # fmt: skip
-    return Result(
-        [Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")],
-        data=found,
-        value=found,
-    )
+    blocks: list[Block] = [
+        Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")
+    ]
+    if unknown:
+        told = f"these run and are not in Zoe's database; they are left alone, `{session.command} nodes --stop ID` ends one"
+        blocks += [Table(("UNKNOWN", "SERVICES"), unknown), Note(told)]
+    return Result(blocks, data=found, value=found)
 
 
 def panel(session: Session) -> Result:
@@ -186,6 +193,7 @@ VERBS = (
         "nodes", nodes, "List the machines and what is reserved on them.",
         (
             Argument("disable", "first take this one out of use (admins): nothing new is started there", ("--disable",), metavar="NODE", names=Names.NODE),
+            Argument("stop", "first end what runs unknown under this id (admins)", ("--stop",), metavar="ID"),
             Argument("enable", "first put this one back into use (admins)", ("--enable",), metavar="NODE", names=Names.NODE),
         ),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoe_jupyter.server.api import PAGED, ApiRequest, Subject, page
 from zoe_jupyter.server.present import amount_body, node_body, waiting_body
-from zoe_jupyter.server.schemas import NodeBody, NodePage, OwnerUsageBody, OwnerUsagePage, WaitingPage
+from zoe_jupyter.server.schemas import NodeBody, NodePage, OwnerUsageBody, OwnerUsagePage, UnknownBody, UnknownPage, WaitingPage
 
 routes = Subject("cluster")
 
@@ -25,6 +25,24 @@ async def disable_node(request: ApiRequest) -> NodeBody:
 @routes("POST", "nodes/{name}/enable", "Use the machine again (for admins).", answer=NodeBody)
 async def enable_node(request: ApiRequest) -> NodeBody:
     return node_body(await request.core.set_node_enabled(request.path["name"], request.caller, is_enabled=True))
+
+
+@routes(
+    "GET",
+    "quarantine",
+    "What runs and this Zoe does not know, since its database was restored or replaced (for admins). It is left alone.",
+    answer=UnknownPage,
+    query=PAGED,
+)
+async def list_unknown(request: ApiRequest) -> UnknownPage:
+    found = await request.core.quarantine(request.caller)
+    items, next_cursor = page([UnknownBody(own, list(services)) for own, services in found.items()], request.query)
+    return UnknownPage(items, next_cursor)
+
+
+@routes("POST", "quarantine/{id}/stop", "Stop what this Zoe does not know (for admins).", status=204)
+async def stop_unknown(request: ApiRequest) -> None:
+    await request.core.stop_unknown(request.path["id"], request.caller)
 
 
 @routes("GET", "queue", "What waits, in order, and why.", answer=WaitingPage, query=PAGED)
