@@ -210,6 +210,17 @@ def test_exactly_one_of_name_and_description_is_needed(catalogue: Catalogue, giv
         compose(catalogue=catalogue, **given)
 
 
+def test_shapes_are_told_in_words_of_yaml(catalogue: Catalogue) -> None:
+    text = "zoe: 1\nkind: zapp\nname: t\nframeworks: 3\nparameters: 5\nlifetime: x\n"
+    with pytest.raises(InvalidDescription) as caught:
+        compose(catalogue=catalogue, text=text)
+    assert sorted(str(caught.value).splitlines()) == [
+        "line 4: frameworks: should be a list, not 3",
+        "line 5: parameters: should be a mapping of names to values, not 5",
+        "line 6: lifetime: should be a mapping of names to values, not 'x'",
+    ]
+
+
 def test_a_tree_and_its_text_give_the_same(catalogue: Catalogue) -> None:
     tree = {"zoe": 1, "kind": "zapp", "name": "t", "frameworks": [{"use": "engine", "as": "e"}]}
     text = "zoe: 1\nkind: zapp\nname: t\nframeworks: [{use: engine, as: e}]"

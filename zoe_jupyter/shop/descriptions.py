@@ -90,6 +90,16 @@ def _validated(adapter: TypeAdapter[T], tree: Any, findings: Findings, at: Path 
         return None
 
 
+_SHAPES = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of names to values",
+    "mapping_type": "a mapping of names to values",
+    "dataclass_type": "a mapping of names to values",
+}
+"""In words of YAML, not of Python."""
+
+
 def _note(detail: Any, tree: Any, findings: Findings, at: Path) -> None:
     place = _place(detail["loc"], tree, detail["type"])
     kind, value = detail["type"], detail.get("input")
@@ -103,6 +113,8 @@ def _note(detail: Any, tree: Any, findings: Findings, at: Path) -> None:
     elif kind == "string_type":
         hint = '; write it in quotes: "…"' if isinstance(value, int | float) else ""
         message = f"{shorten(value)} is not text{hint}"
+    elif kind in _SHAPES:
+        message = f"should be {_SHAPES[kind]}, not {shorten(value)}"
     else:
         message = f"{detail['msg'].replace('Input should', 'should')}, not {shorten(value)}"
     findings.add((*at, *place), message)
