@@ -88,6 +88,20 @@ def test_an_interrupt_while_waiting_leaves_the_kernel_usable(home: JupyterHome) 
         assert book.value("client.submit(sum, [1, 2]).result()") == "3"
 
 
+def test_a_kernel_that_holds_its_interpreter_is_not_dead_and_one_that_ended_is(home: JupyterHome) -> None:
+    """The kernel manager is believed, not a heartbeat: nothing in the kernel can answer while a library keeps the GIL."""
+    server = home.start(app="server")
+    with notebook(home, server) as book:
+        job = "%zoe start python-job --name held --with kernel --grace 1s --set code='import time; time.sleep(600)'"
+        load(book).run(job)
+        wait_for("the job", lambda: home.zoe_json("info", "held")["state"] == "running")
+        book.run("import ctypes\nctypes.PyDLL(None).sleep(15)")
+        assert home.zoe_json("info", "held")["state"] == "running"
+        server.ask(f"api/kernels/{book.kernel_id}", method="DELETE")
+        ended = wait_for("its end", lambda: (found := home.zoe_json("info", "held"))["state"] == "ended" and found)
+        assert ended["reason"]["text"].startswith("no kernel has held it for 1 s")
+
+
 @pytest.mark.spark
 def test_spark_is_attached_with_plain_lines_for_people(home: JupyterHome) -> None:
     server = home.start(app="server")
