@@ -172,7 +172,7 @@ CHANGES = {
     "port with a dash": ("ports: {rpc: {}", "ports: {a-b: {}, rpc: {}", "is not a name"),
     "file out of the folder": ("files: {token:", "files: {../token:", "is not a name"),
     "variable with an equals sign": ("environment: {", "environment: {'A=B': x, ", "is not a name"),
-    "shell string": ("command: [drain, \"{{ service.name }}\"]", "command: drain it", "tuple"),
+    "shell string": ("command: [drain, \"{{ service.name }}\"]", "command: drain it", "should be a list"),
     "empty command": ("command: [drain, \"{{ service.name }}\"]", "command: ['{{ 1 + }}']", "not a valid expression"),
     "NUL": ("cores: 0.5", "cores: \"a\\0\"", "NUL"),
     "unknown field": ("title: Engine", "titel: Engine", "did you mean title?"),
