@@ -17,6 +17,7 @@ from jupyter_core.application import JupyterApp, NoStart
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Integer, Unicode
 
+from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
 from zoe_jupyter.server.files import clean_stale, read_address, remove_address, write_address
 from zoe_jupyter.server.home import Home
@@ -64,7 +65,12 @@ class ServeApp(JupyterApp):
         zoe = Zoe(parent=self)
         visitor = Visitor(embedded_user(), zoe.is_admin, secrets.token_hex(8), sys.executable)
         home = Home(folder, lambda: _open_core(zoe, folder), visitor)
-        if isinstance(await home.seat(), RemoteCore) or not home.holds_core:
+        try:
+            seat = await home.seat()
+        except ZoeError as error:
+            print(f"Zoe could not be started: {error.message}", file=sys.stderr)
+            return 1
+        if isinstance(seat, RemoteCore) or not home.holds_core:
             return self._refuse(home.core_file)
         listener = Listener(home, visitor)
         file = data_dir / "zoe" / "servers" / f"{visitor.server}.json"

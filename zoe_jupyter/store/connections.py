@@ -185,5 +185,7 @@ def _sqlite_meaning(text: str, place: str) -> StoreError:
     if "full" in text or (("I/O" in text or "unable to open" in text) and _is_on_full_disk(place)):
         return StoreFull(full_text(place))
     if "malformed" in text or "not a database" in text:
-        return StoreCorrupt(f"{place} is damaged ({text}); move it away to begin anew, or put a backup in its place")
+        return StoreCorrupt(
+            f"{place} is damaged ({text}); move it away to begin anew, or put a backup in its place, and start Zoe again"
+        )
     return StoreError(f"{place}: {text}")

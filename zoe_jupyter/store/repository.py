@@ -17,7 +17,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import connections, migration, reading, retention, writing
 from zoe_jupyter.store.connections import file_url
-from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError, StoreFull
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.reserve import NoReserve, Reserve
 from zoe_jupyter.store.schema import executions as executions_table
@@ -49,6 +49,7 @@ class Store:
         is_file = connections.is_sqlite(self._url)
         self._reserve: Reserve | NoReserve = Reserve(Path(str(self._url.database))) if is_file else NoReserve()
         self._epoch: int | None = None
+        self._damage: StoreCorrupt | None = None
         # What is stored now of the executions that live, so that a save sees which services changed without reading them.
         self._stored: dict[str, Execution] = {}
 
@@ -264,7 +265,14 @@ class Store:
         if is_fenced and self._epoch is None:
             raise Fenced("this core has not taken over the store; it may not write")
         epoch = self._epoch if is_fenced else None
-        with self._one_writer, connections.translated(self._place), self._engines.writing.connect() as connection:
+        if self._damage is not None:
+            raise self._damage
+        with (
+            self._noticing_damage(),
+            self._one_writer,
+            connections.translated(self._place),
+            self._engines.writing.connect() as connection,
+        ):
             begun = connection.begin()
             transaction = Transaction(connection, epoch)
             yield transaction
@@ -272,6 +280,15 @@ class Store:
             failpoint("commit.before")
             # Leaving without having come here gives the connection back, which rolls back.
             self._commit(begun, transaction)
+
+    @contextmanager
+    def _noticing_damage(self) -> Iterator[None]:
+        """Nothing more is written to a file that was found damaged: what can be saved of it is in it as it is."""
+        try:
+            yield
+        except StoreCorrupt as error:
+            self._damage = error
+            raise
 
     def _commit(self, begun: RootTransaction, transaction: Transaction) -> None:
         try:
