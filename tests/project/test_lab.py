@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from zoe_jupyter.testing.jupyter_home import STOP_S, jupyter_home, wait_for
 
 
 @pytest.fixture
@@ -43,3 +50,26 @@ def test_without_a_screen_it_says_so_and_opens_no_browser(
     assert "--no-browser" in options
     assert "--LabApp.default_url=/lab/tree/notebooks/first-notebook.ipynb" in options
     assert "open the address that JupyterLab prints" in capsys.readouterr().out
+
+
+def test_it_opens_jupyterlab_and_prints_the_address_of_the_copy(root: Path, tmp_path: Path) -> None:
+    """The script itself, beside a copy of the notebook, as `make lab` runs it on a machine without a screen."""
+    for name in ("scripts/lab.py", "docs/users/first-notebook.ipynb"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, tmp_path / name)
+    log = tmp_path / "log"
+    with jupyter_home() as home, log.open("w") as stream:
+        running = subprocess.Popen(
+            [sys.executable, str(tmp_path / "scripts" / "lab.py")], cwd=tmp_path, stdout=stream, stderr=stream,
+            env={**home.environment, "ZOE_LAB_ARGS": f"--port {home.port}"},
+        )  # fmt: skip
+        try:
+            wanted = re.compile(r"http://localhost:\S+first-notebook\.ipynb\?token=\w+")
+            address = wait_for("the address", lambda: wanted.search(log.read_text()), timeout_s=60)[0]
+            assert "No screen here" in log.read_text()
+            with urllib.request.urlopen(address) as page:
+                assert b"jupyter-config-data" in page.read()
+            assert (tmp_path / "notebooks" / "first-notebook.ipynb").exists()
+        finally:
+            running.kill()
+            running.wait(STOP_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
 from tornado.httpclient import HTTPClientError
@@ -314,6 +315,27 @@ async def test_an_unforeseen_error_tells_an_id_and_nothing_else(jp_fetch, core, 
     assert (status, error["reason"]) == (500, "internal")
     assert "secret" not in json.dumps(error)
     assert error["details"]["id"] in caplog.text
+
+
+async def test_a_core_that_is_busy_holds_nothing_of_jupyter_up(jp_fetch, core, monkeypatch):
+    """It has a loop of its own: what blocks that one, by mistake, does not block Jupyter's."""
+    is_blocking, may_go_on = threading.Event(), threading.Event()
+
+    async def cluster(self):
+        is_blocking.set()
+        may_go_on.wait(30)
+        return []
+
+    monkeypatch.setattr(FakeCore, "cluster", cluster)
+    asking = asyncio.ensure_future(asked(jp_fetch, "cluster"))
+    try:
+        await asyncio.wait_for(asyncio.to_thread(is_blocking.wait), 20)
+        status = await asyncio.wait_for(jp_fetch("api", "status"), 10)
+        assert status.code == 200
+        assert not asking.done()
+    finally:
+        may_go_on.set()
+    assert (await asking)[0] == 200
 
 
 async def test_unknown_paths_and_methods_are_told(jp_fetch):
