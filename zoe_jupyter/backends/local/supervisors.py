@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
@@ -18,13 +17,13 @@ from typing import Any
 
 from zoe_jupyter.backends.local.environment import inherited
 from zoe_jupyter.backends.local.link import Gone, Link, Silent
+from zoe_jupyter.backends.local.nursery import PROGRAM, Nursery, first_line
 from zoe_jupyter.backends.local.places import Places
-from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, read_state
+from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, SUPERVISOR_MARK, read_state
 from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Retryable
 
-PROGRAM = Path(__file__).parent / "supervisor" / "__main__.py"
 START_LIMIT_S = 15.0
 ANSWER_LIMIT_S, IMPATIENT_S = 3.0, 0.3
 
@@ -68,6 +67,7 @@ class Supervisors:
         self._links: dict[str, Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._silent: set[str] = set()
+        self._nursery = Nursery()
 
     async def existing(self, execution_id: str) -> Link | None:
         """The link to its supervisor, None when it has none; raises Silent when it does not answer."""
@@ -100,6 +100,7 @@ class Supervisors:
         self._links.clear()
         for link in links:
             await link.close()
+        await asyncio.to_thread(self._nursery.close)
 
     def patience_s(self, execution_id: str) -> float:
         """How long to wait for its answer: not long again for one that is known to be silent."""
@@ -159,18 +160,8 @@ class Supervisors:
         run_dir = self._places.prepare(execution_id)
         failpoint("supervisor.before")
         _write_settings(run_dir, {**self._settings, "execution": execution_id})
-        environment = inherited(os.environ)
-        environment["ZOE_SUPERVISOR"] = f"{self._settings['deployment']}/{execution_id}"
-        with open(run_dir / "supervisor.log", "ab", opener=_private) as complaints:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(PROGRAM), str(run_dir)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=environment, start_new_session=True,
-            )  # fmt: skip
-        failpoint("supervisor.started")
-        assert process.stdout is not None
-        with process.stdout:
-            answer = _first_line(process.stdout.fileno(), START_LIMIT_S)
-        process.wait()
+        mark = f"{self._settings['deployment']}/{execution_id}"
+        answer = self._nursery.start(run_dir, mark, limit_s=START_LIMIT_S) or _start_alone(run_dir, mark)
         failpoint("supervisor.after")
         if answer == b"busy":
             time.sleep(0.05)
@@ -201,15 +192,17 @@ def _write_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
     os.replace(file.name, path)
 
 
-def _first_line(descriptor: int, limit_s: float) -> bytes:
-    """What comes before the first newline; what has come when the other end or the time is over."""
-    end = time.monotonic() + limit_s
-    line = b""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    while b"\n" not in line and poll.poll(max(0.0, end - time.monotonic()) * 1000):
-        data = os.read(descriptor, 256)
-        if not data:
-            break
-        line += data
-    return line.partition(b"\n")[0]
+def _start_alone(run_dir: Path, mark: str) -> bytes:
+    """As a program of its own; what it said first."""
+    with open(run_dir / "supervisor.log", "ab", opener=_private) as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(PROGRAM), str(run_dir)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True,
+            env={**inherited(os.environ), SUPERVISOR_MARK: mark},
+        )  # fmt: skip
+    failpoint("supervisor.started")
+    assert process.stdout is not None
+    with process.stdout:
+        answer = first_line(process.stdout.fileno(), START_LIMIT_S)
+    process.wait()
+    return answer

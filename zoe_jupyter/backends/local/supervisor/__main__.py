@@ -1,4 +1,4 @@
-"""Start of the supervisor: ``python -I -S __main__.py RUN_DIR``. Makes this folder a package of its own, so that nothing else of Zoe is loaded."""
+"""Start of the supervisor: ``python -I -S __main__.py RUN_DIR``, or of the nursery. Makes this folder a package of its own: no more of Zoe is loaded."""
 
 import os
 import sys
@@ -10,4 +10,6 @@ if __name__ == "__main__":
     sys.modules["zoe_supervisor"] = package
     from importlib import import_module
 
+    if sys.argv[1].startswith("nursery:"):
+        sys.exit(import_module("zoe_supervisor.nursery").main())
     sys.exit(import_module("zoe_supervisor.main").main(sys.argv[1]))

@@ -7,6 +7,12 @@ import os
 from typing import Any
 
 LOCK_FILE, SETTINGS_FILE, SOCKET_FILE, STATE_FILE = "lock", "supervisor.json", "control.sock", "state.json"
+SUPERVISOR_MARK = "ZOE_SUPERVISOR"
+"""Environment variable ``<deployment>/<execution>`` of a supervisor."""
+NURSERY_ROOM = 512
+"""Bytes that folder and mark of a supervisor may have that is to be forked by the nursery."""
+NURSERY = "nursery:".ljust(NURSERY_ROOM, "-")
+"""Argument and mark of the nursery; its supervisors write their own over them."""
 _LONGEST_ADDRESS = 100
 
 
