@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
 
@@ -44,15 +45,25 @@ async def service():
     await asyncio.gather(*tasks)
 
 
-@pytest.fixture
-def ask(http_server, jp_http_port, jp_base_url, jp_auth_header, core: FakeCore, service):
-    """Sends one raw request; ``(status, headers, body)`` as they came."""
+@pytest.fixture(params=["trusted", "ticket"])
+async def page(request, http_server, jp_fetch, core: FakeCore, service) -> str:
+    """The page's address below the base URL, behind Jupyter's login and with a ticket."""
     core.add(Execution("e1", "mine", embedded_user(), APPLICATION))
-    core.targets[NAME] = EndpointTarget("e1", "127.0.0.1", service[0], "/", "UI", is_trusted=False, headers={})
+    is_trusted = request.param == "trusted"
+    core.targets[NAME] = EndpointTarget("e1", "127.0.0.1", service[0], "/", "UI", is_trusted=is_trusted, headers={})
+    if is_trusted:
+        return f"zoe/at/e1/{NAME}/"
+    answer = await jp_fetch("zoe", "api", "executions", "e1", "endpoints", NAME, "ticket", method="POST", body="{}")
+    return json.loads(answer.body)["url"]
+
+
+@pytest.fixture
+def ask(jp_http_port, jp_base_url, jp_auth_header, page: str):
+    """Sends one raw request; ``(status, headers, body)`` as they came."""
 
     async def fetch(*lines: str, path: str = "a/b"):
         head = [
-            f"GET {jp_base_url}zoe/at/e1/{NAME}/{path} HTTP/1.1",
+            f"GET {jp_base_url}{page}{path} HTTP/1.1",
             f"Host: localhost:{jp_http_port}",
             f"Authorization: {jp_auth_header['Authorization']}",
             *(lines or ("Connection: close",)),
@@ -126,11 +137,11 @@ async def test_headers_of_other_alphabets_pass_and_broken_ones_are_left_out(ask,
     assert not [line for line in headers if line.startswith(b"X-Bad")]
 
 
-async def test_an_address_that_cannot_be_read_leads_to_the_first_page(ask, service, jp_base_url):
+async def test_an_address_that_cannot_be_read_leads_to_the_first_page(ask, service, jp_base_url, page):
     service[1].append(b"HTTP/1.1 302 F\r\nLocation: http://[evil\r\nContent-Length: 0\r\n\r\n")
     status, headers, _ = await ask()
     assert status == 302
-    assert f"Location: {jp_base_url}zoe/at/e1/{NAME}/".encode() in headers
+    assert f"Location: {jp_base_url}{page}".encode() in headers
 
 
 async def test_what_is_for_the_next_hop_only_does_not_reach_the_service(ask, service):
@@ -141,12 +152,12 @@ async def test_what_is_for_the_next_hop_only_does_not_reach_the_service(ask, ser
 
 
 async def test_a_request_is_given_up_when_the_browser_goes_away(
-    http_server, jp_http_port, jp_base_url, jp_auth_header, ask, service
+    jp_http_port, jp_base_url, jp_auth_header, page, service
 ):
     """The service never answers: it sees its connection closed."""
     _, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
     token = jp_auth_header["Authorization"]
-    path = f"{jp_base_url}zoe/at/e1/{NAME}/x"
+    path = f"{jp_base_url}{page}x"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{jp_http_port}\r\nAuthorization: {token}\r\n\r\n".encode())
 
     async def go_away() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoe_jupyter.server.proxied_headers import SANDBOX, Page, without_token
+from zoe_jupyter.server.proxied_headers import SANDBOX, LeadsOutside, Page, without_token
 
 PREFIX = "/user/me/zoe/at/e1/spark.master.ui"
 PAGE = Page(
@@ -82,7 +82,6 @@ def test_pages_have_cookies_of_their_own():
         ("https://hub.example/jobs/", f"{PREFIX}/jobs/"),
         (f"https://hub.example{PREFIX}/jobs/", f"{PREFIX}/jobs/"),
         ("//hub.example/jobs/", f"{PREFIX}/jobs/"),
-        ("https://spark.apache.org/docs", "https://spark.apache.org/docs"),
         (f"{PREFIX}/jobs/", f"{PREFIX}/jobs/"),
         (f"{PREFIX}evil", f"{PREFIX}{PREFIX}evil"),
         ("../up", f"{PREFIX}/jobs/up"),
@@ -96,16 +95,43 @@ def test_pages_have_cookies_of_their_own():
         ("http:/lab", f"{PREFIX}/lab"),
         ("http:///lab", f"{PREFIX}/lab"),
         ("http://[", f"{PREFIX}/"),
-        ("mailto:a@example.org", "mailto:a@example.org"),
     ],
 )
 def test_redirects_stay_below_the_page(given, told):
     assert PAGE.response_headers([("Location", given)]) == [("Location", told)]
 
 
+OUTSIDE = (
+    "https://spark.apache.org/docs",
+    "//evil.example/",
+    "\t//evil.example",
+    "/\\evil.example",
+    "\\\\evil.example\\lab",
+    "http:\\\\evil.example",
+    "https://hub.example@evil.example/",
+    "https://hub.example.evil.example/",
+    "https://hub.example:8443/",
+    "http://127.0.0.1:8888/",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "mailto:a@example.org",
+)
+
+
+@pytest.mark.parametrize("given", OUTSIDE)
+def test_redirects_to_the_outside_are_refused(given):
+    with pytest.raises(LeadsOutside):
+        PAGE.response_headers([("Location", given)])
+    with pytest.raises(LeadsOutside):
+        PAGE.response_headers([("Refresh", f"0; url={given}")])
+    assert PAGE.response_headers([("Content-Location", given)]) == []
+
+
 @pytest.mark.parametrize(
     "name",
     [
+        "WWW-Authenticate",
         "Clear-Site-Data",
         "Service-Worker-Allowed",
         "Access-Control-Allow-Credentials",
@@ -122,7 +148,13 @@ def test_what_reaches_beyond_the_page_is_left_out(name):
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [("5", "5"), ("0; url=/lab", f"0; url={PREFIX}/lab"), ("0;URL='/../lab'", f"0;URL={PREFIX}/lab"), ("1, x", "1, x")],
+    [
+        ("5", "5"),
+        ("0; url=/lab", f"0; url={PREFIX}/lab"),
+        ("0;URL='/../lab'", f"0;URL={PREFIX}/lab"),
+        ("1, x", "1, x"),
+        ("0 url=/lab", f"0 url={PREFIX}/lab"),
+    ],
 )
 def test_refreshing_stays_below_the_page(given, told):
     assert PAGE.response_headers([("Refresh", given)]) == [("Refresh", told)]
@@ -131,8 +163,18 @@ def test_refreshing_stays_below_the_page(given, told):
 def test_a_page_that_is_not_trusted_is_put_into_a_sandbox():
     page = Page(PREFIX, "hub.example", "127.0.0.1", 4040, is_trusted=False)
     given = [("Content-Security-Policy", "default-src *")]
-    assert page.response_headers(given) == [*given, ("Content-Security-Policy", SANDBOX)]
-    assert "allow-same-origin" not in SANDBOX
+    others = [
+        ("Set-Cookie", "a=b"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Referrer-Policy", "unsafe-url"),
+    ]
+    assert page.response_headers([*given, *others]) == [*given, *SANDBOX]
+    assert "allow-same-origin" not in dict(SANDBOX)["Content-Security-Policy"]
+
+
+def test_what_is_no_refreshing_is_left_out():
+    assert PAGE.response_headers([("Refresh", "x; url=/lab")]) == []
 
 
 @pytest.mark.parametrize(

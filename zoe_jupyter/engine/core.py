@@ -17,7 +17,7 @@ from zoe_jupyter import plugins
 from zoe_jupyter.backends.base import Backend, Bounds, Capabilities, Unreachable
 from zoe_jupyter.engine import lifetimes, metrics, views
 from zoe_jupyter.engine.actions import Actions
-from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting
+from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting, is_trusted
 from zoe_jupyter.engine.gate import Gate
 from zoe_jupyter.engine.holding import Holding
 from zoe_jupyter.engine.ledger import Ledger
@@ -300,16 +300,19 @@ class Core:
     async def endpoints(self, execution_id: str, caller: Caller) -> Mapping[str, EndpointTarget]:
         """The pages of services that have an address now."""
         execution = await self.execution(execution_id, caller)
+        trusted = is_trusted(execution, caller)
         targets: dict[str, EndpointTarget] = {}
         for service in sorted(execution.services.values(), key=lambda s: (s.process, len(s.name), s.name)):
             if service.state not in (ServiceState.RUNNING, ServiceState.DRAINING):
                 continue
-            for name, target in (await self._pages(execution, service)).items():
+            for name, target in (await self._pages(execution, service, is_trusted=trusted)).items():
                 short = f"{service.process}.{name}"
                 targets[short if short not in targets else f"{service.name}.{name}"] = target
         return targets
 
-    async def _pages(self, execution: Execution, service: Service) -> dict[str, EndpointTarget]:
+    async def _pages(
+        self, execution: Execution, service: Service, *, is_trusted: bool
+    ) -> dict[str, EndpointTarget]:
         process = execution.application.process(service.process)
         return {
             name: EndpointTarget(
@@ -318,7 +321,7 @@ class Core:
                 port=service.ports[name],
                 path=port.path,
                 title=port.title,
-                is_trusted=execution.application.is_trusted,
+                is_trusted=is_trusted,
                 headers=await self._renderer.headers(execution, process, port.headers),
                 keeps_prefix=port.keeps_prefix,
             )

@@ -101,6 +101,11 @@ class EndpointTarget:
     """The page expects the public prefix in the paths that it gets."""
 
 
+def is_trusted(execution: Execution, caller: Caller) -> bool:
+    """Whether its pages may share Jupyter's origin in the caller's browser: never those of somebody else."""
+    return execution.application.is_trusted and execution.owner == caller.name
+
+
 class CoreDoor(Protocol):
     """The core, as handlers see it. Raises UserError subclasses only; NotFound also for what the caller may not see."""
 

@@ -21,7 +21,7 @@ from zoe_jupyter.server.files import clean_stale, remove_address, write_address
 from zoe_jupyter.server.home import Home
 from zoe_jupyter.server.jupyter_handlers import ApiHandler, EventsHandler, UpgradeMatches
 from zoe_jupyter.server.kernels import Desk, KernelWitness
-from zoe_jupyter.server.lazy_proxy import PATTERN, LazyProxy
+from zoe_jupyter.server.lazy_proxy import PAGE, TICKET, LazyProxy, LazyTicketProxy
 from zoe_jupyter.server.lending import build, lend, lend_folder, take_back
 from zoe_jupyter.server.sockets import Listener
 from zoe_jupyter.server.visitors import embedded_user
@@ -57,7 +57,8 @@ class ZoeExtension(ExtensionApp):
         rules = [
             Rule(UpgradeMatches(f"{base}events"), EventsHandler, options),
             Rule(PathMatches(f"{base}(.*)"), ApiHandler, options),
-            Rule(PathMatches(url_path_join(app.settings["base_url"], PATTERN)), LazyProxy, options),
+            Rule(PathMatches(url_path_join(app.settings["base_url"], PAGE)), LazyProxy, options),
+            Rule(PathMatches(url_path_join(app.settings["base_url"], TICKET)), LazyTicketProxy, options),
         ]
         app.add_handlers(".*$", rules)
         if self.presence is not None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zoe_jupyter.engine.door import Check, CoreDoor, NodeUse, Sample, Waiting
+from zoe_jupyter.engine.door import Caller, Check, CoreDoor, NodeUse, Sample, Waiting, is_trusted
 from zoe_jupyter.lifecycle.story import progress
 from zoe_jupyter.model.application import Port
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
 from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.server.api import ApiRequest
 from zoe_jupyter.server.schemas import (
     AmountBody,
     CheckBody,
@@ -37,21 +38,17 @@ SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|credential|api_?k
 ANSWERING = frozenset({ServiceState.RUNNING, ServiceState.DRAINING})
 
 
-def execution_body(execution: Execution, core: CoreDoor, *, story: Sequence[Story] = ()) -> ExecutionBody:
-    """One execution as the API tells it; secret parameters are masked."""
-    return _execution_body(execution, core, secret_names(core), story)
+def execution_body(request: ApiRequest, execution: Execution, *, story: Sequence[Story] = ()) -> ExecutionBody:
+    """One execution as the API tells it to the caller; secret parameters are masked."""
+    return _execution_body(request, execution, story)
 
 
-def execution_bodies(executions: Iterable[Execution], core: CoreDoor) -> list[ExecutionBody]:
-    """Several, with one look at the shop."""
-    secrets = secret_names(core)
-    return [_execution_body(execution, core, secrets, ()) for execution in executions]
+def execution_bodies(request: ApiRequest, executions: Iterable[Execution]) -> list[ExecutionBody]:
+    return [_execution_body(request, execution, ()) for execution in executions]
 
 
-def _execution_body(
-    execution: Execution, core: CoreDoor, secrets: Mapping[str, frozenset[str]], story: Sequence[Story]
-) -> ExecutionBody:
-
+def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[Story]) -> ExecutionBody:
+    core = request.core
     return ExecutionBody(
         id=execution.id,
         name=execution.name,
@@ -62,9 +59,9 @@ def _execution_body(
         outcome=execution.outcome.value if execution.outcome else None,
         reason=reason_body(execution.reason),
         target=TargetBody(goal=execution.target.goal.value, elastic=dict(execution.target.elastic)),
-        parameters=masked(execution.parameters, secrets.get(execution.entry)),
+        parameters=masked(execution.parameters, execution.application.secret_parameters if execution.entry else None),
         services=[service_body(service) for service in execution.services.values()],
-        endpoints=endpoint_bodies(execution),
+        endpoints=endpoint_bodies(execution, request.caller),
         connections=[connection.name for connection in execution.application.connections],
         queue=_queue_body(core.waiting(execution.id)),
         lifetime=_lifetime_body(execution, core),
@@ -98,7 +95,7 @@ def service_body(service: Service) -> ServiceBody:
     )
 
 
-def endpoint_bodies(execution: Execution) -> list[EndpointBody]:
+def endpoint_bodies(execution: Execution, caller: Caller) -> list[EndpointBody]:
     """The pages that people may open now: http ports with a title of services that answer. Names are those of ``CoreDoor.endpoints``."""
     found: dict[str, EndpointBody] = {}
     for service in sorted(execution.services.values(), key=lambda one: (one.process, len(one.name), one.name)):
@@ -110,7 +107,7 @@ def endpoint_bodies(execution: Execution) -> list[EndpointBody]:
                 name=full,
                 title=port.title if is_first else f"{port.title} ({service.name})",
                 url=f"zoe/at/{execution.id}/{full}/{port.path.lstrip('/')}",
-                is_trusted=execution.application.is_trusted,
+                is_trusted=is_trusted(execution, caller),
             )
     return list(found.values())
 
@@ -160,33 +157,11 @@ def _lifetime_body(execution: Execution, core: CoreDoor) -> LifetimeBody:
     )
 
 
-def secret_names(core: CoreDoor) -> Mapping[str, frozenset[str]]:
-    """The parameters that each entry's form calls secret."""
-    return {entry.name: frozenset(_secrets_of(entry.form)) for entry in core.shop().entries()}
-
-
-def _secrets_of(form: Mapping[str, Any]) -> Iterator[str]:
-    for name, schema in form.get("properties", {}).items():
-        if _is_secret(schema):
-            yield name
-
-
-def _is_secret(schema: Any) -> bool:
-    if not isinstance(schema, Mapping):
-        return False
-    hints = schema.get("x-zoe")
-    return (
-        schema.get("format") == "password"
-        or schema.get("writeOnly") is True
-        or (isinstance(hints, Mapping) and hints.get("widget") == "secret")
-    )
-
-
-def masked(parameters: Mapping[str, Any], secrets: frozenset[str] | None) -> dict[str, Any]:
-    """Parameters with secret values hidden; without a form to ask, names that sound secret are taken for secret."""
-    if secrets is None:
+def masked(parameters: Mapping[str, Any], hidden: Collection[str] | None) -> dict[str, Any]:
+    """Parameters with secret values hidden; where nobody said which they are (None), names that sound secret are taken for secret."""
+    if hidden is None:
         return {name: _masked_by_name(name, value) for name, value in parameters.items()}
-    return {name: MASK if name in secrets and value not in (None, "") else value for name, value in parameters.items()}
+    return {name: MASK if name in hidden and value not in (None, "") else value for name, value in parameters.items()}
 
 
 def _masked_by_name(name: str, value: Any) -> Any:

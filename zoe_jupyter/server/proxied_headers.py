@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit, urlunsplit
@@ -42,12 +43,24 @@ NEVER_OUT = HOP_BY_HOP | {
     "service-worker-allowed",
     "set-cookie2",
     "strict-transport-security",
+    "www-authenticate",
 }
-"""What browsers remember for the whole site, or let reach beyond the page's path."""
-SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
-"""For pages that are not trusted: a null origin, so that their scripts cannot act as the user in Jupyter."""
+"""What browsers remember or ask for the whole site, or let reach beyond the page's path."""
+NEVER_OUT_OF_SANDBOX = frozenset({"set-cookie", "referrer-policy", "access-control-max-age"})
+SANDBOX: tuple[tuple[str, str], ...] = (
+    ("Content-Security-Policy", "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"),
+    ("Access-Control-Allow-Origin", "null"),
+    ("Access-Control-Expose-Headers", "*"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""For pages that are not trusted: an origin of their own, so that their scripts cannot act as the user in Jupyter. That origin is called ``null``,
+and even their own address is another one's to it. The address is their key, so that no other site may learn it."""
 WRITABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-REFRESH = re.compile(r"""(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?)["']?([^"']*)["']?.*""", re.IGNORECASE)
+REFRESH = re.compile(r"""(\s*[\d.]+(?:\s*[;,\s]\s*(?:url\s*=\s*)?)?)["']?([^"']*)["']?.*""", re.IGNORECASE)
+
+
+class LeadsOutside(Exception):
+    """A service sends the browser to another site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +107,32 @@ class Page:
         return [(name, value) for name, value in kept if name.lower() not in replaced] + list(self.headers.items())
 
     def response_headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """What the browser gets of a service's headers."""
+        """What the browser gets of a service's headers. Raises LeadsOutside for a redirect to another site."""
         given = list(headers)
         never = NEVER_OUT | _hops(given)
         told = [(name, _written(value)) for name, value in given if name.lower() not in never]
-        kept = [(name, self._outward(name, value)) for name, value in told if value is not None]
-        return kept if self.is_trusted else [*kept, ("Content-Security-Policy", SANDBOX)]
+        kept = [(name, out) for name, value in told if value is not None and (out := self._outward(name, value))]
+        if self.is_trusted:
+            return kept
+        own = {name.lower() for name, _ in SANDBOX[1:]} | NEVER_OUT_OF_SANDBOX
+        return [*((name, value) for name, value in kept if name.lower() not in own), *SANDBOX]
 
-    def _outward(self, name: str, value: str) -> str:
-        if name.lower() == "set-cookie":
-            return self.public_cookie(value)
-        if name.lower() == "refresh" and (match := REFRESH.fullmatch(value)):
-            return f"{match[1]}{self.public_location(match[2])}"
-        return self.public_location(value) if name.lower() in ("location", "content-location") else value
+    def _outward(self, name: str, value: str) -> str | None:
+        """The value as the browser gets it; None for those that it must not get."""
+        match name.lower():
+            case "set-cookie":
+                return self.public_cookie(value)
+            case "location":
+                return self.public_location(value)
+            case "content-location":
+                with suppress(LeadsOutside):
+                    return self.public_location(value)
+            case "refresh":
+                found = REFRESH.fullmatch(value)
+                return f"{found[1]}{self.public_location(found[2]) if found[2] else ''}" if found else None
+            case _:
+                return value
+        return None
 
     def public_cookie(self, value: str) -> str:
         """``Set-Cookie`` under a name of ours, kept to the page's path and host."""
@@ -117,13 +143,13 @@ class Page:
         return "; ".join([f"{self.cookie_prefix}{first.strip()}", *kept, f"Path={self._public_path(path)}"])
 
     def public_location(self, value: str) -> str:
-        """A redirect to the service itself as the browser must see it, never above the page; those to other sites stay as they are."""
+        """A redirect to the service itself as the browser must see it, never above the page; raises LeadsOutside for one to another site."""
         try:
             parts = urlsplit(value.strip().replace("\\", "/").replace("\t", ""))
         except ValueError:
             return f"{self.prefix}/"
         if parts.scheme not in ("", "http", "https") or (parts.netloc and not self._is_own(parts.netloc)):
-            return value
+            raise LeadsOutside(f"the page leads to {value[:200]!r}, which is outside; open it yourself if you trust it")
         is_relative = not parts.netloc and not parts.scheme and not parts.path.startswith("/")
         if is_relative and ".." not in parts.path.lower().replace("%2e", "."):
             return value
@@ -137,7 +163,7 @@ class Page:
     def _public_path(self, path: str) -> str:
         if path == self.prefix:
             return path
-        return f"{self.prefix}{_without_dots('/' + path.removeprefix(f'{self.prefix}/').lstrip('/'))}"
+        return f"{self.prefix}{without_dots('/' + path.removeprefix(f'{self.prefix}/').lstrip('/'))}"
 
     def _own_cookies(self, values: Iterable[str]) -> Iterator[str]:
         for value in values:
@@ -163,7 +189,7 @@ def _written(value: str) -> str | None:
     return text if WRITABLE.fullmatch(text) else None
 
 
-def _without_dots(path: str) -> str:
+def without_dots(path: str) -> str:
     """An absolute path with ``.`` and ``..`` resolved as browsers do, percent-encoded ones too; it never leads above the root."""
     kept: list[str] = []
     for part in path.split("/"):

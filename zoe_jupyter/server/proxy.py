@@ -1,10 +1,10 @@
-"""An execution's own web pages, behind Jupyter's authentication: ``zoe/at/<execution>/<endpoint>/...``."""
+"""An execution's own web pages: ``zoe/at/<execution>/<endpoint>/...``, behind Jupyter's authentication, for those that are trusted."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -18,17 +18,20 @@ from tornado.websocket import WebSocketError
 from yarl import URL
 
 from zoe_jupyter.server.jupyter_handlers import is_foreign
-from zoe_jupyter.server.proxied_headers import Page, without_token
+from zoe_jupyter.server.proxied_headers import LeadsOutside, Page, without_dots, without_token
 from zoe_jupyter.server.sending import Carrier
-from zoe_jupyter.server.wire import Answerer, Visitor, WireRequest
+from zoe_jupyter.server.wire import Answerer, Visitor, WireAnswer, WireRequest
 
 CONNECT_S = 10.0
 CHUNK_BYTES = 65536
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOKS = frozenset({"GET", "HEAD"})
+WORDS = 4
+"""``zoe/at/<execution>/<endpoint>``"""
 
 
-class ZoeProxy(Carrier, ProxyHandler):
-    """One request to a page of an execution. Whom it leads to is asked of the core, with the caller's identity, every time."""
+class PageProxy(Carrier, ProxyHandler):
+    """One request to a page of an execution. Whom it leads to is asked of the core every time."""
 
     def __init__(self, *args: Any, desk: Answerer, visitor: Visitor, **kwargs: Any) -> None:
         self._desk = desk
@@ -40,39 +43,31 @@ class ZoeProxy(Carrier, ProxyHandler):
     def _is_target(self, handler: Any, host: str) -> bool:
         return self._page is not None and host == self._page.host
 
-    def get_login_url(self) -> str:
-        raise web.HTTPError(403, "log in to Jupyter first")
+    async def _found(self, **names: str) -> Page:
+        """The page that the words of the address name; raises HTTPError."""
+        raise NotImplementedError
 
-    async def prepare(self) -> None:
-        if self._is_foreign_write():
-            raise web.HTTPError(403, "writes from pages of other sites are not allowed")
-        await ensure_async(super().prepare())
-        action = HTTP_METHOD_TO_AUTH_ACTION.get(self.request.method, "write")
-        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, "zoe")):
-            raise web.HTTPError(403, f"you may not {action} Zoe's pages")
+    async def _asked(self, path: str) -> dict[str, Any]:
+        """What an internal route of the core answers."""
+        answer = await self._desk.answer(WireRequest("GET", path, self._visitor, is_internal=True))
+        return told(answer)
 
-    def _is_foreign_write(self) -> bool:
-        """A page that is not trusted has the origin ``null``, and is foreign too."""
-        is_write = self.request.method not in READS or self.request.headers.get("Upgrade", "").lower() == "websocket"
-        return is_write and is_foreign(self)
+    async def http_get(self, rest: str, **names: str) -> None:
+        await self._pass(rest, **names)
 
-    async def http_get(self, execution: str, endpoint: str, rest: str) -> None:
-        await self._pass(execution, endpoint, rest)
-
-    async def _pass(self, execution: str, endpoint: str, rest: str) -> None:
-        if not rest:
-            query = without_token(self.request.query)
-            self.redirect(f"{self.request.path}/{'?' if query else ''}{query}")
-            return
-        page = self._page = await self._found(execution, endpoint)
+    async def _pass(self, rest: str, **names: str) -> None:
+        page = self._page = await self._found(**names)
         self._record_activity()
         await self._relay(page)
 
-    post = put = delete = head = patch = options = _pass
+    async def post(self, **words: str) -> None:
+        await self._pass(**words)
 
-    async def open(self, execution: str, endpoint: str, rest: str) -> None:
+    put = delete = head = patch = options = post
+
+    async def open(self, rest: str, **names: str) -> None:
         try:
-            self._page = await self._found(execution, endpoint)
+            self._page = await self._found(**names)
             await self.proxy_open(self._page.host, self._page.port, rest)
         except web.HTTPError as error:
             self.close(4000 + error.status_code, (error.log_message or "")[:120])
@@ -80,21 +75,22 @@ class ZoeProxy(Carrier, ProxyHandler):
             self.log.info("%s does not take a WebSocket: %s", self.request.path, error)
             self.close(1014, "the page does not answer")
 
-    async def _found(self, execution: str, endpoint: str) -> Page:
-        path = f"targets/{quote(execution, safe='')}/{quote(endpoint, safe='')}"
-        answer = await self._desk.answer(WireRequest("GET", path, self._visitor, is_internal=True))
-        assert isinstance(answer.body, bytes)
-        body = json.loads(answer.body)
-        if answer.status != 200:
-            raise web.HTTPError(answer.status, "%s", body["message"])
-        raw = self.request.path.removeprefix(self.base_url.rstrip("/") + "/").split("/")[:4]
+    def _prefix(self, words: int) -> str:
+        """The first so many words of the path, below the base URL, as they were sent."""
+        raw = self.request.path.removeprefix(self.base_url.rstrip("/") + "/").split("/")[:words]
+        return url_path_join(self.base_url, *raw)
+
+    def _is_upgrade(self) -> bool:
+        return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    def _seen(self, body: Mapping[str, Any], prefix: str, *, is_trusted: bool) -> Page:
         return Page(
-            prefix=url_path_join(self.base_url, *raw),
+            prefix=prefix,
             public_host=self.request.host,
             host=body["host"],
             port=body["port"],
             headers=body["headers"],
-            is_trusted=body["is_trusted"],
+            is_trusted=is_trusted,
             keeps_prefix=body["keeps_prefix"],
             asked=self.request.path,
         )
@@ -145,11 +141,15 @@ class ZoeProxy(Carrier, ProxyHandler):
                 await self.send_stream(_chunks(answer))
 
     def _take_head(self, page: Page, answer: aiohttp.ClientResponse) -> None:
+        try:
+            headers = page.response_headers(answer.headers.items())
+        except LeadsOutside as error:
+            raise web.HTTPError(502, "%s", error) from None
         self.clear()
         for name in list(self._headers):
             self.clear_header(name)
         self.set_status(answer.status, answer.reason)
-        for name, value in page.response_headers(answer.headers.items()):
+        for name, value in headers:
             self.add_header(name, value)
 
     async def finish_as(self, last: bytes, media: str) -> None:
@@ -180,6 +180,61 @@ class ZoeProxy(Carrier, ProxyHandler):
 
     def log_break(self, error: Exception) -> None:
         self.log.info("%s broke off: %s", self.request.path, error)
+
+
+class ZoeProxy(PageProxy):
+    """A page for whoever is logged in: the page itself where it is trusted, else the way to a ticket for it."""
+
+    def get_login_url(self) -> str:
+        raise web.HTTPError(403, "log in to Jupyter first")
+
+    async def prepare(self) -> None:
+        if self._is_foreign_write():
+            raise web.HTTPError(403, "writes from pages of other sites are not allowed")
+        await ensure_async(super().prepare())
+        action = HTTP_METHOD_TO_AUTH_ACTION.get(self.request.method, "write")
+        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, "zoe")):
+            raise web.HTTPError(403, f"you may not {action} Zoe's pages")
+
+    def _is_foreign_write(self) -> bool:
+        """A page that is not trusted has the origin ``null``, and is foreign too."""
+        return (self.request.method not in READS or self._is_upgrade()) and is_foreign(self)
+
+    async def _found(self, *, execution: str, endpoint: str) -> Page:
+        names = quote(execution, safe=""), quote(endpoint, safe="")
+        body = await self._asked("targets/{}/{}".format(*names))
+        if body["is_trusted"]:
+            return self._seen(body, self._prefix(WORDS), is_trusted=True)
+        if self.request.method not in LOOKS or self._is_upgrade():
+            raise web.HTTPError(403, "this page is not trusted: it opens with a ticket only")
+        path = "executions/{}/endpoints/{}/ticket".format(*names)
+        answer = told(await self._desk.answer(WireRequest("POST", path, self._visitor, body=b"{}")))
+        self._lead_to(url_path_join(self.base_url, "zoe/ticket", answer["ticket"]))
+        raise web.Finish
+
+    async def _pass(self, rest: str, **names: str) -> None:
+        """The address of a folder ends with a slash, and none has a token in it, which the page could read."""
+        query = self.request.query
+        if self.request.method in LOOKS and (not rest or query != without_token(query)):
+            self._lead_to(self._prefix(WORDS))
+        else:
+            await super()._pass(rest, **names)
+
+    def _lead_to(self, prefix: str) -> None:
+        """To the same page below another prefix."""
+        inner = without_dots(self.request.path.removeprefix(self._prefix(WORDS)) or "/")
+        query = without_token(self.request.query)
+        self.set_header("Cache-Control", "no-store")
+        self.redirect(f"{prefix}{inner}{'?' if query else ''}{query}")
+
+
+def told(answer: WireAnswer) -> dict[str, Any]:
+    """The body of a good answer; raises HTTPError for any other."""
+    assert isinstance(answer.body, bytes)
+    body: dict[str, Any] = json.loads(answer.body)
+    if answer.status not in (200, 201):
+        raise web.HTTPError(answer.status, "%s", body["message"])
+    return body
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

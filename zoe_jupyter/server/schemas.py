@@ -43,6 +43,24 @@ class EndpointBody:
     url: str
     """Relative to the Jupyter server's base URL: ``zoe/at/<execution>/<endpoint>/``."""
     is_trusted: bool = True
+    """Whether it is shown there; else that address leads to one with a ticket, where the page cannot act as the user."""
+
+
+@dataclass
+class TicketRequest:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    renew: str = ""
+    """A ticket for the same page that shall live on, if it still does."""
+
+
+@dataclass
+class TicketBody:
+    ticket: str
+    url: str
+    """Relative to the Jupyter server's base URL: ``zoe/ticket/<ticket>/...``."""
+    expires_at: float
+    """Epoch seconds, if it is neither used nor renewed until then."""
 
 
 @dataclass

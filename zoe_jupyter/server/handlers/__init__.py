@@ -24,7 +24,8 @@ def table() -> tuple[Route, ...]:
         logs,
         shop,
         targets,
+        tickets,
     )
 
-    subjects = (info, shop, executions, targets, logs, connections, leases, cluster, events, internal)
-    return tuple(route for subject in subjects for route in subject.routes)
+    subjects = (info, shop, executions, targets, tickets, logs, connections, leases, cluster, events, internal)
+    return (*(route for subject in subjects for route in subject.routes), *tickets.internal)

@@ -12,22 +12,22 @@ routes = Subject("executions")
 
 @routes("POST", "executions/{id}/stop", "Stop it; it ends as stopped.", answer=ExecutionBody)
 async def stop(request: ApiRequest) -> ExecutionBody:
-    return execution_body(await request.core.stop(request.path["id"], request.caller), request.core)
+    return execution_body(request, await request.core.stop(request.path["id"], request.caller))
 
 
 @routes("POST", "executions/{id}/restart", "Take its services down and start them again.", answer=ExecutionBody)
 async def restart(request: ApiRequest) -> ExecutionBody:
-    return execution_body(await request.core.restart(request.path["id"], request.caller), request.core)
+    return execution_body(request, await request.core.restart(request.path["id"], request.caller))
 
 
 @routes("POST", "executions/{id}/suspend", "Take its services down and keep it for later.", answer=ExecutionBody)
 async def suspend(request: ApiRequest) -> ExecutionBody:
-    return execution_body(await request.core.suspend(request.path["id"], request.caller), request.core)
+    return execution_body(request, await request.core.suspend(request.path["id"], request.caller))
 
 
 @routes("POST", "executions/{id}/resume", "Let a suspended one run again.", answer=ExecutionBody)
 async def resume(request: ApiRequest) -> ExecutionBody:
-    return execution_body(await request.core.resume(request.path["id"], request.caller), request.core)
+    return execution_body(request, await request.core.resume(request.path["id"], request.caller))
 
 
 @routes(
@@ -39,7 +39,7 @@ async def resume(request: ApiRequest) -> ExecutionBody:
 )
 async def scale(request: ApiRequest) -> ExecutionBody:
     execution = await request.core.scale(request.path["id"], request.caller, counts=_counts(request.body))
-    return execution_body(execution, request.core)
+    return execution_body(request, execution)
 
 
 def _counts(body: ScaleRequest) -> dict[str, int]:
