@@ -64,7 +64,7 @@ def _local_bases() -> Iterator[Path]:
 def _private(folder: Path) -> Path:
     """Have the folder, mode 0700; raises StoreError when it is a link or somebody else's."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         found = folder.lstat()
     except OSError as error:
         raise StoreError(f"the folder {folder} for Zoe's state cannot be made: {error.strerror or error}") from error
@@ -75,6 +75,14 @@ def _private(folder: Path) -> Path:
     if stat.S_IMODE(found.st_mode) != 0o700:
         folder.chmod(0o700)
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Have it; what has to be made, on the way to it too, is mode 0700."""
+    if not folder.exists():
+        if folder.parent != folder:
+            make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _existing(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, inspect, text
 from zoe_jupyter.store import schema
 from zoe_jupyter.store.connections import is_sqlite, shown
 from zoe_jupyter.store.errors import StoreCorrupt, StoreError, StoreTooNew
+from zoe_jupyter.store.location import make_folder
 
 SCRIPTS = "zoe_jupyter.store:migrations"
 _LOCK_NUMBER = 0x5A6F65
@@ -31,13 +33,30 @@ def bring_up_to_date(url: URL, engine: Engine) -> None:
 
 
 def create_private_file(path: Path) -> None:
-    """Have ``path``, mode 0600, in a folder that is 0700 if it had to be made; SQLite gives its other files the same mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Have ``path``, mode 0600, in a folder that is 0700 if it had to be made; SQLite gives its other files the same mode.
+
+    Raises StoreError where others could have laid it out.
+    """
+    make_folder(path.parent)
+    _refuse_open_folder(path.parent)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
+        if any(found.st_uid != os.getuid() for found in (path.lstat(), path.stat())):
+            raise StoreError(
+                f"{path} belongs to somebody else; name a database that is yours, in a folder of yours"
+            ) from None
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
+
+
+def _refuse_open_folder(folder: Path) -> None:
+    """Whoever may write to it can lay out a database, or a journal that SQLite would play back into ours."""
+    found = folder.stat()
+    if found.st_mode & stat.S_IWOTH or found.st_uid not in (os.getuid(), 0):
+        raise StoreError(
+            f"everybody may write to {folder}, or it belongs to somebody else; keep the database in a folder of yours"
+        )
 
 
 def _look_into(path: Path) -> str | None:

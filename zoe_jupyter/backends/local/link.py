@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,9 @@ class Link:
             raise Gone(f"no supervisor listens in {run_dir}: {error}") from None
         except asyncio.TimeoutError:
             raise Silent(f"the supervisor in {run_dir} accepts no connection") from None
+        if _user_of(writer) not in (os.getuid(), 0):
+            writer.close()
+            raise Gone(f"somebody else's program listens in {run_dir}")
         link = cls(reader, writer, on_change)
         link._tasks = [
             asyncio.create_task(link._read(), name=f"zoe-local-read-{run_dir.name}"),
@@ -146,6 +151,13 @@ def _unpack(message: Mapping[str, Any]) -> dict[str, Any]:
         raise Refused(message["error"]["text"], kind=message["error"]["kind"])
     answer: dict[str, Any] = message["ok"]
     return answer
+
+
+def _user_of(writer: asyncio.StreamWriter) -> int:
+    credentials = writer.get_extra_info("socket").getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+    )
+    return int(struct.unpack("3i", credentials)[1])
 
 
 async def _connect(run_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

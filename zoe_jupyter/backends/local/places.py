@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,11 +69,11 @@ class Places:
             )
 
     def prepare(self, execution_id: str) -> Path:
-        """Make the execution's folders, readable by their owner only; returns the first of them."""
+        """Make the execution's folders, readable by their owner only; returns the first of them. Raises Fatal where another user was first."""
         folder = self.run_dir(execution_id)
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         for path in (self.data_dir, folder.parent, folder, folder / "work", folder / "services", folder / "logs"):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+            _make_private(path)
         return folder
 
     def remove(self, execution_id: str, *, keep_logs: bool) -> None:
@@ -91,9 +92,21 @@ class Places:
     def _keep(live: Path, kept: Path) -> None:
         if not live.is_dir():
             return
-        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (kept.parent, kept):
+            _make_private(folder)
         for path in live.iterdir():
             os.replace(path, kept / path.name)
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise Fatal(
+            f"{folder} is a link or belongs to somebody else; remove it, services run only in a folder of yours"
+        )
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def _remove_tree(folder: Path) -> None:

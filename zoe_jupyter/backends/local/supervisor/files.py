@@ -20,6 +20,8 @@ def read_state(run_dir: str) -> dict[str, Any]:
     """What the supervisor wrote down in that folder, empty when there is nothing or it cannot be read."""
     try:
         with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_uid != os.getuid():  # somebody else's word
+                return {}
             state = json.load(file)
     except (OSError, ValueError):
         return {}
