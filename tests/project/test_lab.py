@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import ModuleType
@@ -67,9 +68,17 @@ def test_it_opens_jupyterlab_and_prints_the_address_of_the_copy(root: Path, tmp_
             wanted = re.compile(r"http://localhost:\S+first-notebook\.ipynb\?token=\w+")
             address = wait_for("the address", lambda: wanted.search(log.read_text()), timeout_s=60)[0]
             assert "No screen here" in log.read_text()
-            with urllib.request.urlopen(address) as page:
-                assert b"jupyter-config-data" in page.read()
+            assert b"jupyter-config-data" in wait_for("the page", lambda: _read(address), timeout_s=60)
             assert (tmp_path / "notebooks" / "first-notebook.ipynb").exists()
         finally:
             running.kill()
             running.wait(STOP_S)
+
+
+def _read(address: str) -> bytes:
+    """Empty while nobody answers there."""
+    try:
+        with urllib.request.urlopen(address, timeout=20) as page:
+            return bytes(page.read())
+    except urllib.error.URLError:
+        return b""
