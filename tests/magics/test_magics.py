@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
-from IPython.utils.capture import RichOutput, capture_output
+from IPython.utils.capture import CapturedIO, RichOutput, capture_output
 
 from tests.client.running import RunningZoe
 from zoe_jupyter.attach.watch import watcher
@@ -127,6 +127,33 @@ def test_names_cannot_inject_html(shell: Any, zoe: RunningZoe) -> None:
         assert "\x1b" not in output.data["text/plain"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%zoe",
+        "%zoe shop",
+        "%zoe ps",
+        "%zoe info",
+        "%zoe info mine",
+        "%zoe open mine",
+        "%zoe queue",
+        "%zoe nodes",
+        "%zoe validate spark",
+        "%zoe scale mine 3",
+        "%zoe suspend mine",
+        "%zoe restart mine",
+        "%zoe detach",
+        "%zoe stop mine",
+    ],
+)
+def test_every_verb_shows_html_and_text(shell: Any, line: str) -> None:
+    run(shell, "%zoe start spark --name mine")
+    (output,) = shown(shell, line)
+    assert output.data["text/html"].startswith('<div class="zoe-output"')
+    assert output.data["text/plain"].strip()
+    assert "<" not in output.data["text/plain"]
+
+
 def test_logs_are_printed_without_control_sequences(shell: Any, zoe: RunningZoe) -> None:
     run(shell, "%zoe start spark --name mine")
     zoe.core.log_chunks = [b"one\n", b"\x1b[2Jtwo \xff\n"]
@@ -137,12 +164,19 @@ def test_following_a_log_ends_cleanly_on_interrupt(shell: Any, zoe: RunningZoe) 
     run(shell, "%zoe start spark --name mine")
     main_thread = threading.main_thread().ident
     assert main_thread is not None
-    timer = threading.Timer(1.0, signal.pthread_kill, (main_thread, signal.SIGINT))
-    timer.start()
-    try:
-        assert printed(shell, "%zoe logs mine -f") == "first line\nsecond line\n"
-    finally:
-        timer.cancel()
+
+    def interrupt_at_the_end(captured: CapturedIO) -> None:
+        deadline = time.monotonic() + 60
+        while "second line" not in captured.stdout and time.monotonic() < deadline:
+            time.sleep(0.01)
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    with capture_output() as captured:
+        user = threading.Thread(target=interrupt_at_the_end, args=[captured])
+        user.start()
+        shell.run_cell("%zoe logs mine -f").raise_error()
+        user.join()
+    assert captured.stdout == "first line\nsecond line\n"
 
 
 def test_a_cell_is_a_description(shell: Any, zoe: RunningZoe) -> None:

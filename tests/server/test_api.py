@@ -198,6 +198,22 @@ async def test_executions_are_filtered(jp_fetch, core):
     assert [(item["name"], item["outcome"]) for item in ended["items"]] == [("b", "stopped")]
 
 
+async def test_executions_are_found_by_owner_and_parent(jp_fetch, core):
+    core.add(Execution("p1", "flow", embedded_user(), APPLICATION))
+    core.add(Execution("c1", "child", embedded_user(), APPLICATION, parent="p1"))
+    core.add(Execution("o1", "other", "somebody", APPLICATION))
+    for query, names in (({"parent": "p1"}, ["child"]), ({"owner": "somebody"}, ["other"]), ({"owner": "nobody"}, [])):
+        _, found = await asked(jp_fetch, "executions", params=query)
+        assert [item["name"] for item in found["items"]] == names
+
+
+async def test_the_use_of_an_execution_is_told_by_service(jp_fetch, core):
+    _, execution = await asked(jp_fetch, "executions", method="POST", body={"use": "spark"})
+    status, page = await asked(jp_fetch, "executions", execution["id"], "usage")
+    assert status == 200
+    assert set(page["items"][0]) == {"at", "service", "cpu_cores", "memory_bytes"}
+
+
 async def test_the_target_changes_by_verb(jp_fetch, core):
     await asked(jp_fetch, "executions", method="POST", body={"use": "spark", "name": "a"})
     assert (await asked(jp_fetch, "executions", "a", "suspend", method="POST"))[1]["state"] == "suspended"

@@ -174,7 +174,8 @@ def _show(result: Result) -> None:
     from IPython.display import display
 
     if any(isinstance(block, Lines) for block in result.blocks):
-        for line in to_lines(result):
-            print(line, flush=True)
+        with suppress(KeyboardInterrupt):
+            for line in to_lines(result):
+                print(line, flush=True)
         return
     display({"text/html": to_html(result), "text/plain": to_text(result)}, raw=True)
