@@ -30,6 +30,8 @@ EVENTS: tuple[Event, ...] = (
     e.LaunchFailed("spark.head-0", 9, Reason("fatal", "no")),
     e.ServiceDrained("spark.head-0", 9),
     e.TimePassed(),
+    e.ClockSet(3600.0),
+    e.Paused(60.0),
     e.LeasesChanged(0),
     e.ActivitySeen(True),
 )
@@ -60,6 +62,8 @@ ALLOWED = {
     e.LaunchFailed: "SQTRPUE",
     e.ServiceDrained: "SQTRPUE",
     e.TimePassed: "SQTRPUE",
+    e.ClockSet: "SQTRPUE",
+    e.Paused: "SQTRPUE",
     e.LeasesChanged: "SQTRPUE",
     e.ActivitySeen: "SQTRPUE",
 }

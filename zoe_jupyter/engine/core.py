@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,17 +16,30 @@ from zoe_jupyter import plugins
 from zoe_jupyter.backends.base import Backend, Bounds, Capabilities, Unreachable
 from zoe_jupyter.engine import lifetimes, metrics, views
 from zoe_jupyter.engine.actions import Actions
-from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting, is_trusted
+from zoe_jupyter.engine.clock import Clock
+from zoe_jupyter.engine.door import (
+    Caller,
+    Check,
+    EndpointTarget,
+    NodeUse,
+    Page,
+    Sample,
+    Submission,
+    Waiting,
+    is_trusted,
+)
 from zoe_jupyter.engine.gate import Gate
 from zoe_jupyter.engine.holding import Holding
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.loop import Loop
 from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.rendering import Renderer
+from zoe_jupyter.engine.retention import expiring
 from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.submitting import Submitter, choose_name, digest, new_lease, new_secrets
+from zoe_jupyter.engine.timekeeping import Timekeeper
 from zoe_jupyter.lifecycle.events import (
     Event,
     RestartRequested,
@@ -48,8 +60,6 @@ from zoe_jupyter.store.repository import Store, file_url
 
 logger = logging.getLogger(__name__)
 
-EXPIRE_S = 3600.0
-EXPIRE_AGAIN_S = 1.0
 STORY_EVENTS = 2000
 
 
@@ -68,13 +78,11 @@ async def open_core(settings: Settings) -> Core:
 class Core:
     """Everything that the server may ask for. All methods run on the core's own loop."""
 
-    def __init__(
-        self, *, settings: Settings, backend: Backend, store: Store, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, *, settings: Settings, backend: Backend, store: Store, clock: Clock | None = None) -> None:
         self._settings = settings
         self._backend = backend
         self._store = store
-        self._clock = clock
+        self._clock = clock = clock or Clock()
         self._policy = plugins.load("zoe_jupyter.policies", settings.policy)()
         self._catalogue = Catalogue(
             [FolderSource(shipped_folder()), *(FolderSource(Path(source)) for source in settings.shop_sources)]
@@ -87,20 +95,21 @@ class Core:
             find=self._living,
             apply=self._ledger.apply,
             bounds=self._bounds,
-            look=self._look_soon,
+            look=lambda: self._loop.look_soon(),  # noqa: PLW0108
         )
         self._nodes = Nodes(backend, self._ledger)
         self._loop = Loop(
             backend=backend,
             nodes=self._nodes,
             ledger=self._ledger,
+            notice_time=self._timekeeper.notice,
             actions=self._actions,
             policy=self._policy,
             clock=clock,
             bounds=self._bounds,
             on_fenced=self._on_fenced,
         )
-        self._holding = Holding(self._ledger, clock, time.monotonic)
+        self._holding = Holding(self._ledger, clock, clock.awake)
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
         self._submitter = Submitter(catalogue=self._catalogue, backend=backend, policy=self._policy, clock=clock)
         self._secret_cache: dict[str, Mapping[str, str]] = {}
@@ -115,13 +124,19 @@ class Core:
             await self._backend.start()
             await self._holding.settle(list(self._ledger.executions))
             await self._loop.start()
+        history_s = self._settings.history_days * 86400
         except BaseException:
             await self.close()
             raise
         for name, work in (
-            ("leases", self._holding.sweeping()),
+            ("leases", self._holding.sweeping(self._timekeeper.notice)),
             ("usage", self._sampler.sampling()),
-            ("retention", self._expiring()),
+            (
+                "retention",
+                expiring(
+                    self._ledger, store=self._store, backend=self._backend, clock=self._clock, history_s=history_s
+                ),
+            ),
         ):
             self._tasks.append(asyncio.get_running_loop().create_task(work, name=f"zoe {name}"))
 
@@ -148,9 +163,10 @@ class Core:
     async def check(self, submission: Submission, caller: Caller) -> Check:
         async with self._gate.turn(caller.name):
             alive = list(self._ledger.executions.values())
-            return await self._submitter.check(
-                submission, caller, alive=alive, nodes=self._nodes.now, is_reachable=self._loop.is_reachable
-            )
+            with _told_to_users():
+                return await self._submitter.check(
+                    submission, caller, alive=alive, nodes=self._nodes.now, is_reachable=self._loop.is_reachable
+                )
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         async with self._gate.turn(caller.name):
@@ -161,7 +177,8 @@ class Core:
         body = digest(submission)
         if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
             return earlier, False
-        execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
+        with _told_to_users():
+            execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
         async with self._naming:
             if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
                 return earlier, False
@@ -310,9 +327,7 @@ class Core:
                 targets[short if short not in targets else f"{service.name}.{name}"] = target
         return targets
 
-    async def _pages(
-        self, execution: Execution, service: Service, *, is_trusted: bool
-    ) -> dict[str, EndpointTarget]:
+    async def _pages(self, execution: Execution, service: Service, *, is_trusted: bool) -> dict[str, EndpointTarget]:
         process = execution.application.process(service.process)
         return {
             name: EndpointTarget(
@@ -399,12 +414,8 @@ class Core:
 
     async def owners(self, caller: Caller) -> Mapping[str, tuple[int, Resources]]:
         """Executions and reserved room by owner; the caller's own, for admins everyone's."""
-        uses: dict[str, tuple[int, Resources]] = {caller.name: (0, Resources())}
-        for execution in self._ledger.executions.values():
-            if caller.is_admin or execution.owner == caller.name:
-                count, total = uses.get(execution.owner, (0, Resources()))
-                uses[execution.owner] = (count + 1, total + views.reserved(execution))
-        return uses
+        seen = (e for e in self._ledger.executions.values() if caller.is_admin or e.owner == caller.name)
+        return {caller.name: (0, Resources()), **views.by_owner(seen)}
 
     async def queue(self, caller: Caller) -> Sequence[Waiting]:
         places = [
@@ -442,9 +453,6 @@ class Core:
         if not self.is_fenced:
             self._actions.carry_out(execution, effects)
 
-    def _on_change(self) -> None:
-        self._loop.on_change()
-
     def _on_fenced(self) -> None:
         """Another core acts for this store now: this one must not, not even with what it began."""
         if not self.is_fenced:
@@ -454,9 +462,6 @@ class Core:
 
     def _living(self, execution_id: str) -> Execution | None:
         return self._ledger.executions.get(execution_id)
-
-    def _look_soon(self) -> None:
-        self._loop.look_soon()
 
     def _refuse_when_fenced(self) -> None:
         if self.is_fenced:
@@ -472,20 +477,6 @@ class Core:
             }
             self._secret_cache[execution_id] = await self._ledger.read(self._store.secrets, execution_id)
         return self._secret_cache[execution_id]
-
-    async def _expiring(self) -> None:
-        """Forget what ended long ago, and its logs."""
-        while True:
-            forgotten: list[str] = []
-            try:
-                forgotten = await self._ledger.write(
-                    self._store.expire, self._clock(), self._settings.history_days * 86400
-                )
-                for execution_id in forgotten:
-                    await self._backend.clean(execution_id, keep_logs=False)
-            except (StoreError, BackendError, Unreachable) as error:
-                logger.warning("history could not be trimmed: %s", error)
-            await asyncio.sleep(EXPIRE_AGAIN_S if forgotten else EXPIRE_S)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from zoe_jupyter.engine.ledger import Ledger
@@ -70,11 +70,12 @@ class Holding:
         """Bring the number of leases to executions that just came in or were read from the store."""
         await self._tell(execution_ids)
 
-    async def sweeping(self) -> None:
-        """The task that ends leases of servers and notebooks that fell silent."""
+    async def sweeping(self, notice_time: Callable[[], Awaitable[None]]) -> None:
+        """The task that ends leases of servers and notebooks that fell silent; the clock is looked at in the same go."""
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
+                await notice_time()
                 await self.sweep()
             except Exception:
                 logger.exception("sweeping leases failed; it will be tried again")

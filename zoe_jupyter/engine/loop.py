@@ -55,6 +55,7 @@ class Loop:
         actions: Actions,
         policy: Policy,
         clock: Callable[[], float],
+        notice_time: Callable[[], Awaitable[None]],
         bounds: Callable[..., Bounds],
         on_fenced: Callable[[], None],
     ) -> None:
@@ -64,6 +65,7 @@ class Loop:
         self._actions = actions
         self._policy = policy
         self._clock = clock
+        self._notice_time = notice_time
         self._bounds = bounds
         self._on_fenced = on_fenced
         self._look_wanted = asyncio.Event()
@@ -225,6 +227,7 @@ class Loop:
         due = [execution.id for execution, at in self._due() if at is not None and at <= now]
         if due:
             before = {key: self._ledger.executions[key] for key in due}
+        await self._notice_time()
             await self._ledger.apply_all({key: [TimePassed()] for key in due})
             if all(self._ledger.executions.get(key) == execution for key, execution in before.items()):
                 await asyncio.sleep(0.5)

@@ -79,6 +79,15 @@ def reserved_on(execution: Execution, node: str) -> tuple[Resources, int]:
     return _sum(execution, there), len(there)
 
 
+def by_owner(executions: Iterable[Execution]) -> dict[str, tuple[int, Resources]]:
+    """How many each owner has, and the room that they take."""
+    uses: dict[str, tuple[int, Resources]] = {}
+    for execution in executions:
+        count, total = uses.get(execution.owner, (0, Resources()))
+        uses[execution.owner] = (count + 1, total + reserved(execution))
+    return uses
+
+
 def main_service(execution: Execution) -> str:
     """The service whose log people mean: of the process that ends it, else of the last process that started."""
     application = execution.application

@@ -135,6 +135,20 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """Somebody set the machine's clock, forward when positive: what has begun keeps its age, what is due keeps its distance."""
+
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """For so long nobody could be heard: the core was stopped, or its machine slept."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LeasesChanged:
     """How many leases hold it now."""
 
@@ -152,5 +166,5 @@ Event = (
     Accepted | Placed | Grown | Shrunk | Preempted
     | StopRequested | RestartRequested | SuspendRequested | ResumeRequested | ScaleRequested
     | ServiceLaunched | ServiceReady | ServiceTroubled | ServiceExited | LaunchFailed | ServiceDrained
-    | TimePassed | LeasesChanged | ActivitySeen
+    | TimePassed | ClockSet | Paused | LeasesChanged | ActivitySeen
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoe_jupyter.lifecycle import events, lifetime, queueing, scaling, services, stopping
+from zoe_jupyter.lifecycle import events, lifetime, moments, queueing, scaling, services, stopping
 from zoe_jupyter.lifecycle.draft import Draft
 from zoe_jupyter.model.errors import Conflict
 from zoe_jupyter.model.execution import State
@@ -73,6 +73,8 @@ _ROWS: Mapping[type[Any], Mapping[State, Rule]] = {
         _STOPPING: lifetime.time_passed_while_stopping,
         _ENDED: ignore,
     },
+    events.ClockSet: {**_in(*State, rule=moments.clock_set), _ENDED: ignore},
+    events.Paused: {**_in(*State, rule=moments.paused), _ENDED: ignore},
     events.LeasesChanged: {**_in(*State, rule=lifetime.leases_changed), _ENDED: ignore},
     events.ActivitySeen: {**_in(*State, rule=ignore), _RUNNING: lifetime.activity_seen},
 }

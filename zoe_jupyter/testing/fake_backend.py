@@ -1,4 +1,6 @@
-"""A backend in memory with scripted faults, for tests of the engine: slow, unreachable, launches that fail, services that exit.
+"""A backend in memory with scripted faults, for tests of the engine: slow, unreachable, launches that fail, services that exit, and lies:
+
+launches that fail and have started it all the same, services that are not seen for a while, looks that are old, hints that never come.
 
 Deterministic: nothing happens by itself but what ``auto_ready`` and ``auto_exit`` say. One instance is one world: give it to a second engine
 after ``close()`` to play a restart of the core.
@@ -7,6 +9,7 @@ after ``close()`` to play a restart of the core.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,9 +44,11 @@ ONE_NODE = (Node(name="local", capacity=Resources(microcores=8_000_000, memory_b
 class Failure:
     """A scripted fault of ``launch``; ``times`` counts down."""
 
-    error: BackendError
+    error: BackendError | Unreachable
     service: str = ""
     times: int = 1
+    is_lie: bool = False
+    """The service is started all the same."""
 
 
 @dataclass(slots=True)
@@ -82,6 +87,12 @@ class FakeBackend(Backend):
         """``{execution id or node: why}``: not among the services of an observation while it is in here."""
         self.slow_s = 0.0
         """Every call takes so long."""
+        self.loses_hints = False
+        """Nobody is told that something changed."""
+        self.hidden_looks = 0
+        """Services launched from now on are missing in so many looks."""
+        self.stale_looks: list[int] = []
+        """Each of the next looks is so many looks old: 0 is what is, 1 what the look before it saw."""
         self.environment = Environment(python="/usr/bin/python3", python_version="3.11.7")
         """What ``inspect`` finds."""
         self.run_exit_code = 0
@@ -94,6 +105,8 @@ class FakeBackend(Backend):
         self.is_started = False
         self.starts = 0
         """How often ``start`` was called: once for each core."""
+        self._hidden: dict[Attempt, int] = {}
+        self._looks: deque[Observation] = deque(maxlen=8)
         self._failures: list[Failure] = []
         self._unclean: dict[str, BackendError] = {}
         self._listeners: set[asyncio.Event] = set()
@@ -123,9 +136,22 @@ class FakeBackend(Backend):
         del self.world.seen[self._newest(execution_id, service)]
         self.hint()
 
-    def fail_launch(self, error: BackendError, *, service: str = "", times: int = 1) -> None:
-        """Let the next ``times`` launches (of that service, else of any) raise the error."""
-        self._failures.append(Failure(error, service, times))
+    def fail_launch(
+        self, error: BackendError | Unreachable, *, service: str = "", times: int = 1, is_lie: bool = False
+    ) -> None:
+        """Let the next ``times`` launches (of that service, else of any) raise the error; with ``is_lie`` they start it all the same."""
+        self._failures.append(Failure(error, service, times, is_lie))
+
+    def heal(self) -> None:
+        """End every scripted fault; what they led to stays."""
+        self.is_reachable, self.slow_s, self.loses_hints, self.hidden_looks = True, 0.0, False, 0
+        self.auto_ready, self.auto_exit = True, True
+        for things in (self.unreachable, self.stale_looks, self._failures, self._unclean, self._hidden):
+            things.clear()
+
+    def leave(self) -> None:
+        """Its core has gone without closing it."""
+        self._listeners.clear()
 
     def fail_clean(self, error: BackendError, *, execution_id: str) -> None:
         """Let the next cleaning of that execution raise the error."""
@@ -138,6 +164,8 @@ class FakeBackend(Backend):
 
     def hint(self) -> None:
         """Tell everybody who follows ``changes`` that there is something new."""
+        if self.loses_hints:
+            return
         for listener in self._listeners:
             listener.set()
 
@@ -202,9 +230,12 @@ class FakeBackend(Backend):
         await self._answer()
         key = (order.execution_id, order.service, order.attempt)
         if key not in self.world.seen:
-            self._fail(order.service)
-            self.launched.append(order)
-            self._begin(key, order, node)
+            failure = self._failure(order.service)
+            if failure is None or failure.is_lie:
+                self.launched.append(order)
+                self._begin(key, order, node)
+            if failure is not None:
+                raise failure.error
         return self.world.seen[key].handle
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
@@ -233,13 +264,23 @@ class FakeBackend(Backend):
 
     async def observe(self) -> Observation:
         await self._answer()
+        self._looks.appendleft(self._look())
+        age = self.stale_looks.pop(0) if self.stale_looks else 0
+        return self._looks[min(age, len(self._looks) - 1)]
+
+    def _look(self) -> Observation:
         known = [
             seen
-            for seen in self.world.seen.values()
-            if seen.execution_id not in self.unreachable and not self._is_cut_off(seen)
+            for key, seen in self.world.seen.items()
+            if seen.execution_id not in self.unreachable and not self._is_cut_off(seen) and not self._is_hidden(key)
         ]
         kept = frozenset(execution_id for execution_id, _, _ in (*self.world.seen, *self.world.reserved))
         return Observation(services=tuple(known), unreachable=dict(self.unreachable), kept=kept)
+
+    def _is_hidden(self, key: Attempt) -> bool:
+        left = self._hidden.get(key, 0)
+        self._hidden[key] = left - 1
+        return left > 0
 
     async def changes(self) -> AsyncIterator[None]:
         listener = asyncio.Event()
@@ -307,11 +348,12 @@ class FakeBackend(Backend):
         if not self.is_reachable:
             raise Unreachable("the fake backend was told not to answer")
 
-    def _fail(self, service: str) -> None:
+    def _failure(self, service: str) -> Failure | None:
         for failure in self._failures:
             if failure.service in ("", service) and failure.times > 0:
                 failure.times -= 1
-                raise failure.error
+                return failure
+        return None
 
     def _begin(self, key: Attempt, order: ServiceOrder, node: str) -> None:
         self.world.logs.setdefault(key[:2], bytearray())
@@ -322,6 +364,7 @@ class FakeBackend(Backend):
             host="127.0.0.1",
             ports=dict(order.port_numbers),
         )
+        self._hidden[key] = self.hidden_looks
         self.hint()
 
     def _change(self, key: Attempt, **fields: Any) -> None:
