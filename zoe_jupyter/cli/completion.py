@@ -16,7 +16,7 @@ type bashcompinit >/dev/null 2>&1 || { [ -z "$ZSH_VERSION" ] || { autoload -Uz +
 _jupyter_zoe() {
   local IFS=$'\\n' first=1
   [ "${COMP_WORDS[0]##*/}" = jupyter ] && first=2
-  COMPREPLY=($(jupyter-zoe --complete "${COMP_WORDS[@]:first:COMP_CWORD-first+1}" 2>/dev/null))
+  COMPREPLY=($(jupyter-zoe --complete "${COMP_WORDS[@]:$first:$((COMP_CWORD - first + 1))}" 2>/dev/null))
 }
 _jupyter_or_zoe() {
   if [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" = zoe ]; then
