@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { PLAIN, overwritten, spansOf, type ISpan } from '../src/panels/detail/ansi';
+import { PLAIN, overwritten, plain, spansOf, type ISpan } from '../src/panels/detail/ansi';
 import { LogBuffer } from '../src/panels/detail/logbuffer';
 
 const spans = (line: string): ISpan[] => spansOf(line, PLAIN).spans;
@@ -41,8 +41,9 @@ describe('spansOf', () => {
   });
 
   it('drops what moves a cursor, sets a title or rings', () => {
-    const texts = spans(`${E}[2K${E}[1Ga${E}]0;title\x07b\x07${E}(c`).map(({ text }) => text);
-    assert.equal(texts.join(''), 'ab(c');
+    const line = `${E}[2K${E}[?25l${E}[1Ga${E}]0;title\x07b\x07${E}(Bc${E}Pdevice${E}\\d\x9be`;
+    assert.equal(plain(line), 'abcde');
+    assert.equal(spans(line)[0].look, '');
   });
 
   it('goes on in the style of the line before', () => {

@@ -15,6 +15,12 @@ from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
 
 SETTINGS = "lab/api/settings/zoe-jupyter:plugin"
+WATCH = """
+    new MutationObserver(() => {
+        window.zoeConnecting ||= document.querySelector('.zoe-Connect [data-status="connecting"]') !== null;
+    }).observe(document.body, {subtree: true, childList: true, attributes: true});
+"""
+"""It connects again so soon that looking now and then may miss it."""
 ECHO = """
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
@@ -87,8 +93,9 @@ def test_with_the_setting_a_restarted_kernel_is_connected_again(lab: Lab, server
         item = open_notebook(lab)
         choose(lab, item, "Start Dask")
         expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+        lab.page.evaluate(WATCH)
         Notebook(lab).restart_kernel()
-        expect(item.locator('[data-status="connecting"]')).to_be_visible(timeout=SOON_MS)
+        lab.page.wait_for_function("window.zoeConnecting", timeout=SOON_MS)
         expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
     finally:
         server.ask(SETTINGS, method="PUT", body={"raw": "{}"})

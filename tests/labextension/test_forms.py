@@ -13,6 +13,9 @@ from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
 
+LAUNCHER_HAS_FOCUS = "document.activeElement.closest('#jp-main-dock-panel') !== null"
+"""The last thing that Lab does by itself when it starts."""
+
 
 def open_form(lab: Lab) -> Locator:
     lab.open()
@@ -85,16 +88,19 @@ def test_a_name_that_cannot_be_is_refused_in_words(lab: Lab, artifacts: Path) ->
     form.get_by_label("Name", exact=True).first.fill("no such/name!")
     form.get_by_role("button", name="Start", exact=True).click()
     expect(form).to_contain_text(re.compile("name", re.IGNORECASE), timeout=SOON_MS)
-    expect(form.locator("[role=alert], .error-detail li").first).to_be_visible(timeout=SOON_MS)
+    expect(form.locator("[role=alert], .zoe-Problems li").first).to_be_visible(timeout=SOON_MS)
     lab.screenshot(artifacts, "refused")
 
 
 def test_it_is_started_by_keyboard_alone(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
     lab.open()
+    lab.page.wait_for_function(LAUNCHER_HAS_FOCUS)
     lab.press("Control+Shift+C")
-    lab.page.keyboard.type("Open the Shop")
+    lab.page.keyboard.type("zoe panel")
     lab.press("Enter")
-    expect(lab.panel.get_by_label("Search the shop")).to_be_focused(timeout=SOON_MS)
+    expect(lab.panel).to_be_focused(timeout=SOON_MS)
+    expect(lab.panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
+    until_focused(lab, lab.panel.get_by_label("Search the shop"))
     lab.page.keyboard.type("workbench")
     expect(lab.panel.locator(".zoe-Card")).to_have_count(1)
     lab.press("Tab")
@@ -116,6 +122,10 @@ def test_it_is_started_by_keyboard_alone(lab: Lab, server: JupyterServer, artifa
     expect(lab.dialog).to_contain_text("Stop keys?")
     lab.press("Enter")
     expect(lab.tab.locator(".zoe-Detail-head .zoe-Mark")).to_contain_text("stopped", timeout=SOON_MS)
+    lab.press("Control+Shift+C")
+    lab.page.keyboard.type("start workb")
+    lab.press("Enter")
+    expect(lab.tab.locator(".zoe-Launch h2")).to_have_text("Start Workbench", timeout=SOON_MS)
 
 
 def until_focused(lab: Lab, target: Locator, *, steps: int = 40) -> None:

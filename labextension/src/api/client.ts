@@ -10,7 +10,8 @@ import type {
   IInfo,
   IPage,
   ISample,
-  ISubmission
+  ISubmission,
+  ITicket
 } from './types';
 
 type Query = Record<string, string | number | readonly string[] | undefined>;
@@ -88,6 +89,12 @@ export class ZoeClient {
     const { service, tail, follow, signal } = options;
     const search = query({ service, tail, follow: follow ? 'true' : undefined });
     return this._fetch(`executions/${encodeURIComponent(id)}/logs${search}`, { signal });
+  }
+
+  /** A short-lived address of a page that is not trusted; with `renew`, a longer life for an earlier one. */
+  ticket(id: string, endpoint: string, renew = ''): Promise<ITicket> {
+    const path = `executions/${encodeURIComponent(id)}/endpoints/${encodeURIComponent(endpoint)}/ticket`;
+    return this._post<ITicket>(path, { renew });
   }
 
   /** Where an execution's own page is, as a browser opens it. */

@@ -5,6 +5,7 @@ type Schemas = components['schemas'];
 export type IExecution = Required<Schemas['ExecutionBody']>;
 export type IService = Required<Schemas['ServiceBody']>;
 export type IEndpoint = Required<Schemas['EndpointBody']>;
+export type ITicket = Required<Schemas['TicketBody']>;
 export type IScale = Required<Schemas['ScaleBody']>;
 export type IReason = Required<Schemas['ReasonBody']>;
 export type IEntry = Required<Schemas['EntryBody']>;

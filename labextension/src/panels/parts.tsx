@@ -126,6 +126,29 @@ export function Button(props: IButtonProps): React.JSX.Element {
   );
 }
 
+/** What Zoe says, as text; what stands between backticks, to be typed, as code. */
+export function Said({ text }: { text: string }): React.JSX.Element {
+  const parts = text.split(/`([^`]+)`/);
+  return <>{parts.map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>;
+}
+
+/** What is wrong with one field; its input is described by the id. */
+export function Problems(props: {
+  id: string;
+  problems: readonly string[];
+}): React.JSX.Element | null {
+  const { id, problems } = props;
+  return problems.length ? (
+    <ul id={id} className="zoe-Problems">
+      {[...new Set(problems)].map(problem => (
+        <li key={problem}>
+          <Said text={problem} />
+        </li>
+      ))}
+    </ul>
+  ) : null;
+}
+
 /** Something to read instead of content: what is the matter, and the way out. */
 export function Notice(props: {
   kind: 'info' | 'warning' | 'error' | 'busy';
@@ -137,7 +160,9 @@ export function Notice(props: {
     <div className="zoe-Notice" data-kind={kind} role={kind === 'error' ? 'alert' : 'status'}>
       {kind === 'busy' && <span className="zoe-Spinner" aria-hidden="true" />}
       <div className="zoe-Notice-text">
-        <p className="zoe-Notice-title">{title}</p>
+        <p className="zoe-Notice-title">
+          <Said text={title} />
+        </p>
         {children}
       </div>
     </div>

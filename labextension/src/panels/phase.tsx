@@ -3,7 +3,7 @@ import React from 'react';
 
 import type { IZoeModel } from '../tokens';
 import { useSignals } from './hooks';
-import { Button, Notice } from './parts';
+import { Button, Notice, Said } from './parts';
 
 interface IPhaseProps {
   model: IZoeModel;
@@ -23,7 +23,9 @@ export function PhaseNotice(props: IPhaseProps): React.JSX.Element | null {
   if (model.phase === 'failed') {
     return (
       <Notice kind="error" title={trans.__('Zoe does not answer')}>
-        <p>{model.problem}</p>
+        <p>
+          <Said text={model.problem} />
+        </p>
         <Retry {...props} />
       </Notice>
     );

@@ -1,5 +1,7 @@
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 
+import { plain } from '../detail/ansi';
+
 /** The kernel ran the code, and the code failed. */
 export class KernelError extends Error {
   constructor(
@@ -91,16 +93,7 @@ function textOf(message: KernelMessage.IIOPubMessage): string {
   return typeof text === 'string' ? text : '';
 }
 
-// Colours and cursor movements of a terminal.
-// eslint-disable-next-line no-control-regex
-const CONTROLS = /\x1b\[[0-9;?]*[A-Za-z]/g;
-
 function lastLine(text: string): string {
-  const lines = text.replace(CONTROLS, '').split(/[\r\n]+/);
-  return (
-    lines
-      .filter(line => line.trim())
-      .pop()
-      ?.trim() ?? ''
-  );
+  const lines = text.split(/[\r\n]+/).map(line => plain(line).trim());
+  return lines.filter(Boolean).pop() ?? '';
 }

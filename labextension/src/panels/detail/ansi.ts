@@ -22,10 +22,12 @@ const MARKS: Record<number, string> = {
   7: 'inverse'
 };
 
-// What a terminal obeys: CSI sequences (of which only SGR, ending with m, is about looks), OSC, and lone escapes.
+// What a terminal obeys: CSI sequences (of which only SGR, ending with m, is about looks), OSC, DCS and the like, and lone escapes.
 /* eslint-disable no-control-regex */
-const ESCAPE = /\x1b(?:\[([0-9;:]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_=>])?/g;
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
+const ESCAPE =
+  /\x1b(?:\[([0-?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?/g;
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+const LOOKS = /^[0-9;:]*$/;
 /* eslint-enable no-control-regex */
 
 /** Cut a line into pieces, going on in the style in which the line before ended. */
@@ -36,12 +38,19 @@ export function spansOf(line: string, style: IStyle): { spans: ISpan[]; style: I
   for (const match of line.matchAll(ESCAPE)) {
     push(spans, line.slice(from, match.index), current);
     from = match.index + match[0].length;
-    if (match[2] === 'm') {
+    if (match[2] === 'm' && LOOKS.test(match[1])) {
       current = styled(current, match[1]);
     }
   }
   push(spans, line.slice(from), current);
   return { spans, style: current };
+}
+
+/** A line without its looks, and without what only a terminal obeys. */
+export function plain(line: string): string {
+  return spansOf(line, PLAIN)
+    .spans.map(({ text }) => text)
+    .join('');
 }
 
 /** What is left of a line that was written over itself, as progress bars do. */

@@ -13,6 +13,8 @@ interface IChartProps {
   title: string;
   series: readonly ISeries[];
   base: 10 | 2;
+  /** The axis reaches at least so far: noise is not blown up. */
+  least: number;
   format: (value: number) => string;
   /** On the axis, where the title says the unit. */
   formatTick: (value: number) => string;
@@ -31,10 +33,10 @@ interface IScales {
 
 /** Lines over time, with what they say in words beside them. */
 export function Chart(props: IChartProps): React.JSX.Element {
-  const { title, series } = props;
+  const { title } = props;
   const [host, width] = useWidth();
   const [cursor, setCursor] = useState<number | null>(null);
-  const scales = width > 0 ? scalesOf(series, props.base, width) : null;
+  const scales = width > 0 ? scalesOf(props, width) : null;
   return (
     <figure className="zoe-Chart">
       <figcaption>
@@ -48,11 +50,11 @@ export function Chart(props: IChartProps): React.JSX.Element {
   );
 }
 
-function scalesOf(series: readonly ISeries[], base: 10 | 2, width: number): IScales {
+function scalesOf({ series, base, least }: IChartProps, width: number): IScales {
   const moments = series.flatMap(({ points }) => points.map(point => point.at));
   const to = Math.max(...moments);
   const from = Math.min(to - SHORTEST_S, ...moments);
-  const ticks = ticksOf(Math.max(...series.map(highest)), base);
+  const ticks = ticksOf(Math.max(least, ...series.map(highest)), base);
   const top = ticks[ticks.length - 1];
   const inner = {
     width: width - MARGIN.left - MARGIN.right,

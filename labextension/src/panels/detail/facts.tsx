@@ -4,7 +4,7 @@ import React, { useRef } from 'react';
 import type { IExecution, IService } from '../../api/types';
 import { formatDuration } from '../../text';
 import { useNow } from '../hooks';
-import { Mark, Notice } from '../parts';
+import { Mark, Notice, Said } from '../parts';
 
 interface IFactsProps {
   execution: IExecution;
@@ -17,7 +17,9 @@ export function Telling({ execution, trans }: IFactsProps): React.JSX.Element | 
   if (queue) {
     return (
       <Notice kind="info" title={trans.__('Number %1 in the queue', queue.position)}>
-        <p>{queue.reason.text}</p>
+        <p>
+          <Said text={queue.reason.text} />
+        </p>
       </Notice>
     );
   }
@@ -110,7 +112,9 @@ function Row(props: {
       <td>{node}</td>
       <td>{attempt}</td>
       <td>{exit_code ?? ''}</td>
-      <td>{reason?.text ?? ''}</td>
+      <td>
+        <Said text={reason?.text ?? ''} />
+      </td>
     </tr>
   );
 }
@@ -143,7 +147,9 @@ export function Story({ execution, trans }: IFactsProps): React.JSX.Element {
           <time dateTime={new Date(at * 1000).toISOString()}>
             {new Date(at * 1000).toLocaleTimeString()}
           </time>
-          <span>{text}</span>
+          <span>
+            <Said text={text} />
+          </span>
         </li>
       ))}
     </ol>

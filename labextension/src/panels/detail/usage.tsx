@@ -50,6 +50,7 @@ function Charts({
         title={trans.__('CPU (cores)')}
         series={seriesOf(samples, 'cpu_cores', all)}
         base={10}
+        least={0.1}
         format={formatCores}
         formatTick={formatCores}
         trans={trans}
@@ -58,6 +59,7 @@ function Charts({
         title={trans.__('Memory')}
         series={seriesOf(samples, 'memory_bytes', all)}
         base={2}
+        least={2 ** 20}
         format={formatBytes}
         formatTick={formatBytes}
         trans={trans}

@@ -9,11 +9,13 @@ import {
   IFrame,
   InputDialog,
   MainAreaWidget,
-  WidgetTracker
+  WidgetTracker,
+  showErrorMessage
 } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { ToolbarButton, refreshIcon } from '@jupyterlab/ui-components';
 
+import { messageOf } from '../../api/errors';
 import type { IEndpoint, IExecution } from '../../api/types';
 import {
   EXECUTION_ARGS,
@@ -27,6 +29,7 @@ import { CommandIDs } from '../../commands/ids';
 import { externalIcon, zoeIcon } from '../../icons';
 import { IZoeModel, IZoeSettings } from '../../tokens';
 import { showInMain } from '../main';
+import { TicketKeeper } from './ticket';
 
 interface IEndpointContext extends ICommandContext {
   labShell: ILabShell | null;
@@ -134,17 +137,19 @@ function endpointTab(
 ): EndpointTab {
   const frame = new IFrame({ sandbox: sandboxOf(endpoint), loading: 'eager' });
   const url = model.client.pageUrl(endpoint.url);
-  frame.url = url;
+  const show = (address: string) => {
+    frame.url = address;
+  };
   frame.node.querySelector('iframe')?.setAttribute('title', endpoint.title || endpoint.name);
   const tab = new EndpointTab(execution, endpoint, frame);
+  const open = endpoint.is_trusted ? () => show(url) : openByTicket(context, tab, show);
+  open();
   tab.toolbar.addItem(
     'reload',
     new ToolbarButton({
       icon: refreshIcon,
       tooltip: trans.__('Load the page again'),
-      onClick: () => {
-        frame.url = url;
-      }
+      onClick: open
     })
   );
   tab.toolbar.addItem(
@@ -157,6 +162,21 @@ function endpointTab(
     })
   );
   return tab;
+}
+
+/** How to show a page that is not trusted in its tab: the ticket in its address lives as long as the tab. */
+function openByTicket(
+  { model, trans }: IEndpointContext,
+  tab: EndpointTab,
+  show: (address: string) => void
+): () => void {
+  const keeper = new TicketKeeper(model.client, tab.execution, tab.endpoint, show);
+  tab.disposed.connect(() => keeper.dispose());
+  return () => {
+    keeper.show().catch((error: unknown) => {
+      void showErrorMessage(trans.__('Could not open the page'), messageOf(error));
+    });
+  };
 }
 
 /** A page that is not trusted runs in an origin of its own: it cannot act as the user in Jupyter. */

@@ -7,7 +7,7 @@ import { ZoeApiError, isAbort, messageOf } from '../../api/errors';
 import type { IEntryDetail, IExecution, ISubmission } from '../../api/types';
 import type { IZoeModel, IZoeSettings, Lifetime } from '../../tokens';
 import { useDebounced } from '../hooks';
-import { Button, Notice } from '../parts';
+import { Button, Notice, Said } from '../parts';
 import { Readme } from '../readme';
 import { CheckLine, type Checked } from './check';
 import { commandLine } from './commandline';
@@ -106,7 +106,9 @@ function StartButtons(props: ILaunchProps & { form: Form }): React.JSX.Element {
     <>
       {form.failure && (
         <Notice kind="error" title={trans.__('It was not started')}>
-          <p>{form.failure}</p>
+          <p>
+            <Said text={form.failure} />
+          </p>
         </Notice>
       )}
       <div className="zoe-Actions">

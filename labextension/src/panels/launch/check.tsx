@@ -3,7 +3,7 @@ import React from 'react';
 
 import type { ICheck } from '../../api/types';
 import { formatAmount } from '../../text';
-import { Mark, Notice } from '../parts';
+import { Mark, Notice, Said } from '../parts';
 import type { IPlacedProblems } from './schema';
 
 /** What the server said about the form as it is. */
@@ -40,7 +40,9 @@ function CheckText({
   if (checked.kind === 'unknown') {
     return (
       <Notice kind="error" title={trans.__('It could not be checked')}>
-        <p>{checked.message}</p>
+        <p>
+          <Said text={checked.message} />
+        </p>
       </Notice>
     );
   }
@@ -48,7 +50,9 @@ function CheckText({
     return (
       <Notice kind="error" title={trans.__('It cannot be started like this')}>
         {checked.problems.rest.map(problem => (
-          <p key={problem}>{problem}</p>
+          <p key={problem}>
+            <Said text={problem} />
+          </p>
         ))}
         {(Object.keys(checked.problems.fields).length > 0 || checked.problems.name.length > 0) && (
           <p>{trans.__('What is wrong is said at the fields.')}</p>
@@ -70,7 +74,7 @@ function Good({ check, trans }: { check: ICheck; trans: TranslationBundle }): Re
           word={fits ? trans.__('Fits now') : trans.__('Would wait')}
         />{' '}
         {fits && nodes.length > 0 && trans.__('on %1', nodes.join(', '))}
-        {!fits && reason?.text}
+        {!fits && reason && <Said text={reason.text} />}
       </p>
       <p>
         {trans.__('Reserves %1', formatAmount(core, trans))}
@@ -83,7 +87,9 @@ function Good({ check, trans }: { check: ICheck; trans: TranslationBundle }): Re
           title={trans.__('The environment that would run it lacks something')}
         >
           {problems.map(problem => (
-            <p key={problem}>{problem}</p>
+            <p key={problem}>
+              <Said text={problem} />
+            </p>
           ))}
         </Notice>
       )}

@@ -1,17 +1,19 @@
 import {
   ariaDescribedByIds,
   descriptionId,
+  errorId,
   type FieldTemplateProps,
   type RegistryWidgetsType,
   type WidgetProps
 } from '@rjsf/utils';
 import React, { useState } from 'react';
 
+import { Problems } from '../parts';
 import { PairField, isItem, isPair, isRoot } from './groups';
 
 /** One field: a label that belongs to its input, what it is about, and what is wrong. */
 export function Field(props: FieldTemplateProps): React.JSX.Element {
-  const { id, schema, hidden, children, errors } = props;
+  const { id, schema, hidden, children, rawErrors = [] } = props;
   if (hidden) {
     return <div hidden>{children}</div>;
   }
@@ -23,10 +25,10 @@ export function Field(props: FieldTemplateProps): React.JSX.Element {
   }
   const isGroup = schema.type === 'object' || schema.type === 'array';
   return (
-    <div className="zoe-Field" data-wrong={props.rawErrors?.length ? true : undefined}>
+    <div className="zoe-Field" data-wrong={rawErrors.length ? true : undefined}>
       {isGroup || schema.type === 'boolean' ? children : <Labelled {...props} />}
       <div className="zoe-Field-errors" aria-live="polite">
-        {errors}
+        <Problems id={errorId(id)} problems={rawErrors} />
       </div>
     </div>
   );

@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { type ReactNode } from 'react';
 
 import type { Lifetime } from '../../tokens';
+import { Problems } from '../parts';
 
 interface IFieldProps<T> {
   id: string;
@@ -51,11 +52,9 @@ export function NameField(
         aria-describedby={`${id}-hint ${id}-problems`}
         onChange={event => onChange(event.target.value)}
       />
-      <ul id={`${id}-problems`} className="error-detail" aria-live="polite">
-        {problems.map(problem => (
-          <li key={problem}>{problem}</li>
-        ))}
-      </ul>
+      <div aria-live="polite">
+        <Problems id={`${id}-problems`} problems={problems} />
+      </div>
     </Labelled>
   );
 }

@@ -10,6 +10,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { DisposableSet } from '@lumino/disposable';
 import React from 'react';
 
 import type { IEntryDetail, IExecution, ISubmission } from '../../api/types';
@@ -69,10 +70,9 @@ export const launchPlugin: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('zoe_jupyter');
     const tracker = new WidgetTracker<LaunchTab>({ namespace: 'zoe-launch' });
-    addLaunchCommand(
-      { app, model, settings, palette, trans, labShell, notebooks, rendermime },
-      tracker
-    );
+    const context = { app, model, settings, palette, trans, labShell, notebooks, rendermime };
+    addLaunchCommand(context, tracker);
+    addEntriesToPalette(context);
     void restorer?.restore(tracker, {
       command: CommandIDs.startApplication,
       args: tab => ({ entry: tab.entry }),
@@ -85,7 +85,7 @@ function addLaunchCommand(context: ILaunchContext, tracker: WidgetTracker<Launch
   const { app, labShell, model, trans } = context;
   addCommands(context, {
     [CommandIDs.startApplication]: {
-      label: trans.__('Start an Application…'),
+      label: values => labelOf(context, values),
       caption: trans.__('Fill in the form of an application of the shop, and start it'),
       describedBy: args({
         entry: { type: 'string', description: 'Name in the shop; asked for when it is absent' },
@@ -111,6 +111,45 @@ function addLaunchCommand(context: ILaunchContext, tracker: WidgetTracker<Launch
         }
       }
     }
+  });
+}
+
+/** The palette finds by the label alone, also before the shop is known. */
+function labelOf(
+  { model, trans }: ILaunchContext,
+  { entry, isPalette }: ReadonlyPartialJSONObject
+): string {
+  const known = model.entries.find(one => one.name === entry);
+  if (known) {
+    return trans.__('Start %1…', known.title);
+  }
+  return isPalette
+    ? trans.__('Start Spark, Dask or Another Application…')
+    : trans.__('Start an Application…');
+}
+
+/** Each application by its name, as soon as the shop is known. */
+function addEntriesToPalette({ model, palette, trans }: ILaunchContext): void {
+  const category = trans.__('Zoe');
+  let entries = model.entries;
+  let added = new DisposableSet();
+  model.changed.connect(() => {
+    if (!palette || entries === model.entries) {
+      return;
+    }
+    entries = model.entries;
+    added.dispose();
+    added = DisposableSet.from(
+      entries
+        .filter(entry => entry.is_runnable)
+        .map(({ name }) =>
+          palette.addItem({
+            command: CommandIDs.startApplication,
+            category,
+            args: { entry: name, isPalette: true }
+          })
+        )
+    );
   });
 }
 

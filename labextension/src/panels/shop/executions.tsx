@@ -14,7 +14,7 @@ import { CommandIDs } from '../../commands/ids';
 import { connectIcon, externalIcon, scaleIcon } from '../../icons';
 import { byAge, isEnded, nameToAttach } from '../../merge';
 import { useSignals } from '../hooks';
-import { Button, Elapsed, Notice, StateMark } from '../parts';
+import { Button, Elapsed, Notice, Said, StateMark } from '../parts';
 import type { IPanelProps } from './props';
 
 /** The executions: those that live, and those that have ended. */
@@ -105,10 +105,17 @@ function Telling({
   const { progress, queue, reason, state } = execution;
   if (queue) {
     const place = trans.__('Number %1 in the queue.', queue.position);
-    return <p className="zoe-Item-telling">{`${place} ${queue.reason.text}`}</p>;
+    return <Line text={`${place} ${queue.reason.text}`} />;
   }
-  const text = state === 'running' ? (reason?.text ?? '') : progress || (reason?.text ?? '');
-  return text ? <p className="zoe-Item-telling">{text}</p> : null;
+  return <Line text={(state === 'running' ? '' : progress) || (reason?.text ?? '')} />;
+}
+
+function Line({ text }: { text: string }): React.JSX.Element | null {
+  return text ? (
+    <p className="zoe-Item-telling">
+      <Said text={text} />
+    </p>
+  ) : null;
 }
 
 function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Element {
@@ -143,6 +150,21 @@ function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Elem
           onClick={run(CommandIDs.openEndpoint, { endpoint: endpoint.name })}
         />
       ))}
+      <Icons {...props} run={run} />
+    </div>
+  );
+}
+
+function Icons(props: {
+  execution: IExecution;
+  trans: IPanelProps['trans'];
+  run: (command: string) => () => void;
+}): React.JSX.Element | null {
+  const { execution, trans, run } = props;
+  const { name } = execution;
+  const can = canDo(execution);
+  return can.stop ? (
+    <span className="zoe-Icons">
       {can.scale && (
         <IconAction
           icon={scaleIcon}
@@ -150,15 +172,13 @@ function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Elem
           onClick={run(CommandIDs.scaleExecution)}
         />
       )}
-      {can.stop && (
-        <IconAction
-          icon={stopIcon}
-          label={trans.__('Stop %1', name)}
-          onClick={run(CommandIDs.stopExecution)}
-        />
-      )}
-    </div>
-  );
+      <IconAction
+        icon={stopIcon}
+        label={trans.__('Stop %1', name)}
+        onClick={run(CommandIDs.stopExecution)}
+      />
+    </span>
+  ) : null;
 }
 
 function IconAction(props: {
@@ -230,7 +250,7 @@ function EndedItem(props: IPanelProps & { execution: IExecution }): React.JSX.El
         <span>{execution.title}</span>
         <Elapsed execution={execution} trans={trans} />
       </div>
-      {execution.reason && <p className="zoe-Item-telling">{execution.reason.text}</p>}
+      <Line text={execution.reason?.text ?? ''} />
     </li>
   );
 }

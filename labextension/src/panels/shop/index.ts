@@ -33,6 +33,7 @@ export class ZoePanel extends SidePanel {
     this.title.caption = trans.__('Zoe');
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Zoe'));
+    this.node.tabIndex = -1;
     this.header.addWidget(ReactWidget.create(React.createElement(PhaseNotice, { model, trans })));
     this.shop = new ShopSection(_props);
     this.addWidget(this.shop);
@@ -86,9 +87,13 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
   const { app, model, trans } = context;
   addCommands(context, {
     [CommandIDs.openPanel]: {
-      label: trans.__('Show Zoe'),
+      label: trans.__('Show the Zoe Panel'),
       caption: trans.__('Show the shop and the executions in the side bar'),
-      execute: () => app.shell.activateById(panel.id)
+      execute: () => {
+        app.shell.activateById(panel.id);
+        // From here on, Tab goes through the panel. The palette gives the focus back to the main area as it closes: later.
+        requestAnimationFrame(() => panel.node.focus());
+      }
     },
     [CommandIDs.openShop]: {
       label: values => (values.isLauncher ? trans.__('Zoe shop') : trans.__('Open the Shop')),

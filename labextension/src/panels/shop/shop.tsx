@@ -8,7 +8,7 @@ import { CommandIDs } from '../../commands/ids';
 import { connectIcon, zoeIcon } from '../../icons';
 import type { IZoeModel } from '../../tokens';
 import { useSignals } from '../hooks';
-import { Button, Notice } from '../parts';
+import { Button, Notice, Said } from '../parts';
 import type { IPanelProps } from './props';
 import { found } from './search';
 
@@ -113,7 +113,11 @@ function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
         </h3>
         <p className="zoe-Card-summary">{entry.summary}</p>
         <Tags entry={entry} trans={trans} />
-        {lack && <p className="zoe-Card-lack">{trans.__('Cannot run as it is: %1', lack)}</p>}
+        {lack && (
+          <p className="zoe-Card-lack">
+            <Said text={trans.__('Cannot run as it is: %1', lack)} />
+          </p>
+        )}
         <div className="zoe-Actions">
           <Button
             kind="accept"
