@@ -38,8 +38,9 @@ from zoe_jupyter.engine.retention import expiring
 from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.settings import Settings
-from zoe_jupyter.engine.submitting import Submitter, choose_name, digest, new_lease, new_secrets
+from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secrets
 from zoe_jupyter.engine.timekeeping import Timekeeper
+from zoe_jupyter.engine.under_way import UnderWay
 from zoe_jupyter.lifecycle.events import (
     Event,
     RestartRequested,
@@ -102,10 +103,10 @@ class Core:
             backend=backend,
             nodes=self._nodes,
             ledger=self._ledger,
-            notice_time=self._timekeeper.notice,
             actions=self._actions,
             policy=self._policy,
             clock=clock,
+            notice_time=self._timekeeper.notice,
             bounds=self._bounds,
             on_fenced=self._on_fenced,
         )
@@ -114,7 +115,7 @@ class Core:
         self._submitter = Submitter(catalogue=self._catalogue, backend=backend, policy=self._policy, clock=clock)
         self._secret_cache: dict[str, Mapping[str, str]] = {}
         self._gate = Gate(most=settings.submits_at_once)
-        self._naming = asyncio.Lock()
+        self._under_way = UnderWay()
         self._tasks: list[asyncio.Task[None]] = []
         self.is_fenced = False
 
@@ -124,10 +125,10 @@ class Core:
             await self._backend.start()
             await self._holding.settle(list(self._ledger.executions))
             await self._loop.start()
-        history_s = self._settings.history_days * 86400
         except BaseException:
             await self.close()
             raise
+        history_s = self._settings.history_days * 86400
         for name, work in (
             ("leases", self._holding.sweeping(self._timekeeper.notice)),
             ("usage", self._sampler.sampling()),
@@ -175,18 +176,14 @@ class Core:
     async def _submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         self._refuse_when_fenced()
         body = digest(submission)
-        if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
-            return earlier, False
-        with _told_to_users():
-            execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
-        async with self._naming:
+        async with self._under_way.one_by_one(caller.name, key):
             if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
                 return earlier, False
-            taken = {alive.name for alive in self._ledger.executions.values() if alive.owner == caller.name}
-            execution = replace(execution, name=choose_name(submission, execution.application, taken))
-            lease = self._first_lease(execution, submission)
-            secrets = new_secrets(execution.application)
-            stored, is_new = await self._ledger.submit(execution, key=key, digest=body, secrets=secrets, lease=lease)
+            with _told_to_users():
+                execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
+            secrets, lease = new_secrets(execution.application), self._first_lease(execution, submission)
+            with self._under_way.named(submission, execution, self._ledger.executions.values()) as named:
+                stored, is_new = await self._ledger.submit(named, key=key, digest=body, secrets=secrets, lease=lease)
         if is_new:
             await self._holding.settle([stored.id])
             self._loop.on_change()

@@ -223,11 +223,11 @@ class Loop:
 
     async def let_time_pass(self) -> None:
         """Let happen what is due; a small pause when nothing came of it, so that a stuck deadline cannot spin."""
+        await self._notice_time()
         now = self._clock()
         due = [execution.id for execution, at in self._due() if at is not None and at <= now]
         if due:
             before = {key: self._ledger.executions[key] for key in due}
-        await self._notice_time()
             await self._ledger.apply_all({key: [TimePassed()] for key in due})
             if all(self._ledger.executions.get(key) == execution for key, execution in before.items()):
                 await asyncio.sleep(0.5)
