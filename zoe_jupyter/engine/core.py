@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from zoe_jupyter import plugins
@@ -54,8 +53,7 @@ from zoe_jupyter.model.application import Lifetime
 from zoe_jupyter.model.errors import BackendError, Conflict, Forbidden, InvalidTransition, NotFound, Unavailable
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.resources import Resources
-from zoe_jupyter.shop.catalogue import Catalogue
-from zoe_jupyter.shop.sources import FolderSource, shipped_folder
+from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
 from zoe_jupyter.store.errors import StoreError
 from zoe_jupyter.store.repository import Store, file_url
 
@@ -85,9 +83,7 @@ class Core:
         self._store = store
         self._clock = clock = clock or Clock()
         self._policy = plugins.load("zoe_jupyter.policies", settings.policy)()
-        self._catalogue = Catalogue(
-            [FolderSource(shipped_folder()), *(FolderSource(Path(source)) for source in settings.shop_sources)]
-        )
+        self._catalogue = open_catalogue(settings.shop_sources, trusted=settings.trusted_sources)
         self._ledger = Ledger(store, clock, self._carry_out, self._on_change)
         self._renderer = Renderer(backend, self._secrets, settings.deployment)
         self._actions = Actions(

@@ -21,6 +21,8 @@ class Settings:
     policy: str = "fifo"
     shop_sources: tuple[str, ...] = ()
     """Folders of frameworks and ZApps beside those that Zoe ships; later ones win."""
+    trusted_sources: tuple[str, ...] = ()
+    """Those of them whose pages may share Jupyter's origin."""
     deployment: str = "zoe"
     """Tells executions of several Zoe apart on one backend."""
     silence_s: float = 86400.0

@@ -43,6 +43,12 @@ class Zoe(Configurable):
         one of the later folder counts.""",
     ).tag(config=True)
 
+    trusted_sources = List(
+        Unicode(),
+        help="""Those of ``shop_sources`` whose web pages may act as the user in Jupyter, as what Zoe ships may. Pages of the
+        others are shown in a sandbox: they cannot, and those that keep a login in a cookie do not work.""",
+    ).tag(config=True)
+
     deployment = Unicode(
         "zoe",
         help="""Name that tells the services of several Zoe apart on one backend. Two Zoe with the same name on one
@@ -85,6 +91,7 @@ class Zoe(Configurable):
             backend_options=_plain(self.backend_options),
             policy=self.policy,
             shop_sources=tuple(self.shop_sources),
+            trusted_sources=tuple(self.trusted_sources),
             deployment=self.deployment,
             silence_s=self.silence_s,
             history_days=self.history_days,

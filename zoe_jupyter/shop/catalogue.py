@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from zoe_jupyter.shop.problems import Document, close_names
 from zoe_jupyter.shop.reading import MAX_BYTES, read
 from zoe_jupyter.shop.sources import FolderSource, Found, ShopSource, shipped_folder
 
+FRESH_S = 0.5
 MAX_README = 256 << 10
 _ADMIN_TAGS = frozenset(("monitoring", "storage"))
 
@@ -34,6 +36,8 @@ class Entry:
     tags: tuple[str, ...]
     audience: Literal["user", "admin"]
     source: str
+    is_trusted: bool
+    """Whether its pages may share Jupyter's origin: the admin trusts the source, and the description does not decline."""
     folder: Path
     description: FrameworkDescription | ZAppDescription = field(repr=False)
     document: Document = field(repr=False)
@@ -55,10 +59,16 @@ Description = FrameworkDescription | ZAppDescription
 
 
 class Catalogue:
-    """All entries by name. Of two with one name, the one of the later source counts. Safe to use from several threads."""
+    """All entries by name. Of two with one name, the one of the later source counts. Safe to use from several threads.
 
-    def __init__(self, sources: Iterable[ShopSource]) -> None:
+    What was looked at counts for ``fresh_s``: many submits at once need not each go through all folders.
+    """
+
+    def __init__(self, sources: Iterable[ShopSource], *, fresh_s: float = 0.0) -> None:
         self._sources = tuple(sources)
+        self._fresh_s = fresh_s
+        self._looked_at = -fresh_s
+        self._found: Mapping[str, Entry] = {}
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[_Stamp, Entry | None, tuple[Problem, ...]]] = {}
         self._problems: tuple[Problem, ...] = ()
@@ -81,17 +91,23 @@ class Catalogue:
             raise NotFound(f"the shop has no {name[:60]!r}{why}")
         return found[name]
 
-    def _look(self) -> dict[str, Entry]:
+    def _look(self) -> Mapping[str, Entry]:
         with self._lock:
-            entries: dict[str, Entry] = {}
-            problems: list[Problem] = []
-            for source in self._sources:
-                for found in source.found():
-                    entry, wrong = self._cached(found)
-                    problems.extend(wrong)
-                    if entry is not None:
-                        entries[entry.name] = entry
-            self._problems = tuple(problems)
+            if not self._fresh_s or time.monotonic() - self._looked_at > self._fresh_s:
+                self._found = self._look_again()
+                self._looked_at = time.monotonic()
+            return self._found
+
+    def _look_again(self) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        problems: list[Problem] = []
+        for source in self._sources:
+            for found in source.found():
+                entry, wrong = self._cached(found)
+                problems.extend(wrong)
+                if entry is not None:
+                    entries[entry.name] = entry
+        self._problems = tuple(problems)
         return {name: _with_lacks(entry, entries) for name, entry in entries.items()}
 
     def _cached(self, found: Found) -> tuple[Entry | None, tuple[Problem, ...]]:
@@ -105,9 +121,17 @@ class Catalogue:
         return known[1], known[2]
 
 
-def open_catalogue(extra: Iterable[str | Path] = ()) -> Catalogue:
-    """The shop as configured: what Zoe ships, then each folder of ``extra``."""
-    return Catalogue([FolderSource(shipped_folder(), name="zoe"), *(FolderSource(path) for path in extra)])
+def open_catalogue(extra: Iterable[str | Path] = (), *, trusted: Iterable[str | Path] = ()) -> Catalogue:
+    """The shop as configured: what Zoe ships, then each folder of ``extra``; the pages of what is in those ``trusted`` may share Jupyter's origin."""
+    believed = {Path(path).expanduser().resolve() for path in trusted}
+    return Catalogue(
+        [FolderSource(shipped_folder(), name="zoe", is_trusted=True), *(_folder(path, believed) for path in extra)],
+        fresh_s=FRESH_S,
+    )
+
+
+def _folder(path: str | Path, trusted: Collection[Path]) -> FolderSource:
+    return FolderSource(path, is_trusted=Path(path).expanduser().resolve() in trusted)
 
 
 def _stamp(folder: Path) -> _Stamp:
@@ -149,6 +173,7 @@ def _entry(description: Description, document: Document, found: Found, *, readme
         tags=tuple(description.tags),
         audience=description.audience or ("admin" if _ADMIN_TAGS.intersection(description.tags) else "user"),
         source=found.source,
+        is_trusted=found.is_trusted and (not isinstance(description, FrameworkDescription) or description.trusted),
         folder=found.folder.resolve(),
         description=description,
         document=document,

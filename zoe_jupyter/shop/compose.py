@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from zoe_jupyter import plugins
@@ -50,7 +51,16 @@ def compose(
     parts = _parts(description, filled, catalogue, findings, user=user or {})
     wire(description, parts, findings)
     findings.raise_if_any()
-    return _application(description, parts, findings, user=user or {}, backend=backend, values=filled), filled
+    application = _application(
+        description,
+        parts,
+        findings,
+        user=user or {},
+        backend=backend,
+        values=filled,
+        is_trusted=entry is None or entry.is_trusted,
+    )
+    return application, filled
 
 
 def _what(catalogue: Catalogue, use: str, zapp: Mapping[str, Any] | None, text: str) -> tuple[Entry | None, Document]:
@@ -151,6 +161,7 @@ def _application(
     user: Mapping[str, Any],
     backend: str,
     values: Mapping[str, Any],
+    is_trusted: bool,
 ) -> Application:
     names = connection_names(parts)
     processes = [
@@ -174,7 +185,7 @@ def _application(
         activity=_activity(parts),
         extensions=_extensions(zapp, parts, findings),
         secret_parameters=_secret_parameters(zapp, parts),
-        is_trusted=all(part.framework.trusted for part in parts.values()),
+        is_trusted=is_trusted and all(part.entry.is_trusted for part in parts.values()),
     )
     findings.raise_if_any()
     rehearse(application, parts)
@@ -268,9 +279,15 @@ def _activity(parts: Mapping[str, Part]) -> dict[str, Any]:
     }
 
 
+@cache
+def _modules() -> list[str]:
+    """Reading what is installed takes longer than all the rest; what is installed later counts after a restart."""
+    return plugins.names("zoe_jupyter.modules")
+
+
 def _extensions(zapp: ZAppDescription, parts: Mapping[str, Part], findings: Findings) -> dict[str, Any]:
     """Fields that belong to modules: those of the ZApp, else of its frameworks. Refused where the module is not installed."""
-    installed = plugins.names("zoe_jupyter.modules")
+    installed = _modules()
     found: dict[str, Any] = {}
     for field, module in EXTENSIONS.items():
         owners: list[tuple[Any, Findings]] = [

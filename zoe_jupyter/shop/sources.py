@@ -19,6 +19,8 @@ class Found:
     folder: Path
     file: Path | None
     problem: str = ""
+    is_trusted: bool = False
+    """Whether the admin vouches for what its pages do in a browser."""
 
 
 class ShopSource(Protocol):
@@ -33,9 +35,10 @@ class ShopSource(Protocol):
 class FolderSource:
     """A folder with one folder for each entry: ``<name>/framework.yaml`` or ``<name>/zapp.yaml``."""
 
-    def __init__(self, path: Path | str, *, name: str = "") -> None:
+    def __init__(self, path: Path | str, *, name: str = "", is_trusted: bool = False) -> None:
         self.path = Path(path).expanduser().resolve()
         self.name = name or self.path.name
+        self.is_trusted = is_trusted
 
     def found(self) -> Iterator[Found]:
         """The entries, by name; what leads out of the folder is told as a problem."""
@@ -60,7 +63,7 @@ class FolderSource:
             return None
         if not file.resolve().is_relative_to(self.path) or not folder.resolve().is_relative_to(self.path):
             return Found(self.name, folder, None, f"leads out of {self.path.name}; links to elsewhere are not followed")
-        return Found(self.name, folder, file)
+        return Found(self.name, folder, file, is_trusted=self.is_trusted)
 
 
 def shipped_folder() -> Path:
