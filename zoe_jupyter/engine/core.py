@@ -54,7 +54,6 @@ from zoe_jupyter.model.errors import BackendError, Conflict, Forbidden, InvalidT
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
-from zoe_jupyter.store.errors import StoreError
 from zoe_jupyter.store.repository import Store, file_url
 
 logger = logging.getLogger(__name__)
@@ -84,7 +83,8 @@ class Core:
         self._clock = clock = clock or Clock()
         self._policy = plugins.load("zoe_jupyter.policies", settings.policy)()
         self._catalogue = open_catalogue(settings.shop_sources, trusted=settings.trusted_sources)
-        self._ledger = Ledger(store, clock, self._carry_out, self._on_change)
+        self._ledger = Ledger(store, clock, self._carry_out, lambda: self._loop.on_change())  # noqa: PLW0108 (there is no loop yet)
+        self._timekeeper = Timekeeper(self._ledger, clock)
         self._renderer = Renderer(backend, self._secrets, settings.deployment)
         self._actions = Actions(
             backend,
