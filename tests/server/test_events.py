@@ -85,14 +85,15 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind(jp_ws_fetch, core: 
 class Lines:
     """A kernel's view: one long answer over the server's own socket."""
 
-    def __init__(self, zoe) -> None:
+    def __init__(self, zoe, path: str = "events?follow=1") -> None:
         self._zoe = zoe
+        self._path = path
 
     async def __aenter__(self) -> Lines:
         address = read_address(self._zoe.presence.file)
         assert address is not None
         self.reader, self.writer = await asyncio.open_unix_connection(address.socket_path)
-        head = f"GET /zoe/api/events?follow=1 HTTP/1.1\r\nHost: zoe\r\nAuthorization: token {address.token}\r\n\r\n"
+        head = f"GET /zoe/api/{self._path} HTTP/1.1\r\nHost: zoe\r\nAuthorization: token {address.token}\r\n\r\n"
         self.writer.write(head.encode())
         self.head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)).decode()
         return self
@@ -103,6 +104,14 @@ class Lines:
     async def line(self) -> bytes:
         size = int(await asyncio.wait_for(self.reader.readuntil(b"\r\n"), 10), 16)
         return (await self.reader.readexactly(size + 2))[:-2]
+
+    async def rest(self):
+        """Line by line, to the end."""
+        rest = b""
+        while chunk := await self.line():
+            *complete, rest = (rest + chunk).split(b"\n")
+            for line in complete:
+                yield line
 
 
 async def test_kernels_read_lines_over_the_servers_own_socket(zoe):
@@ -188,3 +197,28 @@ async def test_a_reader_that_stops_reading_is_let_go(
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
     writer.close()
+
+
+async def test_a_reader_of_lines_that_takes_too_long_is_told_from_where_to_come_back(zoe, core: FakeCore, monkeypatch):
+    monkeypatch.setattr(events, "SLOW_S", 0.2)
+    await submit(zoe, "a")
+    core.log[:] = [replace(core.log[0], seq=number, data={"text": "x" * 20_000}) for number in range(1, 2000)]
+    async with Lines(zoe, "events?follow=1&since=0") as lines:
+        await asyncio.sleep(1.0)
+        found = [json.loads(text) for text in [line async for line in lines.rest()] if text.strip()]
+    *told, last = found
+    assert last["reason"] == "resume"
+    assert last["details"] == {"since": told[-1]["seq"]}
+    assert [event["seq"] for event in told[1:]] == list(range(1, told[-1]["seq"] + 1))
+    async with Lines(zoe, f"events?follow=1&since={told[-1]['seq']}") as lines:
+        await lines.line()
+        assert json.loads((await lines.line()).split(b"\n")[0])["seq"] == told[-1]["seq"] + 1
+
+
+async def test_a_reader_from_after_the_newest_event_is_told_where_the_log_ends_now(zoe):
+    """Its number is of a log that is gone: what happens from now on must not be kept from it."""
+    await submit(zoe, "a")
+    async with Lines(zoe, "events?follow=1&since=500") as lines:
+        assert json.loads(await lines.line())["seq"] == 1
+        await submit(zoe, "b")
+        assert json.loads(await lines.line())["seq"] == 2

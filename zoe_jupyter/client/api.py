@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from zoe_jupyter.client.http import Http, Json, error_from, escape, lines
+from zoe_jupyter.client.http import Http, Json, Lost, error_from, escape, lines
 
 LIVE = ("submitted", "queued", "starting", "running", "suspended", "stopping")
 
@@ -144,6 +144,8 @@ def _text(line: bytes) -> str:
 def _event(line: bytes) -> Json:
     """An event; a line without a number is the error that ends the stream."""
     found: Json = json.loads(line)
+    if found.get("reason") == "resume" and "seq" not in found:
+        raise Lost(f"{found.get('message')}", was_sent=True)
     if "seq" not in found:
         raise error_from(400, line)
     return found

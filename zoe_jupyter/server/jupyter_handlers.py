@@ -170,7 +170,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         try:
             return await self._pass_on(answer)
         except (WebSocketClosedError, asyncio.TimeoutError):
-            return RESUME, "resume"
+            return RESUME, f"this reader was too slow; come back with since={self._query.get('since', 'the last seq')}"
         except Exception as error:
             self.log.info("the event stream broke (%s); it is picked up again", error)
             await asyncio.sleep(0.1)
@@ -186,7 +186,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
             for line in filter(None, lines):
                 event = json.loads(line)
                 if "seq" not in event:
-                    return RESUME, event.get("reason", "resume")
+                    return RESUME, str(event.get("message") or event.get("reason") or "resume")
                 await asyncio.wait_for(self.write_message(line.decode()), SLOW_S)
                 self._query["since"] = str(event["seq"])
         return 1000, "that was all"

@@ -18,7 +18,11 @@ from zoe_jupyter.server.schemas import EventBody, EventPage
 from zoe_jupyter.server.wire import cancelled, next_or_none
 
 KEEP_ALIVE_S = 15.0
+SLOW_S = 30.0
+"""How long a reader may take with what it was given."""
+AT_ONCE = 100
 OPENED = "stream.opened"
+RESUME = "resume"
 
 routes = Subject("events")
 
@@ -80,28 +84,62 @@ async def _answer(request: ApiRequest, execution_id: str) -> EventPage | Stream:
 
 
 async def follow_events(request: ApiRequest, execution_id: str) -> AsyncIterator[bytes]:
-    """Lines of JSON; an error that ends the stream is its last line (it has no ``seq``)."""
-    since = request.query["since"]
-    position = request.core.last_seq() if since is None else since
+    """Lines of JSON, several at once where they are there; what ends the stream is its last line (it has no ``seq``).
+
+    Nothing is fetched before it is asked for. Whoever does not ask for long is told from where to come back.
+    """
+    since, newest = request.query["since"], request.core.last_seq()
+    # A number that was not given yet is of a log that is gone, such as before a backup was put back.
+    position = newest if since is None else min(since, newest)
     async with _events(request, execution_id, since=position, follow=True) as events:
-        upcoming = asyncio.ensure_future(next_or_none(events))
+        lines = _Lines(events, position)
         try:
             yield _line(
                 asdict(EventBody(seq=position, at=time.time(), kind=OPENED, execution_id=execution_id, data={}))
             )
-            while True:
-                await asyncio.wait({upcoming}, timeout=KEEP_ALIVE_S)
-                if not upcoming.done():
-                    yield b"\n"
-                    continue
-                if (event := upcoming.result()) is None:
+            while chunk := await lines.read():
+                given_at = time.monotonic()
+                yield chunk
+                if time.monotonic() - given_at > SLOW_S:
+                    yield _line(_resume(lines.position))
                     return
-                yield _line(asdict(event_body(event)))
-                upcoming = asyncio.ensure_future(next_or_none(events))
         except UserError as error:
             yield _line(error_body(error))
         finally:
-            await cancelled(upcoming)
+            await cancelled(lines.upcoming)
+
+
+class _Lines:
+    """Events as chunks of lines; ``position`` is the number of the last one that was given out."""
+
+    def __init__(self, events: AsyncIterator[Any], position: int) -> None:
+        self._events = events
+        self.position = position
+        self.upcoming = asyncio.ensure_future(next_or_none(events))
+
+    async def read(self) -> bytes:
+        """What is there, an empty line when nothing came for a while; nothing at the end."""
+        await asyncio.wait({self.upcoming}, timeout=KEEP_ALIVE_S)
+        if not self.upcoming.done():
+            return b"\n"
+        lines: list[bytes] = []
+        while self.upcoming.done() and len(lines) < AT_ONCE:
+            # An error is told once what came before it was given out.
+            if (lines and self.upcoming.exception()) or (event := self.upcoming.result()) is None:
+                break
+            lines.append(_line(asdict(event_body(event))))
+            self.position = event.seq
+            self.upcoming = asyncio.ensure_future(next_or_none(self._events))
+            await asyncio.sleep(0)
+        return b"".join(lines)
+
+
+def _resume(position: int) -> dict[str, Any]:
+    return {
+        "message": f"this reader was too slow; come back with since={position}",
+        "reason": RESUME,
+        "details": {"since": position},
+    }
 
 
 def _events(request: ApiRequest, execution_id: str, *, since: int | None, follow: bool) -> aclosing[Any]:
