@@ -178,7 +178,7 @@ class ChaosHarness:
             executions=executions,
             events=events,
             processes=sight.processes_of(self.folder),
-            launches=[mark for _, _, mark in self._launches()],
+            launches=[mark.partition("/")[2] for _, _, mark in self._launches()],
             run_folders=self.run_folders(),
             cages=sight.cages_of(executions),
             nodes=server.ask("GET", "cluster")["items"] if server else None,
