@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter import plugins
@@ -181,7 +180,8 @@ class Core:
             with self._under_way.named(submission, execution, self._ledger.executions.values()) as named:
                 stored, is_new = await self._ledger.submit(named, key=key, digest=body, secrets=secrets, lease=lease)
         if is_new:
-            await self._holding.settle([stored.id])
+            if lease is not None:
+                await self._holding.settle([stored.id])
             self._loop.on_change()
         return self._ledger.executions.get(stored.id, stored), is_new
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from zoe_jupyter.engine.feed import Feed
@@ -18,15 +18,23 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.effects import Effect, Record
 from zoe_jupyter.lifecycle.events import Event
 from zoe_jupyter.lifecycle.step import step
-from zoe_jupyter.model.errors import InvalidTransition
+from zoe_jupyter.model.errors import InvalidTransition, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent
-from zoe_jupyter.store.repository import EventDraft, Store
+from zoe_jupyter.store.repository import EventDraft, NewExecution, Store, Submitted
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 CarryOut = Callable[[Execution, Sequence[Effect]], None]
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A submit that waits to be stored, and what became of it."""
+
+    new: NewExecution
+    outcome: Submitted | BaseException = field(default_factory=lambda: AssertionError("not stored yet"))
 
 
 class Ledger:
@@ -43,6 +51,7 @@ class Ledger:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="zoe-store-reader")
         self._turn = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
+        self._arrived: list[_Arrival] = []
         self.executions: dict[str, Execution] = {}
         self.leases: dict[str, Lease] = {}
         self.disabled_nodes: frozenset[str] = frozenset()
@@ -79,25 +88,40 @@ class Ledger:
     async def submit(
         self, execution: Execution, *, key: str | None, digest: str, secrets: Mapping[str, str], lease: Lease | None
     ) -> tuple[Execution, bool]:
-        """Store a new execution durably; with a known key the earlier one and False."""
+        """Store a new execution durably; with a known key the earlier one and False. Those that come together share a commit."""
         drafts = [self._draft(execution, "execution.submitted", {"name": execution.name, "entry": execution.entry})]
+        arrival = _Arrival(NewExecution(execution, key, digest, drafts, secrets, lease))
+        self._arrived.append(arrival)
+        await self._in_turn(self._store_arrived)
+        if isinstance(arrival.outcome, BaseException):
+            raise arrival.outcome
+        stored, is_new, _ = arrival.outcome
+        return self.executions.get(stored.id, stored), is_new
 
-        async def store() -> tuple[Execution, bool]:
-            failpoint("submit.before")
-            stored, is_new, events = await self.write(
-                lambda: self._store.submit(
-                    execution, key=key, digest=digest, events=drafts, secrets=secrets, lease=lease, now=self._clock()
-                )
-            )
-            failpoint("submit.after")
-            if is_new:
-                self.executions[stored.id] = stored
-                if lease is not None:
-                    self.leases[lease.id] = lease
-            self.feed.publish(events)
-            return self.executions.get(stored.id, stored), is_new
+    async def _store_arrived(self) -> None:
+        """All that wait to be stored; nothing when an earlier turn has stored them."""
+        arrived, self._arrived = self._arrived, []
+        if not arrived:
+            return
+        failpoint("submit.before")
+        try:
+            outcomes = await self.write(lambda: self._store.submit_all([a.new for a in arrived], now=self._clock()))
+        except Exception as error:
+            for arrival in arrived:
+                arrival.outcome = error
+            return
+        failpoint("submit.after")
+        for arrival, outcome in zip(arrived, outcomes, strict=True):
+            arrival.outcome = outcome
+            if not isinstance(outcome, ZoeError):
+                self._take_in(arrival.new, *outcome)
 
-        return await self._in_turn(store)
+    def _take_in(self, new: NewExecution, stored: Execution, is_new: bool, events: Sequence[LogEvent]) -> None:
+        if is_new:
+            self.executions[stored.id] = stored
+            if new.lease is not None:
+                self.leases[new.lease.id] = new.lease
+        self.feed.publish(events)
 
     async def _in_turn(self, change: Callable[[], Awaitable[T]]) -> T:
         """One change after the other, each to its end also when whoever asked for it goes away in the middle:

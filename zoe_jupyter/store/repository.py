@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
 from zoe_jupyter.failpoints import failpoint
+from zoe_jupyter.model.errors import Conflict, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.store import connections, migration, reading, retention, writing
 from zoe_jupyter.store.connections import file_url
@@ -25,11 +26,28 @@ from zoe_jupyter.store.writing import Transaction
 
 T = TypeVar("T")
 
-__all__ = ["EventDraft", "Store", "file_url"]
+__all__ = ["EventDraft", "NewExecution", "Store", "Submitted", "file_url"]
 
 _EXPIRE_BATCHES = 10
 """Of one call of ``expire``."""
 _LANDED_PAUSE_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """What is submitted: an execution, and what is stored with it."""
+
+    execution: Execution
+    key: str | None
+    digest: str
+    """Of the request, which makes two with one key the same."""
+    events: Sequence[EventDraft]
+    secrets: Mapping[str, str]
+    lease: Lease | None
+
+
+Submitted = tuple[Execution, bool, list[LogEvent]]
+"""What is stored, whether it is new, and what happened."""
 
 
 class Store:
@@ -75,38 +93,32 @@ class Store:
         self._epoch = epoch
         return epoch
 
-    def submit(
-        self,
-        execution: Execution,
-        *,
-        key: str | None,
-        digest: str,
-        events: Sequence[EventDraft],
-        secrets: Mapping[str, str],
-        lease: Lease | None,
-        now: float,
-    ) -> tuple[Execution, bool, list[LogEvent]]:
+    def submit(self, new: NewExecution, *, now: float) -> Submitted:
         """Store a new execution, with all that belongs to it; with a known key of its owner, return the earlier one and False.
 
         Raises Conflict when the key stood for another request (``digest``) in the last seven days, and StoreFull as soon as there is
         too little room to be sure that it can be stopped again.
         """
+        (outcome,) = self.submit_all([new], now=now)
+        if isinstance(outcome, ZoeError):
+            raise outcome
+        return outcome
+
+    def submit_all(self, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | ZoeError]:
+        """Store several, with one commit for all; the error of one harms no other. Raises what concerns all of them, as ``submit`` does."""
         if not self._reserve.hold():
             raise StoreFull(connections.full_text(self._place))
-        with self._transaction() as transaction:
-            connection = transaction.connection
-            if key is not None:
-                known = reading.find_by_key(connection, execution.owner, key, digest=digest, now=now)
-                if known is not None:
-                    return known, False, []
-                own = execution.id
-                writing.remember_key(connection, execution.owner, key, digest=digest, execution_id=own, now=now)
-            writing.insert_execution(connection, execution, secrets)
-            if lease is not None:
-                writing.put_lease(connection, lease)
-            logged = transaction.append(events)
-        self._remember([execution])
-        return execution, True, logged
+        try:
+            with self._transaction() as transaction:
+                outcomes = [_submit(transaction, new, now) for new in wanted]
+        except (Fenced, StoreBusy, StoreFull, StoreCorrupt):
+            raise
+        except ZoeError as error:
+            if len(wanted) == 1:
+                return [error]
+            return [outcome for new in wanted for outcome in self.submit_all([new], now=now)]
+        self._remember([outcome[0] for outcome in outcomes if not isinstance(outcome, ZoeError) and outcome[1]])
+        return outcomes
 
     def find_by_key(self, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
         """What was submitted with this key before; raises Conflict as ``submit`` does.
@@ -322,3 +334,20 @@ class Store:
                 self._stored.pop(execution.id, None)
             else:
                 self._stored[execution.id] = execution
+
+
+def _submit(transaction: Transaction, new: NewExecution, now: float) -> Submitted | ZoeError:
+    connection, execution, key = transaction.connection, new.execution, new.key
+    if key is not None:
+        try:
+            known = reading.find_by_key(connection, execution.owner, key, digest=new.digest, now=now)
+        except Conflict as error:
+            return error
+        if known is not None:
+            return known, False, []
+        own = execution.id
+        writing.remember_key(connection, execution.owner, key, digest=new.digest, execution_id=own, now=now)
+    writing.insert_execution(connection, execution, new.secrets)
+    if new.lease is not None:
+        writing.put_lease(connection, new.lease)
+    return execution, True, transaction.append(new.events)

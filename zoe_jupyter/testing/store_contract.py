@@ -12,7 +12,7 @@ import pytest
 from zoe_jupyter.model.errors import Conflict, NotFound, UserError
 from zoe_jupyter.model.execution import Execution, LogEvent, Outcome, Reason, ServiceState, State
 from zoe_jupyter.store.errors import Fenced, StaleWrite, StoreError
-from zoe_jupyter.store.repository import EventDraft, Store
+from zoe_jupyter.store.repository import EventDraft, NewExecution, Store
 from zoe_jupyter.testing.executions import OWNER, make_application, make_event, make_execution, make_lease, make_service
 
 DAY_S = 86400.0
@@ -28,7 +28,9 @@ def submit(store: Store, execution: Execution, **given: Any) -> tuple[Execution,
         "lease": None,
         "now": execution.created_at,
     }
-    return store.submit(execution, **{**defaults, **given})
+    said = {**defaults, **given}
+    now = said.pop("now")
+    return store.submit(NewExecution(execution, **said), now=now)
 
 
 def advance(store: Store, execution: Execution, events: Sequence[EventDraft] = (), **changes: Any) -> Execution:

@@ -121,8 +121,11 @@ class LocalBackend(Backend):
         return (await self._off(local_node, overcommit=self._overcommit, memory_fraction=self._memory_fraction),)
 
     async def inspect(self, requires: Requirement, client: Client) -> Environment:
-        await self._off(self._places.refuse_when_full)
-        return await self._off(self._inspector.inspect, requires, client.python)
+        return await self._off(self._inspect, requires, client.python)
+
+    def _inspect(self, requires: Requirement, python: str) -> Environment:
+        self._places.refuse_when_full()
+        return self._inspector.inspect(requires, python)
 
     async def reserve(
         self,
