@@ -30,7 +30,10 @@ def home() -> Iterator[JupyterHome]:
 
 @pytest.fixture(scope="session")
 def server(home: JupyterHome) -> JupyterServer:
-    return home.start(*EXPOSED, f"--Zoe.shop_sources={home.folder / 'shop'}")
+    """With a source of the shop that is trusted, and one that is not."""
+    ours, theirs = home.folder / "shop", home.folder / "theirs"
+    sources = (f"--Zoe.shop_sources={ours}", f"--Zoe.shop_sources={theirs}", f"--Zoe.trusted_sources={ours}")
+    return home.start(*EXPOSED, *sources)
 
 
 @pytest.fixture

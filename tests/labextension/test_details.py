@@ -203,8 +203,8 @@ def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict
     frame = lab.page.locator(".zoe-Page iframe")
     expect(frame).to_have_attribute("sandbox", re.compile("allow-scripts"))
     assert ("allow-same-origin" in str(frame.get_attribute("sandbox"))) is is_trusted
-    if is_trusted:
-        expect(lab.frame().get_by_text("Directory listing")).to_be_visible(timeout=SOON_MS)
+    expect(frame).to_have_attribute("src", re.compile("/zoe/at/" if is_trusted else "/zoe/ticket/"))
+    expect(lab.frame().get_by_text("Directory listing")).to_be_visible(timeout=SOON_MS)
 
 
 @pytest.mark.usefixtures("desk")

@@ -131,10 +131,11 @@ async function endpointOf(
 }
 
 function endpointTab(
-  { model, trans }: IEndpointContext,
+  context: IEndpointContext,
   execution: IExecution,
   endpoint: IEndpoint
 ): EndpointTab {
+  const { model, trans } = context;
   const frame = new IFrame({ sandbox: sandboxOf(endpoint), loading: 'eager' });
   const url = model.client.pageUrl(endpoint.url);
   const show = (address: string) => {
