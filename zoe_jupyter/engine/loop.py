@@ -22,7 +22,7 @@ from zoe_jupyter.engine.views import Jobs
 from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
-from zoe_jupyter.lifecycle.step import next_due
+from zoe_jupyter.lifecycle.step import next_due, step
 from zoe_jupyter.model.errors import BackendError, ZoeError
 from zoe_jupyter.model.execution import Execution, State
 from zoe_jupyter.scheduler.decide import Memo, decide
@@ -180,29 +180,32 @@ class Loop:
 
     async def decide_now(self) -> None:
         """Take in what was submitted, ask the scheduler, and let its plan happen; in one turn of the ledger."""
-        submitted: dict[str, Sequence[Event]] = {
-            e.id: [Accepted()] for e in self._ledger.executions.values() if e.state is State.SUBMITTED
-        }
-        if submitted:
-            await self._ledger.apply_all(submitted)
         await self._ledger.decide(self._plan_events)
         await self._teller.tell(self.plan)
         await self._tell_bounds()
 
     async def _plan_events(self) -> dict[str, Sequence[Event]]:
-        began = asyncio.get_running_loop().time()
-        snapshot = self._jobs.snapshot(self._ledger.executions.values(), self._nodes.now, is_reachable=self.is_reachable)
-        self.plan = decide(snapshot, self._policy, self._clock(), self._memo)
+        began, now = asyncio.get_running_loop().time(), self._clock()
+        executions = self._ledger.executions
+        taken_in = {e.id: step(e, Accepted(), now)[0] for e in executions.values() if e.state is State.SUBMITTED}
+        snapshot = self._jobs.snapshot(
+            (taken_in.get(execution_id, execution) for execution_id, execution in executions.items()),
+            self._nodes.now,
+            is_reachable=self.is_reachable,
+        )
+        self.plan = decide(snapshot, self._policy, now, self._memo)
         self._decision_s = asyncio.get_running_loop().time() - began
-        return dict(views.happened(self.plan))
+        happened = views.happened(self.plan)
+        return {key: [Accepted()] for key in taken_in if key not in happened} | {
+            key: [*([Accepted()] if key in taken_in else ()), *events] for key, events in happened.items()
+        }
 
     async def _tell_bounds(self) -> None:
         for execution in list(self._ledger.executions.values()):
+            if not any(service.handle for service in execution.services.values()):
+                continue
             bounds = self._bounds(execution)
-            if (
-                any(service.handle for service in execution.services.values())
-                and self._told_bounds.get(execution.id) != bounds
-            ):
+            if self._told_bounds.get(execution.id) != bounds:
                 failpoint("bound.before")
                 await self._backend.bound(execution.id, bounds)
                 failpoint("bound.after")

@@ -56,6 +56,7 @@ class Submitter:
             client=client,
             labels=_labels(submission.labels),
             created_at=self._clock(),
+            unleased_since=None if submission.lease else self._clock(),
         )
         environment = await self._backend.inspect(application.requires, client)
         if environment.problems:

@@ -73,7 +73,8 @@ class Requests:
         if before["attempt"] != attempt or set(before["ports"]) != set(wanted):
             reusable = {} if self._was_taken(name) else before["ports"]
             house.reserved[name] = {"attempt": attempt, "ports": self._choose(wanted, reusable)}
-            house.save()
+            if wanted or before["ports"]:  # else the launch will write it down
+                house.save()
         else:
             self._hold_again(before["ports"])
         reply({"ok": {"ports": house.reserved[name]["ports"]}})
