@@ -34,6 +34,7 @@ class Control:
         self._on_gone = on_gone
         self._peers: set[_Peer] = set()
         self._listener = listen(path)
+        self._place = os.lstat(path)
         loop.watch(self._listener.fileno(), READ, self._accept)
 
     @property
@@ -47,12 +48,28 @@ class Control:
             if peer.is_subscribed:
                 peer.hint(line)
 
+    def listen_again(self) -> None:
+        """Where somebody removed or replaced the socket; raises OSError when that cannot be."""
+        if not self._is_in_place():
+            self._loop.unwatch(self._listener.fileno())
+            self._listener.close()
+            self._listener = listen(self._path)
+            self._place = os.lstat(self._path)
+            self._loop.watch(self._listener.fileno(), READ, self._accept)
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.lstat(self._path), self._place)
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Stop listening, so that the next supervisor may."""
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        if self._is_in_place():
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
         for peer in list(self._peers):
             peer.close()
 

@@ -12,13 +12,14 @@ from typing import Any
 from . import cages, crowd
 from .census import Census
 from .files import STATE_FILE, read_state
+from .lock import Lock
 from .loop import Loop, Timer, complain, guarded
 from .ports import Ports
 from .processes import boot_id, start_of
 from .service import Service
 from .spawn import SpawnError
 from .sweep import sweep
-from .verdict import EXPIRED, SHUTDOWN
+from .verdict import EXPIRED, REMOVED, SHUTDOWN
 
 PROTOCOL = 1
 _WATCH_S, _TRACK_S = 0.5, 2.0
@@ -29,10 +30,11 @@ _RELEASE_AGAIN_S = 0.5
 
 
 class House:
-    def __init__(self, loop: Loop, run_dir: str, settings: Mapping[str, Any], *, umask: int) -> None:
+    def __init__(self, loop: Loop, run_dir: str, settings: Mapping[str, Any], *, umask: int, lock: Lock) -> None:
         self.loop = loop
         self.run_dir = run_dir
         self.umask = umask
+        self.lock = lock
         self.deployment: str = settings["deployment"]
         self.execution: str = settings["execution"]
         self.log_limit_bytes = int(settings["log_limit_bytes"])
@@ -54,6 +56,8 @@ class House:
         self.is_closing = False
         self.on_change: Callable[[int], object] = lambda _: None
         self.on_empty: Callable[[], object] = lambda: None
+        self.on_look: Callable[[], object] = lambda: None
+        """Now and then, while the folder is ours."""
         self._bounds: dict[str, Any] = settings["bounds"]
         self._heard_at = time.monotonic()
         self._sequence = 0
@@ -144,6 +148,8 @@ class House:
         self.on_change(self._sequence)
 
     def _write(self) -> None:
+        if not self.lock.is_held():
+            raise OSError(errno.ESTALE, "somebody else is in charge of it, or it was removed")
         path = os.path.join(self.run_dir, STATE_FILE)
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(self.snapshot(), file)
@@ -210,14 +216,20 @@ class House:
                         least_s = _WATCH_S
             if self._is_unsaved:
                 self.changed()
-            self._end_when_removed()
+            self._look_after_folder()
         finally:
             self.loop.later(self.census.pause_s(least_s), self._watch)
 
-    def _end_when_removed(self) -> None:
-        """Somebody removed the folder under us: nobody can reach us any more."""
-        if not os.path.isdir(self.run_dir) and not self.is_closing:
-            self.end_all(SHUTDOWN)
+    def _look_after_folder(self) -> None:
+        """Put back what somebody removed under us; end where nobody can reach us any more, or somebody else is in charge."""
+        if self.is_closing:
+            return
+        if not self.lock.is_held():
+            self.end_all(REMOVED)
+            return
+        if not os.path.exists(os.path.join(self.run_dir, STATE_FILE)):
+            self.changed()
+        self.on_look()
 
     def _check_memory(self, service: Service) -> None:
         used = self.census.is_over(service)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
-import time
 
 from .control import Control
 from .files import LOCK_FILE, SETTINGS_FILE, SOCKET_FILE
 from .house import House
 from .kernel import become_subreaper
+from .lock import Lock
 from .loop import READ, Loop
 from .requests import Requests
 from .verdict import SHUTDOWN
@@ -27,42 +26,26 @@ def main(run_dir: str) -> int:
     umask = os.umask(0o077)
     run_dir = os.path.abspath(run_dir)
     os.chdir(run_dir)
-    if not _lock(run_dir):
+    lock = Lock(os.path.join(run_dir, LOCK_FILE))
+    if not lock.take():
         _say("busy")
         return 0
-    _supervise(run_dir, umask)
+    _supervise(run_dir, umask, lock)
     return 0
 
 
-def _lock(run_dir: str) -> bool:
-    """Held until this process ends; a predecessor may take a moment to go."""
-    descriptor = os.open(os.path.join(run_dir, LOCK_FILE), os.O_RDWR | os.O_CREAT, 0o600)
-    for _ in range(20):
-        if _try_lock(descriptor):
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _supervise(run_dir: str, umask: int) -> None:
+def _supervise(run_dir: str, umask: int, lock: Lock) -> None:
     become_subreaper()
     with open(os.path.join(run_dir, SETTINGS_FILE), encoding="utf-8") as file:
         settings = json.load(file)
     loop = Loop()
-    house = House(loop, run_dir, settings, umask=umask)
+    house = House(loop, run_dir, settings, umask=umask, lock=lock)
     _handle_signals(loop, house)
     os.makedirs(os.path.join(run_dir, "logs"), mode=0o700, exist_ok=True)
     house.take_over()
     control = Control(loop, os.path.join(run_dir, SOCKET_FILE), Requests(house).handle, on_gone=house.heard)
     house.on_change = lambda sequence: control.tell({"changed": sequence})
+    house.on_look = control.listen_again
     house.on_empty = lambda: _end_when_closing(loop, house)
     house.begin()
     _say("ready")

@@ -6,13 +6,14 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-STOP, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, EXPIRED, SHUTDOWN = (
+STOP, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, EXPIRED, SHUTDOWN, REMOVED = (
     "stop",
     "not_ready",
     "out_of_memory",
     "process_limit",
     "expired",
     "shutdown",
+    "removed",
 )
 """Causes: what the supervisor itself did to the service first."""
 _ECHO_S = 10.0
@@ -68,6 +69,8 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
             {},
             True,
         )
+    if end.cause == REMOVED:
+        return "lost", "somebody removed the folder in which its supervisor works", {}, True
     if end.cause == OUT_OF_MEMORY or _was_starved(end):
         return "out_of_memory", "", {"used": max(end.used_bytes, end.limit_bytes), "limit": end.limit_bytes}, False
     if end.cause == PROCESS_LIMIT:
