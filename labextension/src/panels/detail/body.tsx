@@ -20,6 +20,12 @@ import { Logs } from './logview';
 import { ScaleControl } from './scale';
 import { Usage } from './usage';
 
+/** The service whose log somebody wants to see; none once it is shown. */
+export interface ILogsWish {
+  service: string;
+  changed: Signal<object, void>;
+}
+
 export interface IDetailProps {
   id: string;
   commands: CommandRegistry;
@@ -27,8 +33,7 @@ export interface IDetailProps {
   model: IZoeModel;
   settings: IZoeSettings;
   trans: TranslationBundle;
-  /** The service whose log somebody wants to see. */
-  logsWanted: Signal<unknown, string>;
+  wish: ILogsWish;
 }
 
 interface IPartProps extends IDetailProps {
@@ -85,17 +90,20 @@ function useStory({ id, model, trans }: IDetailProps): string {
 }
 
 function Whole(props: IPartProps): React.JSX.Element {
-  const { execution, logsWanted, model, settings, trans } = props;
+  const { execution, model, settings, trans, wish } = props;
   const logs = useRef<HTMLElement>(null);
-  const [wanted, setWanted] = useState('');
+  const [picked, setPicked] = useState('');
+  const show = (service: string): void => {
+    setPicked(service);
+    logs.current?.scrollIntoView({ block: 'start' });
+  };
+  useSignals(wish.changed);
   useEffect(() => {
-    const show = (_: unknown, service: string): void => {
-      setWanted(service);
-      logs.current?.scrollIntoView({ block: 'start' });
-    };
-    logsWanted.connect(show);
-    return () => void logsWanted.disconnect(show);
-  }, [logsWanted]);
+    if (wish.service) {
+      show(wish.service);
+      wish.service = '';
+    }
+  });
   return (
     <>
       <Head {...props} />
@@ -104,11 +112,7 @@ function Whole(props: IPartProps): React.JSX.Element {
       <Connections {...props} />
       <Part title={trans.__('Services')}>
         <Scaling {...props} />
-        <Services
-          execution={execution}
-          trans={trans}
-          onLogs={service => logsWanted.emit(service)}
-        />
+        <Services execution={execution} trans={trans} onLogs={show} />
       </Part>
       <Part title={trans.__('CPU and memory')}>
         <Usage execution={execution} model={model} trans={trans} />
@@ -119,7 +123,8 @@ function Whole(props: IPartProps): React.JSX.Element {
           execution={execution}
           model={model}
           limit={settings.logLines}
-          wanted={wanted}
+          picked={picked}
+          onPick={setPicked}
           trans={trans}
         />
       </section>

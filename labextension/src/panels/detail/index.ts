@@ -23,7 +23,7 @@ import { CommandIDs } from '../../commands/ids';
 import { zoeIcon } from '../../icons';
 import { IZoeConnector, IZoeModel, IZoeSettings } from '../../tokens';
 import { showInMain } from '../main';
-import { Detail } from './body';
+import { Detail, type ILogsWish } from './body';
 
 interface IDetailContext extends ICommandContext {
   labShell: ILabShell | null;
@@ -34,7 +34,7 @@ interface IDetailContext extends ICommandContext {
 class DetailTab extends MainAreaWidget {
   constructor(
     readonly execution: string,
-    readonly logsWanted: Signal<object, string>,
+    readonly wish: ILogsWish,
     content: ReactWidget
   ) {
     super({ content });
@@ -106,10 +106,9 @@ function addDetailCommands(context: IDetailContext, tracker: WidgetTracker<Detai
       execute: async values => {
         const execution = await executionOf(context, values, one => one.services.length > 0);
         if (execution) {
-          const tab = open(execution);
-          const service = text(values, 'service') || (execution.services[0]?.name ?? '');
-          // After its first drawing.
-          requestAnimationFrame(() => tab.logsWanted.emit(service));
+          const { wish } = open(execution);
+          wish.service = text(values, 'service') || (execution.services[0]?.name ?? '');
+          wish.changed.emit();
         }
       }
     }
@@ -118,7 +117,7 @@ function addDetailCommands(context: IDetailContext, tracker: WidgetTracker<Detai
 
 function detailTab(context: IDetailContext, execution: IExecution): DetailTab {
   const { app, connector, model, settings, trans } = context;
-  const logsWanted = new Signal<object, string>({});
+  const wish = { service: '', changed: new Signal<object, void>({}) };
   const content = ReactWidget.create(
     React.createElement(Detail, {
       id: execution.id,
@@ -127,11 +126,11 @@ function detailTab(context: IDetailContext, execution: IExecution): DetailTab {
       model,
       settings,
       trans,
-      logsWanted
+      wish
     })
   );
   content.addClass('zoe-Tab-content');
-  const tab = new DetailTab(execution.id, logsWanted, content);
+  const tab = new DetailTab(execution.id, wish, content);
   tab.title.label = execution.name;
   tab.title.caption = `${execution.title}: ${execution.name}`;
   return tab;

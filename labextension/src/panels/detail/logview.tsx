@@ -15,21 +15,16 @@ interface ILogProps {
   model: IZoeModel;
   /** How many lines are kept. */
   limit: number;
-  /** The service that is asked for from outside. */
-  wanted: string;
+  /** The service that was asked for; the first one where it is none of them. */
+  picked: string;
+  onPick: (service: string) => void;
   trans: TranslationBundle;
 }
 
 /** The logs of the services: one at a time, as they are written. */
 export function Logs(props: ILogProps): React.JSX.Element {
-  const { execution, trans } = props;
+  const { execution, picked, trans } = props;
   const names = execution.services.map(service => service.name);
-  const [picked, setPicked] = useState(props.wanted);
-  useEffect(() => {
-    if (props.wanted) {
-      setPicked(props.wanted);
-    }
-  }, [props.wanted]);
   const service = names.includes(picked) ? picked : (names[0] ?? '');
   if (!service) {
     return <Notice kind="info" title={trans.__('It has no service now, so there is no log.')} />;
@@ -41,7 +36,6 @@ export function Logs(props: ILogProps): React.JSX.Element {
       {...props}
       names={names}
       service={service}
-      onPick={setPicked}
     />
   );
 }
@@ -49,7 +43,6 @@ export function Logs(props: ILogProps): React.JSX.Element {
 interface ILogViewProps extends ILogProps {
   names: string[];
   service: string;
-  onPick: (service: string) => void;
 }
 
 function LogView(props: ILogViewProps): React.JSX.Element {
