@@ -24,7 +24,9 @@ OFTEN = ("save", "commit", "launch")
 """Subjects of points that one step comes to several times."""
 MOST = 8
 """Times that a step may come to a point, as far as the long tests look."""
-ELSEWHERE = frozenset({"expire.before", "expire.after"})
+ELSEWHERE = frozenset(
+    {"expire.before", "expire.after", "upgrade.backed_up", "upgrade.before", "upgrade.altered", "upgrade.checked"}
+)
 """Points that no wish of a user leads to; they have tests of their own."""
 
 

@@ -195,7 +195,7 @@ async def test_a_remnant_that_cannot_be_cleaned_holds_nothing_up_and_is_tried_ag
     await house.open()
 
     await house.until_state(State.RUNNING, await house.submit("job"))
-    await eventually(lambda: house.backend.cleaned == ["good"])
+    await eventually(lambda: house.backend.cleaned[:1] == ["good"])
 
     def is_cleaned() -> bool:
         house.core._loop.look_soon()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.store import schema
 from zoe_jupyter.store.connections import is_sqlite, shown
 from zoe_jupyter.store.errors import StoreCorrupt, StoreError, StoreTooNew
@@ -28,6 +29,7 @@ def bring_up_to_date(url: URL, engine: Engine) -> None:
         if _look_into(path) in schema.REVISIONS[:-1]:
             _check_pages(path)
             _back_up(path)
+            failpoint("upgrade.backed_up")
     with engine.connect() as connection:
         _upgrade(connection, shown(url))
 
@@ -105,8 +107,11 @@ def _upgrade(connection: Connection, place: str) -> None:
             if not is_on_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
             if _needs_upgrade(connection, place):
+                failpoint("upgrade.before")
                 _run_alembic(connection)
+                failpoint("upgrade.altered")
                 _check_references(connection)
+                failpoint("upgrade.checked")
     finally:
         if is_on_sqlite:
             _outside_transaction(connection, "PRAGMA foreign_keys=ON")
