@@ -9,7 +9,7 @@ import type { IExecution } from '../../api/types';
 import { canDo } from '../../commands/executions';
 import { CommandIDs } from '../../commands/ids';
 import { connectIcon, externalIcon } from '../../icons';
-import { nameToAttach } from '../../merge';
+import { isEnded, nameToAttach } from '../../merge';
 import type { IZoeConnector, IZoeModel, IZoeSettings } from '../../tokens';
 import { attachCell } from '../connect/code';
 import { useSignals } from '../hooks';
@@ -300,7 +300,10 @@ function Connections({
   );
 }
 
-function Scaling({ commands, execution, trans }: IPartProps): React.JSX.Element {
+function Scaling({ commands, execution, trans }: IPartProps): React.JSX.Element | null {
+  if (isEnded(execution)) {
+    return null;
+  }
   return (
     <>
       {execution.scalable.map(scale => (

@@ -61,7 +61,8 @@ export function Services(
 ): React.JSX.Element {
   const { execution, trans } = props;
   if (!execution.services.length) {
-    return <p className="zoe-Hint">{trans.__('None yet.')}</p>;
+    const none = execution.state === 'ended' ? trans.__('None is left.') : trans.__('None yet.');
+    return <p className="zoe-Hint">{none}</p>;
   }
   return (
     <div className="zoe-Table-host" role="region" tabIndex={0} aria-label={trans.__('Services')}>
