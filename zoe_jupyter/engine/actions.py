@@ -14,6 +14,7 @@ from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched
 from zoe_jupyter.model.errors import BackendError, Retryable, UserError
 from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
+from zoe_jupyter.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Actions:
         find: Find,
         apply: Apply,
         bounds: Callable[[Execution], Bounds],
+        prove: Callable[[], Awaitable[None]],
         look: Callable[[], None],
     ) -> None:
         self._backend = backend
@@ -45,6 +47,7 @@ class Actions:
         self._find = find
         self._apply = apply
         self._bounds = bounds
+        self._prove = prove
         self._look = look
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
@@ -131,7 +134,7 @@ class Actions:
     async def _launch(self, execution_id: str, effect: Launch) -> None:
         async with self._launches:
             wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
-            if wanted is None:
+            if wanted is None or not await self._may_act():
                 return
             event = await self._try_launch(*wanted)
         if event is not None:
@@ -161,7 +164,18 @@ class Actions:
             service.name, service.attempt, handle, host=str(handle.get("host", "127.0.0.1")), ports=order.port_numbers
         )
 
+    async def _may_act(self) -> bool:
+        """Whether this core is still the one that acts; when that cannot be seen now, the next look brings it up again."""
+        try:
+            await self._prove()
+        except StoreError as error:
+            logger.warning("nothing is done before it is clear that this core may: %s", error)
+            return False
+        return True
+
     async def _stop(self, execution_id: str, effect: Stop) -> None:
+        if not await self._may_act():
+            return
         failpoint("stop.before")
         try:
             await self._backend.stop(execution_id, effect.service, effect.attempt, grace_s=effect.grace_s)
@@ -171,7 +185,7 @@ class Actions:
 
     async def _drain(self, execution_id: str, effect: Drain) -> None:
         wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.DRAINING)
-        if wanted is None:
+        if wanted is None or not await self._may_act():
             return
         try:
             failpoint("drain.before")
@@ -192,6 +206,8 @@ class Actions:
         await self._apply(execution_id, ServiceDrained(effect.service, effect.attempt))
 
     async def _clean(self, execution_id: str) -> None:
+        if not await self._may_act():
+            return
         failpoint("clean.before")
         try:
             await self._backend.clean(execution_id, keep_logs=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +35,7 @@ from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secrets
+from zoe_jupyter.engine.succession import Seat, find_turn, holder
 from zoe_jupyter.engine.timekeeping import Timekeeper
 from zoe_jupyter.engine.under_way import UnderWay
 from zoe_jupyter.lifecycle.events import (
@@ -91,8 +90,10 @@ class Core:
             find=self._living,
             apply=self._ledger.apply,
             bounds=self._bounds,
+            prove=lambda: self._seat.prove(),  # noqa: PLW0108
             look=lambda: self._loop.look_soon(),  # noqa: PLW0108
         )
+        self._seat = Seat(self._ledger, is_shared=store.is_shared, on_fenced=self._on_fenced)
         self._nodes = Nodes(backend, self._ledger)
         self._loop = Loop(
             backend=backend,
@@ -112,10 +113,10 @@ class Core:
         self._gate = Gate(most=settings.submits_at_once)
         self._under_way = UnderWay()
         self._tasks: list[asyncio.Task[None]] = []
-        self.is_fenced = False
+        self.fenced = asyncio.Event()
 
     async def open(self) -> None:
-        await self._ledger.open(_holder())
+        await self._ledger.open(holder(), find_turn)
         try:
             await self._backend.start()
             await self._holding.settle(list(self._ledger.executions))
@@ -125,6 +126,7 @@ class Core:
             raise
         history_s = self._settings.history_days * 86400
         for name, work in (
+            ("seat", self._seat.beating()),
             ("leases", self._holding.sweeping(self._timekeeper.notice)),
             ("usage", self._sampler.sampling()),
             (
@@ -145,6 +147,11 @@ class Core:
         await self._actions.close()
         await self._backend.close()
         await self._ledger.close()
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether another core acts for this store now."""
+        return self.fenced.is_set()
 
     def capabilities(self) -> Capabilities:
         return self._backend.capabilities()
@@ -449,7 +456,7 @@ class Core:
     def _on_fenced(self) -> None:
         """Another core acts for this store now: this one must not, not even with what it began."""
         if not self.is_fenced:
-            self.is_fenced = True
+            self.fenced.set()
             closing = (self._loop.close, self._actions.close)
             self._tasks.append(asyncio.get_running_loop().create_task(_call_all(closing), name="zoe fenced"))
 
@@ -488,7 +495,3 @@ async def _call_all(functions: Sequence[Callable[[], Awaitable[None]]]) -> None:
 
 def _first_line(error: InvalidTransition) -> str:
     return error.message.partition("\n")[0]
-
-
-def _holder() -> str:
-    return f"{socket.gethostname()} pid {os.getpid()}"

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from zoe_jupyter.lifecycle.events import Event
 from zoe_jupyter.lifecycle.step import step
 from zoe_jupyter.model.errors import InvalidTransition, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent
+from zoe_jupyter.store.errors import StoreError
 from zoe_jupyter.store.repository import EventDraft, NewExecution, Store, Submitted
 
 logger = logging.getLogger(__name__)
@@ -57,11 +59,12 @@ class Ledger:
         self.disabled_nodes: frozenset[str] = frozenset()
         self.feed = Feed(self._read_log, 0)
 
-    async def open(self, holder: str) -> None:
+    async def open(self, holder: str, find_turn: Callable[[Store], int | None]) -> None:
         """Bring the schema up to date, become the only writer, and read all that lives."""
         await self.write(self._store.migrate)
         failpoint("open.migrated")
-        await self.write(self._store.take_over, holder, self._clock())
+        earlier = await self.write(find_turn, self._store)
+        await self.write(lambda: self._store.take_over(holder, self._clock(), earlier=earlier))
         failpoint("open.taken")
         self.executions = {execution.id: execution for execution in await self.read(self._store.live)}
         self.leases = {lease.id: lease for lease in await self.read(self._store.leases)}
@@ -72,6 +75,9 @@ class Ledger:
         """What was begun is done first."""
         await asyncio.gather(*self._changes, return_exceptions=True)
         async with self._turn:
+            if self._store.is_shared:
+                with suppress(StoreError):
+                    await self.write(self._store.step_down, self._clock())
             for pool in (self._writer, self._readers):
                 await asyncio.to_thread(pool.shutdown)
             self._store.close()

@@ -19,6 +19,8 @@ class Opened(Protocol):
 
     async def answer(self, request: WireRequest) -> WireAnswer: ...
 
+    async def fenced(self) -> None: ...
+
     async def close(self) -> None: ...
 
 
@@ -47,6 +49,10 @@ class CoreThread:
         if isinstance(answer.body, bytes):
             return answer
         return WireAnswer(answer.status, self._brought(answer.body), answer.headers)
+
+    async def fenced(self) -> None:
+        """Return when another core acts in its place; raises CoreGone when it was closed before."""
+        await self._there(self._opened.result().fenced())
 
     async def close(self) -> None:
         """Close it and end the thread; nothing of it is left on return."""

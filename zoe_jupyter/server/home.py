@@ -1,5 +1,7 @@
 """Where the core is: here, on a thread of its own, or in another Jupyter server of the same user, which is then asked instead.
 
+Several folders may share one database: whose core does not act there stands by, answers 503, and tries again until it may.
+
 One core for each state folder: who gets the folder's lock holds it, writes ``core.json``, and serves the others on a socket. When it ends, the
 next one that is asked anything takes over; requests wait for that, none is lost.
 """
@@ -10,7 +12,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +22,7 @@ from zoe_jupyter.server.core_thread import CoreThread
 from zoe_jupyter.server.files import CORE_FILE, read_address, remove_address, write_address
 from zoe_jupyter.server.remote import RemoteCore
 from zoe_jupyter.server.sockets import Listener
-from zoe_jupyter.server.wire import Answerer, CoreGone, CoreStopped, Visitor, WireAnswer, WireRequest
+from zoe_jupyter.server.wire import Answerer, CoreGone, CoreStopped, Visitor, WireAnswer, WireRequest, cancelled
 
 log = logging.getLogger("zoe_jupyter.server")
 
@@ -30,6 +32,10 @@ STOPPED_PATIENCE_S = 10.0
 """How long a request waits for a server whose process is stopped."""
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.5
+STAND_BY_S = 2.0
+"""How often a home whose database another core acts for looks whether it may take over."""
+STANDING_BY = "standing_by"
+"""The ``reason`` of the error that says so."""
 
 OpenCore = Callable[[], Awaitable[Any]]
 """Opens the core on the loop that it shall live on; what comes out is a ``CoreDoor`` with ``close``."""
@@ -51,6 +57,8 @@ class Home:
         self._there: RemoteCore | None = None
         self._seating = asyncio.Lock()
         self._is_closed = False
+        self._is_standing_by = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def holds_core(self) -> bool:
@@ -101,6 +109,8 @@ class Home:
     async def close(self) -> None:
         """Close the core if it is here, and let another server have it; executions run on."""
         self._is_closed = True
+        for task in list(self._tasks):
+            await cancelled(task)
         async with self._seating:
             here, self._here, self._there = self._here, None, None
             if here is not None:
@@ -118,10 +128,51 @@ class Home:
         thread = CoreThread(self._open)
         try:
             await thread.start()
-        except BaseException:
+        except BaseException as error:
             self._release()
+            if getattr(error, "reason", "") == STANDING_BY:
+                self._stand_by()
             raise
         self._here = thread
+        self._begin(self._leave_when_fenced(thread))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="zoe home")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _leave_when_fenced(self, thread: CoreThread) -> None:
+        """Give the seat up as soon as another core acts for the database, and stand by."""
+        try:
+            await thread.fenced()
+        except CoreGone:
+            return
+        log.warning("another Zoe acts for this database now: this one stands by")
+        async with self._seating:
+            if self._here is not thread:
+                return
+            self._here = None
+            try:
+                await thread.close()
+            finally:
+                self._release()
+        self._stand_by()
+
+    def _stand_by(self) -> None:
+        if not self._is_standing_by:
+            self._is_standing_by = True
+            self._begin(self._standing_by())
+
+    async def _standing_by(self) -> None:
+        """Try again until it is known where the core is."""
+        while not self.is_seated:
+            await asyncio.sleep(STAND_BY_S)
+            try:
+                await self.seat()
+            except Exception as error:
+                if getattr(error, "reason", "") != STANDING_BY:
+                    log.warning("cannot take over yet: %s", error)
+        self._is_standing_by = False
 
     async def _open(self) -> OpenedCore:
         """On the core's thread: everything heavy is imported here."""
@@ -162,6 +213,10 @@ class OpenedCore:
 
     async def answer(self, request: WireRequest) -> WireAnswer:
         return await self._dispatcher.answer(request)
+
+    async def fenced(self) -> None:
+        """Return when another core has taken over."""
+        await self._core.fenced.wait()
 
     async def close(self) -> None:
         remove_address(self._file)

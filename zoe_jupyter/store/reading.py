@@ -165,6 +165,12 @@ def known(connection: Connection, ids: Sequence[str]) -> set[str]:
     return found
 
 
+def seat(connection: Connection) -> tuple[int, str, int]:
+    """Epoch, holder, and how often it has written."""
+    row = connection.execute(select(core.c.epoch, core.c.holder, core.c.writes)).one()
+    return int(row.epoch), str(row.holder), int(row.writes)
+
+
 def last_seq(connection: Connection) -> int:
     return int(connection.execute(select(core.c.seq)).scalar_one())
 

@@ -85,9 +85,31 @@ class Store:
     def close(self) -> None:
         self._engines.dispose()
 
-    def take_over(self, holder: str, now: float) -> int:
-        """Become the one writer; ``holder`` is for people. Returns the new epoch."""
-        epoch = self._write(lambda transaction: transaction.take_over(holder, now), is_fenced=False)
+    @property
+    def is_shared(self) -> bool:
+        """Whether cores of other folders and hosts may use it too."""
+        return not connections.is_sqlite(self._url)
+
+    @property
+    def place(self) -> str:
+        """Where it is, as people may see it."""
+        return self._place
+
+    def seat(self) -> tuple[int, str, int]:
+        """Epoch, holder, and how often it has written."""
+        return self._read(reading.seat)
+
+    def step_down(self, now: float) -> None:
+        """Leave the seat, so that the next core need not wait; raises Fenced when another has it already."""
+        self._write(lambda transaction: transaction.take_over("", now))
+        self._epoch = None
+
+    def take_over(self, holder: str, now: float, *, earlier: int | None = None) -> int:
+        """Become the one writer; ``holder`` is for people. Returns the new epoch.
+
+        Raises Fenced when ``earlier`` is given and is not the epoch any more: then somebody else was quicker.
+        """
+        epoch = self._write(lambda transaction: transaction.take_over(holder, now, earlier=earlier), is_fenced=False)
         self._reserve.hold()
         self._stored.clear()
         self._epoch = epoch

@@ -42,7 +42,9 @@ class Transaction:
         """Keep the counters; the last thing before the commit."""
         self.connection.execute(update(core).values(seq=self.seq, writes=self.writes))
 
-    def take_over(self, holder: str, now: float) -> int:
+    def take_over(self, holder: str, now: float, *, earlier: int | None = None) -> int:
+        if earlier is not None and earlier != self.epoch:
+            raise Fenced("another core was quicker to take over this store")
         self.epoch += 1
         self.connection.execute(update(core).values(epoch=self.epoch, holder=holder, taken_at=now))
         return self.epoch

@@ -114,6 +114,7 @@ class FakeCore:
         self.log_chunks: list[bytes] = [b"first line\n", b"second line\n"]
         self.is_slow_reader = False
         self.is_closed = False
+        self.fenced = asyncio.Event()
         self._keys: dict[tuple[str, str], tuple[str, Submission]] = {}
         self._news = asyncio.Event()
         self._numbers = itertools.count(1)

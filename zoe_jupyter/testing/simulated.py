@@ -7,6 +7,7 @@ jumps to the next one. ``die_after`` ends a loop between two of its turns, as SI
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import selectors
 from collections.abc import Callable, Coroutine, Mapping
@@ -106,7 +107,12 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def bury(self) -> None:
         """Give back what the dead loop has of the system; what was under way stays as it is for ever."""
-        _GRAVES.append([self, *asyncio.all_tasks(self)])
+        dead = asyncio.all_tasks(self)
+        for task in dead:
+            work = task.get_coro()
+            if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()
+        _GRAVES.append([self, *dead])
         self.set_exception_handler(_say_nothing)
         self.close()
 

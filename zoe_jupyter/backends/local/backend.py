@@ -54,7 +54,8 @@ class LocalBackend(Backend):
     Options: ``overcommit`` (how often each core is given away), ``memory_fraction`` (of the memory, at most, to give away),
     ``log_limit_bytes`` and ``log_files`` (size of a service's log files, and how many), ``niceness`` (of services, where control groups cannot
     share the CPU out), ``process_limit`` (processes and threads that a service may have; 0 is no limit), ``is_caged`` (use control groups where
-    permitted), ``environment`` (names of more variables that services inherit).
+    permitted), ``environment`` (names of more variables that services inherit),
+    ``folder`` (where run folders and logs are, unless set the state folder; servers that share one database must share it).
     """
 
     def __init__(
@@ -70,9 +71,10 @@ class LocalBackend(Backend):
         process_limit: int = 4096,
         is_caged: bool = True,
         environment: Sequence[str] = (),
+        folder: str = "",
     ) -> None:
         self._deployment = deployment
-        self._places = Places(Path(os.path.abspath(data_dir)))
+        self._places = Places(Path(os.path.abspath(folder or data_dir)))
         self._overcommit = overcommit
         self._memory_fraction = memory_fraction
         self._is_caged = is_caged
