@@ -20,7 +20,7 @@ from traitlets import Integer, Unicode
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
 from zoe_jupyter.server.files import clean_stale, read_address, remove_address, write_address
-from zoe_jupyter.server.home import Home
+from zoe_jupyter.server.home import STANDING_BY, Home
 from zoe_jupyter.server.remote import RemoteCore
 from zoe_jupyter.server.sockets import Listener
 from zoe_jupyter.server.visitors import embedded_user
@@ -69,9 +69,11 @@ class ServeApp(JupyterApp):
             seat = await home.seat()
         except ZoeError as error:
             print(f"Zoe could not be started: {error.message}", file=sys.stderr)
-            return 1
-        if isinstance(seat, RemoteCore) or not home.holds_core:
-            return self._refuse(home.core_file)
+            if error.reason != STANDING_BY:
+                return 1
+        else:
+            if isinstance(seat, RemoteCore) or not home.holds_core:
+                return self._refuse(home.core_file)
         listener = Listener(home, visitor)
         file = data_dir / "zoe" / "servers" / f"{visitor.server}.json"
         try:
