@@ -294,3 +294,15 @@ def test_what_is_secret_is_known_to_the_application(source: Path) -> None:
     )
     assert application.secret_parameters == ("password",)
     assert application.secrets == application.certificates == ("careful.tls",)
+
+
+def test_what_is_wrong_is_told_all_at_once(catalogue: Catalogue, problems_of: ProblemsOf) -> None:
+    """A wrong parameter hides nothing of the description, and a wrong field hides no unknown framework."""
+    text = PAIR.replace("ends_with: job", "ends_with: nobody")
+    found = problems_of(compose, catalogue=catalogue, text=text, parameters={"n": "three", "colour": "red"})
+    assert {problem.path for problem in found} == {"parameters.n", "parameters.colour", "ends_with"}
+    assert next(problem.line for problem in found if problem.path == "ends_with") == 14
+
+    text = PAIR.replace("use: engine", "use: motor").replace("kind: zapp", "kind: zapp\nvershun: 1")
+    found = problems_of(compose, catalogue=catalogue, text=text)
+    assert {problem.path for problem in found} == {"vershun", "frameworks.0.use"}

@@ -15,7 +15,7 @@ from zoe_jupyter.model.description import (
     UseDescription,
     ZAppDescription,
 )
-from zoe_jupyter.model.errors import NotFound
+from zoe_jupyter.model.errors import InvalidDescription, NotFound
 from zoe_jupyter.shop.catalogue import Catalogue, Entry
 from zoe_jupyter.shop.descriptions import MAX_PROCESSES, check
 from zoe_jupyter.shop.filling import Filler
@@ -43,23 +43,28 @@ def compose(
     one-framework ZApp. Raises InvalidDescription with all problems, NotFound for an unknown entry.
     """
     entry, document = _what(catalogue, use, zapp, text)
-    findings = Findings(document)
+    findings, given = Findings(document), Findings()
     if entry is not None and isinstance(entry.description, FrameworkDescription):
         description, filled = _alone(entry, parameters or {}, user or {})
     else:
-        description, filled = _described(entry, document, findings, parameters or {}, user or {})
-    parts = _parts(description, filled, catalogue, findings, user=user or {})
-    wire(description, parts, findings)
-    findings.raise_if_any()
-    application = _application(
-        description,
-        parts,
-        findings,
-        user=user or {},
-        backend=backend,
-        values=filled,
-        is_trusted=entry is None or entry.is_trusted,
-    )
+        description = _described(entry, document, catalogue)
+        filled = _filled(description, given, parameters or {}, user or {})
+    try:
+        parts = _parts(description, filled, catalogue, findings, user=user or {})
+        wire(description, parts, findings)
+        findings.raise_if_any()
+        application = _application(
+            description,
+            parts,
+            findings,
+            user=user or {},
+            backend=backend,
+            values=filled,
+            is_trusted=entry is None or entry.is_trusted,
+        )
+    except InvalidDescription as error:
+        raise InvalidDescription([*given.problems, *error.problems]) from None
+    given.raise_if_any()
     return application, filled
 
 
@@ -96,19 +101,43 @@ def _alone(
     return zapp, filled
 
 
-def _described(
-    entry: Entry | None, document: Document, findings: Findings, parameters: Mapping[str, Any], user: Mapping[str, Any]
-) -> tuple[ZAppDescription, dict[str, Any]]:
-    description = entry.description if entry is not None else check(document)
+def _described(entry: Entry | None, document: Document, catalogue: Catalogue) -> ZAppDescription:
+    findings = Findings(document)
+    try:
+        description = entry.description if entry is not None else check(document)
+    except InvalidDescription as error:
+        findings.problems += error.problems
+        _note_unknown_uses(catalogue, findings)
+        raise InvalidDescription(findings.problems) from None
     if not isinstance(description, ZAppDescription):
         way = "put its folder into a source of the shop (c.Zoe.shop_sources)"
         findings.add(("kind",), f"is a framework, which cannot be run from a text; {way}")
         findings.raise_if_any()
         raise AssertionError
-    given = Findings()
+    return description
+
+
+def _note_unknown_uses(catalogue: Catalogue, findings: Findings) -> None:
+    """Of a description that is wrong elsewhere."""
+    uses = findings.document.tree.get("frameworks") if isinstance(findings.document.tree, Mapping) else None
+    for index, use in enumerate(uses if isinstance(uses, list) else ()):
+        name = use.get("use") if isinstance(use, Mapping) else None
+        if isinstance(name, str):
+            _framework_entry(catalogue, name, findings, ("frameworks", index))
+
+
+def _filled(
+    description: ZAppDescription, given: Findings, parameters: Mapping[str, Any], user: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parameters; what is wrong with them is noted in ``given``, and the rest is then looked at with the defaults."""
     filled = fill_parameters(description.parameters, parameters, findings=given, path=("parameters",), user=user)
-    given.raise_if_any()
-    return description, filled
+    if not given.problems:
+        return filled
+    without = Findings()
+    filled = fill_parameters(description.parameters, {}, findings=without, user=user)
+    if without.problems:
+        given.raise_if_any()
+    return filled
 
 
 def _parts(
