@@ -1,7 +1,7 @@
 """Every code block of the README and of docs/ does what it says.
 
-A fence's first word is its language. What may follow it: ``dry-run`` (make only says what it would do), ``title=NAME`` (a file of that name), and
-``not-run: REASON``. ``python`` blocks of one page are cells of one notebook, in order, and a comment at
+A fence's first word is its language. What may follow it: ``dry-run`` (make only says what it would do) and
+``title=NAME`` (a file of that name). ``python`` blocks of one page are cells of one notebook, in order, and a comment at
 the end of the last line is what they show; ``console`` blocks are typed into a terminal beside it;
 ``yaml`` blocks are descriptions; ``text`` is no code.
 """
@@ -77,7 +77,7 @@ def test_the_code_of_a_page_runs(page: Path, home: JupyterHome, kernel: ServerKe
             require(part)
     runners = {"python": cell_runner(kernel), "console": terminal_runner(home), "yaml": description_runner(home)}
     for block in blocks(page):
-        if block.language == "text" or block.about.startswith("not-run: "):
+        if block.language == "text":
             continue
         try:
             runners[block.language](block)
@@ -90,7 +90,7 @@ def test_every_block_says_what_it_is(page: Path) -> None:
     assert page.read_text().count("\n```") == 2 * len(blocks(page))
     for block in blocks(page):
         assert block.language in LANGUAGES, block
-        assert re.fullmatch(r"(dry-run|title=\S+|not-run: .{10,})?", block.about), block
+        assert re.fullmatch(r"(dry-run|title=\S+)?", block.about), block
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
