@@ -20,6 +20,8 @@ from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireRequest, pa
 
 ANY_SIZE = 1 << 40
 """The handler counts what comes, and refuses it sooner than tornado."""
+IDLE_S = 60.0
+"""How long a connection may stay without a request, or take with the head of one."""
 BACKLOG = 4096
 """So many may knock at one moment; the kernel turns one more away, and cuts the number to its own limit."""
 log = logging.getLogger("zoe_jupyter.server")
@@ -84,7 +86,7 @@ class Listener:
             "accepts_visitors": self._accepts_visitors,
         }
         application = web.Application([(pattern, SocketHandler, options)], log_function=_log_nothing)
-        self._server = HTTPServer(application, max_body_size=ANY_SIZE)
+        self._server = HTTPServer(application, max_body_size=ANY_SIZE, idle_connection_timeout=IDLE_S)
         self._server.add_socket(self._socket)
 
     async def close(self) -> None:
