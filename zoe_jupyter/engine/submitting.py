@@ -22,7 +22,7 @@ from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.model.units import duration_s
 from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
 from zoe_jupyter.scheduler.policies.base import Policy
-from zoe_jupyter.shop.catalogue import Catalogue
+from zoe_jupyter.shop.catalogue import Catalogue, UsersCatalogue
 from zoe_jupyter.shop.compose import compose
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -103,8 +103,12 @@ class Submitter:
         )
 
     def _compose(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:
+        """Raises NotFound for what the caller may not see; an application of the shop may use what only admins may run alone."""
+        seen = self._catalogue if caller.is_admin else UsersCatalogue(self._catalogue)
+        if submission.use:
+            seen.entry(submission.use)
         return compose(
-            catalogue=self._catalogue,
+            catalogue=self._catalogue if submission.use else seen,
             use=submission.use,
             zapp=submission.zapp,
             text=submission.text,

@@ -79,7 +79,14 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
 
 
 def reason_body(reason: Reason | None) -> ReasonBody | None:
-    return ReasonBody(reason.code, reason.text, dict(reason.numbers)) if reason else None
+    return _told(reason) if reason else None
+
+
+def _told(reason: Reason) -> ReasonBody:
+    """Without the id of the execution that is first in the queue, which may be somebody else's."""
+    return ReasonBody(
+        reason.code, reason.text, {name: value for name, value in reason.numbers.items() if name != "first"}
+    )
 
 
 def service_body(service: Service) -> ServiceBody:
@@ -141,9 +148,7 @@ def scale_bodies(execution: Execution) -> list[ScaleBody]:
 def _queue_body(waiting: Waiting | None) -> QueueBody | None:
     if waiting is None:
         return None
-    return QueueBody(
-        waiting.position, ReasonBody(waiting.reason.code, waiting.reason.text, dict(waiting.reason.numbers))
-    )
+    return QueueBody(waiting.position, _told(waiting.reason))
 
 
 def _lifetime_body(execution: Execution, core: CoreDoor) -> LifetimeBody:
@@ -240,5 +245,5 @@ def waiting_body(waiting: Waiting, name: str) -> WaitingBody:
         execution_id=waiting.execution_id,
         name=name,
         position=waiting.position,
-        reason=ReasonBody(waiting.reason.code, waiting.reason.text, dict(waiting.reason.numbers)),
+        reason=_told(waiting.reason),
     )

@@ -17,12 +17,14 @@ from jupyter_core.application import JupyterApp, NoStart
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Integer, Unicode
 
+from zoe_jupyter import plugins
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
 from zoe_jupyter.server.files import clean_stale, read_address, remove_address, write_address
 from zoe_jupyter.server.home import STANDING_BY, Home
+from zoe_jupyter.server.identity import IdentityProvider
 from zoe_jupyter.server.remote import RemoteCore
-from zoe_jupyter.server.sockets import Listener
+from zoe_jupyter.server.sockets import Identify, Listener
 from zoe_jupyter.server.visitors import embedded_user
 from zoe_jupyter.server.wire import Visitor
 
@@ -50,6 +52,11 @@ class ServeApp(JupyterApp):
     ).tag(config=True)
     port = Integer(-1, help="Port to listen on; 0 is a free one. Absent: a Unix socket.").tag(config=True)
     socket = Unicode("", help="Path of the Unix socket to listen on. Absent: one in the state folder.").tag(config=True)
+    identity_provider = Unicode(
+        "",
+        help="""Who the users are, beside the account that this runs as: ``module:Class`` of a subclass of
+        ``zoe_jupyter.server.identity.IdentityProvider``. Absent: nobody else.""",
+    ).tag(config=True)
     exit_code = 0
 
     def start(self) -> None:
@@ -74,7 +81,7 @@ class ServeApp(JupyterApp):
         else:
             if isinstance(seat, RemoteCore) or not home.holds_core:
                 return self._refuse(home.core_file)
-        listener = Listener(home, visitor)
+        listener = Listener(home, visitor, identify=self._identify())
         file = data_dir / "zoe" / "servers" / f"{visitor.server}.json"
         try:
             self._bind(listener, folder, visitor.server)
@@ -88,6 +95,12 @@ class ServeApp(JupyterApp):
             await listener.close()
             await home.close()
         return 0
+
+    def _identify(self) -> Identify | None:
+        if not self.identity_provider:
+            return None
+        provider: IdentityProvider = plugins.load("zoe_jupyter.identities", self.identity_provider)(parent=self)
+        return provider.identify
 
     def _bind(self, listener: Listener, folder: Path, server: str) -> None:
         if self.socket:

@@ -6,9 +6,10 @@ import hmac
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -17,6 +18,9 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from zoe_jupyter.server.files import Address, boot_id, new_token, remove_socket, socket_path
 from zoe_jupyter.server.sending import Carrier
 from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireRequest, path_below
+
+if TYPE_CHECKING:
+    from zoe_jupyter.server.identity import Identity
 
 ANY_SIZE = 1 << 40
 """The handler counts what comes, and refuses it sooner than tornado."""
@@ -28,6 +32,8 @@ log = logging.getLogger("zoe_jupyter.server")
 
 FORWARDED = "X-Zoe-Visitor"
 """User, rights, server and interpreter of the one who asked another server first: believed only with the core's own token."""
+Identify = Callable[[str], Awaitable["Identity | None"]]
+"""From another token than the listener's own to a user."""
 INTERNAL = "X-Zoe-Internal"
 """That another server asks for itself; believed as the visitor is."""
 SEPARATOR = "\x1f"
@@ -47,8 +53,11 @@ def unpacked(text: str) -> Visitor:
 class Listener:
     """Serves an ``Answerer`` on a Unix socket (TCP on loopback where there are none). ``start`` must run on the loop that shall serve it."""
 
-    def __init__(self, answerer: Answerer, visitor: Visitor, *, accepts_visitors: bool = False) -> None:
+    def __init__(
+        self, answerer: Answerer, visitor: Visitor, *, accepts_visitors: bool = False, identify: Identify | None = None
+    ) -> None:
         self._answerer = answerer
+        self._identify = identify
         self._visitor = visitor
         self._accepts_visitors = accepts_visitors
         self._socket: socket.socket | None = None
@@ -103,15 +112,20 @@ class Listener:
         """What goes into the connection file."""
         return Address(self.address, self.token, os.getpid(), boot_id(), socket.gethostname(), url)
 
-    def _read_visitor(self, request: SocketHandler) -> Visitor | None:
-        """Who asks; None when the token is not ours."""
+    async def _read_visitor(self, request: SocketHandler) -> Visitor | None:
+        """Who asks; None when the token is nobody's."""
         kind, _, token = request.request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() not in ("token", "bearer") or not hmac.compare_digest(
-            token.strip().encode(), self.token.encode()
-        ):
+        token = token.strip()
+        if kind.lower() not in ("token", "bearer") or not token:
             return None
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            return await self._identified(token)
         forwarded = request.request.headers.get(FORWARDED)
         return unpacked(forwarded) if forwarded and self._accepts_visitors else self._visitor
+
+    async def _identified(self, token: str) -> Visitor | None:
+        found = await self._identify(token) if self._identify else None
+        return replace(self._visitor, user=found.user, is_admin=found.is_admin) if found else None
 
 
 @web.stream_request_body
@@ -119,14 +133,17 @@ class SocketHandler(Carrier):
     """One request from a program of the same user."""
 
     def initialize(
-        self, answerer: Answerer, read_visitor: Callable[[SocketHandler], Visitor | None], accepts_visitors: bool
+        self,
+        answerer: Answerer,
+        read_visitor: Callable[[SocketHandler], Awaitable[Visitor | None]],
+        accepts_visitors: bool,
     ) -> None:
         self._answerer = answerer
         self._read_visitor = read_visitor
         self._accepts_visitors = accepts_visitors
 
-    def prepare(self) -> None:
-        visitor = self._read_visitor(self)
+    async def prepare(self) -> None:
+        visitor = await self._read_visitor(self)
         if visitor is None or "Origin" in self.request.headers:
             self.set_status(401)
             self.set_header("Connection", "close")

@@ -121,6 +121,17 @@ class Catalogue:
         return known[1], known[2]
 
 
+class UsersCatalogue(Catalogue):
+    """What users may see of a shop: without what is for admins."""
+
+    def __init__(self, whole: Catalogue) -> None:
+        super().__init__(())
+        self._whole = whole
+
+    def _look(self) -> dict[str, Entry]:
+        return {name: entry for name, entry in self._whole._look().items() if entry.audience == "user"}
+
+
 def open_catalogue(extra: Iterable[str | Path] = (), *, trusted: Iterable[str | Path] = ()) -> Catalogue:
     """The shop as configured: what Zoe ships, then each folder of ``extra``; the pages of what is in those ``trusted`` may share Jupyter's origin."""
     believed = {Path(path).expanduser().resolve() for path in trusted}

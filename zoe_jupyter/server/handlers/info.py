@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from zoe_jupyter.model.errors import Forbidden
 from zoe_jupyter.server.api import TEXT, ApiRequest, Raw, Subject
 from zoe_jupyter.server.schemas import InfoBody
 
@@ -34,8 +35,10 @@ async def get_openapi(request: ApiRequest) -> Raw:
     return Raw(rendered().encode(), "application/json")
 
 
-@routes("GET", "metrics", "Prometheus metrics of Zoe.", media=(TEXT,))
+@routes("GET", "metrics", "Prometheus metrics of Zoe; for admins, because they count everybody's.", media=(TEXT,))
 async def get_metrics(request: ApiRequest) -> Raw:
+    if not request.caller.is_admin:
+        raise Forbidden("metrics count what everybody does: they are for admins")
     from zoe_jupyter.server.counters import requests_text
 
     return Raw(request.core.metrics() + requests_text(), "text/plain; version=0.0.4; charset=utf-8")

@@ -45,7 +45,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Prometheus metrics of Zoe. */
+        /** Prometheus metrics of Zoe; for admins, because they count everybody's. */
         get: operations["get_metrics"];
         put?: never;
         post?: never;
