@@ -109,6 +109,7 @@ class LocalBackend(Backend):
         return "cgroup" if "pids" in self._controllers else crowd.kind()
 
     async def start(self) -> None:
+        self._places.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._is_caged:
             found = await self._off(cages.places)
             self._controllers = frozenset(place.controller for place in found)
