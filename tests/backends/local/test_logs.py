@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
 import resource
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.backends.local.conftest import LocalWorld, status
 from zoe_jupyter.backends.base import SeenState
-from zoe_jupyter.backends.local.logs import GAP, LogReader
+from zoe_jupyter.backends.local.logs import LogReader
 from zoe_jupyter.backends.local.supervisor.logfile import LogFile
 from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
 
@@ -42,8 +45,13 @@ async def test_a_follower_sees_every_line_once_across_rotations(world: LocalWorl
     await runner.backend.close()
 
 
-@pytest.mark.parametrize("rotations", [1, 8])
-def test_a_reader_that_is_too_slow_is_told_where_output_is_missing(tmp_path: Path, rotations: int) -> None:
+@pytest.mark.parametrize("is_marked", [True, False])
+@pytest.mark.parametrize("rotations", [1, 2, 3, 8])
+def test_a_reader_that_is_too_slow_is_told_where_and_how_much_output_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotations: int, is_marked: bool
+) -> None:
+    if not is_marked:
+        monkeypatch.setattr(os, "setxattr", unsupported)
     log = LogFile(str(tmp_path / "app.log"), limit_bytes=10, files=2)
     log.write(b"line 0, and not its end")
     reader = LogReader([tmp_path], "app")
@@ -55,7 +63,16 @@ def test_a_reader_that_is_too_slow_is_told_where_output_is_missing(tmp_path: Pat
     reader.close()
     log.close()
     kept = [b"line %d, which fills a file\n" % number for number in range(max(1, rotations - 1), rotations + 1)]
-    assert said == (b"\n" + GAP if rotations > 2 else b"") + b"".join(kept)
+    missing = 27 * (rotations - 2)
+    gap = f"\n[zoe] {missing} bytes of output are missing here: it made room for newer output faster than it was read\n"
+    if not is_marked:
+        gap = gap.replace(f"{missing} bytes of output are", "output may be")
+    has_gap = rotations > 2 or (rotations == 2 and not is_marked)
+    assert said == (gap.encode() if has_gap else b"") + b"".join(kept)
+
+
+def unsupported(*_: object) -> None:
+    raise OSError(errno.ENOTSUP, "the disk takes no attributes")
 
 
 async def test_a_follower_goes_on_with_the_next_attempt_and_ends_when_the_execution_is_cleaned(runner: Runner) -> None:
@@ -196,3 +213,15 @@ async def test_following_what_still_runs_gives_what_was_said_before(runner: Runn
     assert await asyncio.wait_for(following.__anext__(), 10) == b"early\n"
     await following.aclose()
     assert (await runner.until("one", "app.main-0", SeenState.READY)).exit_code is None
+
+
+async def test_what_a_command_beside_a_service_says_is_bounded_too(world: LocalWorld) -> None:
+    world.options.update(log_limit_bytes=100_000, log_files=2)
+    runner = Runner(world, await world.open())
+    await runner.start("one")
+    command = (sys.executable, "-c", "for n in range(10**5): print('drained', n)")
+    assert await runner.backend.run("one", "app.main-0", 1, command, environment={"A": "1"}, timeout_s=60) == 0
+    await runner.said("one", "app.main-0", b"drained 99999\n")
+    assert sum(path.stat().st_size for path in (world.run_dir("one") / "logs").iterdir()) < 2 * 170_000
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoe_jupyter.backends.local.supervisor.logfile import begin_of
+
 CHUNK = 65536
 _MOST_FILES = 64
-GAP = b"[zoe] output may be missing here: it was written, and made room for newer output, faster than it was read\n"
 
 
 class LogReader:
@@ -72,11 +73,24 @@ class LogReader:
             data = os.read(self._chain[0], CHUNK)  # what came between the last look and the rotation
             if data:
                 return data
+            end = _end_of(self._chain[0])
             os.close(self._chain.pop(0))
             if self._has_gap:
                 self._has_gap = False
-                return GAP if self._is_at_line_start else b"\n" + GAP
+                if gap := self._gap(end):
+                    return gap
         return b""
+
+    def _gap(self, end: int | None) -> bytes:
+        """A line that says what is missing before the file in hand, when the one before it ended there."""
+        begin = begin_of(self._chain[0])
+        missing = "output may be"
+        if begin is not None and end is not None:
+            if begin <= end:
+                return b""
+            missing = f"{begin - end} bytes of output are"
+        line = f"[zoe] {missing} missing here: it made room for newer output faster than it was read\n".encode()
+        return line if self._is_at_line_start else b"\n" + line
 
     def _was_rotated(self) -> bool:
         """Whether newer files follow the one in hand; they are opened then."""
@@ -122,6 +136,11 @@ class LogReader:
         except FileNotFoundError:
             return True
         return (status.st_dev, status.st_ino) == identity
+
+
+def _end_of(descriptor: int) -> int | None:
+    begin = begin_of(descriptor)
+    return None if begin is None else begin + os.fstat(descriptor).st_size
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

@@ -1,12 +1,16 @@
 """The log of a service: everything it says over all its attempts, in one file with a limit on its size.
 
 ``<service>.log`` is the newest, ``.log.1`` the one before it. Bytes are written as they come. When the disk is full they are dropped, counted,
-and the log says so once there is room again.
+and the log says so once there is room again. Each file knows how much was said before it (an extended attribute, where the disk takes those), so
+that a reader that was overtaken can tell how much it missed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+
+_BEGIN = "user.zoe.begin"
 
 
 class LogFile:
@@ -18,6 +22,8 @@ class LogFile:
         self._files = files
         self._fd = -1
         self._size = 0
+        self._begin: int | None = 0
+        """Bytes in all files before this one; None when nobody knows."""
         self._owed = 0
         self._is_at_line_start = True
         self._open()
@@ -56,6 +62,10 @@ class LogFile:
         try:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._size = os.fstat(self._fd).st_size
+            if self._size == 0:
+                _mark(self._fd, self._begin)
+            else:
+                self._begin = begin_of(self._fd)
         except OSError:
             self._fd = -1
 
@@ -73,6 +83,7 @@ class LogFile:
         return True
 
     def _rotate(self) -> None:
+        self._begin = None if self._begin is None else self._begin + self._size
         self.close()
         try:
             for number in range(self._files - 1, 0, -1):
@@ -86,6 +97,20 @@ class LogFile:
             pass
         self._size = 0
         self._open()
+
+
+def begin_of(descriptor: int) -> int | None:
+    """How many bytes were written before this file of a log; None when it does not say."""
+    try:
+        return int(os.getxattr(descriptor, _BEGIN))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _mark(descriptor: int, begin: int | None) -> None:
+    if begin is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            os.setxattr(descriptor, _BEGIN, str(begin).encode())
 
 
 def _tail(path: str, lines: int) -> list[str]:

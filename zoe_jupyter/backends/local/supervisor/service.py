@@ -181,11 +181,7 @@ class Service:
         self, command: Sequence[str], on_exit: Callable[[int], object], *, extra: Mapping[str, str] | None = None
     ) -> tuple[int, int]:
         """Run a command in the service's own environment and folder; with ``extra`` variables it also speaks into its log."""
-        output = (
-            os.open(os.devnull, os.O_WRONLY)
-            if extra is None
-            else os.open(self.house.log_path(self.name), os.O_WRONLY | os.O_APPEND)
-        )
+        output = os.open(os.devnull, os.O_WRONLY) if extra is None else self._ear()
         try:
             environment = {**self._environment(), **(extra or {})}
             pid, start = spawn(
@@ -196,6 +192,22 @@ class Service:
         self.house.adopt(pid, lambda status: on_exit(exit_code_of(status)))
         self.house.helpers[pid] = self.name
         return pid, start
+
+    def _ear(self) -> int:
+        """Something to write to that ends up in the log."""
+        source, end = os.pipe()
+        os.set_blocking(source, False)
+
+        def hear(_: int) -> None:
+            data = os.read(source, _CHUNK)
+            if data and self.is_alive:
+                self.log.write(data)
+            if not data:
+                self.loop.unwatch(source)
+                os.close(source)
+
+        self.loop.watch(source, READ, hear)
+        return end
 
     def note_oom_kills(self) -> None:
         """See whether the kernel killed one of its processes for want of memory."""
