@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help lab test check generate build clean
+.PHONY: help lab test chaos check generate build clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,10 @@ lab: ## open JupyterLab with the first notebook; ZOE_LAB_ARGS='--port 9999' pass
 test: ## every check, then every test; ZOE_TEST_REQUIRE=browser,docker makes a missing part a failure, ARGS='-k spark' selects
 	@$(PYTHON) scripts/setup.py test
 	@$(VENV)/python scripts/check.py; checked=$$?; $(VENV)/python -m pytest $(ARGS) && exit $$checked
+
+chaos: ## every fault test, the long ones included; writes the result into docs/admins/reliability.md, unless ARGS selects
+	@$(PYTHON) scripts/setup.py test
+	@$(VENV)/python scripts/chaos.py $(ARGS)
 
 check: ## the static checks only
 	@$(PYTHON) scripts/setup.py test

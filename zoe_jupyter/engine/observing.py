@@ -68,7 +68,7 @@ def compare(
             if service.state in ALIVE and service.node not in observation.unreachable:
                 item = seen.get((execution.id, service.name, service.attempt))
                 _judge(findings, execution, service, item, doings, looked_at)
-                if is_first and item is not None and item.state is not SeenState.EXITED:
+                if is_first and (item is None or item.state is not SeenState.EXITED):
                     _resume(findings, execution, service)
     for item in observation.services:
         _find_orphan(findings, executions.get(item.execution_id), item, doings)

@@ -175,7 +175,10 @@ def _attempts(events: Sequence[LogEvent]) -> Iterator[str]:
         if not event.kind.startswith("service.") or what not in ONCE:
             continue
         step = int(event.data["attempt"]), ONCE.index(what)
-        if step <= reached.get(event.data["service"], (0, 0)):
+        before = reached.get(event.data["service"], (0, 0))
+        if what == "removed" and before[0] < step[0]:
+            continue  # it only waited: its successor starts with the same attempt
+        if step <= before:
             yield f"{event.data['service']}#{step[0]} {what} again or too late (event {event.seq})"
         reached[event.data["service"]] = step
 

@@ -85,13 +85,14 @@ def _events(store: Store) -> Iterator[LogEvent]:
         since = page[-1].seq
 
 
-def processes_of(folder: Path) -> list[Process]:
-    """Supervisors and all that they started in this home: by the markers in their environment, or by their command."""
+def processes_of(folder: Path, variable: str = "") -> list[Process]:
+    """Supervisors and all that they started in this home: by a variable of their environment (its ``HOME``), or by their command."""
+    variable = variable or f"HOME={folder}"
     found: list[Process] = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             command, environment = _text(entry / "cmdline"), _text(entry / "environ")
-            if f"HOME={folder}\0" in environment or str(folder) in command:
+            if f"{variable}\0" in environment or str(folder) in command:
                 found += _process(int(entry.name), command.replace("\0", " "), environment)
     return found
 

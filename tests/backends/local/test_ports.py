@@ -117,3 +117,18 @@ def test_a_socket_on_any_near_address_occupies_its_port() -> None:
             assert ports.is_occupied(number)
             assert ports.listeners(number) & ports.sockets_of({os.getpid()})
         assert not ports.is_occupied(number)
+
+
+async def test_a_port_of_an_attempt_that_never_came_is_let_go(runner: Runner, world: LocalWorld) -> None:
+    """It was reserved, and its launch was given up: nobody else needs to stay away from it."""
+    reserved = await runner.backend.reserve(
+        execution_id="early", service="a.b-0", attempt=1, node="local", ports={"rpc": Port()}, framework_folder=""
+    )
+    number = reserved.ports["rpc"]
+    assert not ports.Ports().hold(number)
+
+    await runner.backend.stop("early", "a.b-0", 1, grace_s=1.0)
+
+    others = ports.Ports()
+    assert others.hold(number)
+    others.release(number)

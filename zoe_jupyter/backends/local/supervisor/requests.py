@@ -120,15 +120,26 @@ class Requests:
         try:
             service.launch()
         except SpawnError as error:
+            self._let_go(name, attempt)
             raise Refused(str(error), kind="fatal" if error.is_final else "retryable") from None
         house.changed()
         reply({"ok": service.record})
 
     def _stop(self, request: Mapping[str, Any], reply: Reply) -> None:
-        service = self._house.services.get(request["service"])
-        if service is not None and service.record["attempt"] == int(request["attempt"]):
+        name, attempt = request["service"], int(request["attempt"])
+        service = self._house.services.get(name)
+        if service is not None and service.record["attempt"] == attempt:
             service.stop(float(request["grace_s"]))
+        elif service is None or not service.is_alive:
+            self._let_go(name, attempt)
         reply({"ok": {}})
+
+    def _let_go(self, name: str, attempt: int) -> None:
+        """Its ports were reserved, and it will not come; held again when it comes after all."""
+        kept = self._house.reserved.get(name)
+        if kept is not None and kept["attempt"] == attempt:
+            for number in kept["ports"].values():
+                self._house.ports.release(number)
 
     def _run(self, request: Mapping[str, Any], reply: Reply) -> None:
         """Run a command beside a service; the answer comes when it has ended."""
