@@ -59,6 +59,7 @@ class House:
         self.on_look: Callable[[], object] = lambda: None
         """Now and then, while the folder is ours."""
         self._bounds: dict[str, Any] = settings["bounds"]
+        self._ends_at = _on_own_clock(self._bounds)
         self._heard_at = time.monotonic()
         self._sequence = 0
         self._waited_for: dict[int, Callable[[int], object]] = {}
@@ -244,6 +245,7 @@ class House:
 
     def bound(self, bounds: Mapping[str, Any]) -> None:
         self._bounds = dict(bounds)
+        self._ends_at = _on_own_clock(bounds)
         self.changed()
         self.check_bounds()
 
@@ -258,10 +260,9 @@ class House:
         if left_s <= 0:
             self._expire(f"no core was heard from for {silent_s:.0f} s")
             return
-        ends_at = self._bounds.get("ends_at")
-        if ends_at is not None:
+        if self._ends_at is not None:
             patience_s = _ENGINE_FIRST_S if silent_s < _ENGINE_FIRST_S else 0.0
-            over_s = float(ends_at) + patience_s - time.time()
+            over_s = self._ends_at + patience_s - running_s()
             if over_s <= 0:
                 self._expire("its lifetime is over")
                 return
@@ -283,6 +284,17 @@ class House:
             service.end(cause, grace_s=float(service.order.get("grace_s") or 0.0) if grace_s is None else grace_s)
         if not living:
             self.on_empty()
+
+
+def running_s() -> float:
+    """Seconds since the machine was started, also those in which it slept; nobody can set this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _on_own_clock(bounds: Mapping[str, Any]) -> float | None:
+    """When all ends, by a clock that does not jump when somebody sets the machine's."""
+    ends_at = bounds.get("ends_at")
+    return None if ends_at is None else running_s() + float(ends_at) - time.time()
 
 
 def lost(state: Mapping[str, Any], boot: str) -> dict[str, Any]:
