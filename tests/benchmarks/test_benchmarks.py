@@ -16,9 +16,11 @@ from tests.requirements import require
 KEYS = {
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "durable_submits": {"sqlite_per_s", "postgresql_per_s", "lost"},
+    "history": {"page_ms", "start_s"},
     "server_overhead": {"start_s", "memory_mib", "used_memory_mib", "idle_cpu_percent", "first_use_s"},
 }
-NEEDS = {"attach_dask": "dask", "attach_spark": "spark"}
+NEEDS = {"attach_dask": "dask", "durable_submits": "postgresql", "attach_spark": "spark"}
 
 
 def test_the_list_names_each_benchmark_with_what_it_measures(root: Path) -> None:
@@ -41,7 +43,7 @@ def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> Non
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["benchmark"] == name
     assert KEYS[name] <= found["figures"].keys()
-    assert {run["side"] for run in found["runs"]} in ({"zoe", "by_hand"}, {"with", "without"})
+    assert {run["side"] for run in found["runs"]} in ({"zoe", "by_hand"}, {"with", "without"}, {"sqlite", "postgresql"}, {"zoe"})
 
 
 def test_both_sides_go_first_equally_often() -> None:
