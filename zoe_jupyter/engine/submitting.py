@@ -27,6 +27,8 @@ from zoe_jupyter.shop.compose import compose
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 LABEL_LENGTH = 600
+CLIENT_LENGTH = 4096
+LONGEST_LIFETIME_S = 366 * 86400.0
 LEASE_TTL_S = 90.0
 
 
@@ -82,6 +84,8 @@ class Submitter:
         check_name(submission.name)
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
+        _labels(submission.labels)
+        _lifetime(submission.lifetime, application.lifetime)
         environment = await self._backend.inspect(application.requires, client)
         execution = Execution(
             "check", "check", caller.name, application, parameters, client=client, created_at=self._clock()
@@ -118,6 +122,13 @@ class Submitter:
         )
 
     def _client(self, client: Client) -> Client:
+        problems = [
+            Problem(f"is a text of at most {CLIENT_LENGTH} characters, none of them NUL", f"client.{name}")
+            for name, value in asdict(client).items()
+            if len(value) > CLIENT_LENGTH or "\0" in value
+        ]
+        if problems:
+            raise InvalidDescription(problems)
         choices = self._backend.capabilities().choices
         return replace(
             client, python=client.python if "python" in choices else "", cwd=client.cwd if "cwd" in choices else ""
@@ -212,10 +223,13 @@ def _lifetime(wanted: Mapping[str, Any] | None, own: Lifetime) -> Lifetime:
 
 def _seconds(value: Any, path: str, problems: list[Problem]) -> float | None:
     try:
-        return None if value is None else duration_s(value)
+        found = None if value is None else duration_s(value)
     except (ValueError, TypeError, AttributeError) as error:
         problems.append(Problem(str(error), path))
         return None
+    if found is not None and found > LONGEST_LIFETIME_S:
+        problems.append(Problem(f"is longer than {LONGEST_LIFETIME_S / 86400:g} days", path))
+    return found
 
 
 def _total(parts: Iterable[tuple[Resources, int]]) -> Resources:

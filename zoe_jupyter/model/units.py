@@ -13,6 +13,7 @@ _MEMORY = {
 _DURATION_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]{0,3})", re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", re.ASCII)
+_MOST_CORES = 1e12
 _STEPS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 
@@ -80,8 +81,8 @@ def microcores(value: str | int | float) -> int:
         if match is None:
             raise ValueError(f"{value[:40]!r} is not a number of cores; write for example 0.5 or 500m")
         value = float(match[1]) / (1000 if match[2] else 1)
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"cores are a finite number, not {value}")
+    if not 0 <= value <= _MOST_CORES:
+        raise ValueError(f"cores are a number between 0 and {_MOST_CORES:g}, not {value}")
     return math.ceil(round(value * 1_000_000, 3))
 
 
