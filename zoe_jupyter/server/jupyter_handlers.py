@@ -30,8 +30,11 @@ WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 
 def is_foreign(handler: JupyterHandler) -> bool:
     """Whether a page of another site asks. Stricter than Jupyter, which lets a token make up for it."""
-    origin = handler.request.headers.get("Origin", "").lower()
-    if not origin or urlsplit(origin).netloc == handler.request.host.lower():
+    headers = handler.request.headers
+    origin = headers.get("Origin", "").lower()
+    if not origin:
+        return headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    if urlsplit(origin).netloc == handler.request.host.lower():
         return False
     if handler.allow_origin:
         return handler.allow_origin not in ("*", origin)
@@ -79,6 +82,9 @@ class ApiHandler(Carrier, ZoeHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         self._parts: list[bytes] = []
         self._received = 0
+        if "token" in parse_qs(self.request.query):
+            self.refusal = "token_in_address"
+            raise web.HTTPError(403, "a token in an address ends up in logs; send it in the Authorization header")
         if self.request.method in WRITES and is_foreign(self):
             self.refusal = "cross_origin"
             raise web.HTTPError(403, "writes from pages of other sites are not allowed")
