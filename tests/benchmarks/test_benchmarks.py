@@ -14,8 +14,10 @@ from benchmarks.running import Effort, Report, Taken, add, compare, in_turns, in
 from tests.requirements import require
 
 KEYS = {
+    "alive": {"server_cpu_percent", "event_p95_ms", "server_mib", "supervisor_mib"},
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "spawn": {"added_ms", "zoe_ms", "by_hand_ms"},
     "durable_submits": {"sqlite_per_s", "postgresql_per_s", "lost"},
     "history": {"page_ms", "start_s"},
     "server_overhead": {"start_s", "memory_mib", "used_memory_mib", "idle_cpu_percent", "first_use_s"},
