@@ -158,7 +158,7 @@ def test_a_stopped_server_loses_nothing(tmp_path: Path) -> None:
 
         server.process.send_signal(signal.SIGSTOP)
         with pytest.raises(AssertionError):
-            until(lambda: False, 25.0)
+            until(lambda: False, 18.0)
         server.process.send_signal(signal.SIGCONT)
 
         until(home.sleepers, 5.0)
@@ -166,6 +166,7 @@ def test_a_stopped_server_loses_nothing(tmp_path: Path) -> None:
         assert (found["state"], found["leases"]) == ("running", 1)
         server.ask("POST", f"executions/{own}/stop")
         until(lambda: server.ask("GET", f"executions/{own}")["state"] == "ended", 20.0)
+        until(lambda: not home.run_folders(), 20.0)
     finally:
         server.process.send_signal(signal.SIGCONT)
         server.end()

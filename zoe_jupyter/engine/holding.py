@@ -86,6 +86,14 @@ class Holding:
             self._began = now
         self._swept_at = now
         await self._drop([lease for lease in self._ledger.leases.values() if self._is_over(lease, now)])
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Keep nothing of leases that are gone, nor of servers that have not spoken for long and hold none."""
+        self._renewed = {own: at for own, at in self._renewed.items() if own in self._ledger.leases}
+        holding = {lease.client.server for lease in self._ledger.leases.values()}
+        recently = {server for server, at in self._heard.items() if now - at <= SERVER_SILENCE_S}
+        self._heard = {server: at for server, at in self._heard.items() if server in holding | recently}
 
     def _is_over(self, lease: Lease, now: float) -> bool:
         if lease.ttl_s is not None:
