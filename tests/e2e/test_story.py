@@ -107,6 +107,12 @@ class TestStory:
         lab.page.locator(".lm-TabBar-tab", has_text=NOTEBOOK).click()
         expect(notebook.run("%zoe logs spark --tail 5")).not_to_be_empty()
         expect(notebook.run("%zoe open spark")).to_contain_text("Spark UI")
+        notebook.cell("%zoe logs").locator(".cm-content").fill("%zoe logs spark -f --tail 3")
+        following = notebook.begin("%zoe logs spark -f")
+        expect(following.locator(".jp-OutputArea")).not_to_be_empty(timeout=SOON_MS)
+        lab.command("notebook:interrupt-kernel")
+        notebook.wait(following)
+        expect(following.locator(".jp-OutputArea")).not_to_contain_text("KeyboardInterrupt")
 
     def test_dask_runs_beside_spark(self, lab: Lab, notebook: Notebook, artifacts: Path) -> None:
         expect(notebook.run("%zoe attach dask", timeout_ms=ATTACH_MS)).to_contain_text("Dask with")
@@ -211,6 +217,10 @@ class TestStory:
         expect(lab.item("dask")).to_be_hidden(timeout=SOON_MS)
         expect(notebook.run("%zoe ps")).to_contain_text("dask has ended", timeout=SOON_MS)
         lab.screenshot(artifacts, "cluster-died")
+        notebook.run("%zoe attach dask", timeout_ms=ATTACH_MS)
+        lab.expect_state("dask", "running")
+        expect(notebook.run("%zoe stop dask")).to_contain_text("dask")
+        expect(lab.item("dask")).to_be_hidden(timeout=60_000)
 
     def test_what_does_not_fit_now_waits_and_what_never_will_is_refused(
         self, lab: Lab, home: JupyterHome, artifacts: Path

@@ -24,12 +24,20 @@ from typing import Any, TypeVar
 
 import psutil
 
+from zoe_jupyter.backends.local.supervisor.files import NURSERY
+
 START_S = 60.0
 STOP_S = 30.0
 BIN = Path(sys.executable).parent
 INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER", "LOGNAME", "XDG_CACHE_HOME", "JAVA_HOME")
 SERVER_ON, SERVER_OFF = {"zoe_jupyter": True}, {"zoe_jupyter": False}
 Found = TypeVar("Found")
+
+
+def _is_nursery(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return NURSERY in process.cmdline()
+    return False
 
 
 def wait_for(what: str, look: Callable[[], Found | None], *, timeout_s: float = 30.0, pause_s: float = 0.1) -> Found:
@@ -163,8 +171,9 @@ class JupyterHome:
         return [process for process in psutil.process_iter() if process.pid != os.getpid() and self._told(process)]
 
     def services(self) -> list[psutil.Process]:
-        """Supervisors and services: what must outlive servers, and must not outlive executions."""
-        return [process for process in self.processes() if "JUPYTER_DATA_DIR" not in self._told(process)]
+        """Supervisors and services: what must outlive servers, and must not outlive executions. The nursery belongs to its server."""
+        found = [process for process in self.processes() if "JUPYTER_DATA_DIR" not in self._told(process)]
+        return [process for process in found if not _is_nursery(process)]
 
     def close(self) -> None:
         """End everything: executions by the book while a server answers, else whatever is left by force."""
