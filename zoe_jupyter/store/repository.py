@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -14,14 +14,15 @@ from sqlalchemy import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.model.errors import Conflict, ZoeError
+from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
-from zoe_jupyter.store import connections, migration, reading, retention, writing
+from zoe_jupyter.store import connections, migration, reading, retention, submitting, writing
 from zoe_jupyter.store.connections import file_url
 from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.reserve import NoReserve, Reserve
 from zoe_jupyter.store.schema import executions as executions_table
+from zoe_jupyter.store.submitting import NewExecution, Submitted
 from zoe_jupyter.store.writing import Transaction
 
 T = TypeVar("T")
@@ -31,23 +32,6 @@ __all__ = ["EventDraft", "NewExecution", "Store", "Submitted", "file_url"]
 _EXPIRE_BATCHES = 10
 """Of one call of ``expire``."""
 _LANDED_PAUSE_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class NewExecution:
-    """What is submitted: an execution, and what is stored with it."""
-
-    execution: Execution
-    key: str | None
-    digest: str
-    """Of the request, which makes two with one key the same."""
-    events: Sequence[EventDraft]
-    secrets: Mapping[str, str]
-    lease: Lease | None
-
-
-Submitted = tuple[Execution, bool, list[LogEvent]]
-"""What is stored, whether it is new, and what happened."""
 
 
 class Store:
@@ -132,7 +116,7 @@ class Store:
             raise StoreFull(connections.full_text(self._place))
         try:
             with self._transaction() as transaction:
-                outcomes = [_submit(transaction, new, now) for new in wanted]
+                outcomes = submitting.submit_all(transaction, wanted, now)
         except (Fenced, StoreBusy, StoreFull, StoreCorrupt):
             raise
         except ZoeError as error:
@@ -356,20 +340,3 @@ class Store:
                 self._stored.pop(execution.id, None)
             else:
                 self._stored[execution.id] = execution
-
-
-def _submit(transaction: Transaction, new: NewExecution, now: float) -> Submitted | ZoeError:
-    connection, execution, key = transaction.connection, new.execution, new.key
-    if key is not None:
-        try:
-            known = reading.find_by_key(connection, execution.owner, key, digest=new.digest, now=now)
-        except Conflict as error:
-            return error
-        if known is not None:
-            return known, False, []
-        own = execution.id
-        writing.remember_key(connection, execution.owner, key, digest=new.digest, execution_id=own, now=now)
-    writing.insert_execution(connection, execution, new.secrets)
-    if new.lease is not None:
-        writing.put_lease(connection, new.lease)
-    return execution, True, transaction.append(new.events)

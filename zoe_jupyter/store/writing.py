@@ -17,10 +17,8 @@ from zoe_jupyter.store.schema import (
     core,
     disabled_nodes,
     executions,
-    keys,
     labels,
     leases,
-    secrets,
     services,
 )
 from zoe_jupyter.store.schema import events as events_table
@@ -56,24 +54,6 @@ class Transaction:
         self.connection.execute(insert(events_table), rows)
         self.seq += len(rows)
         return [records.event_of(row) for row in rows]
-
-
-def remember_key(connection: Connection, owner: str, key: str, *, digest: str, execution_id: str, now: float) -> None:
-    """Keep a key; one that is no longer honoured makes room."""
-    connection.execute(delete(keys).where(keys.c.owner == owner, keys.c.key == key))
-    row = {"owner": owner, "key": key, "digest": digest, "execution_id": execution_id, "created_at": now}
-    connection.execute(insert(keys).values(row))
-
-
-def insert_execution(connection: Connection, execution: Execution, held: Mapping[str, str]) -> None:
-    """``held``: its secrets."""
-    own = execution.id
-    connection.execute(insert(executions).values(records.execution_row(execution)))
-    connection.execute(insert(applications).values(execution_id=own, body=records.application_text(execution)))
-    _insert_labels(connection, execution)
-    _insert_services(connection, own, list(execution.services.values()))
-    if held:
-        connection.execute(insert(secrets), [{"execution_id": own, "name": n, "value": v} for n, v in held.items()])
 
 
 def update_execution(connection: Connection, execution: Execution, earlier: Execution | None) -> None:
