@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import os
 import resource
 import signal
+import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from tests.backends.local.conftest import LocalWorld, status
 from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.backends.local.logs import LogReader
 from zoe_jupyter.backends.local.supervisor.logfile import LogFile
+from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
 
 LINES = "import sys, time\nfor n in range({count}):\n    print('line', n, flush=True)\n    time.sleep({pause})\n"
@@ -225,3 +229,29 @@ async def test_what_a_command_beside_a_service_says_is_bounded_too(world: LocalW
     assert sum(path.stat().st_size for path in (world.run_dir("one") / "logs").iterdir()) < 2 * 170_000
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
+
+
+@pytest.mark.parametrize("trap", ["os.mkfifo(path)", "os.symlink('/proc/self/environ', path)"])
+async def test_what_a_service_puts_into_the_place_of_its_log_holds_up_nobody(
+    runner: Runner, world: LocalWorld, trap: str
+) -> None:
+    reserved = await runner.reserve("one", ports=())
+    paths = [str(world.run_dir("one") / name) for name in ("logs/app.main-0.log", "state.json", "supervisor.json")]
+    code = f"import os\nfor path in {paths!r}:\n    os.unlink(path)\n    {trap}\nprint('trap', flush=True)\n{FOREVER}"
+    await runner.start("one", code=code)
+    assert reserved.cwd.startswith(str(world.data_dir))
+
+    async def is_trapped() -> bool:
+        return not stat.S_ISREG(os.lstat(paths[0]).st_mode)
+
+    await eventually(is_trapped)
+    with contextlib.suppress(NotFound):
+        assert await asyncio.wait_for(runner.output("one"), 5) in (b"", b"trap\n")
+    assert await asyncio.wait_for(runner.backend.observe(), 5)
+    await runner.start("one", "app.other-0")
+    other = await world.open()
+    assert await asyncio.wait_for(other.observe(), 10)
+    await runner.backend.stop("one", "app.main-0", 1, grace_s=5)
+    began = time.monotonic()
+    await runner.backend.clean("one", keep_logs=True)
+    assert time.monotonic() - began < 6, "the supervisor had to be killed"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoe_jupyter.backends.local.supervisor.files import plain
 from zoe_jupyter.backends.local.supervisor.logfile import begin_of
 
 CHUNK = 65536
@@ -124,10 +126,15 @@ class LogReader:
         for number in range(_MOST_FILES):
             path = folder / (f"{self._name}.{number}" if number else self._name)
             try:
-                found.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            except FileNotFoundError:
+                descriptor = plain(str(path), os.O_RDONLY)
+            except OSError:
                 if number:
                     break
+                continue
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                found.append(descriptor)
+            else:
+                os.close(descriptor)
         return found[::-1]
 
     def _is_newest(self, folder: Path, identity: tuple[int, int]) -> bool:

@@ -19,7 +19,7 @@ from zoe_jupyter.backends.local.environment import inherited
 from zoe_jupyter.backends.local.link import Gone, Link, Silent
 from zoe_jupyter.backends.local.nursery import PROGRAM, Nursery, first_line
 from zoe_jupyter.backends.local.places import Places
-from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, SUPERVISOR_MARK, read_state
+from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, SUPERVISOR_MARK, plain, read_state
 from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Retryable
@@ -50,7 +50,8 @@ def read(run_dir: Path) -> Written:
 def deployment_of(run_dir: Path) -> str:
     """Whose run folder it is; empty when nobody has written that down yet."""
     try:
-        settings = json.loads((run_dir / SETTINGS_FILE).read_text(encoding="utf-8"))
+        with open(run_dir / SETTINGS_FILE, encoding="utf-8", opener=plain) as file:
+            settings = json.load(file)
         return str(settings["deployment"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import cages, crowd
 from .census import Census
-from .files import STATE_FILE, read_state
+from .files import STATE_FILE, plain, read_state
 from .lock import Lock
 from .loop import Loop, Timer, complain, guarded
 from .ports import Ports
@@ -152,7 +152,7 @@ class House:
         if not self.lock.is_held():
             raise OSError(errno.ESTALE, "somebody else is in charge of it, or it was removed")
         path = os.path.join(self.run_dir, STATE_FILE)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
+        with open(f"{path}.new", "w", encoding="utf-8", opener=plain) as file:
             json.dump(self.snapshot(), file)
         os.replace(f"{path}.new", path)
 

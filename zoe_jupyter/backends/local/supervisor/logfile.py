@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .files import plain
+
 _BEGIN = "user.zoe.begin"
 
 
@@ -60,7 +62,7 @@ class LogFile:
 
     def _open(self) -> None:
         try:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._fd = plain(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             self._size = os.fstat(self._fd).st_size
             if self._size == 0:
                 _mark(self._fd, self._begin)
@@ -115,7 +117,7 @@ def _mark(descriptor: int, begin: int | None) -> None:
 
 def _tail(path: str, lines: int) -> list[str]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
             text = file.read().decode(errors="replace")
     except OSError:
