@@ -200,14 +200,14 @@ class ZoeProxy(PageProxy):
         """A page that is not trusted has the origin ``null``, and is foreign too."""
         return (self.request.method not in READS or self._is_upgrade()) and is_foreign(self)
 
-    async def _found(self, *, execution: str, endpoint: str) -> Page:
-        names = quote(execution, safe=""), quote(endpoint, safe="")
-        body = await self._asked("targets/{}/{}".format(*names))
+    async def _found(self, **names: str) -> Page:
+        execution, endpoint = (quote(names[name], safe="") for name in ("execution", "endpoint"))
+        body = await self._asked(f"targets/{execution}/{endpoint}")
         if body["is_trusted"]:
             return self._seen(body, self._prefix(WORDS), is_trusted=True)
         if self.request.method not in LOOKS or self._is_upgrade():
             raise web.HTTPError(403, "this page is not trusted: it opens with a ticket only")
-        path = "executions/{}/endpoints/{}/ticket".format(*names)
+        path = f"executions/{execution}/endpoints/{endpoint}/ticket"
         answer = told(await self._desk.answer(WireRequest("POST", path, self._visitor, body=b"{}")))
         self._lead_to(url_path_join(self.base_url, "zoe/ticket", answer["ticket"]))
         raise web.Finish

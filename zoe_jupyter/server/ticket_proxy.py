@@ -23,7 +23,7 @@ class TicketProxy(PageProxy):
 
     _watching: asyncio.Task[None] | None = None
 
-    async def prepare(self) -> None:  # type: ignore[override]
+    async def prepare(self) -> None:
         """Asks nothing of Jupyter's login, so that a cookie or token that comes along makes no difference."""
         self.current_user = self._jupyter_current_user = None
         if not self.check_host():
@@ -38,8 +38,8 @@ class TicketProxy(PageProxy):
     def check_xsrf_cookie(self) -> None:
         """No cookie lets in here, so that none has to be defended."""
 
-    async def _found(self, *, ticket: str) -> Page:
-        body = await self._asked(f"tickets/{quote(ticket, safe='')}")
+    async def _found(self, **names: str) -> Page:
+        body = await self._asked(f"tickets/{quote(names['ticket'], safe='')}")
         return self._seen(body, self._prefix(WORDS), is_trusted=False)
 
     async def _pass(self, rest: str, **names: str) -> None:
