@@ -64,8 +64,9 @@ def measure(effort: Effort) -> Report:
             found = [_change(server, home, ids, number, events) for number in range(changes)]
         report.figures |= _memory(process, home, count)
         server.stop()
-    for side in ("exit", "stop", "submit"):
-        report.runs.append({"side": side, "event_ms": [round(1000 * s, 1) for kind, s in found if kind == side]})
+    for change in ("exit", "stop", "submit"):
+        delays_ms = [round(1000 * delay_s, 1) for kind, delay_s in found if kind == change]
+        report.runs.append({"side": "zoe", "change": change, "event_ms": delays_ms})
     delays = sorted(1000 * delay_s for _, delay_s in found)
     report.figures["event_median_ms"] = round(statistics.median(delays), 1)
     report.figures["event_p95_ms"] = round(delays[min(len(delays) - 1, int(0.95 * len(delays)))], 1)
