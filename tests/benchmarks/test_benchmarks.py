@@ -20,6 +20,7 @@ KEYS = {
     "spawn": {"added_ms", "zoe_ms", "by_hand_ms"},
     "durable_submits": {"sqlite_per_s", "postgresql_per_s", "lost"},
     "history": {"page_ms", "start_s"},
+    "soak": {"memory_growth_percent", "database_growth_percent", "memory_mib", "database_mib"},
     "server_overhead": {"start_s", "memory_mib", "used_memory_mib", "idle_cpu_percent", "first_use_s"},
 }
 NEEDS = {"attach_dask": "dask", "durable_submits": "postgresql", "attach_spark": "spark"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def house() -> Iterator[SimulatedHouse]:
     house.close()
 
 
-def submit(house: SimulatedHouse, **fields: object) -> Execution:
+def submit(house: SimulatedHouse, **fields: Any) -> Execution:
     execution = house.submit("job", **fields)
     assert execution is not None
     house.pass_time(10.0)

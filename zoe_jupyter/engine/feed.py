@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from zoe_jupyter.model.execution import LogEvent
 
-RECENT = 10_000
+RECENT = 2_000
 BATCH = 500
 
 ReadLog = Callable[[int, int], Awaitable[Sequence[LogEvent]]]
