@@ -106,7 +106,7 @@ async def asked_now_and_then(
     door: Door, user: str, *, until: asyncio.Future[Any], pause_s: float = 0.2
 ) -> list[Answer]:
     """Submits of a user, one after the other, as long as something else goes on."""
-    answers = []
+    answers: list[Answer] = []
     while not until.done() or not answers:
         answers.append(await door.ask(user, "POST", "executions", {"use": "wide"}))
         await asyncio.wait({until}, timeout=pause_s)

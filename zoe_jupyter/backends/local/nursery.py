@@ -78,7 +78,7 @@ class Nursery:
             with other_end:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(PROGRAM), NURSERY],
-                    stdin=other_end, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    stdin=other_end.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     env={**inherited(os.environ), SUPERVISOR_MARK: NURSERY}, cwd="/", start_new_session=True,
                 )  # fmt: skip
         return self._door

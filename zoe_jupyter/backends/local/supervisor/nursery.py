@@ -60,9 +60,9 @@ def _show(run_dir: str, mark: str) -> None:
     """Write both over the argument and the variable that were reserved for them, where ``ps`` and ``/proc`` show them."""
     with open("/proc/self/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
-    arguments, variables = map(int, fields[45:47]), map(int, fields[47:49])
-    _write_over(*arguments, NURSERY, run_dir)
-    _write_over(*variables, f"{SUPERVISOR_MARK}={NURSERY}", f"{SUPERVISOR_MARK}={mark}")
+    arguments, arguments_end, variables, variables_end = map(int, fields[45:49])
+    _write_over(arguments, arguments_end, NURSERY, run_dir)
+    _write_over(variables, variables_end, f"{SUPERVISOR_MARK}={NURSERY}", f"{SUPERVISOR_MARK}={mark}")
 
 
 def _write_over(start: int, end: int, old: str, new: str) -> None:
