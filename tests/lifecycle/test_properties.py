@@ -93,6 +93,9 @@ class Lives(RuleBasedStateMachine):
                 e.SuspendRequested(),
                 e.ResumeRequested(),
                 e.Preempted(Reason("preempted", "made room")),
+                e.ClockSet(-3600.0),
+                e.ClockSet(3600.0),
+                e.Paused(100.0),
                 e.LeasesChanged(0),
                 e.LeasesChanged(2),
                 e.ActivitySeen(True),
@@ -190,6 +193,6 @@ class Lives(RuleBasedStateMachine):
 
 
 Lives.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 test_any_life = pytest.mark.timeout(300)(Lives.TestCase)
