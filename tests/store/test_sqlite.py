@@ -248,13 +248,13 @@ def test_damage_in_the_middle_is_told_when_it_is_met(path: Path, store: Store) -
         content[start : start + 2048] = b"\xaa" * 2048
     path.write_bytes(content)
 
-    def start() -> None:
+    def look() -> None:
         with opened(path) as later:
             later.migrate()
             later.live()
 
     with pytest.raises(StoreCorrupt, match="damaged"):
-        start()
+        look()
 
 
 def test_damage_is_found_before_an_upgrade(path: Path, store: Store, newer_zoe: Callable[[str], None]) -> None:
