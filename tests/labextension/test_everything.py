@@ -73,7 +73,14 @@ def test_every_state_and_every_outcome_is_told_with_its_reason(
 
 def test_what_the_server_says_of_a_form_is_said_there(lab: Lab, artifacts: Path) -> None:
     amounts = {"cores": 0.1, "memory_bytes": 2**26, "gpus": 1}
-    good = {"application": {}, "core": amounts, "elastic": amounts, "nodes": [], "reason": None, "problems": []}
+    good: dict[str, Any] = {
+        "application": {},
+        "core": amounts,
+        "elastic": amounts,
+        "nodes": [],
+        "reason": None,
+        "problems": [],
+    }
     full = {"code": "full", "text": "needs 8 GiB, 6 GiB are free; lower `memory`", "numbers": {}}
     lab.open()
     lab.command("zoe:start-application", "{entry: 'workbench'}")
