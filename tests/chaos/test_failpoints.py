@@ -15,7 +15,7 @@ import pytest
 
 import zoe_jupyter
 from tests.chaos.story import Step, Story
-from zoe_jupyter.testing.chaos import REPAIRED_S, ChaosHarness, Died, Server
+from zoe_jupyter.testing.chaos import REPAIRED_S, ChaosHarness, Died, Server, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -138,3 +138,26 @@ def test_a_kill_at_any_failpoint_is_repaired_by_the_next_zoe(home: ChaosHarness,
     assert starts == {
         "crew.head-0": 4, "crew.worker-0": 4, "crew.worker-1": 5, "slow.main-0": 1, "stubborn.main-0": 1, "hall.main-0": 1,
     }, f"what ran was adopted, not started anew; killed in {life.killed_in}"  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", ["expire.before", "expire.after"])
+def test_old_logs_go_with_their_execution_also_when_zoe_is_killed_in_between(home: ChaosHarness, moment: str) -> None:
+    server = home.hatch()
+    own = server.ask("POST", "executions", {"use": "job"})["id"]
+    until(lambda: server.ask("GET", f"executions/{own}")["state"] == "ended", PATIENCE_S)
+    home.settle(server, is_idle=True)
+    server.end()
+    logs = home.state / "logs" / own
+    assert logs.is_dir()
+    with (home.folder / "config" / "jupyter_zoe_config.py").open("a") as config:
+        config.write("c.Zoe.history_days = 0.0\n")
+
+    with suppress(Died):
+        server = home.hatch(failpoint=moment)
+        until(lambda: server.ask("GET", "executions") is None, REPAIRED_S)
+    server.ended()
+    server = home.hatch()
+    try:
+        until(lambda: not server.ask("GET", "executions")["items"] and not logs.exists(), REPAIRED_S)
+    finally:
+        server.end()

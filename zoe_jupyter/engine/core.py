@@ -38,6 +38,7 @@ from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secr
 from zoe_jupyter.engine.succession import Seat, find_turn, holder
 from zoe_jupyter.engine.timekeeping import Timekeeper
 from zoe_jupyter.engine.under_way import UnderWay
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import (
     Event,
     RestartRequested,
@@ -292,7 +293,9 @@ class Core:
         await self._actions.settle(execution.id)
         with _told_to_users():
             await self._backend.clean(execution.id, keep_logs=False)
+        failpoint("forget.before")
         await self._ledger.forget(execution.id)
+        failpoint("forget.after")
 
     async def connection(self, execution_id: str, name: str, caller: Caller) -> Mapping[str, Any]:
         execution = await self.execution(execution_id, caller)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from zoe_jupyter.backends.base import Backend, Unreachable
 from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import BackendError
 from zoe_jupyter.store.errors import StoreError
 from zoe_jupyter.store.repository import Store
@@ -25,9 +26,13 @@ async def expiring(
     while True:
         forgotten: list[str] = []
         try:
-            forgotten = await ledger.write(store.expire, clock(), history_s)
-            for execution_id in forgotten:
+            now = clock()
+            # Logs first: nobody would know of them any more once their execution is deleted.
+            for execution_id in await ledger.read(store.expiring, now, history_s):
                 await backend.clean(execution_id, keep_logs=False)
+            failpoint("expire.before")
+            forgotten = await ledger.write(store.expire, now, history_s)
+            failpoint("expire.after")
         except (StoreError, BackendError, Unreachable) as error:
             logger.warning("history could not be trimmed: %s", error)
         await asyncio.sleep(EXPIRE_AGAIN_S if forgotten else EXPIRE_S)

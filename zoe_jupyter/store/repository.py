@@ -234,6 +234,11 @@ class Store:
     def secrets(self, execution_id: str) -> dict[str, str]:
         return self._read(lambda connection: reading.read_secrets(connection, execution_id))
 
+    def expiring(self, now: float, history_s: float) -> list[str]:
+        """Ids of the executions that ``expire`` would delete now."""
+        most = _EXPIRE_BATCHES * retention.BATCH
+        return self._read(lambda connection: retention.old_executions(connection, now - history_s, most))
+
     def expire(self, now: float, history_s: float) -> list[str]:
         """Delete some of what ended longer ago than ``history_s``, its events, and keys of the past; returns the executions' ids.
 

@@ -13,10 +13,15 @@ _EVENT_BATCH = 2000
 _KEY_BATCH = 1000
 
 
+def old_executions(connection: Connection, before: float, limit: int) -> list[str]:
+    """Ids of those that ended before, oldest first."""
+    oldest = select(executions.c.id).where(executions.c.ended_at < before)
+    return list(connection.execute(oldest.order_by(executions.c.ended_at, executions.c.id).limit(limit)).scalars())
+
+
 def delete_old_executions(connection: Connection, before: float) -> list[str]:
     """Delete a batch of executions that ended before, with their events; returns their ids."""
-    oldest = select(executions.c.id).where(executions.c.ended_at < before).order_by(executions.c.ended_at).limit(BATCH)
-    ids = list(connection.execute(oldest).scalars())
+    ids = old_executions(connection, before, BATCH)
     if ids:
         connection.execute(delete(events).where(events.c.execution_id.in_(ids)))
         connection.execute(delete(executions).where(executions.c.id.in_(ids)))

@@ -408,7 +408,9 @@ class StoreContract:
             submit(store, execution, key=execution.id, digest="d", secrets={"a": "b"})
         end(store, old, 10.0)
         end(store, recent, 100 * DAY_S)
+        assert len(store.expiring(100 * DAY_S + 1, 90 * DAY_S)) == 1
         assert len(store.expire(100 * DAY_S + 1, 90 * DAY_S)) == 1
+        assert store.expiring(100 * DAY_S + 1, 90 * DAY_S) == []
         assert store.get(old.id) is None
         assert [execution.id for execution in store.find()[0]] == [alive.id, recent.id]
         assert [event.execution_id for event in store.events(since=0, limit=9)] == [recent.id, alive.id]
