@@ -22,8 +22,8 @@ from zoe_jupyter.testing.chaos import ChaosHarness, Server
 
 STORM = 1000
 SERVED_S = 1.0
-SLACK = 3.0
-"""The machine has other work beside this test."""
+WORST = 3.0
+"""So many times as long the slowest may take."""
 WIDE = """
 zoe: 1
 kind: framework
@@ -35,6 +35,11 @@ processes:
     command: ["{{{{ python }}}}", "-I", "-S", "{{{{ folder }}}}/sleeper.py", "{{{{ folder }}}}", "{{{{ service.name }}}}", "{{{{ service.attempt }}}}"]
     resources: {{cores: 0.1, memory: {memory}}}
 """
+
+
+def served_s() -> float:
+    """A second, and as many as there are others who want each processor now."""
+    return SERVED_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,8 @@ async def test_a_storm_of_submits_is_accepted_for_good_or_told_to_come_back_and_
     assert all("Retry-After: 1" in a.headers for a in answers if a.status == 429)
     assert all(a.body["reason"] == "too_many_requests" for a in answers if a.status == 429)
     assert {a.status for a in others} == {201}
-    assert sorted(a.took_s for a in others)[len(others) // 2] < SERVED_S, [a.took_s for a in others]
-    assert max(a.took_s for a in others) < SERVED_S * SLACK, [a.took_s for a in others]
+    assert sorted(a.took_s for a in others)[len(others) // 2] < served_s(), [a.took_s for a in others]
+    assert max(a.took_s for a in others) < served_s() * WORST, [a.took_s for a in others]
 
     server = home.serve()
     try:
@@ -222,7 +227,7 @@ async def test_followers_of_logs_and_readers_that_do_not_read_do_not_keep_others
         os.kill(server.process.pid, signal.SIGKILL)
         server.ended()
     assert {answer.status for answer in answers} == {201}
-    assert sorted(a.took_s for a in answers)[len(answers) // 2] < SERVED_S, [a.took_s for a in answers]
+    assert sorted(a.took_s for a in answers)[len(answers) // 2] < served_s(), [a.took_s for a in answers]
 
 
 async def until_running(gate: Door, execution_id: str) -> None:
