@@ -50,7 +50,15 @@ def served(home: ChaosHarness) -> Iterator[Server]:
 def run(server: Server, entry: str, name: str) -> str:
     execution_id: str = server.ask("POST", "executions", {"use": entry, "name": name})["id"]
     until_state(server, execution_id, "running")
+    wanted = 3 if entry == "crew" else 1
+    until(lambda: _count_running(server, execution_id) == wanted, PATIENCE_S)
     return execution_id
+
+
+def _count_running(server: Server, execution_id: str) -> int:
+    """The elastic ones come later than the rest."""
+    services = server.ask("GET", f"executions/{execution_id}")["services"]
+    return sum(service["state"] == "running" for service in services)
 
 
 def until_state(server: Server, execution_id: str, state: str) -> Any:
