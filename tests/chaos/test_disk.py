@@ -30,7 +30,9 @@ version: "1"
 title: Says a line ten times a second
 processes:
   main:
-    command: ["{{ python }}", "-I", "-S", "-u", "-c", "import time\\nfor n in range(10**6):\\n  print('line', n, 'x' * 4000)\\n  time.sleep(0.05)", "{{ folder }}"]
+    command:
+      ["{{ python }}", "-I", "-S", "-u", "-c",
+       "import time\\nfor n in range(10**6):\\n  print('line', n, 'x' * 4000)\\n  time.sleep(0.05)", "{{ folder }}"]
     resources: {cores: 0.1, memory: 64MiB}
     stop: {grace_s: 1}
 """
