@@ -365,6 +365,17 @@ async def test_a_service_that_vanished_is_started_again(house: House) -> None:
     assert again.services["cluster.worker-1"].failures == 0
 
 
+async def test_a_list_that_lags_behind_makes_nothing_start_twice(house: House) -> None:
+    """A backend said that it started the services, and does not list them yet."""
+    house.backend.hidden_looks = 2
+
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+
+    assert sorted(order.service for order in house.backend.launched) == TWO_WORKERS
+    assert not house.backend.stopped
+    assert {service.attempt for service in execution.services.values()} == {1}
+
+
 async def test_a_core_that_was_replaced_acts_no_more(house: House) -> None:
     """Its late writes are refused, and so are its late actions."""
     execution = await house.until_state(State.RUNNING, await house.submit("job"))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine import views
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.nodes import Nodes
-from zoe_jupyter.engine.observing import Findings, compare
+from zoe_jupyter.engine.observing import Attempt, Findings, compare
 from zoe_jupyter.engine.quarantine import Quarantine
 from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.engine.telling import Teller
@@ -76,6 +76,7 @@ class Loop:
         self._tasks: list[asyncio.Task[None]] = []
         self._has_looked = False
         self._has_silent = False
+        self._missing: Mapping[Attempt, float] = {}
         self._memo = Memo()
         self._jobs = Jobs()
         self._moments = Remembered(next_due)
@@ -112,7 +113,8 @@ class Loop:
 
     async def _looking(self) -> None:
         while True:
-            await wait_set(self._look_wanted, LOOK_S if self.is_reachable and not self._has_silent else RETRY_S)
+            is_calm = self.is_reachable and not self._has_silent and not self._missing
+            await wait_set(self._look_wanted, LOOK_S if is_calm else RETRY_S)
             self._look_wanted.clear()
             await self._try("look", self._look)
 
@@ -126,9 +128,14 @@ class Loop:
         self._set_reachable(True, "")
         self._has_silent = bool(observation.unreachable)
         findings = compare(
-            self._ledger.executions, observation, self._actions, looked_at=looked_at, is_first=not self._has_looked
+            self._ledger.executions,
+            observation,
+            self._actions,
+            looked_at=looked_at,
+            missing=self._missing,
+            is_first=not self._has_looked,
         )
-        self._has_looked = True
+        self._has_looked, self._missing = True, findings.missing
         if findings.events:
             await self._ledger.apply_all(findings.events)
         await self._repair(await self.quarantine.sift(findings))

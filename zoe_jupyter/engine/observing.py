@@ -14,6 +14,12 @@ from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
 
 
+BELIEVED_S = 1.5
+"""What ran and is not seen any more is gone when looks from so long a time agree: some backends' lists lag behind."""
+Attempt = tuple[str, str, int]
+"""(execution, service, attempt)"""
+
+
 class Doings(Protocol):
     """What is under way now, which a look from before it cannot contradict."""
 
@@ -31,8 +37,10 @@ class Findings:
     events: dict[str, list[Event]] = field(default_factory=dict)
     again: dict[str, list[Effect]] = field(default_factory=dict)
     """Effects that an earlier core may have left undone."""
-    orphans: list[tuple[str, str, int]] = field(default_factory=list)
-    """(execution, service, attempt) that runs although nobody wants it."""
+    orphans: list[Attempt] = field(default_factory=list)
+    """What runs although nobody wants it."""
+    missing: dict[Attempt, float] = field(default_factory=dict)
+    """What should be there and is not seen, and since when (loop time)."""
     remnants: set[str] = field(default_factory=set)
     """Executions that do not live and of which the backend still keeps something."""
 
@@ -56,9 +64,13 @@ def compare(
     doings: Doings,
     *,
     looked_at: float,
+    missing: Mapping[Attempt, float] | None = None,
     is_first: bool = False,
 ) -> Findings:
-    """Say what happened; ``looked_at`` is the loop time at which the look began; ``is_first`` since this core began."""
+    """Say what happened; ``looked_at`` is the loop time at which the look began; ``missing`` what the look before did not see;
+
+    ``is_first`` since this core began.
+    """
     findings = Findings()
     seen = {(item.execution_id, item.service, item.attempt): item for item in observation.services}
     for execution in executions.values():
@@ -67,7 +79,7 @@ def compare(
         for service in execution.services.values():
             if service.state in ALIVE and service.node not in observation.unreachable:
                 item = seen.get((execution.id, service.name, service.attempt))
-                _judge(findings, execution, service, item, doings, looked_at)
+                _judge(findings, execution, service, item, doings, looked_at, missing or {})
                 if is_first and (item is None or item.state is not SeenState.EXITED):
                     _resume(findings, execution, service)
     for item in observation.services:
@@ -79,7 +91,13 @@ def compare(
 
 
 def _judge(
-    findings: Findings, execution: Execution, service: Service, item: Seen | None, doings: Doings, looked_at: float
+    findings: Findings,
+    execution: Execution,
+    service: Service,
+    item: Seen | None,
+    doings: Doings,
+    looked_at: float,
+    missing: Mapping[Attempt, float],
 ) -> None:
     if item is not None:
         events = list(_seen(service, item))
@@ -94,6 +112,11 @@ def _judge(
         findings.again.setdefault(execution.id, []).append(Launch(service.name, service.attempt))
         return
     is_expected = service.state in (ServiceState.STOPPING, ServiceState.DRAINING)
+    attempt = (execution.id, service.name, service.attempt)
+    since = missing.get(attempt, looked_at)
+    if not is_expected and looked_at - since < BELIEVED_S:
+        findings.missing[attempt] = since
+        return
     reason = (
         None
         if is_expected
