@@ -10,10 +10,18 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import core, finished
 from zoe_jupyter.backends.base import Bounds, SeenState
+from zoe_jupyter.backends.local.supervisor import house as house_module
+from zoe_jupyter.backends.local.supervisor.house import House
+from zoe_jupyter.backends.local.supervisor.lock import Lock
+from zoe_jupyter.backends.local.supervisor.loop import Loop
 from zoe_jupyter.testing.backend_contract import DEAF, FOREVER, Runner, eventually
 
 
@@ -89,6 +97,37 @@ async def test_after_it_expired_an_execution_can_be_started_again(runner: Runner
     runner.backend = await world.open()
     await runner.ended("one")
     await runner.start("one", attempt=2)
+
+
+def test_after_a_sleep_of_the_machine_the_core_has_its_turn_before_anything_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lifetime that was over in the sleep is the core's to end, or to prolong: it was not heard, as nobody could be."""
+    awake, slept = time.monotonic(), 0.0
+    monkeypatch.setattr(house_module, "time", SimpleNamespace(monotonic=lambda: awake, time=lambda: awake + slept))
+    monkeypatch.setattr(house_module, "running_s", lambda: awake + slept)
+    settings = {
+        "deployment": "d", "execution": "e", "log_limit_bytes": 1, "log_files": 1, "niceness": 0, "is_caged": False,
+        "process_limit": 1, "bounds": {"ends_at": None, "silence_s": 86400.0},
+    }  # fmt: skip
+    house = House(Loop(), str(tmp_path), settings, umask=0o077, lock=Lock(str(tmp_path / "lock")))
+    house.bound({"ends_at": awake + 60.0, "silence_s": 86400.0})
+
+    awake, slept = awake + 20.0, 8 * 3600.0
+    house.check_bounds()
+    assert not house.is_closing
+    house.bound({"ends_at": awake + slept + 60.0, "silence_s": 86400.0})
+    awake += 50.0
+    house.check_bounds()
+    assert not house.is_closing
+
+    house.heard()
+    awake += 15.0
+    house.check_bounds()
+    assert not house.is_closing
+    awake += 11.0
+    house.check_bounds()
+    assert (house.is_closing, house.why_expired) == (True, "its lifetime is over")
 
 
 def wait_until_gone(world: LocalWorld) -> None:

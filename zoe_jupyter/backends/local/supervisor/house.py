@@ -24,8 +24,8 @@ from .verdict import EXPIRED, REMOVED, SHUTDOWN
 PROTOCOL = 1
 _WATCH_S, _TRACK_S = 0.5, 2.0
 """How often processes are counted: with a limit to be kept by watching, and without."""
-_ENGINE_FIRST_S = 10.0
-"""A core that is heard from gets so long to end an execution itself when its time is over."""
+_ENGINE_FIRST_S, _HEARD_S = 10.0, 30.0
+"""A core that was heard from lately gets so long to end an execution itself, or to give it more time, once its time is found to be over."""
 _RELEASE_AGAIN_S = 0.5
 
 
@@ -60,6 +60,7 @@ class House:
         """Now and then, while the folder is ours."""
         self._bounds: dict[str, Any] = settings["bounds"]
         self._ends_at = _on_own_clock(self._bounds)
+        self._over_at: float | None = None
         self._heard_at = time.monotonic()
         self._sequence = 0
         self._waited_for: dict[int, Callable[[int], object]] = {}
@@ -246,6 +247,7 @@ class House:
     def bound(self, bounds: Mapping[str, Any]) -> None:
         self._bounds = dict(bounds)
         self._ends_at = _on_own_clock(bounds)
+        self._over_at = None
         self.changed()
         self.check_bounds()
 
@@ -261,15 +263,22 @@ class House:
             self._expire(f"no core was heard from for {silent_s:.0f} s")
             return
         if self._ends_at is not None:
-            patience_s = _ENGINE_FIRST_S if silent_s < _ENGINE_FIRST_S else 0.0
-            over_s = self._ends_at + patience_s - running_s()
-            if over_s <= 0:
+            left_s = min(left_s, self._lifetime_left_s(self._ends_at, silent_s))
+            if left_s <= 0:
                 self._expire("its lifetime is over")
                 return
-            left_s = min(left_s, over_s)
         if self._bounds_timer is not None:
             self._bounds_timer.cancel()
         self._bounds_timer = self.loop.later(min(30.0, max(0.05, left_s)), self.check_bounds)
+
+    def _lifetime_left_s(self, ends_at: float, silent_s: float) -> float:
+        """The core's turn is counted by the clock that stands while the machine sleeps: right after that the core has news of its own."""
+        left_s = ends_at - running_s()
+        if left_s > 0:
+            return left_s
+        now = time.monotonic()
+        self._over_at = now if self._over_at is None else self._over_at
+        return self._over_at - now + (_ENGINE_FIRST_S if silent_s < _HEARD_S else 0.0)
 
     def _expire(self, why: str) -> None:
         self.why_expired = why
