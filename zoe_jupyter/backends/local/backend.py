@@ -84,6 +84,8 @@ class LocalBackend(Backend):
         self._inspector = Inspector()
         self._meter = Meter()
         self._listeners: set[asyncio.Event] = set()
+        self._has_news = False
+        """Whether a hint was given, or something was ordered, since the last look began."""
         self._controllers: frozenset[str] = frozenset()
         settings = {
             "deployment": deployment, "log_limit_bytes": log_limit_bytes, "log_files": max(1, log_files), "niceness": niceness,
@@ -201,11 +203,17 @@ class LocalBackend(Backend):
         return int(answer["exit_code"])
 
     async def observe(self) -> Observation:
+        """A look that follows news asks those who have some, and whose answer is too old; one without, such as now and then, asks all."""
+        has_news, self._has_news = self._has_news, False
         names = await self._off(self._places.executions)
-        looks = await asyncio.gather(*(self._look(name) for name in names))
-        services = [seen for found, _ in looks for seen in found]
-        unknown = {name: why for name, (_, why) in zip(names, looks, strict=True) if why}
-        return Observation(services, unknown, await self._off(self._kept, names))
+        known = {name: state for name in names if has_news and (state := self._supervisors.known(name)) is not None}
+        asked = [name for name in names if name not in known]
+        looks = dict(zip(asked, await asyncio.gather(*(self._look(name) for name in asked)), strict=True))
+        services = [seen for state in known.values() for seen in self._own(state)]
+        services += [seen for found, _ in looks.values() for seen in found]
+        unknown = {name: why for name, (_, why) in looks.items() if why}
+        kept = await self._off(self._kept, asked)
+        return Observation(services, unknown, kept.union(name for name in known if self._is_own(known[name])))
 
     def _kept(self, names: Sequence[str]) -> frozenset[str]:
         """Those whose folder this deployment made; one that says nothing yet is ours, as nobody else works here."""
@@ -219,6 +227,7 @@ class LocalBackend(Backend):
             while True:
                 await listener.wait()
                 listener.clear()
+                self._has_news = True
                 yield None
         finally:
             self._listeners.discard(listener)
@@ -237,6 +246,7 @@ class LocalBackend(Backend):
         if not await self._off(_clear, run_dir):
             raise Retryable(f"something of {execution_id} still lives and cannot be killed", delay_s=5.0)
         await self._off(self._places.remove, execution_id, keep_logs=keep_logs)
+        self._has_news = True
         self._hint()
 
     async def usage(self) -> Sequence[Usage]:
@@ -282,26 +292,29 @@ class LocalBackend(Backend):
         """Its services, or why nothing is known of it."""
         run_dir = self._places.run_dir(execution_id)
         try:
-            state = await self._supervisors.look(execution_id, "observe")
+            state = await self._supervisors.observe(execution_id)
             if state is not None:
-                return self._own(state, is_supervised=True, is_same_boot=True), ""
+                return self._own(state), ""
         except Gone:
             self._hint()
         except Silent as error:
             return [], str(error)
         written = await self._off(read, run_dir)
-        if written.is_supervised and written.state.get("deployment") == self._deployment:
+        if written.is_supervised and self._is_own(written.state):
             return [], f"the supervisor of {execution_id} has just closed the connection"
         return self._own(written.state, is_supervised=False, is_same_boot=written.is_same_boot), ""
 
-    def _own(self, state: Mapping[str, Any], *, is_supervised: bool, is_same_boot: bool) -> list[Seen]:
-        if state.get("deployment") != self._deployment:
+    def _own(self, state: Mapping[str, Any], *, is_supervised: bool = True, is_same_boot: bool = True) -> list[Seen]:
+        if not self._is_own(state):
             return []
         return seen_services(state, is_supervised=is_supervised, is_same_boot=is_same_boot)
 
+    def _is_own(self, state: Mapping[str, Any]) -> bool:
+        return bool(state.get("deployment") == self._deployment)
+
     async def _sample(self, execution_id: str) -> Mapping[str, Any]:
         try:
-            return await self._supervisors.look(execution_id, "usage") or {}
+            return await self._supervisors.usage(execution_id) or {}
         except (Gone, Silent, Refused):
             return {}
 
@@ -353,6 +366,8 @@ class LocalBackend(Backend):
             raise Retryable(str(error)) from None
         except Silent as error:
             raise Unreachable(str(error)) from None
+        finally:
+            self._has_news = True
 
     async def _off(self, work: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
         """Do blocking work in one of the bounded threads."""

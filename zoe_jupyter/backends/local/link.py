@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, short_path
 
 _LONGEST_ANSWER = 64 * 1024 * 1024
 _LONGEST_PING_S = 20.0
+_HARMLESS = frozenset({"observe", "usage", "ping"})
+"""Requests that change nothing."""
+KNOWN_S = 5.0
+"""What a supervisor said holds for half as long at least, and no longer; not equally long for all, so that not all are asked in one moment."""
 
 
 class Gone(Exception):
@@ -34,6 +41,15 @@ class Refused(Exception):
         self.kind = kind
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What it said, how much news there was when it was asked, and until when (monotonic clock) that may be believed."""
+
+    state: Mapping[str, Any]
+    news: int
+    until: float
+
+
 class Link:
     """Open one with ``Link.open``. As long as it is open it tells the supervisor now and then that the core lives."""
 
@@ -48,6 +64,9 @@ class Link:
         self._on_change = on_change
         self._count = 0
         self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._news = 0
+        """Counts what may have changed its state: its hints, what it was asked to do, and each time it kept silent."""
+        self._said: _Said | None = None
         self._silence_s = 86400.0
         self._new_silence = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,11 +96,29 @@ class Link:
         link.keep_alive_for(float(link.hello["bounds"]["silence_s"]))
         return link
 
+    async def observe(self, *, limit_s: float) -> Mapping[str, Any]:
+        """Ask for its state; raises Gone, Silent or Refused."""
+        news, until = self._news, time.monotonic() + random.uniform(KNOWN_S / 2, KNOWN_S)
+        state = await self.ask("observe", limit_s=limit_s)
+        self._said = _Said(state, news, until)
+        return state
+
+    def known(self) -> Mapping[str, Any] | None:
+        """Its state as it last said it; None when it may have changed since it was asked, or that was too long ago.
+
+        Both ways the messages keep their order: a hint that is read after an answer may be of a change after it, never before it.
+        """
+        said = self._said
+        if not self.is_open or said is None or said.news != self._news or time.monotonic() >= said.until:
+            return None
+        return said.state
+
     async def ask(self, do: str, *, limit_s: float, **fields: Any) -> dict[str, Any]:
         """Send a request and wait for its answer; raises Gone, Silent or Refused."""
         if not self.is_open:
             raise Gone("the supervisor has closed the connection")
         self._count += 1
+        self._news += do not in _HARMLESS
         number = self._count
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -89,9 +126,11 @@ class Link:
             self._writer.write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
             return _unpack(await asyncio.wait_for(answer, limit_s))
         except asyncio.TimeoutError:
+            self._news += 1
             raise Silent(f"the supervisor did not answer within {limit_s:g} s") from None
         finally:
             self._asked.pop(number, None)
+            self._news += do not in _HARMLESS
 
     def keep_alive_for(self, silence_s: float) -> None:
         """Speak often enough for a supervisor that endures so long a silence."""
@@ -129,6 +168,7 @@ class Link:
 
     def _take(self, message: Mapping[str, Any]) -> None:
         if "id" not in message:
+            self._news += 1
             self._on_change()
             return
         answer = self._asked.get(message["id"])

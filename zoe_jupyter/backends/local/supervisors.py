@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,27 @@ class Supervisors:
         """How long to wait for its answer: not long again for one that is known to be silent."""
         return IMPATIENT_S if execution_id in self._silent else ANSWER_LIMIT_S
 
-    async def look(self, execution_id: str, do: str) -> dict[str, Any] | None:
-        """Ask for what changes nothing; None when it has no supervisor. Raises Gone or Silent."""
+    def known(self, execution_id: str) -> Mapping[str, Any] | None:
+        """What its supervisor last said of its state, as long as nothing speaks against it."""
+        link = self._links.get(execution_id)
+        return None if link is None else link.known()
+
+    async def observe(self, execution_id: str) -> Mapping[str, Any] | None:
+        """Ask for its state; None when it has no supervisor. Raises Gone or Silent."""
+        return await self._look(execution_id, Link.observe)
+
+    async def usage(self, execution_id: str) -> Mapping[str, Any] | None:
+        """Ask what its services use; None when it has no supervisor. Raises Gone or Silent."""
+        return await self._look(execution_id, partial(Link.ask, do="usage"))
+
+    async def _look(
+        self, execution_id: str, ask: Callable[..., Awaitable[Mapping[str, Any]]]
+    ) -> Mapping[str, Any] | None:
         link = await self.existing(execution_id)
         if link is None:
             return None
         try:
-            answer = await link.ask(do, limit_s=self.patience_s(execution_id))
+            answer = await ask(link, limit_s=self.patience_s(execution_id))
         except Silent:
             self._silent.add(execution_id)
             raise

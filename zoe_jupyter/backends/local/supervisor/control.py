@@ -1,8 +1,8 @@
 """The socket on which the core speaks to the supervisor: one JSON object a line, both ways.
 
 A request is ``{"id": n, "do": name, ...}``; its answer ``{"id": n, "ok": ...}`` or ``{"id": n, "error": {"kind", "text"}}``. Who has asked to
-``subscribe`` gets ``{"changed": n}`` whenever something changed; such hints are left out for a reader that is slow. Only the same user
-(and root) may speak.
+``subscribe`` gets ``{"changed": n}`` whenever something changed; a reader that is slow gets only the newest when it has read what came before. Only
+the same user (and root) may speak.
 """
 
 from __future__ import annotations
@@ -101,11 +101,13 @@ class _Peer:
         self._on_close = on_close
         self._in = bytearray()
         self._out = bytearray()
+        self._hint = b""
         loop.watch(self._fd, READ, self._event)
 
     def hint(self, line: bytes) -> None:
-        if not self._out:
-            self._send(line)
+        """What it reads last is of the newest change, however slowly it reads."""
+        self._hint = line
+        self._flush()
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -168,6 +170,8 @@ class _Peer:
         self._flush()
 
     def _flush(self) -> None:
+        if not self._out:
+            self._out, self._hint = bytearray(self._hint), b""
         try:
             sent = self._connection.send(self._out) if self._out else 0
         except BlockingIOError:
@@ -176,7 +180,7 @@ class _Peer:
             self.close()
             return
         del self._out[:sent]
-        self._loop.watch(self._fd, READ | WRITE if self._out else READ, self._event)
+        self._loop.watch(self._fd, READ | WRITE if self._out or self._hint else READ, self._event)
 
 
 def listen(path: str) -> socket.socket:
