@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ import pytest
 from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import supervisor_of
 from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.local.nursery import Nursery
 from zoe_jupyter.backends.local.supervisor.lock import Lock
-from zoe_jupyter.testing.backend_contract import Runner, eventually
+from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
 
 
 @pytest.mark.parametrize("what", [["control.sock"], ["state.json"], ["lock"], ["control.sock", "state.json", "lock"]])
@@ -57,6 +60,28 @@ async def test_who_starts_it_again_in_a_new_folder_is_the_only_one(runner: Runne
     state = json.loads((world.run_dir("one") / "state.json").read_text())
     assert state["services"]["app.main-0"]["attempt"] == 2
     assert (await runner.until("one", "app.main-0", SeenState.READY, attempt=2)).handle["pid"] == seen.handle["pid"]
+
+
+@pytest.mark.parametrize("trap", ["os.mkfifo(path)", "os.symlink('/proc/self/environ', path)", "os.mkdir(path)"])
+@pytest.mark.parametrize("has_nursery", [True, False])
+async def test_what_a_service_puts_where_the_next_supervisor_writes_holds_up_nobody(
+    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch, trap: str, *, has_nursery: bool
+) -> None:
+    if not has_nursery:
+        monkeypatch.setattr(Nursery, "start", lambda *_, **__: None)
+    names = ["supervisor.log", "supervisor.json", "control.sock", "lock"]
+    if "mkdir" not in trap:
+        names.append("services/app.main-0/key.new")
+    paths = [str(world.run_dir("one") / name) for name in names]
+    clear = "if os.path.exists(path): os.unlink(path)"
+    code = f"import os\nfor path in {paths!r}:\n    {clear}\n    {trap}\nprint('trap', flush=True)\n{FOREVER}"
+    await runner.start("one", code=code)
+    await runner.said("one", "app.main-0", b"trap")
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    await runner.ended("one")
+
+    await asyncio.wait_for(runner.start("one", attempt=2, files={"key": "k"}), 20)
+    await asyncio.wait_for(runner.start("another"), 5)
 
 
 def test_a_lock_that_somebody_else_has_by_now_is_not_held(tmp_path: Path) -> None:

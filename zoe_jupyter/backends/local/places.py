@@ -6,10 +6,18 @@ import os
 import re
 import shutil
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoe_jupyter.backends.local.supervisor.files import (
+    COMPLAINTS_FILE,
+    LOCK_FILE,
+    SETTINGS_FILE,
+    SOCKET_FILE,
+    STATE_FILE,
+)
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Fatal, NoRoom
 
@@ -96,6 +104,16 @@ class Places:
             _make_private(folder)
         for path in live.iterdir():
             os.replace(path, kept / path.name)
+
+
+def clear_places(run_dir: Path) -> None:
+    """Move aside what a service put where the next supervisor has to write: pipes, links, folders."""
+    for name in (LOCK_FILE, SETTINGS_FILE, STATE_FILE, COMPLAINTS_FILE, SOCKET_FILE):
+        place = run_dir / name
+        expected = stat.S_IFSOCK if name == SOCKET_FILE else stat.S_IFREG
+        with suppress(FileNotFoundError):
+            if stat.S_IFMT(place.lstat().st_mode) != expected:
+                place.rename(run_dir / f"{name}.{time.monotonic_ns()}")
 
 
 def _make_private(folder: Path) -> None:

@@ -19,8 +19,14 @@ from typing import Any
 from zoe_jupyter.backends.local.environment import inherited
 from zoe_jupyter.backends.local.link import Gone, Link, Silent
 from zoe_jupyter.backends.local.nursery import PROGRAM, Nursery, first_line
-from zoe_jupyter.backends.local.places import Places
-from zoe_jupyter.backends.local.supervisor.files import SETTINGS_FILE, SUPERVISOR_MARK, plain, read_state
+from zoe_jupyter.backends.local.places import Places, clear_places
+from zoe_jupyter.backends.local.supervisor.files import (
+    COMPLAINTS_FILE,
+    SETTINGS_FILE,
+    SUPERVISOR_MARK,
+    plain,
+    read_state,
+)
 from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Retryable
@@ -174,6 +180,7 @@ class Supervisors:
     def _start(self, execution_id: str) -> None:
         """Start one and wait until it listens, or has found another in its place. Raises Retryable."""
         run_dir = self._places.prepare(execution_id)
+        clear_places(run_dir)
         failpoint("supervisor.before")
         _write_settings(run_dir, {**self._settings, "execution": execution_id})
         mark = f"{self._settings['deployment']}/{execution_id}"
@@ -186,9 +193,10 @@ class Supervisors:
 
     def _complaint(self, execution_id: str) -> str:
         """The last thing that it said."""
-        path = self._places.run_dir(execution_id) / "supervisor.log"
+        path = self._places.run_dir(execution_id) / COMPLAINTS_FILE
         try:
-            lines = path.read_text(errors="replace").strip().splitlines()
+            with open(path, errors="replace", opener=plain) as file:
+                lines = file.read().strip().splitlines()
         except OSError:
             lines = []
         return f"it said: {lines[-1][:300]}" if lines else f"it said nothing in {path}"
@@ -197,20 +205,16 @@ class Supervisors:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _write_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
     path = run_dir / SETTINGS_FILE
-    with open(f"{path}.{os.getpid()}.{threading.get_ident()}", "w", encoding="utf-8", opener=_private) as file:
+    with open(f"{path}.{os.getpid()}.{threading.get_ident()}", "w", encoding="utf-8", opener=plain) as file:
         json.dump(settings, file)
     os.replace(file.name, path)
 
 
 def _start_alone(run_dir: Path, mark: str) -> bytes:
     """As a program of its own; what it said first."""
-    with open(run_dir / "supervisor.log", "ab", opener=_private) as complaints:
+    with open(run_dir / COMPLAINTS_FILE, "ab", opener=plain) as complaints:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(PROGRAM), str(run_dir)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True,

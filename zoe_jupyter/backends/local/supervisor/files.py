@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 LOCK_FILE, SETTINGS_FILE, SOCKET_FILE, STATE_FILE = "lock", "supervisor.json", "control.sock", "state.json"
+COMPLAINTS_FILE = "supervisor.log"
 SUPERVISOR_MARK = "ZOE_SUPERVISOR"
 """Environment variable ``<deployment>/<execution>`` of a supervisor."""
 NURSERY_ROOM = 512

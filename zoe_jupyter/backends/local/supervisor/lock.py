@@ -16,7 +16,7 @@ class Lock:
 
     def take(self) -> bool:
         """False while somebody else holds it; a predecessor may take a moment to go."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         for _ in range(_TRIES):
             if self._is_locked():
                 return True

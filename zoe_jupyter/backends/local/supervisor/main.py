@@ -8,7 +8,7 @@ import os
 import signal
 
 from .control import Control
-from .files import LOCK_FILE, SETTINGS_FILE, SOCKET_FILE
+from .files import LOCK_FILE, SETTINGS_FILE, SOCKET_FILE, plain
 from .house import House
 from .kernel import become_subreaper
 from .lock import Lock
@@ -36,7 +36,7 @@ def main(run_dir: str) -> int:
 
 def _supervise(run_dir: str, umask: int, lock: Lock) -> None:
     become_subreaper()
-    with open(os.path.join(run_dir, SETTINGS_FILE), encoding="utf-8") as file:
+    with open(os.path.join(run_dir, SETTINGS_FILE), encoding="utf-8", opener=plain) as file:
         settings = json.load(file)
     loop = Loop()
     house = House(loop, run_dir, settings, umask=umask, lock=lock)

@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from .files import NURSERY, SUPERVISOR_MARK
+from .files import COMPLAINTS_FILE, NURSERY, SUPERVISOR_MARK, plain
 from .main import main as supervise
 
 IDLE_S = 600.0
@@ -46,7 +46,7 @@ def main() -> int:
 def _become_supervisor(request: dict[str, str], answer: int) -> NoReturn:
     """As if it had been started with that folder and that variable, and with its own outputs."""
     os.setsid()
-    log = os.open(os.path.join(request["run_dir"], "supervisor.log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    log = plain(os.path.join(request["run_dir"], COMPLAINTS_FILE), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     null = os.open(os.devnull, os.O_RDWR)
     for source, target in ((log, 2), (answer, 1), (null, 0)):
         os.dup2(source, target)

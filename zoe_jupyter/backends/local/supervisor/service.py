@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import cages, crowd
+from .files import plain
 from .logfile import LogFile
 from .loop import READ, Loop, Timer
 from .ports import is_occupied
@@ -102,9 +104,9 @@ class Service:
             if not place.startswith(os.path.normpath(folder) + os.sep):
                 raise SpawnError(f"the file {path!r} is not inside the service's folder", is_final=True)
             os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-            with open(
-                os.open(f"{place}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-            ) as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{place}.new")
+            with open(f"{place}.new", "w", encoding="utf-8", opener=plain) as file:
                 file.write(content)
             os.replace(f"{place}.new", place)
 
