@@ -30,6 +30,8 @@ LABEL_LENGTH = 600
 CLIENT_LENGTH = 4096
 LONGEST_LIFETIME_S = 366 * 86400.0
 LEASE_TTL_S = 90.0
+COMPOSED = 64
+"""So many applications are kept as they were composed: the same is often submitted again. None with a secret in it."""
 
 
 class Submitter:
@@ -42,6 +44,7 @@ class Submitter:
         self._clock = clock
         self._jobs = views.Jobs()
         self._memo = Memo()
+        self._composed: dict[tuple[int, str, bool, str], tuple[Application, dict[str, Any]]] = {}
 
     async def execution(self, submission: Submission, caller: Caller, *, nodes: Sequence[Node]) -> Execution:
         """The execution to store, but for its name. Raises InvalidDescription and Unfit (environment or size, with the way out)."""
@@ -108,6 +111,23 @@ class Submitter:
 
     def _compose(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:
         """Raises NotFound for what the caller may not see; an application of the shop may use what only admins may run alone."""
+        key = (
+            self._catalogue.version,
+            caller.name,
+            caller.is_admin,
+            json.dumps([submission.use, submission.zapp, submission.text, submission.parameters], default=repr),
+        )
+        known = self._composed.get(key)
+        if known is None:
+            known = self._compose_anew(submission, caller)
+            if known[0].secret_parameters:
+                return known
+            if len(self._composed) >= COMPOSED:
+                self._composed.clear()
+            self._composed[key] = known
+        return known
+
+    def _compose_anew(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:
         seen = self._catalogue if caller.is_admin else UsersCatalogue(self._catalogue)
         if submission.use:
             seen.entry(submission.use)

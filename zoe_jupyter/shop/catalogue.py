@@ -72,6 +72,14 @@ class Catalogue:
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[_Stamp, Entry | None, tuple[Problem, ...]]] = {}
         self._problems: tuple[Problem, ...] = ()
+        self._stamps: tuple[tuple[Path, _Stamp], ...] = ()
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Another number as soon as any description has changed."""
+        self._look()
+        return self._version
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -108,6 +116,9 @@ class Catalogue:
                 if entry is not None:
                     entries[entry.name] = entry
         self._problems = tuple(problems)
+        stamps = tuple((file, known[0]) for file, known in self._read.items())
+        if stamps != self._stamps or [*self._found] != [*entries]:
+            self._stamps, self._version = stamps, self._version + 1
         return {name: _with_lacks(entry, entries) for name, entry in entries.items()}
 
     def _cached(self, found: Found) -> tuple[Entry | None, tuple[Problem, ...]]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_
 
 from zoe_jupyter.model.errors import Conflict, UserError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
@@ -60,9 +60,13 @@ def find_by_name(connection: Connection, owner: str, name: str) -> Execution | N
     return found[0] if found else None
 
 
+_KEY = select(keys).where(keys.c.owner == bindparam("owner"), keys.c.key == bindparam("key"))
+"""Built once: it is asked for at every submit."""
+
+
 def find_by_key(connection: Connection, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
     """The execution that this key stands for; raises Conflict when it stands for another request, or for a forgotten one."""
-    row = connection.execute(select(keys).where(keys.c.owner == owner, keys.c.key == key)).first()
+    row = connection.execute(_KEY, {"owner": owner, "key": key}).first()
     if row is None or row.created_at < now - KEY_LIFE_S:
         return None
     details = {"execution": row.execution_id}

@@ -28,6 +28,9 @@ _EXECUTION = TypeAdapter(Execution)
 _APPLICATION = TypeAdapter(Application)
 _SERVICE = TypeAdapter(Service)
 _LEASE = TypeAdapter(Lease)
+_TEXTS = 64
+_texts: dict[int, tuple[Application, str]] = {}
+"""The newest applications that were written out, by identity; each holds its application, so that no other takes its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,14 @@ def execution_row(execution: Execution) -> Row:
 
 
 def application_text(execution: Execution) -> str:
-    return _checked(_APPLICATION, execution.application, execution.id)
+    """The same application, submitted many times, is written out once."""
+    known = _texts.get(id(execution.application))
+    if known is None:
+        known = execution.application, _checked(_APPLICATION, execution.application, execution.id)
+        if len(_texts) >= _TEXTS:
+            _texts.clear()
+        _texts[id(execution.application)] = known
+    return known[1]
 
 
 def service_text(execution_id: str, service: Service) -> str:

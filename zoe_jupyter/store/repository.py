@@ -137,8 +137,7 @@ class Store:
         """Store changed executions and what happened; raises StaleWrite unless each version follows the stored one."""
 
         def update(transaction: Transaction) -> list[LogEvent]:
-            for execution in executions:
-                writing.update_execution(transaction.connection, execution, self._stored.get(execution.id))
+            writing.update_executions(transaction.connection, executions, self._stored)
             return transaction.append(events)
 
         logged = self._write(update)

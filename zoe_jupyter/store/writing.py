@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from zoe_jupyter.model.errors import Conflict, NotFound
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Service
@@ -29,7 +29,7 @@ class Transaction:
 
     def __init__(self, connection: Connection, epoch: int | None) -> None:
         self.connection = connection
-        row = connection.execute(select(core.c.epoch, core.c.holder, core.c.seq, core.c.writes).with_for_update()).one()
+        row = connection.execute(_LOCK_CORE).one()
         if epoch is not None and row.epoch != epoch:
             raise Fenced(f"another core ({row.holder}) has taken over this store; this one may not write any more")
         self.epoch: int = row.epoch
@@ -38,7 +38,7 @@ class Transaction:
 
     def close(self) -> None:
         """Keep the counters; the last thing before the commit."""
-        self.connection.execute(update(core).values(seq=self.seq, writes=self.writes))
+        self.connection.execute(_COUNT_ON, {"new_seq": self.seq, "new_writes": self.writes})
 
     def take_over(self, holder: str, now: float, *, earlier: int | None = None) -> int:
         if earlier is not None and earlier != self.epoch:
@@ -56,12 +56,50 @@ class Transaction:
         return [records.event_of(row) for row in rows]
 
 
-def update_execution(connection: Connection, execution: Execution, earlier: Execution | None) -> None:
-    """Write what differs from ``earlier`` (None: it is read first); raises StaleWrite."""
-    row = records.execution_row(execution)
-    is_next = and_(executions.c.id == execution.id, executions.c.version == execution.version - 1)
-    if connection.execute(update(executions).where(is_next).values(row)).rowcount != 1:
-        raise _stale(connection, execution)
+# Built once: making a statement takes as long as carrying it out.
+_LOCK_CORE = select(core.c.epoch, core.c.holder, core.c.seq, core.c.writes).with_for_update()
+_COUNT_ON = update(core).values(seq=bindparam("new_seq"), writes=bindparam("new_writes"))
+_NEXT_VERSION = (
+    update(executions)
+    .where(executions.c.id == bindparam("own"), executions.c.version == bindparam("before"))
+    .values({name: bindparam(f"new_{name}") for name in executions.columns.keys()})  # noqa: SIM118 (not a dict)
+)
+_SERVICE_BODY = (
+    update(services)
+    .where(services.c.execution_id == bindparam("own"), services.c.name == bindparam("called"))
+    .values(body=bindparam("text"))
+)
+
+
+def update_executions(connection: Connection, changed: Sequence[Execution], stored: Mapping[str, Execution]) -> None:
+    """Write what differs from what is ``stored`` (by id; what is not in there is read first); raises StaleWrite."""
+    if not changed:
+        return
+    rows = [
+        {"own": execution.id, "before": execution.version - 1}
+        | {f"new_{name}": value for name, value in records.execution_row(execution).items()}
+        for execution in changed
+    ]
+    if connection.execute(_NEXT_VERSION, rows).rowcount != len(rows):
+        raise _stale(connection, changed)
+    for execution in changed:
+        _update_parts(connection, execution, stored.get(execution.id))
+
+
+def _stale(connection: Connection, changed: Sequence[Execution]) -> StaleWrite:
+    """Which one does not follow what is stored; those that do were written, and say so."""
+    query = select(executions.c.id, executions.c.version).where(executions.c.id.in_([e.id for e in changed]))
+    stored = {row.id: row.version for row in connection.execute(query)}
+    execution = next((e for e in changed if stored.get(e.id) != e.version), changed[0])
+    if execution.id not in stored:
+        return StaleWrite(f"execution {execution.id} is not stored; it may have been forgotten")
+    return StaleWrite(
+        f"execution {execution.id} is stored in version {stored[execution.id]};"
+        f" version {execution.version} does not follow it"
+    )
+
+
+def _update_parts(connection: Connection, execution: Execution, earlier: Execution | None) -> None:
     if earlier is None or earlier.version != execution.version - 1:
         earlier = _parts_of(connection, execution)
     if earlier.application is not execution.application and earlier.application != execution.application:
@@ -71,15 +109,6 @@ def update_execution(connection: Connection, execution: Execution, earlier: Exec
         connection.execute(delete(labels).where(labels.c.execution_id == execution.id))
         _insert_labels(connection, execution)
     _write_services(connection, execution, earlier.services)
-
-
-def _stale(connection: Connection, execution: Execution) -> StaleWrite:
-    stored = connection.execute(select(executions.c.version).where(executions.c.id == execution.id)).scalar()
-    if stored is None:
-        return StaleWrite(f"execution {execution.id} is not stored; it may have been forgotten")
-    return StaleWrite(
-        f"execution {execution.id} is stored in version {stored}; version {execution.version} does not follow it"
-    )
 
 
 def _parts_of(connection: Connection, execution: Execution) -> Execution:
@@ -98,10 +127,8 @@ def _write_services(connection: Connection, execution: Execution, earlier: Mappi
     _insert_services(connection, execution.id, [service for name, service in wanted.items() if name not in earlier])
     changed = [s for name, s in wanted.items() if name in earlier and s is not earlier[name] and s != earlier[name]]
     if changed:
-        one = and_(services.c.execution_id == bindparam("own"), services.c.name == bindparam("called"))
-        statement = update(services).where(one).values(body=bindparam("text"))
         rows = [{"own": execution.id, "called": s.name, "text": records.service_text(execution.id, s)} for s in changed]
-        connection.execute(statement, rows)
+        connection.execute(_SERVICE_BODY, rows)
 
 
 def _insert_services(connection: Connection, execution_id: str, new: Sequence[Service]) -> None:
