@@ -46,7 +46,12 @@ def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> Non
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["benchmark"] == name
     assert KEYS[name] <= found["figures"].keys()
-    assert {run["side"] for run in found["runs"]} in ({"zoe", "by_hand"}, {"with", "without"}, {"sqlite", "postgresql"}, {"zoe"})
+    assert {run["side"] for run in found["runs"]} in (
+        {"zoe", "by_hand"},
+        {"with", "without"},
+        {"sqlite", "postgresql"},
+        {"zoe"},
+    )
 
 
 def test_both_sides_go_first_equally_often() -> None:

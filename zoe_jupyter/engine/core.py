@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from typing import Any
 
-from zoe_jupyter import plugins
 from zoe_jupyter.backends.base import Backend, Bounds, Capabilities, Unreachable
 from zoe_jupyter.engine import lifetimes, metrics, views
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.clock import Clock
+from zoe_jupyter.engine.configured import open_backend, open_policy
 from zoe_jupyter.engine.door import (
     Caller,
     Check,
@@ -22,13 +22,13 @@ from zoe_jupyter.engine.door import (
     Sample,
     Submission,
     Waiting,
-    is_trusted,
 )
 from zoe_jupyter.engine.gate import Gate
 from zoe_jupyter.engine.holding import Holding
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.loop import Loop
 from zoe_jupyter.engine.nodes import Nodes
+from zoe_jupyter.engine.reach import Reach
 from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.engine.retention import expiring
 from zoe_jupyter.engine.sampling import Sampler
@@ -49,8 +49,16 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
-from zoe_jupyter.model.errors import BackendError, Conflict, Forbidden, InvalidTransition, NotFound, Unavailable
-from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
+from zoe_jupyter.model.errors import (
+    BackendError,
+    Conflict,
+    Forbidden,
+    InvalidTransition,
+    NotFound,
+    Unavailable,
+    ZoeError,
+)
+from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, State, Story
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
 from zoe_jupyter.store.repository import Store, file_url
@@ -62,10 +70,7 @@ STORY_EVENTS = 2000
 
 async def open_core(settings: Settings) -> Core:
     """Open the store, adopt what runs, start the loop. Raises ZoeError (StoreError, Unavailable) with the way out."""
-    backend_class = plugins.load("zoe_jupyter.backends", settings.backend)
-    backend: Backend = backend_class(
-        deployment=settings.deployment, data_dir=settings.data_dir, **settings.backend_options
-    )
+    backend = open_backend(settings)
     url = settings.database_url or file_url(settings.data_dir / "zoe.db")
     core = Core(settings=settings, backend=backend, store=Store(url))
     await core.open()
@@ -80,11 +85,12 @@ class Core:
         self._backend = backend
         self._store = store
         self._clock = clock = clock or Clock()
-        self._policy = plugins.load("zoe_jupyter.policies", settings.policy)()
+        self._policy = open_policy(settings)
         self._catalogue = open_catalogue(settings.shop_sources, trusted=settings.trusted_sources)
         self._ledger = Ledger(store, clock, self._carry_out, lambda: self._loop.on_change())  # noqa: PLW0108 (there is no loop yet)
         self._timekeeper = Timekeeper(self._ledger, clock)
         self._renderer = Renderer(backend, self._secrets, settings.deployment)
+        self._reach = Reach(self._renderer)
         self._actions = Actions(
             backend,
             self._renderer,
@@ -180,13 +186,22 @@ class Core:
         self._refuse_when_fenced()
         body = digest(submission)
         async with self._under_way.one_by_one(caller.name, key):
-            if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
-                return earlier, False
-            with _told_to_users():
-                execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
-            secrets, lease = new_secrets(execution.application), self._first_lease(execution, submission)
-            with self._under_way.named(submission, execution, self._ledger.executions.values()) as named:
-                stored, is_new = await self._ledger.submit(named, key=key, digest=body, secrets=secrets, lease=lease)
+            try:
+                return await self._store_new(submission, caller, key=key, body=body)
+            except ZoeError:
+                # A repeated submit is not judged by what it itself takes up: its name, for one.
+                if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
+                    return earlier, False
+                raise
+
+    async def _store_new(
+        self, submission: Submission, caller: Caller, *, key: str | None, body: str
+    ) -> tuple[Execution, bool]:
+        with _told_to_users():
+            execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
+        secrets, lease = new_secrets(execution.application), self._first_lease(execution, submission)
+        with self._under_way.named(submission, execution, self._ledger.executions.values()) as named:
+            stored, is_new = await self._ledger.submit(named, key=key, digest=body, secrets=secrets, lease=lease)
         if is_new:
             if lease is not None:
                 await self._holding.settle([stored.id])
@@ -199,7 +214,7 @@ class Core:
         return new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock())
 
     async def _earlier(self, caller: Caller, key: str, body: str) -> Execution | None:
-        """What was submitted with this key before, so that a repeated submit is not checked against what it itself takes up."""
+        """What was submitted with this key before."""
         found = await self._ledger.read(
             lambda: self._store.find_by_key(caller.name, key, digest=body, now=self._clock())
         )
@@ -299,53 +314,12 @@ class Core:
 
     async def connection(self, execution_id: str, name: str, caller: Caller) -> Mapping[str, Any]:
         execution = await self.execution(execution_id, caller)
-        if execution.owner != caller.name:
-            raise NotFound(f"execution {execution.name} belongs to {execution.owner}; only its owner may attach")
-        template = next((t for t in execution.application.connections if t.name == name), None)
-        if template is None:
-            names = ", ".join(t.name for t in execution.application.connections) or "none"
-            raise NotFound(f"execution {execution.name} has no connection {name[:40]!r}; it has: {names}")
-        if execution.state is not State.RUNNING:
-            raise Conflict(f"execution {execution.name} is {execution.state.value}, not running yet; wait for it")
         with _told_to_users():
-            values, secrets = await self._renderer.connection(execution, template)
-        return {
-            "name": name,
-            "kind": template.kind,
-            "values": values,
-            "secrets": secrets,
-            "environment": dict(execution.environment),
-        }
+            return await self._reach.connection(execution, name, caller)
 
     async def endpoints(self, execution_id: str, caller: Caller) -> Mapping[str, EndpointTarget]:
         """The pages of services that have an address now."""
-        execution = await self.execution(execution_id, caller)
-        trusted = is_trusted(execution, caller)
-        targets: dict[str, EndpointTarget] = {}
-        for service in sorted(execution.services.values(), key=lambda s: (s.process, len(s.name), s.name)):
-            if service.state not in (ServiceState.RUNNING, ServiceState.DRAINING):
-                continue
-            for name, target in (await self._pages(execution, service, is_trusted=trusted)).items():
-                short = f"{service.process}.{name}"
-                targets[short if short not in targets else f"{service.name}.{name}"] = target
-        return targets
-
-    async def _pages(self, execution: Execution, service: Service, *, is_trusted: bool) -> dict[str, EndpointTarget]:
-        process = execution.application.process(service.process)
-        return {
-            name: EndpointTarget(
-                execution_id=execution.id,
-                host=service.host,
-                port=service.ports[name],
-                path=port.path,
-                title=port.title,
-                is_trusted=is_trusted,
-                headers=await self._renderer.headers(execution, process, port.headers),
-                keeps_prefix=port.keeps_prefix,
-            )
-            for name, port in process.ports.items()
-            if port.protocol == "http" and port.title and name in service.ports
-        }
+        return await self._reach.endpoints(await self.execution(execution_id, caller), caller)
 
     async def take_lease(
         self, execution_id: str, caller: Caller, *, kind: str, client: Client, ttl_s: float | None

@@ -22,7 +22,9 @@ class Zoe(Configurable):
     ).tag(config=True)
 
     backend_options = Dict(
-        help="""Options of the backend's class by name, beside those that Zoe gives it. Empty: the backend's own defaults.""",
+        help="""Options of the backend's class by name, beside those that Zoe gives it. Empty: the backend's own defaults. On the
+        command line one at a time: ``--Zoe.backend_options=overcommit=2``. One that the backend does not have, or cannot read, keeps
+        Zoe from starting, and is told.""",
     ).tag(config=True)
 
     database_url = Unicode(
@@ -57,12 +59,14 @@ class Zoe(Configurable):
 
     silence_s = Float(
         86400.0,
+        min=0.0,
         help="""How many seconds executions outlive a Zoe that is not heard from. Too small: a weekend's job dies when
         the Jupyter server is stopped. Too large: forgotten services go on after Zoe was uninstalled.""",
     ).tag(config=True)
 
     history_days = Float(
         90.0,
+        min=0.0,
         help="""How many days ended executions and their events are kept. Larger: more disk (about 10 kB each).""",
     ).tag(config=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,17 +124,19 @@ def _postgresql_engines(url: URL) -> Engines:
     }
     writing = create_engine(url, pool_size=1, max_overflow=0, isolation_level="READ COMMITTED", **common)
     reading = create_engine(url, pool_size=_READERS, max_overflow=_READERS, isolation_level="REPEATABLE READ", **common)
-    event.listen(writing, "begin", _limit_waiting)
-    event.listen(reading, "begin", _only_read)
+    event.listen(writing, "connect", _setting(f"lock_timeout = {int(BUSY_S * 1000)}"))
+    event.listen(reading, "connect", _setting("default_transaction_read_only = on"))
     return Engines(reading, writing)
 
 
-def _limit_waiting(connection: Connection) -> None:
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(BUSY_S * 1000)}")
+def _setting(what: str) -> Callable[[Any, object], None]:
+    """Of each new connection, and so no message more in each transaction."""
 
+    def set_it(connection: Any, record: object) -> None:
+        connection.execute(f"SET {what}")
+        connection.commit()
 
-def _only_read(connection: Connection) -> None:
-    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    return set_it
 
 
 @contextmanager

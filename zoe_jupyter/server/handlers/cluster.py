@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from zoe_jupyter.server.api import PAGED, ApiRequest, Subject, page
 from zoe_jupyter.server.present import amount_body, node_body, waiting_body
-from zoe_jupyter.server.schemas import NodeBody, NodePage, OwnerUsageBody, OwnerUsagePage, UnknownBody, UnknownPage, WaitingPage
+from zoe_jupyter.server.schemas import (
+    NodeBody,
+    NodePage,
+    OwnerUsageBody,
+    OwnerUsagePage,
+    UnknownBody,
+    UnknownPage,
+    WaitingPage,
+)
 
 routes = Subject("cluster")
 

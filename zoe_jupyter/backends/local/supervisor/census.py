@@ -22,22 +22,22 @@ class Census:
     def __init__(self) -> None:
         self.cost_s = 0.0
         self.processes: Mapping[int, Process] = {}
-        self._at = -1e9
+        self._began_at = self._ended_at = -1e9
         self._measured: dict[str, tuple[float, int]] = {}
 
     def pause_s(self, least_s: float) -> float:
         """How long to wait until the next look, so that looking stays cheap on a machine with many processes."""
         return max(least_s, self.cost_s * _SHARE)
 
-    def take(self, services: Mapping[str, Service], helpers: Mapping[int, str], *, is_fresh: bool) -> None:
-        """Look, and tell each service its living processes; without ``is_fresh`` a look of some milliseconds ago is good enough."""
+    def take(self, services: Mapping[str, Service], helpers: Mapping[int, str], *, since: float | None) -> None:
+        """Look, and tell each service its living processes; one that began after ``since`` is good enough, or one of some milliseconds ago."""
         began = time.monotonic()
-        if not is_fresh and began - self._at < _FRESH_S:
+        if self._began_at > since if since is not None else began - self._ended_at < _FRESH_S:
             return
         self.processes = {pid: process for pid, process in scan().items() if not process.is_dead}
         self._share_out(services, helpers)
-        self._at = time.monotonic()
-        self.cost_s = self._at - began
+        self._began_at, self._ended_at = began, time.monotonic()
+        self.cost_s = self._ended_at - began
 
     def _share_out(self, services: Mapping[str, Service], helpers: Mapping[int, str]) -> None:
         living = {name: service for name, service in services.items() if service.is_alive}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -63,6 +64,8 @@ class House:
         self._over_at: float | None = None
         self._heard_at = time.monotonic()
         self._sequence = 0
+        self.reaped_at = 0.0
+        """When it was last seen which children have ended (monotonic clock)."""
         self._waited_for: dict[int, Callable[[int], object]] = {}
         self._identity = {"pid": os.getpid(), "start": start_of(os.getpid())}
         self._boot_id = boot_id()
@@ -164,21 +167,19 @@ class House:
         self._waited_for[pid] = on_exit
 
     def reap(self) -> None:
-        """Wait for every child that has ended, adopted orphans included."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self.helpers.pop(pid, None)
-            callback = self._waited_for.pop(pid, None)
-            if callback is not None:
-                guarded(callback, status)
+        """Wait for every child that has ended, adopted orphans included; then say so to those who wait for them."""
+        ended: list[tuple[Callable[[int], object], int]] = []
+        with contextlib.suppress(ChildProcessError):
+            while (child := os.waitpid(-1, os.WNOHANG))[0]:
+                self.helpers.pop(child[0], None)
+                if child[0] in self._waited_for:
+                    ended.append((self._waited_for.pop(child[0]), child[1]))
+        self.reaped_at = time.monotonic()
+        for callback, status in ended:
+            guarded(callback, status)
 
-    def take_census(self, *, is_fresh: bool = False) -> None:
-        self.census.take(self.services, self.helpers, is_fresh=is_fresh)
+    def take_census(self, *, since: float | None = None) -> None:
+        self.census.take(self.services, self.helpers, since=since)
 
     def living(self) -> list[Service]:
         return [service for service in self.services.values() if service.is_alive]
@@ -205,7 +206,7 @@ class House:
             living = self.living()
             if living:
                 before = {service.name: service.members for service in living}
-                self.take_census(is_fresh=True)
+                self.take_census(since=time.monotonic())
                 for service in living:
                     service.note_oom_kills()
                     service.note_crowd()

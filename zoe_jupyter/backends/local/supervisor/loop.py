@@ -38,6 +38,8 @@ class Loop:
         self._timers: list[Timer] = []
         self._count = 0
         self._is_running = True
+        self.timers_began_at = 0.0
+        """When the timers that run now, or ran last, began to (monotonic clock)."""
 
     def watch(self, fd: int, events: int, callback: Callable[[int], object]) -> None:
         """Call back whenever the descriptor is ready; a second call for it replaces the first."""
@@ -75,9 +77,9 @@ class Loop:
         return min(_LONGEST_WAIT_S, max(0.0, self._timers[0].at - time.monotonic()))
 
     def _run_timers(self) -> None:
-        now = time.monotonic()
+        self.timers_began_at = time.monotonic()
         due = []
-        while self._timers and self._timers[0].at <= now:
+        while self._timers and self._timers[0].at <= self.timers_began_at:
             due.append(heapq.heappop(self._timers))
         for timer in due:
             if timer.callback is not None:

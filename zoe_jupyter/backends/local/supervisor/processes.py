@@ -36,17 +36,21 @@ class Process(NamedTuple):
 def read(pid: int) -> Process | None:
     """The process of that pid, zombies included; None when there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            text = file.read(1024)
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    fields = text[text.rfind(b")") + 2 :].split()
+    try:
+        text = os.read(file, 1024)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    fields = text[text.rfind(b")") + 2 :].split(None, 22)
     if len(fields) < 22:
         return None
-    cpu = sum(map(int, fields[11:15]))
-    rss_bytes = int(fields[21]) * PAGE_BYTES
-    state, ppid, session, threads, start = fields[0].decode(), *(int(fields[number]) for number in (1, 3, 17, 19))
-    return Process(pid, ppid, session, state, start, cpu, rss_bytes, threads)
+    cpu = int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])
+    state, rss_bytes = fields[0].decode(), int(fields[21]) * PAGE_BYTES
+    return Process(pid, int(fields[1]), int(fields[3]), state, int(fields[19]), cpu, rss_bytes, int(fields[17]))
 
 
 def scan() -> dict[int, Process]:

@@ -169,7 +169,7 @@ class Requests:
 
     def _usage(self, _: Mapping[str, Any], reply: Reply) -> None:
         house = self._house
-        house.take_census(is_fresh=True)
+        house.take_census(since=time.monotonic())
         samples = {}
         for service in house.living():
             cpu_s = house.census.cpu_ticks(service.members) / TICKS_PER_S

@@ -341,18 +341,18 @@ class Service:
         )
         self._is_ending = True
         self._cancel("ready")
-        self.house.take_census(is_fresh=True)
+        self.house.take_census(since=self.house.reaped_at)
         if self.members:
             self._ask_to_end()
-        self._look()
+        self._look_again(0.0)
 
     def _look_again(self, delay_s: float) -> None:
         self._cancel("look")
         self._timers["look"] = self.loop.later(delay_s, self._look)
 
     def _look(self) -> None:
-        """See whether anything is left; kill it when its time is over."""
-        self.house.take_census(is_fresh=True)
+        """See whether anything is left; kill it when its time is over. Those that look in one moment share a census."""
+        self.house.take_census(since=self.loop.timers_began_at)
         if self._exit_code is not None and not self.members:
             self._finish()
             return
@@ -379,7 +379,7 @@ class Service:
             for pid, start in new.items():
                 send(pid, start, signal.SIGSTOP)
             frozen.update(new)
-            self.house.take_census(is_fresh=True)
+            self.house.take_census(since=time.monotonic())
 
     def _finish(self) -> None:
         self._close_pipe()

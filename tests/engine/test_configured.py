@@ -1,0 +1,79 @@
+"""What a site sets is read as it is meant, or refused with the setting's name; the admins' page names every setting."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoe_jupyter.backends.local.backend import LocalBackend
+from zoe_jupyter.engine.configured import GIVEN, open_backend, open_policy, read_options
+from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.model.errors import ZoeError
+from zoe_jupyter.server.config import Zoe
+
+PAGE = Path(__file__).parents[2] / "docs" / "admins" / "configuration.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ({"overcommit": "4.5"}, {"overcommit": 4.5}),
+        ({"is_caged": "False", "process_limit": "0"}, {"is_caged": False, "process_limit": 0}),
+        ({"environment": "CONDA_PREFIX,LANG"}, {"environment": ["CONDA_PREFIX", "LANG"]}),
+        ({"folder": "/srv/zoe"}, {"folder": "/srv/zoe"}),
+        ({"overcommit": 2, "environment": ["LANG"]}, {"overcommit": 2.0, "environment": ["LANG"]}),
+    ],
+)
+def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any, value: Any) -> None:
+    read = read_options(LocalBackend, text)
+    assert read == value
+    assert {name: type(one) for name, one in read.items()} == {name: type(one) for name, one in value.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"backend_options": {"overcommit": "much"}}, r"Zoe.backend_options: overcommit='much': .*number"),
+        ({"backend_options": {"overcomit": 4}}, r"Zoe.backend_options: .*no option 'overcomit'; it has: .*overcommit"),
+        ({"backend_options": {"data_dir": "/"}}, r"no option 'data_dir'"),
+        ({"backend": "lokal"}, r"Zoe.backend: there is no 'lokal' .*installed: .*local"),
+        ({"backend": "no.such.module:Class"}, r"Zoe.backend: No module named 'no'"),
+        ({"policy": "zoe_jupyter.plugins:Absent"}, r"Zoe.policy: .*'Absent'"),
+    ],
+)
+def test_what_cannot_be_used_is_told_by_its_setting(tmp_path: Path, settings: Any, told: str) -> None:
+    chosen = Settings(data_dir=tmp_path, **settings)
+    open_it = open_policy if "policy" in settings else open_backend
+    with pytest.raises(ZoeError, match=told):
+        open_it(chosen)
+
+
+def documented(prefix: str) -> dict[str, str]:
+    """From each setting in the page's tables to what it is unless set."""
+    rows = re.findall(rf"^\| (`{prefix}\w+`(?:, `\w+`)*) \| ([^|]*) \|", PAGE.read_text(), re.MULTILINE)
+    return {
+        name: value
+        for names, values in rows
+        for name, value in zip(re.findall(r"`(?:Zoe\.)?(\w+)`", names), values.split(", "), strict=True)
+    }
+
+
+def test_the_admins_page_names_every_setting_and_no_other() -> None:
+    settings = documented(r"Zoe\.")
+    assert set(settings) == set(Zoe.class_traits(config=True))
+    for name, trait in Zoe.class_traits(config=True).items():
+        told = settings[name].strip("`")
+        assert told == str(trait.default()) or (not trait.default() and not told.isdigit()), name
+
+
+def test_the_admins_page_names_every_option_of_the_local_backend_and_no_other() -> None:
+    options = documented("")
+    declared = {name: p for name, p in inspect.signature(LocalBackend).parameters.items() if name not in GIVEN}
+    assert set(options) == set(declared)
+    for name, parameter in declared.items():
+        told = options[name].strip("`")
+        assert told == str(parameter.default) or parameter.default in ((), ""), name

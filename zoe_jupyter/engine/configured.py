@@ -1,0 +1,64 @@
+"""What a site may choose: from the names and options in its settings to the objects. What is wrong is told by the setting's name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from zoe_jupyter import plugins
+from zoe_jupyter.backends.base import Backend
+from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.model.errors import NotFound, ZoeError
+from zoe_jupyter.scheduler.policies.base import Policy
+
+GROUPS = {"backend": "zoe_jupyter.backends", "policy": "zoe_jupyter.policies"}
+GIVEN = ("deployment", "data_dir")
+"""What every backend is told anyway."""
+
+
+def open_backend(settings: Settings) -> Backend:
+    """Raises ZoeError with the way out."""
+    kind = _load("backend", settings.backend)
+    options = read_options(kind, settings.backend_options)
+    backend: Backend = kind(deployment=settings.deployment, data_dir=settings.data_dir, **options)
+    return backend
+
+
+def open_policy(settings: Settings) -> Policy:
+    """Raises ZoeError with the way out."""
+    policy: Policy = _load("policy", settings.policy)()
+    return policy
+
+
+def read_options(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the class declares them. A command line has nothing but text: it is read as what is wanted."""
+    wanted = {name: hint for name, hint in _hints(kind).items() if name not in GIVEN}
+    return {name: _read(name, value, wanted) for name, value in given.items()}
+
+
+def _load(setting: str, name: str) -> Any:
+    try:
+        return plugins.load(GROUPS[setting], name)
+    except (NotFound, ImportError, AttributeError) as error:
+        raise ZoeError(f"the setting Zoe.{setting}: {error}") from error
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind.__init__)
+    return {name: hints.get(name, Any) for name in inspect.signature(kind).parameters}
+
+
+def _read(name: str, value: Any, wanted: Mapping[str, Any]) -> Any:
+    if name not in wanted:
+        options = ", ".join(sorted(wanted)) or "none"
+        raise ZoeError(f"the setting Zoe.backend_options: the backend has no option {name!r}; it has: {options}")
+    hint = wanted[name]
+    if isinstance(value, str) and get_origin(hint) is Sequence:
+        value = value.split(",")
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        raise ZoeError(f"the setting Zoe.backend_options: {name}={value!r}: {error.errors()[0]['msg']}") from error
