@@ -14,6 +14,7 @@ from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler import reasons
 from zoe_jupyter.scheduler.elastic import Share, fill, reclaim, shares_of
 from zoe_jupyter.scheduler.memo import Memo
+from zoe_jupyter.scheduler.order import in_order
 from zoe_jupyter.scheduler.placement import Need, place
 from zoe_jupyter.scheduler.plan import Plan, Start
 from zoe_jupyter.scheduler.policies.base import Policy
@@ -55,7 +56,7 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
         order = [claim.job.id for claim in claims]
         return Plan(waiting=reasons.Waiting(order, lambda execution_id, position: reasons.unreachable()))
     room = Room(machines, snapshot.jobs)
-    shares = shares_of(_by_policy([job for job in snapshot.jobs if job.is_admitted], policy, snapshot, now))
+    shares = shares_of(in_order([job for job in snapshot.jobs if job.is_admitted], policy, snapshot, now).jobs)
     for share in shares.values():
         room.expect(share.job.demands, share.shrink)
     verdict = _judge(claims, now, machines=machines, room=room, memo=memo)
@@ -68,9 +69,8 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
             if not claim.job.is_admitted and claim.job.id in verdict.granted
         }
     )
-    growing = _by_policy(
-        [share.job for share in shares.values() if share.job.id not in verdict.denied], policy, snapshot, now
-    )
+    willing = [share.job for share in shares.values() if share.job.id not in verdict.denied]
+    growing = in_order(willing, policy, snapshot, now).jobs
     fill([shares[job.id] for job in growing], machines, room)
     explain = _Explanation(verdict, machines, free, is_room_coming, now)
     return _plan(shares, verdict, reasons.Waiting(list(verdict.denied), explain))
@@ -82,19 +82,12 @@ def can_ever_fit(demands: Iterable[Demand], nodes: Sequence[Node]) -> Reason | N
     return reasons.never_fits(needs, Machines(replace(node, is_enabled=True) for node in nodes))
 
 
-def _by_policy(jobs: Sequence[Job], policy: Policy, snapshot: Snapshot, now: float) -> list[Job]:
-    """In the policy's order; those that it left out come last, so that nobody is forgotten."""
-    left = {job.id: job for job in jobs}
-    ordered = [left.pop(execution_id) for execution_id in policy.order(jobs, snapshot, now) if execution_id in left]
-    return ordered + sorted(left.values(), key=lambda job: job.id)
-
-
 def _claims(snapshot: Snapshot, policy: Policy, now: float, memo: Memo) -> list[_Claim]:
     """Lost core services of those in progress first, then whole cores of those that wait; each in the policy's order."""
     needs = {job.id: memo.lacking(job) for job in snapshot.jobs}
     lacking = [job for job in snapshot.jobs if job.is_admitted and needs[job.id]]
     waiting = [job for job in snapshot.jobs if not job.is_admitted]
-    ordered = (_by_policy(group, policy, snapshot, now) for group in (lacking, waiting))
+    ordered = (in_order(group, policy, snapshot, now).jobs for group in (lacking, waiting))
     return [_Claim(job, needs[job.id]) for group in ordered for job in group]
 
 

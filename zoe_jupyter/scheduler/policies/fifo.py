@@ -1,4 +1,4 @@
-"""First in, first out, within priorities."""
+"""First in, first out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoe_jupyter.scheduler.snapshot import ExecutionId, Job, Snapshot
 
 
 class Fifo:
-    """Higher priority first; then who began to wait earlier; the id settles what happened in one moment."""
+    """Who began to wait earlier goes first; the id settles what happened in one moment."""
 
     def order(self, waiting: Sequence[Job], snapshot: Snapshot, now: float) -> Sequence[ExecutionId]:
-        return [job.id for job in sorted(waiting, key=lambda job: (-job.priority, job.queued_at, job.id))]
+        return [job.id for job in sorted(waiting, key=lambda job: (job.queued_at, job.id))]
