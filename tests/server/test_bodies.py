@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from zoe_jupyter.server import sending
+from zoe_jupyter.model.errors import UserError
+from zoe_jupyter.server import reading, sending
 from zoe_jupyter.server.files import read_address
 from zoe_jupyter.testing.fake_core import FakeCore
 
@@ -130,3 +131,12 @@ async def test_a_compressed_body_is_not_unpacked(door, core: FakeCore):
     assert (await answer(reader))[0] == 400
     writer.close()
     assert not core.by_id
+
+
+async def test_one_field_that_is_there_twice_among_very_many_is_found_at_once():
+    """Whoever sends it must not keep everybody else waiting: bodies are read on the core's loop."""
+    body = "{" + ",".join(f'"k{number}":0' for number in range(100_000)) + ',"k7":1}'
+    began = time.process_time()
+    with pytest.raises(UserError, match="'k7' is there twice"):
+        reading._json(body.encode())
+    assert time.process_time() - began < 2
