@@ -22,8 +22,9 @@ def advance(draft: Draft) -> None:
 
 def _settle(draft: Draft, *, is_ready: bool) -> None:
     if is_ready and draft.execution.state is State.STARTING:
-        if draft.execution.started_at is None:
-            draft.change(started_at=draft.now)
+        if draft.execution.up_at is None:
+            earlier = draft.execution.started_at
+            draft.change(up_at=draft.now, failed_starts=0, started_at=draft.now if earlier is None else earlier)
         draft.enter(State.RUNNING)
     elif not is_ready and draft.execution.state is State.RUNNING:
         draft.enter(State.STARTING)

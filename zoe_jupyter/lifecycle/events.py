@@ -38,6 +38,8 @@ class Shrunk:
     """The scheduler wants room back: so many elastic services of each process and node, newest first."""
 
     elastic: Placement
+    grow_after: float = 0.0
+    """Epoch seconds: when it may grow again, where it gave room to another's core."""
 
 
 @dataclass(frozen=True, slots=True)

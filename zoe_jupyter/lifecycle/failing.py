@@ -10,9 +10,10 @@ from zoe_jupyter.lifecycle import counts, titles
 from zoe_jupyter.lifecycle.advance import advance
 from zoe_jupyter.lifecycle.draft import Draft
 from zoe_jupyter.lifecycle.events import LaunchFailed, ServiceExited
-from zoe_jupyter.lifecycle.stopping import stop
+from zoe_jupyter.lifecycle.stopping import stop, take_back
 from zoe_jupyter.model.application import RestartWhen
 from zoe_jupyter.model.execution import Outcome, Reason, Service, ServiceState
+from zoe_jupyter.model.units import format_duration
 
 LONGEST_DELAY_S = 60.0
 STEADY_S = 600.0
@@ -20,6 +21,10 @@ STEADY_S = 600.0
 SETTLED_S = 60.0
 """Ready for so long and then lost, a service is placed anew at once; sooner, it waits its delay, so that nothing spins."""
 LEAST_LAUNCH_TRIES = 3
+START_TRIES = 5
+"""So often in a row a whole start may fail before the execution does."""
+START_DELAY_S, LONGEST_START_DELAY_S = 30.0, 600.0
+"""Before the next whole start: doubled each time."""
 
 
 def exited_unexpectedly(draft: Draft, service: Service, event: ServiceExited) -> None:
@@ -31,6 +36,8 @@ def exited_unexpectedly(draft: Draft, service: Service, event: ServiceExited) ->
         _expired(draft, service, event.exit_code, event.reason)
     elif _is_displaced(draft, service, event):
         _displaced(draft, service, event)
+    elif _is_start_too_slow(draft, service, event) and not _runs_only_once(draft):
+        _start_failed(draft, service, event.exit_code, _why_exited(draft, service, event))
     elif _may_try_again(draft, service, event):
         _try_again_later(draft, service, event)
     else:
@@ -42,9 +49,13 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
     tries = max(draft.process_of(service).restart.attempts, LEAST_LAUNCH_TRIES)
     if event.retry_in_s is not None and service.failures < tries:
         _wait_for_next_try(draft, service, failures=service.failures + 1, delay_s=event.retry_in_s, reason=event.reason)
+        return
+    text = f"{titles.of_service(draft.execution.application, service)} could not be started: {event.reason.text}"
+    reason = Reason(event.reason.code, text, _facts(service, None, event.reason))
+    if event.retry_in_s is not None and _is_of_start(draft, service) and not _runs_only_once(draft):
+        _start_failed(draft, service, None, reason)
     else:
-        text = f"{titles.of_service(draft.execution.application, service)} could not be started: {event.reason.text}"
-        _given_up(draft, service, None, Reason(event.reason.code, text, _facts(service, None, event.reason)))
+        _given_up(draft, service, None, reason)
 
 
 def _finished(draft: Draft, service: Service) -> None:
@@ -76,6 +87,39 @@ def _displaced(draft: Draft, service: Service, event: ServiceExited) -> None:
     draft.record_service("exited", service, reason=event.reason, exit_code=event.exit_code)
     draft.remove(service)
     advance(draft)
+
+
+def _is_of_start(draft: Draft, service: Service) -> bool:
+    """Whether the execution's start waits for it: what was up in this try has work that a new start would lose."""
+    return service.is_core and draft.execution.up_at is None
+
+
+def _is_start_too_slow(draft: Draft, service: Service, event: ServiceExited) -> bool:
+    return event.reason is not None and event.reason.code == "not_ready" and _is_of_start(draft, service)
+
+
+def _runs_only_once(draft: Draft) -> bool:
+    """Whether a program of this start was started that must not be started again."""
+    return any(
+        _policy(draft, service) is RestartWhen.NEVER and service.state is not ServiceState.WAITING
+        for service in draft.services
+        if service.is_core
+    )
+
+
+def _start_failed(draft: Draft, service: Service, exit_code: int | None, reason: Reason) -> None:
+    """Do not hold the machines with a start that comes to nothing: give all room back, and try it all again later."""
+    failed = draft.execution.failed_starts + 1
+    if failed >= START_TRIES:
+        reason = replace(reason, text=f"{reason.text}; {failed} starts in a row have failed")
+        _given_up(draft, service, exit_code, reason)
+        return
+    delay_s = min(LONGEST_START_DELAY_S, START_DELAY_S * 2.0 ** (failed - 1))
+    _end(draft, service, exit_code, reason)
+    draft.change(failed_starts=failed, not_before=draft.now + delay_s)
+    text = f"start {failed} of {START_TRIES} failed: {reason.text}; the next is tried in {format_duration(delay_s)}"
+    numbers = {**reason.numbers, "failed_starts": failed, "most": START_TRIES, "retry_in_s": delay_s}
+    take_back(draft, Reason("start_failed", text, numbers))
 
 
 def _may_try_again(draft: Draft, service: Service, event: ServiceExited) -> bool:

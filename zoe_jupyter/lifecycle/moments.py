@@ -5,7 +5,6 @@ from __future__ import annotations
 from zoe_jupyter.lifecycle import counts
 from zoe_jupyter.lifecycle.draft import Draft
 from zoe_jupyter.lifecycle.events import ClockSet, Paused
-from zoe_jupyter.model.execution import Service
 
 
 def clock_set(draft: Draft, event: ClockSet) -> None:
@@ -14,11 +13,15 @@ def clock_set(draft: Draft, event: ClockSet) -> None:
     draft.change(
         queued_at=_moved(execution.queued_at, event.by_s),
         started_at=_moved(execution.started_at, event.by_s),
+        not_before=_later(execution.not_before, event.by_s),
+        up_at=_moved(execution.up_at, event.by_s),
+        done_at=_later(execution.done_at, event.by_s),
+        grow_after=_later(execution.grow_after, event.by_s),
         idle_since=_moved(execution.idle_since, event.by_s),
         unleased_since=_moved(execution.unleased_since, event.by_s),
     )
     for service in draft.services:
-        draft.put(service, due_at=_due(service, event.by_s), ready_at=_moved(service.ready_at, event.by_s))
+        draft.put(service, due_at=_later(service.due_at, event.by_s), ready_at=_moved(service.ready_at, event.by_s))
 
 
 def paused(draft: Draft, event: Paused) -> None:
@@ -30,7 +33,7 @@ def paused(draft: Draft, event: Paused) -> None:
     )
     for service in draft.services:
         if service.state in counts.LEAVING:
-            draft.put(service, due_at=_due(service, event.for_s))
+            draft.put(service, due_at=_later(service.due_at, event.for_s))
 
 
 def _moved(moment: float | None, by_s: float) -> float | None:
@@ -42,6 +45,6 @@ def _not_after(moment: float | None, now: float) -> float | None:
     return None if moment is None else min(moment, now)
 
 
-def _due(service: Service, by_s: float) -> float:
+def _later(moment: float, by_s: float) -> float:
     """0.0 means that nothing is due, and must not become so."""
-    return max(service.due_at + by_s, 1e-6) if service.due_at else 0.0
+    return max(moment + by_s, 1e-6) if moment else 0.0

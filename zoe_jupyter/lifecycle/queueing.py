@@ -17,7 +17,8 @@ def accepted(draft: Draft, event: Accepted) -> None:
 
 
 def enqueue(draft: Draft, *, reason: Reason | None = None) -> None:
-    draft.change(queued_at=draft.now)
+    """Begin a try: what was done in the one before is lost with its services."""
+    draft.change(queued_at=draft.now, up_at=None, done_s=0.0, done_at=0.0, grow_after=0.0)
     draft.enter(State.QUEUED, reason=reason)
 
 

@@ -48,6 +48,8 @@ def shrunk(draft: Draft, event: Shrunk) -> None:
             ]
             for service in sorted(held, key=_worth)[:count]:
                 _take_back(draft, service)
+    if event.grow_after:
+        draft.change(grow_after=event.grow_after)
     advance(draft)
 
 

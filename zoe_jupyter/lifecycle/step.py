@@ -6,6 +6,7 @@ from zoe_jupyter.lifecycle.draft import Draft
 from zoe_jupyter.lifecycle.effects import Effect
 from zoe_jupyter.lifecycle.events import Event
 from zoe_jupyter.lifecycle.lifetime import next_due
+from zoe_jupyter.lifecycle.progress import worked
 from zoe_jupyter.lifecycle.story import describe
 from zoe_jupyter.lifecycle.table import TABLE
 from zoe_jupyter.model.errors import InvalidTransition
@@ -30,4 +31,5 @@ def step(execution: Execution, event: Event, now: float) -> tuple[Execution, tup
         rule(draft, event)
     except InvalidTransition as error:
         raise InvalidTransition(f"{type(event).__name__}: {error.message}\n{describe(execution)}") from error
-    return draft.done()
+    after, effects = draft.done()
+    return worked(execution, after, now), effects

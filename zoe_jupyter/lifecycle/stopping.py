@@ -57,7 +57,12 @@ def resume_requested_while_stopping(draft: Draft, event: ResumeRequested) -> Non
 
 
 def preempted(draft: Draft, event: Preempted) -> None:
-    draft.aim(Goal.RUN, reason=event.reason)
+    take_back(draft, event.reason)
+
+
+def take_back(draft: Draft, reason: Reason) -> None:
+    """Give all of its room back and queue it again, with the reason."""
+    draft.aim(Goal.RUN, reason=reason)
     _take_down(draft)
 
 

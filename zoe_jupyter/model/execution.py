@@ -57,6 +57,8 @@ class Reason:
     code: str
     text: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    also: tuple[Reason, ...] = ()
+    """What else keeps it so, in detail; beside the primary reason, which this one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,25 @@ class Execution:
     labels: Mapping[str, str] = field(default_factory=dict)
     parent: str = ""
     priority: int = 100
+    """Of its class; the higher goes first."""
+    weight: float = 1.0
+    """Its part of what is left for elastic services."""
+    estimate_s: float | None = None
+    """How long it works with all that it wants; None: nobody knows."""
+    is_assumed: bool = False
+    """``estimate_s`` comes from what the site ran before."""
+    not_before: float = 0.0
+    """Epoch seconds: the begin that somebody asked for, or the next try after a failed start."""
+    failed_starts: int = 0
+    """How often in a row its core did not become ready in time."""
+    up_at: float | None = None
+    """When all its core was ready in this try."""
+    done_s: float = 0.0
+    """What of its work was done in this try until ``done_at``, in seconds with all that it wants."""
+    done_at: float = 0.0
+    """Epoch seconds."""
+    grow_after: float = 0.0
+    """Epoch seconds: it gave room to another, and does not grow before unless nobody waits."""
     created_at: float = 0.0
     queued_at: float | None = None
     """When it last began to wait; the order of first in, first out."""
