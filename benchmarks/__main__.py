@@ -10,7 +10,7 @@ from types import ModuleType
 
 from benchmarks.running import PAIRS, QUICK_PAIRS, Effort, as_line
 
-NO_BENCHMARKS = {"__main__", "attaching", "by_hand", "recording", "running"}
+NO_BENCHMARKS = {"__main__", "attaching", "baselines", "by_hand", "recording", "running", "workload"}
 
 
 def main() -> None:
