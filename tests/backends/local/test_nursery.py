@@ -85,6 +85,32 @@ def test_a_nursery_that_died_is_replaced(place: Place) -> None:
     assert exists(place.supervisor("two"))
 
 
+DIES_SLOWLY = """
+import os, pathlib, runpy, socket, sys, time
+was_here = pathlib.Path({folder!r}, "was-here")
+if was_here.exists():
+    sys.argv[0] = {program!r}
+    runpy.run_path({program!r}, run_name="__main__")
+else:
+    was_here.touch()
+    socket.recv_fds(socket.socket(fileno=0), 4096, 1)
+    os.closerange(0, 20)
+    time.sleep(60)
+"""
+"""As a killed process on a busy machine: the kernel closes what it had open some time before it can be seen to be dead."""
+
+
+def test_a_nursery_that_is_not_quite_dead_yet_is_replaced(
+    place: Place, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("program")
+    program = folder / "program.py"
+    program.write_text(DIES_SLOWLY.format(folder=str(folder), program=str(nursery_module.PROGRAM)))
+    monkeypatch.setattr(nursery_module, "PROGRAM", program)
+    assert place.start() == b"ready"
+    assert exists(place.supervisor())
+
+
 def test_a_stuck_nursery_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nursery_module, "SILENT_S", 0.3)
     place.start()

@@ -34,17 +34,17 @@ class Nursery:
         """Start a supervisor; what it said first, None when no nursery could be had or it did nothing."""
         if max(len(os.fsencode(run_dir)), len(os.fsencode(mark))) >= NURSERY_ROOM:
             return None
-        for _ in range(2):
-            word = self._start(run_dir, mark, min(limit_s, SILENT_S))
-            was_dead = self._process is not None and self._process.poll() is not None
-            if word:
-                return word
-            self.close()
-            if not was_dead:
-                break
+        with suppress(TimeoutError):
+            for _ in range(2):
+                word = self._start(run_dir, mark, min(limit_s, SILENT_S))
+                if word:
+                    return word
+                self.close()
+        self.close()
         return None
 
     def _start(self, run_dir: Path, mark: str, limit_s: float) -> bytes:
+        """Empty when whoever could answer is gone; raises TimeoutError when it only says nothing."""
         answer, other_end = os.pipe()
         try:
             is_asked = self._ask(run_dir, mark, other_end)
@@ -97,12 +97,14 @@ class Nursery:
 
 
 def first_line(descriptor: int, limit_s: float) -> bytes:
-    """What comes before the first newline; what has come when the other end or the time is over."""
+    """What comes before the first newline or the end; raises TimeoutError when neither comes in time."""
     end = time.monotonic() + limit_s
     line = b""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    while b"\n" not in line and poll.poll(max(0.0, end - time.monotonic()) * 1000):
+    while b"\n" not in line:
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise TimeoutError
         data = os.read(descriptor, 256)
         if not data:
             break

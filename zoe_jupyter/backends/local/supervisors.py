@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -222,7 +223,8 @@ def _start_alone(run_dir: Path, mark: str) -> bytes:
         )  # fmt: skip
     failpoint("supervisor.started")
     assert process.stdout is not None
-    with process.stdout:
+    answer = b""
+    with process.stdout, suppress(TimeoutError):
         answer = first_line(process.stdout.fileno(), START_LIMIT_S)
     process.wait()
     return answer
