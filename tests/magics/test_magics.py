@@ -75,6 +75,19 @@ def test_alone_it_shows_what_is_running_as_html_and_text(shell: Any) -> None:
     assert "NAME" in output.data["text/plain"]
 
 
+def test_links_hold_also_where_the_browser_has_another_name_for_the_server(
+    shell: Any, zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
+    run(shell, "%zoe start spark --name mine")
+    zoe.change(zoe.only.id, state=State.RUNNING)
+    (output,) = shown(shell, "%zoe open mine")
+    assert 'href="http://127.0.0.1:8888/base/zoe/at/' in output.data["text/html"]
+    in_kernel()
+    (output,) = shown(shell, "%zoe open mine")
+    assert 'href="/base/zoe/at/' in output.data["text/html"]
+    assert "http://127.0.0.1:8888/base/zoe/at/" in output.data["text/plain"]
+
+
 def test_help_prints_and_does_not_fail(shell: Any) -> None:
     assert "usage: %zoe VERB" in printed(shell, "%zoe --help")
     assert "usage: %zoe VERB" in printed(shell, "%zoe help")

@@ -92,9 +92,13 @@ def _kernel_file() -> str:
         return ""
 
 
+def is_served(api: Api) -> bool:
+    """Whether this is a kernel of the Jupyter server that is asked."""
+    return bool(kernel_id()) and is_parent(api.http.connection)
+
+
 def _server(api: Api) -> str:
-    is_ours = bool(kernel_id()) and is_parent(api.http.connection)
-    return str(api.info().get("server") or OUTSIDE) if is_ours else OUTSIDE
+    return str(api.info().get("server") or OUTSIDE) if is_served(api) else OUTSIDE
 
 
 def _folder() -> str:

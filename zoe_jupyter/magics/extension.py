@@ -71,7 +71,7 @@ class ZoeMagics(Magics):
     def _run(self, line: str, cell: str | None) -> Any:
         words = _words(line)
         if not words and cell is None:
-            return _show(panel(self.session))
+            return self._show(panel(self.session))
         if words[0:1] == ["help"]:
             words = [*words[1:2], "--help"]
         if not words or words[0] in ("-h", "--help"):
@@ -83,7 +83,18 @@ class ZoeMagics(Magics):
         result = verb.call(self.session, **arguments)
         if verb.name in RETURNING and len(result.executions) == 1:
             return Execution(self.session, result.executions[0], call=call)
-        return _show(result)
+        return self._show(result)
+
+    def _show(self, result: Result) -> None:
+        from IPython.display import display
+
+        if any(isinstance(block, Lines) for block in result.blocks):
+            with suppress(KeyboardInterrupt):
+                for line in to_lines(result):
+                    print(line, flush=True)
+            return
+        html = to_html(result, own_origin=self.session.own_origin)
+        display({"text/html": html, "text/plain": to_text(result)}, raw=True)
 
 
 def load(shell: Any) -> None:
@@ -168,14 +179,3 @@ def _cell_argument(verb: Verb, cell: str | None) -> dict[str, str]:
     if cell is not None and cell.strip():
         raise Usage(f"{verb.name} takes no cell; write `%zoe {verb.name} ...`")
     return {}
-
-
-def _show(result: Result) -> None:
-    from IPython.display import display
-
-    if any(isinstance(block, Lines) for block in result.blocks):
-        with suppress(KeyboardInterrupt):
-            for line in to_lines(result):
-                print(line, flush=True)
-        return
-    display({"text/html": to_html(result), "text/plain": to_text(result)}, raw=True)

@@ -24,8 +24,12 @@ _CODE = "font-family:var(--jp-code-font-family, monospace);font-size:var(--jp-co
 _LARGEST_LOG = 5000
 
 
-def to_html(result: Result) -> str:
-    return framed("".join(_block(block) for block in result.blocks))
+def to_html(result: Result, *, own_origin: str = "") -> str:
+    """Links to ``own_origin`` name no host: the reader's browser may have another name for it, through a tunnel or a proxy."""
+    content = "".join(_block(block) for block in result.blocks)
+    if own_origin:
+        content = content.replace(f'href="{escape(own_origin)}/', 'href="/')
+    return framed(content)
 
 
 def framed(content: str) -> str:

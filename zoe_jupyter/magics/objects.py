@@ -104,7 +104,8 @@ class Execution:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         result = Result(self._blocks())
-        return {"text/html": to_html(result), "text/plain": to_text(result)}
+        html = to_html(result, own_origin=self._session.own_origin)
+        return {"text/html": html, "text/plain": to_text(result)}
 
     def _blocks(self) -> list[Block]:
         return details({**self.record, "story": ()}, base_url=self._session.base_url)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import cached_property
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from zoe_jupyter.client.api import LIVE, Api
-from zoe_jupyter.client.facts import Facts, gather
+from zoe_jupyter.client.facts import Facts, gather, is_served
 from zoe_jupyter.client.follow import Step, steps
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.model.errors import Conflict, NotFound, UserError
@@ -68,6 +69,12 @@ class Session:
         """Of the Jupyter server, for links; ends with a slash, or is empty."""
         url = self.api.http.connection.url
         return url.rstrip("/") + "/" if url else ""
+
+    @property
+    def own_origin(self) -> str:
+        """How ``base_url`` begins where the reader's page is of the same server, whatever address the browser has for it; else empty."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc and is_served(self.api) else ""
 
     def live(self) -> list[Json]:
         """What has not ended, newest first."""
