@@ -63,14 +63,20 @@ def start(recorded: str) -> Services:
 
 
 def wait_until_ready(order: dict[str, Any]) -> None:
-    """As its probe says: something listens on a port, or answers there."""
-    ready = order["ready"]
-    port = order["port_numbers"][ready["tcp"] or ready["http"].partition("/")[0]]
+    """As its probe says: something listens on a port, or answers there, or a line of its log says so."""
     deadline = time.monotonic() + LONGEST_S
-    while not (_listens(port) if ready["tcp"] else _answers(port, ready["http"].partition("/")[2])):
+    while not _is_ready(order, order["ready"]):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{order['service']} is not ready")
         time.sleep(PAUSE_S)
+
+
+def _is_ready(order: dict[str, Any], ready: dict[str, Any]) -> bool:
+    if ready["log"]:
+        return re.search(ready["log"], Path(order["folder"], "log").read_text(errors="replace")) is not None
+    port, _, path = (ready["tcp"] or ready["http"]).partition("/")
+    number = order["port_numbers"][port]
+    return _answers(number, path) if ready["http"] else _listens(number)
 
 
 def _start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
