@@ -70,13 +70,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--secret", required=True, help="file with what the programs of this cluster prove themselves with"
     )
+    parser.add_argument("--token", help="file with what notebooks prove themselves with")
     parser.add_argument("--settings", help="file with settings by name, as JSON")
     parser.add_argument("--memory", type=int, default=0, help="bytes that this service may use in all")
     parser.add_argument("--master", help="where the master is: spark://host:port")
     parser.add_argument("--cores", default="1", help="of a worker, for executors")
     parser.add_argument("--executor-memory", default="", help="of a worker, for executors, as Java writes it: 512m")
     parser.add_argument("--notebook", default="", help="folder of the notebook that asked")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.java = shutil.which(options.java) or sys.exit(f"there is no Java program {options.java}")
+    return options
 
 
 def _spark_home() -> Path:
@@ -201,6 +204,8 @@ def _environment(options: argparse.Namespace, spark: Path, home: Path) -> dict[s
     archives = _cache_folder(options, spark)
     if archives is not None:
         found["ZOE_SPARK_ARCHIVES"] = str(archives)
+    if options.token:
+        found["SPARK_CONNECT_AUTHENTICATE_TOKEN"] = Path(options.token).read_text(encoding="ascii").strip()
     if options.role == "connect":
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [*libraries, os.environ.get("PYTHONPATH", "")]))
     return found

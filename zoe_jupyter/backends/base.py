@@ -57,6 +57,8 @@ class ServiceOrder:
     ports: Mapping[str, Port] = field(default_factory=dict)
     port_numbers: Mapping[str, int] = field(default_factory=dict)
     resources: Resources = Resources()
+    siblings: int = 1
+    """How many services the execution may have at most."""
     ready: Probe | None = None
     grace_s: float = 10.0
     image: str = ""
@@ -76,6 +78,14 @@ class Reserved:
     """What ``{{ folder }}`` is: the framework's folder as the service sees it."""
     cwd: str = ""
     """The execution's own working folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and its ports by name."""
+
+    host: str
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 class SeenState(str, Enum):
@@ -112,6 +122,8 @@ class Observation:
     """``{execution id or node name: why}``: of these nothing is known now; absence in ``services`` means nothing for them."""
     kept: frozenset[str] = frozenset()
     """Every execution of which the deployment keeps anything (folder, reserved ports, supervisor), also without services: what ``clean`` removes."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Those nodes of ``unreachable`` that the site gives up by now: who may go on elsewhere does."""
 
 
 class Unreachable(Exception):
@@ -168,8 +180,11 @@ class Backend(ABC):
         """The machines and what Zoe may give away on each."""
 
     @abstractmethod
-    async def inspect(self, requires: Requirement, client: Client) -> Environment:
-        """Look into the environment that would run it; starts nothing. Problems are told in the answer, not raised."""
+    async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
+        """Look into the environment that would run it, such as the images where it runs in some; starts nothing.
+
+        Problems are told in the answer, not raised.
+        """
 
     @abstractmethod
     async def reserve(
@@ -224,6 +239,13 @@ class Backend(ABC):
     @abstractmethod
     async def usage(self) -> Sequence[Usage]:
         """A sample of every live service."""
+
+    async def reach(self, execution_id: str, service: str, attempt: int, inside: Address) -> Address:
+        """Where the core and the notebooks reach the published ports of a service that runs, when services themselves know it as ``inside``.
+
+        Raises Retryable when there is no way now.
+        """
+        return inside
 
     @abstractmethod
     def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from zoe_jupyter.backends.base import Observation, Seen, SeenState
 from zoe_jupyter.lifecycle.effects import Drain, Effect, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady, ServiceTroubled
+from zoe_jupyter.model.application import OnLost
 from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
 
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
@@ -77,7 +78,9 @@ def compare(
         if execution.id in observation.unreachable:
             continue
         for service in execution.services.values():
-            if service.state in ALIVE and service.node not in observation.unreachable:
+            if service.state in ALIVE and service.node in observation.lost:
+                _give_up(findings, execution, service, observation.lost[service.node])
+            elif service.state in ALIVE and service.node not in observation.unreachable:
                 item = seen.get((execution.id, service.name, service.attempt))
                 _judge(findings, execution, service, item, doings, looked_at, missing or {})
                 if is_first and (item is None or item.state is not SeenState.EXITED):
@@ -88,6 +91,18 @@ def compare(
         if not doings.is_busy(execution_id, "") and not doings.was_cleaned_after(execution_id, looked_at):
             findings.remnants.add(execution_id)
     return findings
+
+
+def _give_up(findings: Findings, execution: Execution, service: Service, why: str) -> None:
+    """Its machine is lost. Whoever may go on elsewhere does; should the machine come back, what ran there is an orphan."""
+    if execution.application.on_lost is OnLost.WAIT:
+        return
+    reason = Reason(
+        "lost", f"its machine {service.node} is lost: {why}", {"service": service.name, "node": service.node}
+    )
+    findings.events.setdefault(execution.id, []).append(
+        ServiceExited(service.name, service.attempt, None, reason, is_blameless=True)
+    )
 
 
 def _judge(

@@ -48,11 +48,12 @@ class Reach:
 
     async def _pages(self, execution: Execution, service: Service, *, is_trusted: bool) -> dict[str, EndpointTarget]:
         process = execution.application.process(service.process)
+        address = await self._renderer.outside(execution, service)
         return {
             name: EndpointTarget(
                 execution_id=execution.id,
-                host=service.host,
-                port=service.ports[name],
+                host=address.host,
+                port=address.ports[name],
                 path=port.path,
                 title=port.title,
                 is_trusted=is_trusted,
@@ -60,5 +61,5 @@ class Reach:
                 keeps_prefix=port.keeps_prefix,
             )
             for name, port in process.ports.items()
-            if port.protocol == "http" and port.title and name in service.ports
+            if port.protocol == "http" and port.title and name in address.ports
         }

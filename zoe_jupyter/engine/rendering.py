@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from zoe_jupyter.backends.base import Backend, Bounds, Reserved, ServiceOrder
+from zoe_jupyter.backends.base import Address, Backend, Bounds, Reserved, ServiceOrder
 from zoe_jupyter.model.application import ConnectionTemplate, Context, Probe, Process
 from zoe_jupyter.model.execution import Execution, Service
 from zoe_jupyter.shop.templates import fill
@@ -14,6 +14,7 @@ from zoe_jupyter.shop.templates import fill
 Secrets = Mapping[str, str]
 """``{<alias>.<name>: value}``"""
 ReadSecrets = Callable[[str], Awaitable[Secrets]]
+View = Callable[[Execution, Service], Awaitable[Address]]
 
 
 class Renderer:
@@ -48,6 +49,7 @@ class Renderer:
             ports=process.ports,
             port_numbers=own.ports,
             resources=process.resources,
+            siblings=sum(each.core + each.elastic_limit for each in execution.application.processes),
             ready=_filled_probe(process.ready, context),
             grace_s=process.grace_s,
             image=process.image,
@@ -69,8 +71,21 @@ class Renderer:
     async def connection(
         self, execution: Execution, template: ConnectionTemplate
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        """Values and secrets of a connection of a running execution."""
-        context = await self._context(execution, template.framework, None)
+        """Values and secrets of a connection of a running execution, with the addresses that are right outside of it."""
+        addresses = await self._addresses(execution, template.framework, self._outside)
+        return await self._filled_connection(execution, template, addresses)
+
+    async def outside(self, execution: Execution, service: Service) -> Address:
+        """Where this service is reached from the core's machine."""
+        inside = Address(service.host, service.ports)
+        if not service.handle:
+            return inside
+        return await self._backend.reach(execution.id, service.name, service.attempt, inside)
+
+    async def _filled_connection(
+        self, execution: Execution, template: ConnectionTemplate, addresses: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        context = await self._context(execution, template.framework, None, addresses)
         secrets = context["secrets"]
         return fill(dict(template.values), context, path=f"provides.{template.name}"), {
             name: secrets[name] for name in template.secrets
@@ -94,7 +109,9 @@ class Renderer:
             framework_folder=execution.application.contexts[process.framework].folder,
         )
 
-    async def _context(self, execution: Execution, alias: str, own: Reserved | None) -> dict[str, Any]:
+    async def _context(
+        self, execution: Execution, alias: str, own: Reserved | None, addresses: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         context = execution.application.contexts[alias]
         secrets = await self._read_secrets(execution.id)
         return {
@@ -102,7 +119,7 @@ class Renderer:
             "python": execution.environment.get("python", ""),
             "java": execution.environment.get("java", ""),
             "folder": own.framework_folder or context.folder if own else context.folder,
-            "processes": await self._addresses(execution, alias),
+            "processes": await self._addresses(execution, alias, self._inside) if addresses is None else addresses,
             "accepts": await self._accepted(execution, context),
             "secrets": {
                 name.partition(".")[2]: value for name, value in secrets.items() if name.partition(".")[0] == alias
@@ -116,13 +133,16 @@ class Renderer:
         filled: dict[str, Any] = {}
         for accepted, name in context.accepts.items():
             if name in by_name:
-                values, secrets = await self.connection(execution, by_name[name])
+                template = by_name[name]
+                inside = await self._addresses(execution, template.framework, self._inside)
+                values, secrets = await self._filled_connection(execution, template, inside)
                 filled[accepted] = {**values, **secrets}
             else:
                 filled[accepted] = None
         return filled
 
-    async def _addresses(self, execution: Execution, alias: str) -> dict[str, Any]:
+    async def _addresses(self, execution: Execution, alias: str, view: View) -> dict[str, Any]:
+        """Each process of the framework as its first service is reached."""
         addresses: dict[str, Any] = {}
         for process in execution.application.processes:
             if process.framework != alias:
@@ -130,17 +150,22 @@ class Renderer:
             services = sorted((s for s in execution.services.values() if s.process == process.name), key=_number)
             if not services:
                 continue
-            first = services[0]
-            if not first.host:
-                reserved = await self._reserve(execution, first, process)
-                first = replace(first, host=reserved.host, ports=reserved.ports)
-            hosts = [service.host for service in services if service.host]
+            first = await view(execution, services[0])
             addresses[process.name.partition(".")[2]] = {
                 "host": first.host,
                 "ports": dict(first.ports),
-                "hosts": hosts or [first.host],
+                "hosts": [service.host for service in services if service.host] or [first.host],
             }
         return addresses
+
+    async def _inside(self, execution: Execution, service: Service) -> Address:
+        if service.host:
+            return Address(service.host, service.ports)
+        reserved = await self._reserve(execution, service, execution.application.process(service.process))
+        return Address(reserved.host, reserved.ports)
+
+    async def _outside(self, execution: Execution, service: Service) -> Address:
+        return await (self.outside if service.host else self._inside)(execution, service)
 
 
 def _own_names(service: Service, process: Process, own: Reserved) -> dict[str, Any]:

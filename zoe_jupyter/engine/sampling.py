@@ -8,9 +8,10 @@ import logging
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from zoe_jupyter.backends.base import Backend, Unreachable, Usage
+from zoe_jupyter.backends.base import Address, Backend, Unreachable, Usage
 from zoe_jupyter.engine.door import Sample
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.waiting import wait_set
@@ -88,12 +89,22 @@ class Sampler:
 
     async def _is_busy(self, execution: Execution, usage: Sequence[Usage]) -> bool:
         if execution.application.activity:
-            answer = await asyncio.to_thread(_ask_activity, execution)
+            answer = await asyncio.to_thread(_ask_activity, await self._as_seen_from_here(execution))
             if answer is not None:
                 return answer
         if self._count_leases(execution.id):
             return True
         return sum(item.cpu_cores for item in usage if item.execution_id == execution.id) >= BUSY_CORES
+
+    async def _as_seen_from_here(self, execution: Execution) -> Execution:
+        """With the addresses under which the core reaches its services."""
+        services = dict(execution.services)
+        for name, service in execution.services.items():
+            if service.handle and service.state is ServiceState.RUNNING:
+                inside = Address(service.host, service.ports)
+                address = await self._backend.reach(execution.id, name, service.attempt, inside)
+                services[name] = replace(service, host=address.host, ports=address.ports)
+        return replace(execution, services=services)
 
 
 def _ask_activity(execution: Execution) -> bool | None:

@@ -63,7 +63,7 @@ class Submitter:
             created_at=self._clock(),
             unleased_since=None if submission.lease else self._clock(),
         )
-        environment = await self._backend.inspect(application.requires, client)
+        environment = await self._backend.inspect(application.requires, client, images=_images(application))
         if environment.problems:
             raise Unfit(
                 "\n".join(environment.problems),
@@ -89,7 +89,7 @@ class Submitter:
         client = self._client(submission.client)
         _labels(submission.labels)
         _lifetime(submission.lifetime, application.lifetime)
-        environment = await self._backend.inspect(application.requires, client)
+        environment = await self._backend.inspect(application.requires, client, images=_images(application))
         execution = Execution(
             "check", "check", caller.name, application, parameters, client=client, created_at=self._clock()
         )
@@ -250,6 +250,10 @@ def _seconds(value: Any, path: str, problems: list[Problem]) -> float | None:
     if found is not None and found > LONGEST_LIFETIME_S:
         problems.append(Problem(f"is longer than {LONGEST_LIFETIME_S / 86400:g} days", path))
     return found
+
+
+def _images(application: Application) -> tuple[str, ...]:
+    return tuple(sorted({process.image for process in application.processes}))
 
 
 def _total(parts: Iterable[tuple[Resources, int]]) -> Resources:

@@ -79,7 +79,9 @@ def _expired(draft: Draft, service: Service, exit_code: int | None, reason: Reas
 def _is_displaced(draft: Draft, service: Service, event: ServiceExited) -> bool:
     is_lost = event.is_blameless and event.reason is not None and event.reason.code == "lost"
     is_settled = service.ready_at is not None and draft.now - service.ready_at >= SETTLED_S
-    return is_lost and is_settled and _policy(draft, service) is not RestartWhen.NEVER
+    is_machine_lost = event.reason is not None and "node" in event.reason.numbers
+    may_run_again = _policy(draft, service) is not RestartWhen.NEVER or (is_machine_lost and service.ready_at is None)
+    return is_lost and (is_settled or is_machine_lost) and may_run_again
 
 
 def _displaced(draft: Draft, service: Service, event: ServiceExited) -> None:

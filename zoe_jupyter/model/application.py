@@ -20,6 +20,13 @@ class RestartWhen(str, Enum):
     ALWAYS = "always"
 
 
+class OnLost(str, Enum):
+    """What becomes of an execution whose machine is lost: it waits for the machine, or goes on elsewhere."""
+
+    WAIT = "wait"
+    RESTART = "restart"
+
+
 class LifetimeWith(str, Enum):
     """Together with whom an execution goes away."""
 
@@ -38,6 +45,9 @@ class Port:
     """What the web proxy adds on the way in, such as the service's own token; launch-time templates."""
     keeps_prefix: bool = False
     """The page expects the public prefix in the paths that it gets (a proxied Jupyter)."""
+    is_published: bool = True
+    """Whether somebody outside of the execution may want it: a page for people, or an address that is provided. The others stay inside
+    where a backend has an inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,7 @@ class Process:
     drain: Drain | None = None
     grace_s: float = 10.0
     image: str = ""
+    """For backends that run containers; what begins with ``zoe/`` is where the site's setting says."""
     folder: str = ""
     """Where it works: empty is the execution's own folder; ``notebook`` is the asking notebook's folder."""
 
@@ -162,6 +173,7 @@ class Application:
     ends_with: str = ""
     """Full process name whose exit ends the execution (a job); empty: runs until stopped."""
     lifetime: Lifetime = Lifetime()
+    on_lost: OnLost = OnLost.RESTART
     activity: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     """Fields that belong to modules, by field name."""

@@ -131,10 +131,12 @@ class ProcessDescription:
     drain: DrainDescription | None = None
     stop: StopDescription = StopDescription()
     image: str = ""
+    """For backends that run containers; absent: the framework's own, ``zoe/<name>:<version>``. What begins with ``zoe/`` is where the
+    site's setting says."""
     folder: Literal["", "notebook"] = ""
     """Where it works: its execution's own folder, or the folder of the notebook that asked."""
     backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By backend: fields that replace the ones above there; mappings are merged."""
+    """By backend, or ``container`` for all that run containers: fields that replace the ones above there; mappings are merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,8 @@ class FrameworkDescription:
     ends_with: str = ""
     """A process whose exit ends the execution, where the framework runs alone."""
     lifetime: LifetimeDescription | None = None
+    on_lost: Literal["wait", "restart"] | None = None
+    """When its machine is lost; absent: ``wait`` with volumes, else ``restart`` elsewhere."""
     activity: ActivityDescription | None = None
     trusted: bool = True
     """Whether its pages may share Jupyter's origin."""
@@ -256,11 +260,18 @@ class ZAppDescription:
     ends_with: str = ""
     """An alias, or ``alias.process``, whose exit ends the execution; absent: it runs until stopped."""
     lifetime: LifetimeDescription | None = None
+    on_lost: Literal["wait", "restart"] | None = None
+    """When its machine is lost; absent: ``wait`` where one of its frameworks says so, or with volumes, else ``restart``."""
     ha: Any = None
     upgrade: Any = None
     volumes: Any = None
     workflow: Any = None
 
+
+IN_CONTAINERS = frozenset({"docker", "kubernetes"})
+"""Backends whose services run in containers of an image."""
+CONTAINER = "container"
+"""What stands for all of them under ``backends``."""
 
 EXTENSIONS: Mapping[str, str] = {"ha": "ha", "upgrade": "upgrades", "volumes": "storage", "workflow": "workflows"}
 """Extension fields, and the module that each belongs to."""

@@ -7,9 +7,10 @@ from functools import cache
 from typing import Any
 
 from zoe_jupyter import plugins
-from zoe_jupyter.model.application import Application, Context, Lifetime, LifetimeWith, Process, Requirement
+from zoe_jupyter.model.application import Application, Context, Lifetime, LifetimeWith, OnLost, Process, Requirement
 from zoe_jupyter.model.description import (
     EXTENSIONS,
+    IN_CONTAINERS,
     FrameworkDescription,
     LifetimeDescription,
     UseDescription,
@@ -96,7 +97,7 @@ def _alone(
     ends_with = f"{framework.name}.{framework.ends_with}" if framework.ends_with else ""
     zapp = ZAppDescription(
         zoe=1, kind="zapp", name=framework.name, title=framework.title, frameworks=(UseDescription(use=framework.name),),
-        ends_with=ends_with, lifetime=framework.lifetime,
+        ends_with=ends_with, lifetime=framework.lifetime, on_lost=framework.on_lost,
     )  # fmt: skip
     return zapp, filled
 
@@ -211,13 +212,14 @@ def _application(
         certificates=tuple(f"{alias}.{name}" for alias, part in parts.items() for name in part.framework.certificates),
         ends_with=_ends_with(zapp, parts, findings),
         lifetime=_lifetime(zapp.lifetime, filler),
+        on_lost=_on_lost(zapp, parts),
         activity=_activity(parts),
         extensions=_extensions(zapp, parts, findings),
         secret_parameters=_secret_parameters(zapp, parts),
         is_trusted=is_trusted and all(part.entry.is_trusted for part in parts.values()),
     )
     findings.raise_if_any()
-    rehearse(application, parts)
+    rehearse(application, parts, shows_environment=backend in IN_CONTAINERS)
     findings.raise_if_any()
     return application
 
@@ -296,6 +298,17 @@ def _lifetime(written: LifetimeDescription | None, filler: Filler) -> Lifetime:
         together_with=None if written.with_ is None else LifetimeWith(written.with_),
         grace_s=filler.seconds(written.grace, ("lifetime", "grace")),
     )
+
+
+def _on_lost(zapp: ZAppDescription, parts: Mapping[str, Part]) -> OnLost:
+    frameworks = [part.framework for part in parts.values()]
+    if zapp.on_lost is not None:
+        return OnLost(zapp.on_lost)
+    wishes = {framework.on_lost for framework in frameworks} - {None}
+    if not wishes:
+        has_volumes = zapp.volumes is not None or any(framework.volumes is not None for framework in frameworks)
+        return OnLost.WAIT if has_volumes else OnLost.RESTART
+    return OnLost.WAIT if "wait" in wishes else OnLost.RESTART
 
 
 def _activity(parts: Mapping[str, Part]) -> dict[str, Any]:

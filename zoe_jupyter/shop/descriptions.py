@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from zoe_jupyter.model import description as written
-from zoe_jupyter.model.description import FrameworkDescription, ProcessDescription, ReadyDescription, ZAppDescription
+from zoe_jupyter.model.description import (
+    CONTAINER,
+    IN_CONTAINERS,
+    FrameworkDescription,
+    ProcessDescription,
+    ReadyDescription,
+    ZAppDescription,
+)
 from zoe_jupyter.shop.parameters import check_schema
 from zoe_jupyter.shop.patterns import pattern_problem
 from zoe_jupyter.shop.problems import Document, Findings, Path, close_names, shorten
@@ -71,9 +78,11 @@ def check_zapp(document: Document, findings: Findings) -> ZAppDescription:
 
 
 def process_for(tree: Mapping[str, Any], backend: str, findings: Findings, path: Path) -> ProcessDescription | None:
-    """A process as one backend will have it: its override merged in, and checked again."""
-    override = (tree.get("backends") or {}).get(backend) or {}
-    merged = {**tree, **{key: _merged(tree.get(key), value) for key, value in override.items()}, "backends": {}}
+    """A process as one backend will have it: its overrides merged in, and checked again."""
+    merged: dict[str, Any] = {**tree, "backends": {}}
+    for name in (CONTAINER, backend) if backend in IN_CONTAINERS else (backend,):
+        override = (tree.get("backends") or {}).get(name) or {}
+        merged |= {key: _merged(merged.get(key), value) for key, value in override.items()}
     return _validated(_PROCESS, merged, findings, at=path)
 
 

@@ -6,7 +6,7 @@ What is known at submit (counts, resources, times, images) is filled and held to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,16 +14,18 @@ from zoe_jupyter.model.application import ConnectionTemplate, Drain, Port, Probe
 from zoe_jupyter.model.description import (
     CountDescription,
     FrameworkDescription,
+    PortDescription,
     ProcessDescription,
     ReadyDescription,
     ResourcesDescription,
 )
+from zoe_jupyter.model.images import default_image
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Entry
 from zoe_jupyter.shop.descriptions import process_for
 from zoe_jupyter.shop.filling import MAX_COUNT, MAX_GPUS, Filler
 from zoe_jupyter.shop.problems import Findings, Path
-from zoe_jupyter.shop.templates import named
+from zoe_jupyter.shop.templates import is_template, named
 
 DEFAULT_LIMIT = 64
 
@@ -52,11 +54,12 @@ def processes_of(part: Part, *, backend: str, user: Mapping[str, Any], before: t
     """Its processes with full names; ``before``: full names of processes of others that come first."""
     filler = Filler({"parameters": part.parameters, "user": user}, part.findings)
     trees = part.entry.document.tree["processes"]
+    wanted = wanted_outside(part.framework)
     made = []
     for name, tree in trees.items():
         process = process_for(tree, backend, part.findings, ("processes", name))
         if process is not None:
-            made.append(_process(part, name, process, filler, before=before))
+            made.append(_process(part, name, process, filler, before=before, wanted=wanted))
     return made
 
 
@@ -76,7 +79,15 @@ def connections_of(part: Part, names: Mapping[tuple[str, str], str]) -> list[Con
     return made
 
 
-def _process(part: Part, name: str, process: ProcessDescription, filler: Filler, *, before: tuple[str, ...]) -> Process:
+def _process(
+    part: Part,
+    name: str,
+    process: ProcessDescription,
+    filler: Filler,
+    *,
+    before: tuple[str, ...],
+    wanted: Collection[tuple[str, str]],
+) -> Process:
     path: Path = ("processes", name)
     core, elastic, limit = _counts(process.count, part, filler, (*path, "count"))
     return Process(
@@ -90,7 +101,7 @@ def _process(part: Part, name: str, process: ProcessDescription, filler: Filler,
         environment=dict(process.environment),
         files=dict(process.files),
         ports={
-            port: Port(p.protocol, p.title, p.path, dict(p.headers), p.keeps_prefix)
+            port: _port(p, is_published=bool({(name, port), (name, ""), ("", ""), ("", port)} & set(wanted)))
             for port, p in process.ports.items()
         },
         ready=_probe(process.ready, filler, (*path, "ready")),
@@ -98,9 +109,39 @@ def _process(part: Part, name: str, process: ProcessDescription, filler: Filler,
         restart=_restart(process, filler, (*path, "restart")),
         drain=_drain(process, filler, (*path, "drain")),
         grace_s=filler.seconds(process.stop.grace_s, (*path, "stop", "grace_s")),
-        image=filler.text(process.image, (*path, "image")),
+        image=filler.text(process.image, (*path, "image"))
+        or default_image(part.framework.name, part.framework.version),
         folder=process.folder,
     )
+
+
+def wanted_outside(framework: FrameworkDescription) -> frozenset[tuple[str, str]]:
+    """Process and port of the addresses that it provides or is asked at for activity; an empty name stands for any."""
+    stack: list[Any] = [dict(framework.provides)]
+    found: set[tuple[str, str]] = set()
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Mapping):
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+        elif is_template(value):
+            found |= {_address(trail) for trail in named(value) if trail[0] == "processes" and trail[2:3] != ("host",)}
+    if framework.activity is not None:
+        process, _, port = framework.activity.http.rpartition(".")
+        found.add((process, port))
+    return frozenset(found)
+
+
+def _address(trail: tuple[str, ...]) -> tuple[str, str]:
+    """Of ``processes.NAME.ports.PORT``; less than that may mean any of it."""
+    process = trail[1] if len(trail) > 1 else ""
+    return process, trail[3] if trail[2:3] == ("ports",) and len(trail) > 3 else ""
+
+
+def _port(port: PortDescription, *, is_published: bool) -> Port:
+    is_page = port.protocol == "http" and bool(port.title)
+    return Port(port.protocol, port.title, port.path, dict(port.headers), port.keeps_prefix, is_page or is_published)
 
 
 def _counts(count: CountDescription, part: Part, filler: Filler, path: Path) -> tuple[int, int, int]:

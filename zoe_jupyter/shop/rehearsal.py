@@ -17,8 +17,11 @@ _SECRET = "secret-of-the-rehearsal-" + "s" * 19
 _READABLE = "has a secret, and everybody on this machine can read the arguments of a process: pass it in `files`"
 
 
-def rehearse(application: Application, parts: Mapping[str, Part]) -> None:
-    """Note every launch-time template that cannot be filled."""
+_SHOWN = "has a secret, and everybody who may inspect a container can read its environment: pass it in `files`"
+
+
+def rehearse(application: Application, parts: Mapping[str, Part], *, shows_environment: bool = False) -> None:
+    """Note every launch-time template that cannot be filled; ``shows_environment``: others can read what a service is told there."""
     for connection in application.connections:
         part = parts[connection.framework]
         values = _shared(application, part, parts)
@@ -27,6 +30,8 @@ def rehearse(application: Application, parts: Mapping[str, Part]) -> None:
         part = parts[process.framework]
         context = _shared(application, part, parts) | _own(process)
         _process(process, context, part.findings)
+        if shows_environment:
+            _no_secrets(process, context, part.findings)
 
 
 def _process(process: Process, context: Mapping[str, Any], findings: Findings) -> None:
@@ -43,6 +48,14 @@ def _process(process: Process, context: Mapping[str, Any], findings: Findings) -
     proxy = Filler({key: value for key, value in context.items() if key not in _OWN}, findings)
     for name, port in process.ports.items():
         _texts(proxy, {"headers": dict(port.headers)}, (*path, "ports", name))
+
+
+def _no_secrets(process: Process, context: Mapping[str, Any], findings: Findings) -> None:
+    """In the environment; what cannot be filled was told already."""
+    filled = Filler(context, Findings()).tree(dict(process.environment), ()) or {}
+    for name, value in filled.items():
+        if _SECRET in str(value):
+            findings.add(("processes", process.name.partition(".")[2], "environment", name), _SHOWN)
 
 
 def _arguments(filler: Filler, command: list[str], path: Path) -> None:

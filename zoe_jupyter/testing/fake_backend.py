@@ -199,7 +199,7 @@ class FakeBackend(Backend):
         await self._answer()
         return tuple(self.machines)
 
-    async def inspect(self, requires: Requirement, client: Client) -> Environment:
+    async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
         await self._answer()
         return replace(self.environment, python=client.python or self.environment.python)
 

@@ -125,7 +125,7 @@ class LocalBackend(Backend):
     async def nodes(self) -> Sequence[Node]:
         return (await self._off(local_node, overcommit=self._overcommit, memory_fraction=self._memory_fraction),)
 
-    async def inspect(self, requires: Requirement, client: Client) -> Environment:
+    async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
         return await self._off(self._inspect, requires, client.python)
 
     def _inspect(self, requires: Requirement, python: str) -> Environment:
