@@ -38,16 +38,21 @@ def test_the_id_settles_what_came_in_one_moment() -> None:
     assert Fifo().order(jobs, Snapshot((), tuple(jobs)), NOW) == ["a", "b"]
 
 
-def test_nobody_overtakes_the_first_that_waits_for_room() -> None:
-    decided = plan(
-        [node("n", 4)],
-        job("big", demand(4), at=2),
-        job("small", demand(1), at=3),
+def test_others_pass_by_the_first_until_it_has_waited_long_enough() -> None:
+    """Then room is kept for it; and as nobody knows how long the other one takes, it does not get that."""
+    jobs = [
+        job("big", demand(4), at=900),
+        job("small", demand(1), at=901),
         admitted("x", demand(1), core={W: {"n": 1}}),
-    )
+    ]
+    decided = plan([node("n", 4)], *jobs)
+    assert list(decided.start) == ["small"]
+    assert codes(decided) == {"big": "waits_for_resources"}
+
+    decided = plan([node("n", 4)], *jobs, now=1200)
     assert decided.start == {}
-    assert codes(decided) == {"big": "waits_for_resources", "small": "behind_others"}
-    assert decided.waiting["small"].numbers == {"position": 2, "ahead": 1, "first": "big"}
+    assert codes(decided) == {"big": "waits_for_resources", "small": "reserved"}
+    assert decided.waiting["small"].numbers == {"position": 2, "first": "big"}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,7 @@ def test_who_can_never_run_holds_nobody_up(hopeless: object, code: str) -> None:
 def test_who_is_to_be_tried_later_holds_nobody_up() -> None:
     decided = plan([node("n", 4)], job("later", demand(4), at=1, not_before=NOW + 12), job("next", demand(1), at=2))
     assert list(decided.start) == ["next"]
-    assert decided.waiting["later"].text == "its last start failed; the next try is in 12 s"
+    assert decided.waiting["later"].text == "it begins in 12 s"
     assert list(plan([node("n", 4)], job("later", demand(4), not_before=NOW)).start) == ["later"]
 
 
@@ -120,7 +125,7 @@ class TestLostCore:
         lame = admitted("lame", demand(2, 4, cores=2), core={W: {"n": 1}})
         other = admitted("other", demand(1, 0, cores=1), core={W: {"n": 1}})
         decided = plan([node("n", 4)], lame, other, job("new", demand(1), at=5))
-        assert codes(decided) == {"lame": "waits_for_resources", "new": "behind_others"}
+        assert codes(decided) == {"lame": "waits_for_resources", "new": "reserved"}
         assert decided.grow == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from tests.scheduler.world import GIB, NOW, admitted, demand, job, node
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
-from zoe_jupyter.scheduler.placement import Need, place
+from zoe_jupyter.scheduler.memo import lacking
+from zoe_jupyter.scheduler.placement import fits
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.fifo import Fifo
-from zoe_jupyter.scheduler.room import Machines, amounts
 from zoe_jupyter.scheduler.snapshot import Counts, Demand, Job, Snapshot
+from zoe_jupyter.scheduler.space import Machines
 
 LABELS = st.sampled_from([{}, {}, {"disk": "fast"}])
 NODES = st.lists(
@@ -93,6 +95,12 @@ def size(counts: Counts) -> int:
     return sum(sum(nodes.values()) for nodes in counts.values())
 
 
+def amounts(demands: tuple[Demand, ...], counts: Counts) -> Iterator[tuple[str, Resources]]:
+    for wanted in demands:
+        for name, count in counts.get(wanted.process, {}).items():
+            yield name, wanted.resources * count
+
+
 def held(snapshot: Snapshot, plan: Plan) -> dict[str, Resources]:
     """What is taken on each node at the moment in which everything new was started and nothing has left yet."""
     taken = {each.name: Resources() for each in snapshot.nodes}
@@ -103,6 +111,15 @@ def held(snapshot: Snapshot, plan: Plan) -> dict[str, Resources]:
             for name, amount in amounts(each.demands, counts):
                 taken[name] += amount
     return taken
+
+
+def would_fit(job: Job, snapshot: Snapshot, rooms: dict[str, Resources]) -> bool:
+    machines = Machines(snapshot.nodes)
+    space = machines.capacity.copy()
+    for number, name in enumerate(machines.names):
+        room = rooms[name]
+        space.cores[number], space.memory[number], space.gpus[number] = room.microcores, room.memory_bytes, room.gpus
+    return fits(lacking(job, machines), machines, space, {}) is not None
 
 
 @given(snapshots())
@@ -163,32 +180,26 @@ def test_no_elastic_service_stands_in_the_way_of_a_core(snapshot: Snapshot) -> N
     """Whoever is first in the queue either has room on the way, or would not fit even if nothing elastic ran."""
     plan = decide(snapshot, Fifo(), NOW)
     first = next((key for key, reason in plan.waiting.items() if reason.code == "waits_for_resources"), None)
-    machines = Machines(snapshot.nodes)
     if first is None:
         return
     asking = next(each for each in snapshot.jobs if each.id == first)
-    needs = [
-        Need(each, lacking)
-        for each in asking.demands
-        if (lacking := each.core - sum(asking.core.get(each.process, {}).values())) > 0
-    ]
     taken = held(snapshot, plan)
-    later = {each.name: each.capacity - taken[each.name] for each in machines.nodes}
+    later = {each.name: each.capacity - taken[each.name] for each in snapshot.nodes if each.is_enabled}
     without = dict(later)
     for each in snapshot.jobs:
         change = plan.start.get(each.id) or plan.grow.get(each.id)
         for counts, rooms in (
             (each.leaving, (later, without)),
             (plan.shrink.get(each.id, {}), (later,)),
-            (each.elastic, (without,)),
-            (change.elastic if change else {}, (without,)),
+            (each.elastic if each.priority <= asking.priority else {}, (without,)),
+            (change.elastic if change and each.priority <= asking.priority else {}, (without,)),
         ):
             for name, amount in amounts(each.demands, counts):
                 for room in rooms:
                     if name in room:
                         room[name] += amount
-    if place(needs, machines, without) is not None:
-        assert place(needs, machines, later) is not None
+    if would_fit(asking, snapshot, without):
+        assert would_fit(asking, snapshot, later)
         assert plan.waiting[first].text.endswith("room is being made for it")
 
 

@@ -1,89 +1,212 @@
-"""On which nodes services go: spread over those with most room, and packed tightly only where spreading finds no way."""
+"""On which nodes services go: where most is free, where least is, or anywhere; tightly where the site's own way finds no room."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from collections.abc import Collection, Mapping, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from zlib import crc32
 
-from zoe_jupyter.model.resources import Node, Resources
-from zoe_jupyter.scheduler.room import Free, Machines
-from zoe_jupyter.scheduler.snapshot import Counts, Demand
+from zoe_jupyter.scheduler.snapshot import Demand, Strategy, Together
+from zoe_jupyter.scheduler.space import Machines, Shape, Space
 
-Rank = Callable[[Resources, Resources], float]
-"""Of what is free and the capacity; the node with the lowest rank is taken."""
+Need = tuple[Demand, Shape, int]
+"""So many more services of one demand."""
+Taken = list[tuple[str, Shape, int]]
+"""(process, shape, node's number), one for each service."""
+Mates = Mapping[str, Collection[int]]
+"""Nodes on which services of a process of this execution lie already."""
 
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """So many more services of one demand."""
-
-    demand: Demand
-    count: int
+NOWHERE = -1
 
 
-def place(needs: Sequence[Need], machines: Machines, free: Free) -> Counts | None:
-    """Find room for all of the needs together, without changing ``free``; None when there is no way.
+class Places:
+    """Gives away room of one space, service by service. While it is used, room there only gets less, but for what it takes back itself.
 
-    The largest go first. For services that are all alike it finds a way whenever there is one; a mixture is bin packing, and it may miss one.
+    For services that are all alike ``take_all`` finds a way whenever there is one; a mixture is bin packing, and it may miss one.
     """
-    return _place_all(needs, machines, free, _spread) or _place_all(needs, machines, free, _pack)
+
+    def __init__(self, machines: Machines, space: Space, strategy: Strategy = Strategy.SPREAD, seed: int = 0) -> None:
+        self.space = space
+        self._machines = machines
+        self._strategy = strategy
+        self._seed = seed
+        self._drawn = 0
+        self._sign = 1 if strategy is Strategy.PACK else -1
+        self._ranks = [self._rank(node) for node in range(len(machines.nodes))]
+        self._shared = [(rank, node) for node, rank in enumerate(self._ranks)]
+        heapify(self._shared)
+        self._shelves: dict[Shape, list[tuple[float, int]]] = {}
+        """For each shape the nodes that may have room for it; an entry is never better than the node was when it was put there."""
+
+    def take_all(self, needs: Sequence[Need], mates: Mates) -> Taken | None:
+        """Room for all of the needs together, the largest first, or for none."""
+        taken: Taken = []
+        for demand, shape, count in needs:
+            for _ in range(count):
+                node = self.take(shape, _with(mates, taken, demand, shape))
+                if node == NOWHERE:
+                    self._take_back(taken, needs)
+                    return self._take_tightly(needs, mates) if len(needs) > 1 else None
+                taken.append((demand.process, shape, node))
+        return taken
+
+    def take(self, shape: Shape, mates: Collection[int] = ()) -> int:
+        """Room for one service: the node's number, or NOWHERE."""
+        if shape.is_plain and self._strategy is not Strategy.RANDOM:
+            node = self._next(shape)
+        else:
+            node = self._search(shape, mates)
+        if node != NOWHERE:
+            self.spend(node, shape)
+        return node
+
+    def spend(self, node: int, shape: Shape) -> None:
+        """Room there was given away."""
+        self.space.take(node, shape)
+        self._update(node)
+
+    def lower(self, node: int, other: Space) -> None:
+        """Have no more there than the other space has."""
+        self.space.lower(node, other)
+        self._update(node)
+
+    def has_room(self, shape: Shape) -> bool:
+        """Say whether one more may fit somewhere; for shapes that are plain it is certain."""
+        return not shape.is_plain or self._strategy is Strategy.RANDOM or self._next(shape) != NOWHERE
+
+    def _update(self, node: int) -> None:
+        rank = self._ranks[node] = self._rank(node)
+        if self._strategy is Strategy.PACK:
+            for shelf in self._shelves.values():
+                if shelf:
+                    heappush(shelf, (rank, node))
+
+    def _rank(self, node: int) -> float:
+        return self._sign * free_share(self.space, self._machines.capacity, node)
+
+    def _next(self, shape: Shape) -> int:
+        shelf = self._shelves.get(shape)
+        if shelf is None:
+            if shape.is_anywhere and self._strategy is Strategy.SPREAD:
+                node = self._emptiest()
+                if node != NOWHERE and self.space.has(node, shape):
+                    return node
+            shelf = self._shelves[shape] = self._shelf(shape)
+        return self._first(shelf, shape)
+
+    def _emptiest(self) -> int:
+        shared, ranks = self._shared, self._ranks
+        while shared:
+            believed, node = shared[0]
+            if ranks[node] == believed:
+                return node
+            heapreplace(shared, (ranks[node], node))
+        return NOWHERE
+
+    def _shelf(self, shape: Shape) -> list[tuple[float, int]]:
+        cores, memory, gpus, ranks = self.space.cores, self.space.memory, self.space.gpus, self._ranks
+        most_cores, most_memory, most_gpus = shape.cores, shape.memory, shape.gpus
+        shelf = [
+            (ranks[node], node)
+            for node in shape.nodes
+            if most_cores <= cores[node] and most_memory <= memory[node] and most_gpus <= gpus[node]
+        ]
+        heapify(shelf)
+        return shelf
+
+    def _first(self, shelf: list[tuple[float, int]], shape: Shape) -> int:
+        while shelf:
+            believed, node = shelf[0]
+            if not self.space.has(node, shape):
+                heappop(shelf)
+            elif self._ranks[node] == believed:
+                return node
+            else:
+                heapreplace(shelf, (self._ranks[node], node))
+        return NOWHERE
+
+    def _search(self, shape: Shape, mates: Collection[int]) -> int:
+        """Look at each node."""
+        found = [node for node in allowed(shape, mates) if self.space.has(node, shape)]
+        if not found:
+            return NOWHERE
+        if shape.together is Together.NEAR:
+            found = [node for node in found if node in mates] or found
+        if self._strategy is Strategy.RANDOM:
+            self._drawn += 1
+            return found[crc32(f"{self._seed} {self._drawn}".encode()) % len(found)]
+        return min(found, key=lambda node: (self._ranks[node], node))
+
+    def _take_back(self, taken: Taken, needs: Sequence[Need]) -> None:
+        """Undo what was taken last. Meanwhile only the shelves of what was needed were looked at."""
+        for _, shape, node in taken:
+            self.space.give(node, shape)
+            rank = self._ranks[node] = self._rank(node)
+            heappush(self._shared, (rank, node))
+        for shape in {shape for _, shape, _ in needs}:
+            shelf = self._shelves.get(shape)
+            if shelf is not None:
+                for _, _, node in taken:
+                    heappush(shelf, (self._ranks[node], node))
+
+    def _take_tightly(self, needs: Sequence[Need], mates: Mates) -> Taken | None:
+        if not all(self.has_room(shape) for _, shape, _ in needs):
+            return None
+        taken = place_tightly(needs, self._machines, self.space, mates)
+        for _, shape, node in taken or ():
+            self.spend(node, shape)
+        return taken
 
 
-def free_share(free: Resources, capacity: Resources) -> float:
+def place_tightly(needs: Sequence[Need], machines: Machines, space: Space, mates: Mates) -> Taken | None:
+    """Put each where least is left, without changing the space."""
+    left = space.copy()
+    taken: Taken = []
+    for demand, shape, count in needs:
+        for _ in range(count):
+            there = _with(mates, taken, demand, shape)
+            found = [node for node in allowed(shape, there) if left.has(node, shape)]
+            if not found:
+                return None
+            node = min(found, key=lambda node: (free_share(left, machines.capacity, node), node))
+            left.take(node, shape)
+            taken.append((demand.process, shape, node))
+    return taken
+
+
+def fits(needs: Sequence[Need], machines: Machines, space: Space, mates: Mates) -> Taken | None:
+    """Where all of the needs would go in such a space, or None; does not change it."""
+    return Places(machines, space.copy()).take_all(needs, mates)
+
+
+def allowed(shape: Shape, mates: Collection[int]) -> Sequence[int]:
+    """Where it may lie beside its mates."""
+    if shape.together is Together.APART and mates:
+        return [node for node in shape.nodes if node not in mates]
+    return shape.nodes
+
+
+def free_share(space: Space, capacity: Space, node: int) -> float:
     """How much of a node is free, by the resource that is scarcest there; 0 of a node that has nothing to give."""
     least = math.inf
-    if capacity.microcores:
-        least = free.microcores / capacity.microcores
-    if capacity.memory_bytes:
-        least = min(least, free.memory_bytes / capacity.memory_bytes)
-    if capacity.gpus:
-        least = min(least, free.gpus / capacity.gpus)
+    if cores := capacity.cores[node]:
+        least = space.cores[node] / cores
+    if memory := capacity.memory[node]:
+        least = min(least, space.memory[node] / memory)
+    if gpus := capacity.gpus[node]:
+        least = min(least, space.gpus[node] / gpus)
     return 0.0 if least == math.inf else least
 
 
-def by_size(needs: Sequence[Need]) -> list[Need]:
+def by_size(needs: list[Need]) -> list[Need]:
     """The largest first: they find the fewest places."""
-    return sorted(needs, key=lambda need: _size(need.demand.resources), reverse=True)
+    if len(needs) > 1:
+        needs.sort(key=lambda need: need[1].size, reverse=True)
+    return needs
 
 
-def _size(resources: Resources) -> tuple[int, int, int]:
-    return resources.gpus, resources.memory_bytes, resources.microcores
-
-
-def _spread(free: Resources, capacity: Resources) -> float:
-    return -free_share(free, capacity)
-
-
-def _pack(free: Resources, capacity: Resources) -> float:
-    return free_share(free, capacity)
-
-
-def _place_all(needs: Sequence[Need], machines: Machines, free: Free, rank: Rank) -> Counts | None:
-    left = dict(free)
-    placed: dict[str, dict[str, int]] = {}
-    for need in by_size(needs):
-        nodes = machines.having(need.demand.labels)
-        counts = _place(need, nodes, left, rank)
-        if counts is None:
-            return None
-        placed[need.demand.process] = counts
-    return placed
-
-
-def _place(need: Need, nodes: Sequence[Node], left: dict[str, Resources], rank: Rank) -> dict[str, int] | None:
-    amount = need.demand.resources
-    heap = [(rank(left[n.name], n.capacity), i) for i, n in enumerate(nodes) if amount.fits_in(left[n.name])]
-    heapify(heap)
-    counts: dict[str, int] = {}
-    for _ in range(need.count):
-        if not heap:
-            return None
-        _, i = heappop(heap)
-        name = nodes[i].name
-        left[name] -= amount
-        counts[name] = counts.get(name, 0) + 1
-        if amount.fits_in(left[name]):
-            heappush(heap, (rank(left[name], nodes[i].capacity), i))
-    return counts
+def _with(mates: Mates, taken: Taken, demand: Demand, shape: Shape) -> Collection[int]:
+    if shape.is_plain:
+        return ()
+    return {*mates.get(demand.process, ()), *(node for process, _, node in taken if process == demand.process)}

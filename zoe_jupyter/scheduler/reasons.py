@@ -10,19 +10,26 @@ from typing import Any
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.model.units import format_bytes, format_cores, format_duration
-from zoe_jupyter.scheduler.placement import Need, by_size, place
-from zoe_jupyter.scheduler.room import Free, Machines
+from zoe_jupyter.scheduler.admission import Denial, Whose
+from zoe_jupyter.scheduler.placement import Need, fits
 from zoe_jupyter.scheduler.snapshot import Demand, ExecutionId
+from zoe_jupyter.scheduler.space import Free, Machines, Space
 
 
 class Code(str, Enum):
+    """Stable; those of one execution are told in this order, the first that is true as the primary one."""
+
+    BACKEND_UNREACHABLE = "backend_unreachable"
+    MISCONFIGURED = "misconfigured"
+    NO_MATCHING_NODE = "no_matching_node"
     EXCEEDS_EVERY_NODE = "exceeds_every_node"
     EXCEEDS_CLUSTER = "exceeds_cluster"
-    NO_MATCHING_NODE = "no_matching_node"
-    WAITS_FOR_RESOURCES = "waits_for_resources"
+    START_FAILED = "start_failed"
+    BEGINS_LATER = "begins_later"
+    QUOTA = "quota"
+    RESERVED = "reserved"
     BEHIND_OTHERS = "behind_others"
-    BACKEND_UNREACHABLE = "backend_unreachable"
-    START_DELAYED = "start_delayed"
+    WAITS_FOR_RESOURCES = "waits_for_resources"
 
 
 class Waiting(Mapping[ExecutionId, Reason]):
@@ -54,29 +61,29 @@ def never_fits(needs: Sequence[Need], machines: Machines) -> Reason | None:
     """Why these needs could not be met even if nothing else ran; None when they could, or when no machine is known."""
     if not machines.nodes:
         return None
-    for need in by_size(needs):
-        nodes = machines.having(need.demand.labels)
-        if not nodes:
-            return _no_matching_node(need.demand)
-        if not any(need.demand.resources.fits_in(node.capacity) for node in nodes):
-            room = {node.name: node.capacity for node in nodes}
-            return _unit(Code.EXCEEDS_EVERY_NODE, need.demand, room, nodes)
-    if place(needs, machines, machines.capacity()) is None:
-        return _together(Code.EXCEEDS_CLUSTER, needs, machines, machines.capacity())
+    free = machines.free(machines.capacity)
+    for demand, shape, _ in needs:
+        if not shape.nodes:
+            return _no_matching_node(demand, machines)
+        if not any(machines.capacity.has(node, shape) for node in shape.nodes):
+            return _unit(Code.EXCEEDS_EVERY_NODE, demand, free, [machines.nodes[node] for node in shape.nodes])
+    if fits(needs, machines, machines.capacity, {}) is None:
+        return _together(Code.EXCEEDS_CLUSTER, needs, machines, free)
     return None
 
 
-def lacks_room(needs: Sequence[Need], machines: Machines, free: Free, *, is_room_coming: bool) -> Reason:
+def lacks_room(needs: Sequence[Need], machines: Machines, space: Space, *, is_room_coming: bool) -> Reason:
     """Why these needs cannot be met now."""
     if not machines.nodes:
         return Reason(Code.NO_MATCHING_NODE.value, "no machine takes work at the moment; wait, or ask the admin", {})
-    reason = _first_lack(needs, machines, free)
+    reason = _first_lack(needs, machines, space)
     if is_room_coming:
         reason = replace(reason, text=f"{reason.text.partition('; ')[0]}; room is being made for it")
     return reason
 
 
 def behind(position: int, first: ExecutionId) -> Reason:
+    """Others are served before it; ``position`` counts from 1."""
     ahead = position - 1
     others = "1 execution is" if ahead == 1 else f"{ahead} executions are"
     return Reason(Code.BEHIND_OTHERS.value, f"{others} before it; wait for its turn", {"ahead": ahead, "first": first})
@@ -87,23 +94,91 @@ def unreachable() -> Reason:
     return Reason(Code.BACKEND_UNREACHABLE.value, text, {})
 
 
-def delayed(wait_s: float) -> Reason:
-    text = f"its last start failed; the next try is in {format_duration(wait_s)}"
-    return Reason(Code.START_DELAYED.value, text, {"retry_in_s": wait_s})
+def delayed(wait_s: float, *, failed_starts: int) -> Reason:
+    """It is to be tried later: since its start failed, or since somebody asked for it."""
+    wait = format_duration(wait_s)
+    if failed_starts:
+        times = "its last start failed" if failed_starts == 1 else f"its last {failed_starts} starts failed"
+        numbers = {"retry_in_s": wait_s, "failed_starts": failed_starts}
+        return Reason(Code.START_FAILED.value, f"{times}; the next try is in {wait}", numbers)
+    return Reason(Code.BEGINS_LATER.value, f"it begins in {wait}", {"begins_in_s": wait_s})
 
 
-def _first_lack(needs: Sequence[Need], machines: Machines, free: Free) -> Reason:
-    for need in by_size(needs):
-        nodes = machines.having(need.demand.labels)
-        if not any(need.demand.resources.fits_in(free[node.name]) for node in nodes):
-            return _unit(Code.WAITS_FOR_RESOURCES, need.demand, free, nodes)
+def reserved(first: ExecutionId, at: float, now: float, *, is_known: bool) -> Reason:
+    """It would fit, in room that is kept for another. ``is_known`` tells whether anybody knows how long it would take."""
+    if not is_known:
+        why = "nobody knows how long this one takes: say it with an estimate"
+    elif at < float("inf"):
+        why = f"this one might not be over in {format_duration(max(0.0, at - now))}, when that one starts"
+    else:
+        why = "nobody knows when that one can start"
+    numbers = {"first": first} | ({"starts_in_s": max(0.0, at - now)} if at < float("inf") else {})
+    return Reason(
+        Code.RESERVED.value, f"there would be room, but it is kept for an execution before it; {why}", numbers
+    )
+
+
+_QUOTA = ("executions", "cores", "memory", "gpu")
+_LIMITS = {
+    Whose.USER: "the limit of {name}",
+    Whose.GROUP: "the limit of the group {name}",
+    Whose.LENT_BY_USERS: "what the users of the group {name} leave each other",
+    Whose.LENT_BY_GROUPS: "what the groups leave each other",
+}
+
+
+def over_quota(denial: Denial, *, is_never: bool = False) -> Reason:
+    """Held, asked for and allowed, and whose limit it is."""
+    name, limit = _QUOTA[denial.resource], _LIMITS[denial.whose].format(name=denial.name)
+    held, asked, most = (_say(name, amount) for amount in (denial.held, denial.asked, denial.limit))
+    if is_never:
+        text = f"asks for {asked} of {name}, {limit} is {most}; lower what it asks for, or ask the admin"
+    elif name == "executions":
+        text = f"{held} of {most} executions are taken, {limit}; it starts when one ends"
+    else:
+        text = f"asks for {asked} of {name}, {held} of {most} are taken, {limit}; it starts when enough is given back"
+    numbers = {"resource": name, "held": int(denial.held), "asked": int(denial.asked), "limit": int(denial.limit)}
+    return Reason(Code.QUOTA.value, text, {**numbers, "of": denial.whose.value, "name": denial.name})
+
+
+def _say(name: str, amount: float) -> str:
+    if name == "memory":
+        return format_bytes(int(amount))
+    return format_cores(int(amount)) if name == "cores" else str(int(amount))
+
+
+def _first_lack(needs: Sequence[Need], machines: Machines, space: Space) -> Reason:
+    free = machines.free(space)
+    for demand, shape, _ in needs:
+        if not any(space.has(node, shape) for node in shape.nodes):
+            nodes = [machines.nodes[node] for node in shape.nodes]
+            if any(demand.resources.fits_in(free[node.name]) for node in nodes):
+                return _ports_taken(demand)
+            return _unit(Code.WAITS_FOR_RESOURCES, demand, free, nodes)
     return _together(Code.WAITS_FOR_RESOURCES, needs, machines, free)
 
 
-def _no_matching_node(demand: Demand) -> Reason:
+def _ports_taken(demand: Demand) -> Reason:
+    ports = ", ".join(map(str, sorted(demand.host_ports)))
+    text = f"{demand.process} needs the ports {ports} of a node, and they are taken wherever there is room; wait"
+    return Reason(Code.WAITS_FOR_RESOURCES.value, text, {"process": demand.process, "ports": sorted(demand.host_ports)})
+
+
+def _no_matching_node(demand: Demand, machines: Machines) -> Reason:
+    names = ", ".join(sorted(demand.nodes))
     labels = ", ".join(f"{name}={value}" for name, value in sorted(demand.labels.items()))
-    text = f"{demand.process} needs a node with the labels {labels}, and there is none; change the labels, or ask the admin"
-    return Reason(Code.NO_MATCHING_NODE.value, text, {"process": demand.process, "labels": dict(demand.labels)})
+    numbers = {"process": demand.process, "labels": dict(demand.labels), "nodes": sorted(demand.nodes)}
+    is_there = any(node.name in demand.nodes for node in machines.nodes)
+    if labels and is_there:
+        text = f"{demand.process} can only be on {names}, and needs a node with the labels {labels}: these exclude each other; change one of them"
+        return Reason(Code.MISCONFIGURED.value, text, numbers)
+    if names:
+        text = f"{demand.process} can only be on {names}, and no such machine takes work; wait for it, or ask the admin"
+    else:
+        text = f"{demand.process} needs a node with the labels {labels}, and there is none; change the labels, or ask the admin"
+    return Reason(
+        Code.NO_MATCHING_NODE.value, text, numbers if names else {k: v for k, v in numbers.items() if k != "nodes"}
+    )
 
 
 def _unit(code: Code, demand: Demand, free: Free, nodes: Sequence[Node]) -> Reason:
@@ -130,9 +205,9 @@ def _together(code: Code, needs: Sequence[Need], machines: Machines, free: Free)
     """Each service alone would fit, all of them do not."""
     is_never = code is Code.EXCEEDS_CLUSTER
     way_out = "" if is_never else " or wait"
-    wanted = sum((need.demand.resources * need.count for need in needs), Resources())
+    wanted = sum((demand.resources * count for demand, _, count in needs), Resources())
     there = sum((_positive(free[node.name]) for node in machines.nodes), Resources())
-    count = sum(need.count for need in needs)
+    count = sum(number for _, _, number in needs)
     for resource in _RESOURCES:
         needed, most = resource.of(wanted), resource.of(there)
         if needed > most:

@@ -1,82 +1,71 @@
-"""The machines of one decision and what is free on them, now and once everything has left that is on its way out."""
+"""What is free in one decision, what will be once everything has left that is on its way out, and what elastic services could give up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from zoe_jupyter.model.resources import Node, Resources
-from zoe_jupyter.scheduler.snapshot import Counts, Demand, Job
-
-Free = Mapping[str, Resources]
-"""``{node: what is free}``; negative where a node shrank below what runs on it."""
-
-
-class Machines:
-    """The nodes that may be given work, by name; remembers which of them have which labels."""
-
-    def __init__(self, nodes: Iterable[Node]) -> None:
-        self.nodes = tuple(sorted((node for node in nodes if node.is_enabled), key=lambda node: node.name))
-        self._having: dict[frozenset[tuple[str, str]], tuple[Node, ...]] = {}
-
-    def having(self, labels: Mapping[str, str]) -> tuple[Node, ...]:
-        """Those that have all of these labels."""
-        wanted = frozenset(labels.items())
-        if wanted not in self._having:
-            self._having[wanted] = tuple(node for node in self.nodes if wanted <= node.labels.items())
-        return self._having[wanted]
-
-    def capacity(self) -> dict[str, Resources]:
-        """What would be free if nothing ran."""
-        return {node.name: node.capacity for node in self.nodes}
+from zoe_jupyter.scheduler.memo import World
+from zoe_jupyter.scheduler.placement import Places, Taken
+from zoe_jupyter.scheduler.snapshot import Rules
+from zoe_jupyter.scheduler.space import Shape, Space
 
 
 class Room:
-    """What is free; shrinks as it is given away."""
+    """Shrinks as it is given away. All its spaces go along with each other: what is free is never more than what will be."""
 
-    def __init__(self, machines: Machines, jobs: Sequence[Job]) -> None:
-        self.free = machines.capacity()
-        self._coming = {node.name: Resources() for node in machines.nodes}
-        for job in jobs:
-            for counts in filter(None, (job.core, job.elastic, job.leaving)):
-                self.take(job.demands, counts)
-            if job.leaving:
-                self.expect(job.demands, job.leaving)
+    def __init__(self, world: World, rules: Rules, seed: int) -> None:
+        self.machines = world.machines
+        self.places = Places(world.machines, world.free.copy(), rules.placement, seed)
+        self.later = self.places.space
+        """The same object as what is free as long as nothing is on its way out."""
+        self._others: list[Space] = []
+        """What else has to be told of what is taken."""
+        if world.coming is not None:
+            self.tell_apart()
+            _add(self.later, world.coming)
 
-    def take(self, demands: Sequence[Demand], counts: Counts) -> None:
-        """Give room away now."""
-        for node, amount in amounts(demands, counts):
-            if node in self.free:
-                self.free[node] -= amount
+    @property
+    def free(self) -> Space:
+        return self.places.space
 
-    def expect(self, demands: Sequence[Demand], counts: Counts) -> None:
-        """Count on room that will come free."""
-        for node, amount in amounts(demands, counts):
-            if node in self._coming:
-                self._coming[node] += amount
+    @property
+    def is_room_coming(self) -> bool:
+        return self.later is not self.free
 
-    def later(self) -> dict[str, Resources]:
-        """What is free once everything has left that is on its way out."""
-        return {node: free + self._coming[node] for node, free in self.free.items()}
+    def take(self, taken: Taken) -> None:
+        """What ``places`` gave away is gone from the other spaces, too."""
+        if self._others:
+            for _, shape, node in taken:
+                for space in self._others:
+                    space.take(node, shape)
 
-    def reserve(self, demands: Sequence[Demand], counts: Counts) -> None:
-        """Keep room for somebody who gets it later: what is given away from now on must leave that much over."""
-        later = self.later()
-        for node, amount in amounts(demands, counts):
-            later[node] -= amount
-        self.free = {node: _least(free, later[node]) for node, free in self.free.items()}
+    def expect(self, node: int, shape: Shape, count: int = 1) -> None:
+        """Count on room that will come free; those spaces in which it was reckoned as free already are the caller's."""
+        self.tell_apart()
+        self.later.give(node, shape, count)
+
+    def keep(self, taken: Taken) -> None:
+        """Hold room for somebody who gets it later: what is given away from now on must leave that much over."""
+        for _, shape, node in taken:
+            for space in self._others:
+                space.take(node, shape)
+        for _, shape, node in taken:
+            for port in shape.ports:
+                self.free.ports[node, port] = self.free.ports.get((node, port), 0) + 1
+            self.places.lower(node, self.later)
+
+    def follow(self, space: Space) -> Space:
+        """Take from this space, too, whatever is taken or kept from now on."""
+        self._others.append(space)
+        return space
+
+    def tell_apart(self) -> None:
+        """From now on what is free and what will be are two spaces."""
+        if self.later is self.free:
+            self.later = self.follow(self.free.copy())
 
 
-def amounts(demands: Sequence[Demand], counts: Counts) -> Iterator[tuple[str, Resources]]:
-    """What these services take on each node; processes that are not demanded take nothing."""
-    for demand in demands:
-        for node, count in counts.get(demand.process, {}).items():
-            yield node, demand.resources * count
-
-
-def total(counts: Counts, process: str) -> int:
-    """Services of a process on all nodes."""
-    return sum(counts.get(process, {}).values())
-
-
-def _least(a: Resources, b: Resources) -> Resources:
-    return Resources(min(a.microcores, b.microcores), min(a.memory_bytes, b.memory_bytes), min(a.gpus, b.gpus))
+def _add(space: Space, coming: Space) -> None:
+    for name in ("cores", "memory", "gpus"):
+        most = getattr(space, name)
+        most[:] = [free + more for free, more in zip(most, getattr(coming, name), strict=True)]
+    for key, count in coming.ports.items():
+        space.ports[key] = space.ports.get(key, 0) + count

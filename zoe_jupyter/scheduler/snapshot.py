@@ -115,6 +115,9 @@ class Quotas:
     groups: Mapping[str, Quota] = field(default_factory=dict)
     """Of all users of the group together; a group without an entry has no limit."""
     default: Quota = Quota()
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The users of a group, also those without executions: what they leave unused is lent to the others, where the group has no limit of its
+    own. Owners of the snapshot's jobs are members of their groups in any case."""
 
 
 class Strategy(str, Enum):

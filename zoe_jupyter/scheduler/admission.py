@@ -1,0 +1,228 @@
+"""Quotas: what users and groups hold beside what they may, and what they lend each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.scheduler.snapshot import Counts, Demand, Job, Limit, Quota, Quotas, Snapshot
+
+Amount = tuple[float, float, float, float]
+"""Executions, microcores, bytes of memory, GPUs."""
+
+NOTHING: Amount = (0, 0, 0, 0)
+UNLIMITED: Amount = (math.inf, math.inf, math.inf, math.inf)
+
+
+class Whose(str, Enum):
+    """Whose quota it is, or whose unused shares have been given away."""
+
+    USER = "user"
+    GROUP = "group"
+    LENT_BY_USERS = "lent_by_users"
+    LENT_BY_GROUPS = "lent_by_groups"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What does not go into which quota."""
+
+    whose: Whose
+    name: str
+    resource: int
+    """The place in an ``Amount``."""
+    held: float
+    asked: float
+    limit: float
+
+
+class Ledger:
+    """What is held now and was given away in this decision."""
+
+    def __init__(self, quotas: Quotas, jobs: Iterable[Job]) -> None:
+        self._quotas = quotas
+        self._users: dict[str, Amount] = {}
+        self._groups: dict[str, Amount] = {}
+        self._leaving: dict[str, Amount] = {}
+        self._members: dict[str, set[str]] = {group: set(users) for group, users in quotas.members.items()}
+        for job in jobs:
+            if job.group:
+                self._members.setdefault(job.group, set()).add(job.owner)
+            if job.is_admitted:
+                self.add(job, held(job))
+                if job.leaving and job.group:
+                    self.expect(job, _total(job.demands, [job.leaving]))
+
+    def add(self, job: Job, amount: Amount) -> None:
+        """Count what was given."""
+        self._users[job.owner] = _sum(self._users.get(job.owner, NOTHING), amount)
+        if job.group:
+            self._groups[job.group] = _sum(self._groups.get(job.group, NOTHING), amount)
+
+    def expect(self, job: Job, amount: Amount) -> None:
+        """Count on what its group will give back."""
+        self._leaving[job.group] = _sum(self._leaving.get(job.group, NOTHING), amount)
+
+    def denial(self, job: Job, amount: Amount) -> Denial | None:
+        """Why its owner may not hold that much more; None: it may."""
+        quota = self._quota(job.owner)
+        mine = self._users.get(job.owner, NOTHING)
+        found = _beyond(Whose.USER, job.owner, mine, amount, _amount(quota.limit))
+        if found is None and job.group:
+            found = self._group_denial(job, amount)
+        return found
+
+    def is_own(self, job: Job, amount: Amount) -> bool:
+        """Say whether its owner would still be within its own share, and its group within its."""
+        quota = self._quota(job.owner)
+        is_users = _is_within(self._users.get(job.owner, NOTHING), amount, _share(quota))
+        return is_users and self._is_groups_own(job.group, amount)
+
+    def borrowed(self, owner: str) -> Amount:
+        """What an owner holds above its share."""
+        mine, share = self._users.get(owner, NOTHING), _share(self._quota(owner))
+        return _above(mine, share)
+
+    def excess(self, job: Job, amount: Amount) -> Amount:
+        """How much its group has to give back before its owner may hold that much more, what it gives back anyway reckoned in."""
+        limit = _amount(self._quotas.groups[job.group].limit)
+        staying = _less(self._groups.get(job.group, NOTHING), self._leaving.get(job.group, NOTHING))
+        return _above(_sum(staying, amount), limit)
+
+    def _quota(self, owner: str) -> Quota:
+        return self._quotas.users.get(owner, self._quotas.default)
+
+    def _group_denial(self, job: Job, amount: Amount) -> Denial | None:
+        group = self._quotas.groups.get(job.group, Quota())
+        ours = self._groups.get(job.group, NOTHING)
+        found = _beyond(Whose.GROUP, job.group, ours, amount, _amount(group.limit))
+        if found is None and not self.is_own(job, amount):
+            found = self._users_lend(job, amount, _amount(group.limit)) or self._groups_lend(job, amount)
+        return found
+
+    def _users_lend(self, job: Job, amount: Amount, limit: Amount) -> Denial | None:
+        """A group without a limit of its own lends no more than its members' shares come to."""
+        share = _share(self._quota(job.owner))
+        if _is_within(self._users.get(job.owner, NOTHING), amount, share):
+            return None
+        lending = [(user, _share(self._quota(user))) for user in self._members[job.group]]
+        given, lent = _pool([(self._users.get(user, NOTHING), own) for user, own in lending], share)
+        most = tuple(math.inf if there < math.inf else all_ for there, all_ in zip(limit, lent, strict=True))
+        return _beyond(Whose.LENT_BY_USERS, job.group, given, amount, most)
+
+    def _groups_lend(self, job: Job, amount: Amount) -> Denial | None:
+        if self._is_groups_own(job.group, amount):
+            return None
+        share = _share(self._quotas.groups[job.group])
+        lending = [(self._groups.get(name, NOTHING), _share(quota)) for name, quota in self._quotas.groups.items()]
+        given, lent = _pool(lending, share)
+        return _beyond(Whose.LENT_BY_GROUPS, job.group, given, amount, lent)
+
+    def _is_groups_own(self, name: str, amount: Amount) -> bool:
+        group = self._quotas.groups.get(name)
+        return group is None or _is_within(self._groups.get(name, NOTHING), amount, _share(group))
+
+
+def is_unlimited(quotas: Quotas) -> bool:
+    return not quotas.users and not quotas.groups and quotas.default == Quota()
+
+
+def needed(demands: Sequence[Demand]) -> Amount:
+    """What a start takes."""
+    total = sum((demand.resources * demand.core for demand in demands), Resources())
+    return 1, total.microcores, total.memory_bytes, total.gpus
+
+
+def held(job: Job) -> Amount:
+    """What it holds, services on their way out included."""
+    return _sum((1, 0, 0, 0), _total(job.demands, [job.core, job.elastic, job.leaving]))
+
+
+def own_first(jobs: Sequence[Job], snapshot: Snapshot, class_of: Callable[[Job], int]) -> list[Job]:
+    """In each class those that take of their owner's own share go before those that borrow; else in the given order."""
+    ledger = Ledger(snapshot.quotas, snapshot.jobs)
+    borrowing = set()
+    for job in jobs:
+        amount = needed(job.demands)
+        if ledger.is_own(job, amount):
+            ledger.add(job, amount)
+        else:
+            borrowing.add(job.id)
+    return sorted(jobs, key=lambda job: (-class_of(job), job.id in borrowing))
+
+
+def has_shares(quotas: Quotas) -> bool:
+    return any(each.share for each in (quotas.default, *quotas.users.values(), *quotas.groups.values()))
+
+
+def never_allowed(demands: Sequence[Demand], quotas: Quotas, *, owner: str, group: str) -> Denial | None:
+    """What of a core is above a limit even if nothing else were held."""
+    amount = needed(demands)
+    quota = quotas.users.get(owner, quotas.default)
+    found = _beyond(Whose.USER, owner, NOTHING, amount, _amount(quota.limit))
+    if found is None and group in quotas.groups:
+        found = _beyond(Whose.GROUP, group, NOTHING, amount, _amount(quotas.groups[group].limit))
+    return found
+
+
+def _amount(limit: Limit) -> Amount:
+    executions, cores, memory, gpus = (
+        math.inf if each is None else each
+        for each in (limit.executions, limit.microcores, limit.memory_bytes, limit.gpus)
+    )
+    return executions, cores, memory, gpus
+
+
+def _share(quota: Quota) -> Amount:
+    return UNLIMITED if quota.share is None else _amount(quota.share)
+
+
+def _sum(a: Amount, b: Amount) -> Amount:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+
+
+def _beyond(whose: Whose, name: str, mine: Amount, amount: Amount, limit: Sequence[float]) -> Denial | None:
+    for resource, asked in enumerate(amount):
+        if asked and mine[resource] + asked > limit[resource]:
+            return Denial(whose, name, resource, mine[resource], asked, limit[resource])
+    return None
+
+
+def _is_within(mine: Amount, amount: Amount, share: Amount) -> bool:
+    return _beyond(Whose.USER, "", mine, amount, share) is None
+
+
+def _pool(lending: Iterable[tuple[Amount, Amount]], borrower: Amount) -> tuple[Amount, Amount]:
+    """What those with a share hold together, and what their shares come to; nobody lends what the borrower has no share of its own of."""
+    given, lent = NOTHING, NOTHING
+    for mine, share in lending:
+        given = _sum(given, _only(mine, share))
+        lent = _sum(lent, _only(share, share))
+    most = tuple(all_ if own < math.inf else math.inf for all_, own in zip(lent, borrower, strict=True))
+    return given, (most[0], most[1], most[2], most[3])
+
+
+def _only(amount: Amount, share: Amount) -> Amount:
+    """Of the resources that there is a share of."""
+    a, b, c, d = (each if own < math.inf else 0.0 for each, own in zip(amount, share, strict=True))
+    return a, b, c, d
+
+
+def _less(a: Amount, b: Amount) -> Amount:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]
+
+
+def _above(mine: Amount, limit: Amount) -> Amount:
+    a, b, c, d = (max(0.0, has - most) for has, most in zip(mine, limit, strict=True))
+    return a, b, c, d
+
+
+def _total(demands: Sequence[Demand], held: Iterable[Counts]) -> Amount:
+    total = Resources()
+    for counts in held:
+        for demand in demands if counts else ():
+            total += demand.resources * sum(counts.get(demand.process, {}).values())
+    return 0, total.microcores, total.memory_bytes, total.gpus

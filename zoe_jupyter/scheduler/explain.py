@@ -1,0 +1,78 @@
+"""Why each of the others waits, worked out only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.scheduler import reasons
+from zoe_jupyter.scheduler.judge import Cause, Denied, Judge
+from zoe_jupyter.scheduler.memo import Memo
+from zoe_jupyter.scheduler.snapshot import ExecutionId, Job
+from zoe_jupyter.scheduler.space import Machines, Space
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The primary reason, with all else that is true under ``details`` of its numbers: code, text and numbers of each."""
+
+    judge: Judge
+    memo: Memo
+    machines: Machines
+    free: Space
+    """After the cores, before elastic services."""
+    assumes: str
+    now: float
+    expected_start: Callable[[ExecutionId], float | None]
+
+    def __call__(self, execution_id: ExecutionId, position: int) -> Reason:
+        denied = self.judge.denied[execution_id]
+        primary, *others = self._all(denied, position)
+        numbers: dict[str, Any] = dict(primary.numbers)
+        if others:
+            numbers["details"] = [
+                {"code": each.code, "text": each.text, "numbers": dict(each.numbers)} for each in others
+            ]
+        if (at := self.expected_start(execution_id)) is not None:
+            numbers["expected_start"] = at
+        if assumed := self._assumed(denied.entry.job):
+            numbers["assumed"] = assumed
+        return replace(primary, numbers=numbers)
+
+    def _all(self, denied: Denied, position: int) -> list[Reason]:
+        job = denied.entry.job
+        if (never := self.memo.never_fits(denied.entry)) is not None:
+            return [never]
+        if denied.cause is Cause.NOT_YET:
+            return [reasons.delayed(job.not_before - self.now, failed_starts=job.failed_starts)]
+        if denied.denial is not None:
+            return [reasons.over_quota(denied.denial)]
+        return self._about_room(denied, position)
+
+    def _about_room(self, denied: Denied, position: int) -> list[Reason]:
+        entry, guard = denied.entry, self.judge.guard
+        if denied.cause is Cause.RESERVED and guard is not None:
+            kept = guard.reservation
+            return [reasons.reserved(kept.job, kept.at, self.now, is_known=entry.job.run_s is not None)]
+        is_coming = denied.cause is Cause.COMING
+        space = self.free if is_coming else self.judge.holders.space(denied.number)
+        lack = reasons.lacks_room(entry.needs, self.machines, space, is_room_coming=is_coming)
+        first = self._first()
+        if is_coming or first == entry.job.id:
+            return [lack]
+        return [reasons.behind(position, first), lack]
+
+    def _first(self) -> ExecutionId:
+        """The first that waits for room."""
+        return next(
+            key
+            for key, denied in self.judge.denied.items()
+            if denied.cause in {Cause.ROOM, Cause.COMING} and self.memo.never_fits(denied.entry) is None
+        )
+
+    def _assumed(self, job: Job) -> str:
+        if job.run_s is None:
+            return self.assumes
+        return "its run time is that of earlier ones" if job.is_assumed and self.assumes else ""

@@ -1,0 +1,198 @@
+"""Who gets a core, in order; for whom room is made; and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from zoe_jupyter.scheduler.admission import Denial, Ledger, Whose, needed
+from zoe_jupyter.scheduler.elastic import Share
+from zoe_jupyter.scheduler.memo import Entry, Memo, World
+from zoe_jupyter.scheduler.placement import Taken, fits
+from zoe_jupyter.scheduler.reclaim import Holders
+from zoe_jupyter.scheduler.reservation import End, Guard, reserve
+from zoe_jupyter.scheduler.room import Room
+from zoe_jupyter.scheduler.snapshot import ExecutionId, Snapshot
+from zoe_jupyter.scheduler.work import core_only_end
+
+
+class Cause(Enum):
+    """What stood in the way."""
+
+    NOT_YET = "not_yet"
+    QUOTA = "quota"
+    COMING = "coming"
+    """Room is being made for it."""
+    ROOM = "room"
+    RESERVED = "reserved"
+
+
+@dataclass(slots=True)
+class Denied:
+    entry: Entry
+    cause: Cause
+    number: int
+    """The class in which it stands."""
+    denial: Denial | None = None
+
+
+class Judge:
+    """Hears one after the other; what it has decided stays."""
+
+    def __init__(
+        self, snapshot: Snapshot, now: float, memo: Memo, world: World, shares: Sequence[Share], ledger: Ledger | None
+    ) -> None:
+        self.room = Room(world, snapshot.rules, snapshot.seed)
+        self.granted: dict[ExecutionId, Taken] = {}
+        self.denied: dict[ExecutionId, Denied] = {}
+        """In their order."""
+        self.preempted: list[ExecutionId] = []
+        self.guard: Guard | None = None
+        self.guarded: int = 0
+        """The class of who has the reservation."""
+        self._snapshot = snapshot
+        self._now = now
+        self._memo = memo
+        self._world = world
+        self._shares = shares
+        self._ledger = ledger
+        for share in shares:
+            self._give_back(share)
+        self.holders = Holders(shares, self.room, reclaims=snapshot.rules.reclaims)
+        self._hopeless: set[Hashable] = set()
+        self._hopeless_behind: dict[Hashable, Cause] = {}
+        self._hopeless_class: int | None = None
+        self._is_anybody_blocked = False
+
+    def hear(self, entry: Entry, number: int) -> None:
+        """Grant it its core, make room for it, or deny it; ``number`` is the class in which it stands."""
+        if number != self._hopeless_class:
+            self._hopeless, self._hopeless_behind, self._hopeless_class = set(), {}, number
+        denied = self._bar(entry, number)
+        if denied is None:
+            denied = self._find_room(entry, number)
+        if denied is not None:
+            self.denied[entry.job.id] = denied
+
+    def _bar(self, entry: Entry, number: int) -> Denied | None:
+        """What stands before all questions of room; an execution in progress gets a lost service back whatever its quota says."""
+        job = entry.job
+        if job.is_admitted:
+            return None
+        if job.not_before > self._now:
+            return Denied(entry, Cause.NOT_YET, number)
+        if self._ledger is not None:
+            denial = self._ledger.denial(job, needed(job.demands))
+            if denial is not None:
+                self._call_back(entry, denial)
+                return Denied(entry, Cause.QUOTA, number, denial)
+        return None
+
+    def _find_room(self, entry: Entry, number: int) -> Denied | None:
+        if self.guard is not None and not self.guard.is_short(entry.job, self._now):
+            return self._find_room_behind(entry, number, self.guard)
+        if entry.key in self._hopeless:
+            return Denied(entry, Cause.ROOM, number)
+        taken = self.room.places.take_all(entry.needs, entry.mates)
+        if taken is not None:
+            self._grant(entry, taken)
+            return None
+        if self._make_room(entry, number):
+            return Denied(entry, Cause.COMING, number)
+        self._hopeless.add(entry.key)
+        self._reserve(entry, number)
+        return Denied(entry, Cause.ROOM, number)
+
+    def _find_room_behind(self, entry: Entry, number: int, guard: Guard) -> Denied | None:
+        """Only where the reservation needs nothing."""
+        cause = self._hopeless_behind.get(entry.key)
+        if cause is None:
+            taken = guard.places.take_all(entry.needs, entry.mates)
+            if taken is not None:
+                guard.spend(taken)
+                self._count(entry, taken)
+                return None
+            is_kept = fits(entry.needs, self._world.machines, self.room.free, entry.mates) is not None
+            cause = self._hopeless_behind[entry.key] = Cause.RESERVED if is_kept else Cause.ROOM
+        return Denied(entry, cause, number)
+
+    def _grant(self, entry: Entry, taken: Taken) -> None:
+        if self.guard is not None:
+            self.guard.follow(taken)
+        self._count(entry, taken)
+
+    def _count(self, entry: Entry, taken: Taken) -> None:
+        self.granted[entry.job.id] = taken
+        self.room.take(taken)
+        if self._ledger is not None and not entry.job.is_admitted:
+            self._ledger.add(entry.job, needed(entry.job.demands))
+
+    def _make_room(self, entry: Entry, number: int) -> bool:
+        taken = None
+        if self.room.is_room_coming or self.holders.has_any:
+            taken = self.holders.make_room(entry, number)
+        if taken is None and self._snapshot.rules.preempts:
+            candidates = [each for each in self._world.entries.values() if self._is_preemptible(each)]
+            chosen = self.holders.preempt(entry, number, candidates) if candidates else []
+            self.preempted += [each.job.id for each in chosen]
+            taken = self.holders.make_room(entry, number) if chosen else None
+        if taken is None:
+            return False
+        self.room.keep(taken)
+        if self.guard is not None:
+            self.guard.follow(taken)
+        if self._ledger is not None and not entry.job.is_admitted:
+            self._ledger.add(entry.job, needed(entry.job.demands))
+        return True
+
+    def _is_preemptible(self, entry: Entry) -> bool:
+        return entry.job.is_admitted and entry.job.may_be_preempted and entry.job.id not in self.preempted
+
+    def _reserve(self, entry: Entry, number: int) -> None:
+        """For the first that waits for room, once it has waited long enough; whoever has the reservation keeps it."""
+        rules, before, job = self._snapshot.rules, self._snapshot.reservation, entry.job
+        if rules.reserve_after_s is None or self.guard is not None:
+            return
+        is_holder = before is not None and before.job == job.id
+        if (self._is_anybody_blocked and not is_holder) or self._memo.never_fits(entry) is not None:
+            return
+        self._is_anybody_blocked = True
+        if is_holder or job.is_admitted or self._now - job.queued_at >= rules.reserve_after_s:
+            base = self.holders.space(number)
+            kept = before if is_holder else None
+            reservation, spare = reserve(entry, self.ends(entry, number), base, self._world.machines, kept)
+            self.guard = Guard(reservation, spare, self.room, rules, self._snapshot.seed)
+            self.guarded = number
+
+    def ends(self, entry: Entry | None, number: int) -> list[End]:
+        """Of all that run or were just started, but for who asks; elastic services of higher classes than ``number`` stay until then."""
+        found = []
+        for each in self._world.entries.values():
+            job, taken = each.job, self.granted.get(each.job.id, ())
+            if (job.is_admitted or taken) and each is not entry and job.id not in self.preempted:
+                held = [(node, shape, 1) for _, shape, node in taken]
+                kept = (job.core, job.elastic) if job.priority > number else (job.core,)
+                for counts in filter(None, kept):
+                    held += self._world.machines.held(job.demands, counts)
+                found.append(End(core_only_end(job, self._now), job, held))
+        return found
+
+    def can_ever_fit(self, entry: Entry) -> bool:
+        return self._memo.never_fits(entry) is None
+
+    def _give_back(self, share: Share) -> None:
+        """What nobody wants any more leaves in any case."""
+        for process, nodes in share.shrink.items():
+            for node, shape, count in self._world.machines.held(
+                [each for each in share.job.demands if each.process == process], {process: nodes}
+            ):
+                self.room.expect(node, shape, count)
+
+    def _call_back(self, entry: Entry, denial: Denial) -> None:
+        """Who asks for its own share gets back what others of its group have borrowed: elastic services, if they are enough."""
+        ledger, job, amount = self._ledger, entry.job, needed(entry.job.demands)
+        if ledger is None or denial.whose is not Whose.GROUP or not ledger.is_own(job, amount):
+            return
+        self.holders.call_back(job, ledger, ledger.excess(job, amount))
+        ledger.add(job, amount)
