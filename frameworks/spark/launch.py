@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -117,8 +118,9 @@ def _java_arguments(options: argparse.Namespace, spark: Path, settings: dict[str
         "-Dio.netty.allocator.type=pooled",
         "-Dio.netty.handler.ssl.defaultEndpointVerificationAlgorithm=NONE",
         *(f"-D{name}={value}" for name, value in settings.items()),
+        *shlex.split(settings.get("spark.driver.extraJavaOptions", "")),
         "-cp",
-        f"{spark}/jars/*",
+        os.pathsep.join(filter(None, [settings.get("spark.driver.extraClassPath"), f"{spark}/jars/*"])),
     ]
 
 

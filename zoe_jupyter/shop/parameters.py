@@ -366,7 +366,8 @@ def _say(error: ValidationError) -> str:
     limit: Any = error.validator_value
     around: Any = error.schema
     if error.validator in ("anyOf", "dependentRequired", "not", "oneOf") and "$comment" in around:
-        return str(around["$comment"])[:300]
+        comment = str(around["$comment"])[:300]
+        return f"{value}: {comment}" if isinstance(error.instance, str) else comment
     kinds = [limit] if isinstance(limit, str) else limit
     sayings = {
         "type": lambda: f"{value} is not {' or '.join(_TYPES.get(kind, str(kind)) for kind in kinds)}",
