@@ -23,7 +23,7 @@ from zoe_jupyter.scheduler.forecast import Forecast
 from zoe_jupyter.scheduler.judge import Judge
 from zoe_jupyter.scheduler.memo import Entry, Memo, World
 from zoe_jupyter.scheduler.order import in_order
-from zoe_jupyter.scheduler.placement import by_size
+from zoe_jupyter.scheduler.placement import Places, by_size
 from zoe_jupyter.scheduler.plan import Plan, Start
 from zoe_jupyter.scheduler.policies.base import Policy, assumption
 from zoe_jupyter.scheduler.snapshot import Demand, ExecutionId, Job, Quotas, Snapshot
@@ -45,12 +45,12 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
         order = [entry.job.id for entry, _ in claims]
         return Plan(waiting=reasons.Waiting(order, lambda execution_id, position: reasons.unreachable()))
     shares = _shares(world)
-    judge = Judge(snapshot, now, memo, world, list(shares.values()), ledger)
+    judge = Judge(snapshot, now, world, list(shares.values()), ledger)
     for entry, number in claims:
         judge.hear(entry, number)
     judge.room.tell_apart()
-    forecast = Forecast(judge, now)
-    explain = Explanation(judge, memo, world.machines, judge.room.free.copy(), assumption(policy), now, forecast)
+    forecast = Forecast(judge, world.never, now)
+    explain = Explanation(judge, world, judge.room.free.copy(), assumption(policy), now, forecast)
     growing = in_order(_willing(judge, world, shares, now), policy, snapshot, now).jobs
     _fill([shares.setdefault(job.id, Share(job)) for job in growing], judge, world.machines, ledger)
     return _plan(judge, world, shares, reasons.Waiting(list(judge.denied), explain))
@@ -71,12 +71,13 @@ def can_ever_fit(
 def _claims(world: World, policy: Policy, snapshot: Snapshot, now: float) -> list[tuple[Entry, int]]:
     """Lost core services of those in progress first, then whole cores of those that wait; each in order, with the class in which it stands."""
     entries = world.entries
-    lacking = [entry.job for entry in entries.values() if entry.job.is_admitted and entry.needs]
-    waiting = in_order([entry.job for entry in entries.values() if not entry.job.is_admitted], policy, snapshot, now)
+    lacking = [job for job in snapshot.jobs if job.is_admitted and entries[job.id].needs]
+    waiting = in_order([job for job in snapshot.jobs if not job.is_admitted], policy, snapshot, now)
     if has_shares(snapshot.quotas):
         waiting.jobs = own_first(waiting.jobs, snapshot, waiting.class_of)
     jobs = [*in_order(lacking, policy, snapshot, now).jobs, *waiting.jobs]
-    return [(entries[job.id], waiting.class_of(job)) for job in jobs]
+    raised = waiting.raised
+    return [(entries[job.id], raised.get(job.id, job.priority) if raised else job.priority) for job in jobs]
 
 
 def _shares(world: World) -> dict[ExecutionId, Share]:
@@ -88,14 +89,30 @@ def _shares(world: World) -> dict[ExecutionId, Share]:
     return dict(sorted(shares.items(), key=lambda each: (each[1].job.queued_at, each[0])))
 
 
+class _Open(dict[Shape, bool]):
+    """For which shapes there may be room, looked at once."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def __missing__(self, shape: Shape) -> bool:
+        is_open = self[shape] = self._places.has_room(shape)
+        return is_open
+
+
 def _willing(judge: Judge, world: World, shares: Mapping[ExecutionId, Share], now: float) -> list[Job]:
     """Those that may grow: whoever was shrunk for another waits for a while, unless nobody waits."""
-    places, found = judge.room.places, []
-    for key, entry in world.entries.items():
+    is_open, machines, found = _Open(judge.room.places).__getitem__, world.machines, []
+    granted, preempted, does_somebody_wait = judge.granted, judge.preempted, bool(judge.denied)
+    is_any_open = any(map(is_open, world.wanted))
+    for key in world.entries if is_any_open else granted:
+        entry = world.entries[key]
         job = entry.job
-        is_in = key in judge.granted if entry.needs or not job.is_admitted else True
-        is_protected = judge.denied and (job.grow_after > now or (key in shares and shares[key].shrunk_for))
-        if is_in and not is_protected and key not in judge.preempted and entry.wishes_any(world.machines, places):
+        if (not job.is_admitted or entry.needs) and key not in granted:
+            continue
+        if does_somebody_wait and (job.grow_after > now or (key in shares and shares[key].shrunk_for)):
+            continue
+        if any(map(is_open, entry.wishes(machines))) and key not in preempted:
             found.append(job)
     return found
 

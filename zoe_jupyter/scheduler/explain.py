@@ -9,9 +9,9 @@ from typing import Any
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.scheduler import reasons
 from zoe_jupyter.scheduler.judge import Cause, Denied, Judge
-from zoe_jupyter.scheduler.memo import Memo
+from zoe_jupyter.scheduler.memo import World
 from zoe_jupyter.scheduler.snapshot import ExecutionId, Job
-from zoe_jupyter.scheduler.space import Machines, Space
+from zoe_jupyter.scheduler.space import Space
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class Explanation:
     """The primary reason, with all else that is true under ``details`` of its numbers: code, text and numbers of each."""
 
     judge: Judge
-    memo: Memo
-    machines: Machines
+    world: World
     free: Space
     """After the cores, before elastic services."""
     assumes: str
@@ -43,7 +42,7 @@ class Explanation:
 
     def _all(self, denied: Denied, position: int) -> list[Reason]:
         job = denied.entry.job
-        if (never := self.memo.never_fits(denied.entry)) is not None:
+        if (never := self.world.never(denied.entry)) is not None:
             return [never]
         if denied.cause is Cause.NOT_YET:
             return [reasons.delayed(job.not_before - self.now, failed_starts=job.failed_starts)]
@@ -58,7 +57,7 @@ class Explanation:
             return [reasons.reserved(kept.job, kept.at, self.now, is_known=entry.job.run_s is not None)]
         is_coming = denied.cause is Cause.COMING
         space = self.free if is_coming else self.judge.holders.space(denied.number)
-        lack = reasons.lacks_room(entry.needs, self.machines, space, is_room_coming=is_coming)
+        lack = reasons.lacks_room(entry.needs, self.world.machines, space, is_room_coming=is_coming)
         first = self._first()
         if is_coming or first == entry.job.id:
             return [lack]
@@ -69,7 +68,7 @@ class Explanation:
         return next(
             key
             for key, denied in self.judge.denied.items()
-            if denied.cause in {Cause.ROOM, Cause.COMING} and self.memo.never_fits(denied.entry) is None
+            if denied.cause in {Cause.ROOM, Cause.COMING} and self.world.never(denied.entry) is None
         )
 
     def _assumed(self, job: Job) -> str:

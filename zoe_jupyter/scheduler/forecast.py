@@ -6,7 +6,7 @@ import math
 from heapq import heapify, heappop, heappush
 
 from zoe_jupyter.scheduler.judge import Cause, Judge
-from zoe_jupyter.scheduler.memo import Entry
+from zoe_jupyter.scheduler.memo import Entry, Never
 from zoe_jupyter.scheduler.placement import Taken, fits
 from zoe_jupyter.scheduler.reservation import End
 from zoe_jupyter.scheduler.snapshot import ExecutionId
@@ -23,8 +23,9 @@ class Forecast:
     It is rather late than early: as if only cores worked, and nobody overtook anybody.
     """
 
-    def __init__(self, judge: Judge, now: float) -> None:
+    def __init__(self, judge: Judge, never: Never, now: float) -> None:
         self._judge = judge
+        self._never = never
         self._now = now
         self._starts: dict[ExecutionId, float] | None = None
 
@@ -36,7 +37,7 @@ class Forecast:
     def _work_out(self) -> dict[ExecutionId, float]:
         judge, starts = self._judge, dict[ExecutionId, float]()
         queue = [each for each in judge.denied.values() if each.cause not in {Cause.NOT_YET, Cause.QUOTA}][:FURTHEST]
-        queue = [each for each in queue if judge.can_ever_fit(each.entry)]
+        queue = [each for each in queue if self._never(each.entry) is None]
         if not queue:
             return starts
         ends = [end for end in judge.ends(None, queue[0].number) if end.at < math.inf]

@@ -8,7 +8,7 @@ from enum import Enum
 
 from zoe_jupyter.scheduler.admission import Denial, Ledger, Whose, needed
 from zoe_jupyter.scheduler.elastic import Share
-from zoe_jupyter.scheduler.memo import Entry, Memo, World
+from zoe_jupyter.scheduler.memo import Entry, World
 from zoe_jupyter.scheduler.placement import Taken, fits
 from zoe_jupyter.scheduler.reclaim import Holders
 from zoe_jupyter.scheduler.reservation import End, Guard, reserve
@@ -41,7 +41,7 @@ class Judge:
     """Hears one after the other; what it has decided stays."""
 
     def __init__(
-        self, snapshot: Snapshot, now: float, memo: Memo, world: World, shares: Sequence[Share], ledger: Ledger | None
+        self, snapshot: Snapshot, now: float, world: World, shares: Sequence[Share], ledger: Ledger | None
     ) -> None:
         self.room = Room(world, snapshot.rules, snapshot.seed)
         self.granted: dict[ExecutionId, Taken] = {}
@@ -53,7 +53,6 @@ class Judge:
         """The class of who has the reservation."""
         self._snapshot = snapshot
         self._now = now
-        self._memo = memo
         self._world = world
         self._shares = shares
         self._ledger = ledger
@@ -69,9 +68,7 @@ class Judge:
         """Grant it its core, make room for it, or deny it; ``number`` is the class in which it stands."""
         if number != self._hopeless_class:
             self._hopeless, self._hopeless_behind, self._hopeless_class = set(), {}, number
-        denied = self._bar(entry, number)
-        if denied is None:
-            denied = self._find_room(entry, number)
+        denied = self._bar(entry, number) or self._find_room(entry, number)
         if denied is not None:
             self.denied[entry.job.id] = denied
 
@@ -155,7 +152,7 @@ class Judge:
         if rules.reserve_after_s is None or self.guard is not None:
             return
         is_holder = before is not None and before.job == job.id
-        if (self._is_anybody_blocked and not is_holder) or self._memo.never_fits(entry) is not None:
+        if (self._is_anybody_blocked and not is_holder) or self._world.never(entry) is not None:
             return
         self._is_anybody_blocked = True
         if is_holder or job.is_admitted or self._now - job.queued_at >= rules.reserve_after_s:
@@ -177,9 +174,6 @@ class Judge:
                     held += self._world.machines.held(job.demands, counts)
                 found.append(End(core_only_end(job, self._now), job, held))
         return found
-
-    def can_ever_fit(self, entry: Entry) -> bool:
-        return self._memo.never_fits(entry) is None
 
     def _give_back(self, share: Share) -> None:
         """What nobody wants any more leaves in any case."""

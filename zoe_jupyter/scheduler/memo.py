@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.resources import Node
-from zoe_jupyter.scheduler.placement import Mates, Need, Places, by_size
+from zoe_jupyter.scheduler.placement import Mates, Need, by_size
 from zoe_jupyter.scheduler.reasons import never_fits
 from zoe_jupyter.scheduler.snapshot import ExecutionId, Job, Snapshot
 from zoe_jupyter.scheduler.space import Machines, Shape, Space, nothing, total
 
 Holding = tuple[int, Shape, int]
 """(node's number, shape, services)"""
+
+MOST_SHAPES = 1000
+"""It starts over when it knows so many more than four for each job."""
 
 
 class Entry:
@@ -25,11 +28,11 @@ class Entry:
         self.job = job
         self.needs = lacking(job, machines)
         """The core services that it lacks, the largest first."""
-        self.key: Hashable = tuple([(shape, count) for _, shape, count in self.needs])
-        """The same for all that need the same; None where it depends on what it holds."""
+        self.key: Hashable = tuple([part for _, shape, count in self.needs for part in (shape, count)])
+        """The same for all that need the same, and of its own where that depends on what it holds."""
         self.mates: Mates = {}
         self._wishes: list[Shape] | None = None
-        """Of the elastic services that it lacks; None: not worked out yet."""
+        """None: not worked out yet."""
         self.holds_elastic = bool(job.elastic)
         self.has_surplus = self.holds_elastic and any(
             total(job.elastic, demand.process) > demand.elastic for demand in job.demands
@@ -37,16 +40,30 @@ class Entry:
         if job.core and any(not shape.is_plain for _, shape, _ in self.needs):
             self.mates, self.key = mates(job, machines), job.id
 
-    def wishes_any(self, machines: Machines, places: Places) -> bool:
-        """Say whether it wants elastic services for which there may be room."""
+    def wishes(self, machines: Machines) -> list[Shape]:
+        """Of the elastic services that it lacks."""
         if self._wishes is None:
-            job = self.job
+            held = self.job.elastic
             self._wishes = [
                 machines.shape(demand)
-                for demand in job.demands
-                if demand.elastic and (not self.holds_elastic or demand.elastic > total(job.elastic, demand.process))
+                for demand in self.job.demands
+                if demand.elastic and (not held or demand.elastic > total(held, demand.process))
             ]
-        return any(places.has_room(shape) for shape in self._wishes)
+        return self._wishes
+
+
+class Never:
+    """``never(entry)``: why it could not start even if nothing else ran, worked out once for all that need the same; None: it could."""
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+        self._known: dict[Hashable, Reason | None] = {}
+
+    def __call__(self, entry: Entry) -> Reason | None:
+        key = entry.key, tuple([demand.process for demand, _, _ in entry.needs])
+        if key not in self._known:
+            self._known[key] = never_fits(entry.needs, self._machines)
+        return self._known[key]
 
 
 @dataclass(frozen=True)
@@ -54,10 +71,13 @@ class World:
     """What one decision starts from."""
 
     machines: Machines
+    never: Never
     entries: Mapping[ExecutionId, Entry]
     free: Space
     coming: Space | None
     """What will come free of what is on its way out; None: nothing is."""
+    wanted: Mapping[Shape, int]
+    """Elastic services that those in progress lack, and how many lack some."""
 
 
 class Memo:
@@ -69,48 +89,47 @@ class Memo:
 
     def read(self, snapshot: Snapshot) -> World:
         """Take in what has changed since the last snapshot."""
-        if snapshot.nodes != self._nodes:
+        if snapshot.nodes != self._nodes or self._machines.shapes > MOST_SHAPES + 4 * len(snapshot.jobs):
             self._start_over(snapshot.nodes)
-        before, self._entries = self._entries, {}
+        entries = self._entries
         for job in snapshot.jobs:
-            entry = before.pop(job.id, None)
-            if entry is None or entry.job is not job:
-                if entry is not None:
-                    self._count(entry.job, -1)
-                entry = Entry(job, self._machines)
-                self._count(job, 1)
-            self._entries[job.id] = entry
-        for entry in before.values():
-            self._count(entry.job, -1)
+            known = entries.get(job.id)
+            if known is None or known.job is not job:
+                if known is not None:
+                    self._count(known, -1)
+                entry = entries[job.id] = Entry(job, self._machines)
+                self._count(entry, 1)
+        if len(entries) > len(snapshot.jobs):
+            for key in entries.keys() - {job.id for job in snapshot.jobs}:
+                self._count(entries.pop(key), -1)
         coming = self._coming if self._leaving else None
-        return World(self._machines, self._entries, self._free, coming)
-
-    def never_fits(self, entry: Entry) -> Reason | None:
-        """Why it could not start even if nothing else ran, worked out once for all that need the same."""
-        key = entry.key, tuple(demand.process for demand, _, _ in entry.needs)
-        if key not in self._never:
-            self._never[key] = never_fits(entry.needs, self._machines)
-        return self._never[key]
+        return World(self._machines, self._never, entries.copy(), self._free, coming, self._wanted)
 
     def _start_over(self, nodes: tuple[Node, ...]) -> None:
         self._nodes = nodes
         self._machines = Machines(nodes)
         self._entries = {}
-        self._never: dict[Hashable, Reason | None] = {}
+        self._never = Never(self._machines)
+        self._wanted: dict[Shape, int] = {}
         self._free = self._machines.capacity.copy()
         self._coming = nothing(len(self._machines.nodes))
         self._leaving = 0
 
-    def _count(self, job: Job, sign: int) -> None:
-        """Add to, or take from, what is held and what will come free."""
+    def _count(self, entry: Entry, sign: int) -> None:
+        """Add to, or take from, what is held, will come free, and is lacking."""
+        job, held = entry.job, self._machines.held
         for counts in (job.core, job.elastic, job.leaving):
             if counts:
-                for node, shape, count in self._machines.held(job.demands, counts):
+                for node, shape, count in held(job.demands, counts):
                     self._free.take(node, shape, sign * count)
         if job.leaving:
             self._leaving += sign
-            for node, shape, count in self._machines.held(job.demands, job.leaving):
+            for node, shape, count in held(job.demands, job.leaving):
                 self._coming.give(node, shape, sign * count)
+        for shape in entry.wishes(self._machines) if job.is_admitted else ():
+            self._wanted[shape] = self._wanted.get(shape, 0) + sign
+            if not self._wanted[shape]:
+                del self._wanted[shape]
 
 
 def lacking(job: Job, machines: Machines) -> list[Need]:

@@ -29,9 +29,9 @@ class Places:
     def __init__(self, machines: Machines, space: Space, strategy: Strategy = Strategy.SPREAD, seed: int = 0) -> None:
         self.space = space
         self._machines = machines
-        self._strategy = strategy
         self._seed = seed
         self._drawn = 0
+        self._is_random = strategy is Strategy.RANDOM
         self._sign = 1 if strategy is Strategy.PACK else -1
         self._ranks = [self._rank(node) for node in range(len(machines.nodes))]
         self._shared = [(rank, node) for node, rank in enumerate(self._ranks)]
@@ -44,7 +44,7 @@ class Places:
         taken: Taken = []
         for demand, shape, count in needs:
             for _ in range(count):
-                node = self.take(shape, _with(mates, taken, demand, shape))
+                node = self.take(shape, () if shape.is_plain else with_mates(mates, taken, demand.process))
                 if node == NOWHERE:
                     self._take_back(taken, needs)
                     return self._take_tightly(needs, mates) if len(needs) > 1 else None
@@ -53,7 +53,7 @@ class Places:
 
     def take(self, shape: Shape, mates: Collection[int] = ()) -> int:
         """Room for one service: the node's number, or NOWHERE."""
-        if shape.is_plain and self._strategy is not Strategy.RANDOM:
+        if shape.is_plain and not self._is_random:
             node = self._next(shape)
         else:
             node = self._search(shape, mates)
@@ -63,7 +63,12 @@ class Places:
 
     def spend(self, node: int, shape: Shape) -> None:
         """Room there was given away."""
-        self.space.take(node, shape)
+        space = self.space
+        space.cores[node] -= shape.cores
+        space.memory[node] -= shape.memory
+        space.gpus[node] -= shape.gpus
+        for port in shape.ports:
+            space.ports[node, port] = space.ports.get((node, port), 0) + 1
         self._update(node)
 
     def lower(self, node: int, other: Space) -> None:
@@ -72,12 +77,14 @@ class Places:
         self._update(node)
 
     def has_room(self, shape: Shape) -> bool:
-        """Say whether one more may fit somewhere; for shapes that are plain it is certain."""
-        return not shape.is_plain or self._strategy is Strategy.RANDOM or self._next(shape) != NOWHERE
+        """Say whether one more fits somewhere, wherever its mates are."""
+        if shape.is_plain and not self._is_random:
+            return self._next(shape) != NOWHERE
+        return self.space.has_any(shape)
 
     def _update(self, node: int) -> None:
-        rank = self._ranks[node] = self._rank(node)
-        if self._strategy is Strategy.PACK:
+        rank = self._ranks[node] = self._sign * free_share(self.space, self._machines.capacity, node)
+        if self._sign > 0:
             for shelf in self._shelves.values():
                 if shelf:
                     heappush(shelf, (rank, node))
@@ -88,7 +95,7 @@ class Places:
     def _next(self, shape: Shape) -> int:
         shelf = self._shelves.get(shape)
         if shelf is None:
-            if shape.is_anywhere and self._strategy is Strategy.SPREAD:
+            if shape.is_anywhere and self._sign < 0:
                 node = self._emptiest()
                 if node != NOWHERE and self.space.has(node, shape):
                     return node
@@ -133,7 +140,7 @@ class Places:
             return NOWHERE
         if shape.together is Together.NEAR:
             found = [node for node in found if node in mates] or found
-        if self._strategy is Strategy.RANDOM:
+        if self._is_random:
             self._drawn += 1
             return found[crc32(f"{self._seed} {self._drawn}".encode()) % len(found)]
         return min(found, key=lambda node: (self._ranks[node], node))
@@ -165,7 +172,7 @@ def place_tightly(needs: Sequence[Need], machines: Machines, space: Space, mates
     taken: Taken = []
     for demand, shape, count in needs:
         for _ in range(count):
-            there = _with(mates, taken, demand, shape)
+            there = () if shape.is_plain else with_mates(mates, taken, demand.process)
             found = [node for node in allowed(shape, there) if left.has(node, shape)]
             if not found:
                 return None
@@ -206,7 +213,6 @@ def by_size(needs: list[Need]) -> list[Need]:
     return needs
 
 
-def _with(mates: Mates, taken: Taken, demand: Demand, shape: Shape) -> Collection[int]:
-    if shape.is_plain:
-        return ()
-    return {*mates.get(demand.process, ()), *(node for process, _, node in taken if process == demand.process)}
+def with_mates(mates: Mates, taken: Taken, process: str) -> Collection[int]:
+    """Where services of a process lie, those included that were just given room."""
+    return {*mates.get(process, ()), *(node for name, _, node in taken if name == process)}

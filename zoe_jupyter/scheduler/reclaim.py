@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heapreplace
 from zoe_jupyter.scheduler.admission import Amount, Ledger
 from zoe_jupyter.scheduler.elastic import Share
 from zoe_jupyter.scheduler.memo import Entry
-from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share
+from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, with_mates
 from zoe_jupyter.scheduler.room import Room
 from zoe_jupyter.scheduler.snapshot import ExecutionId, Job
 from zoe_jupyter.scheduler.space import Machines, Shape, Space
@@ -130,7 +130,7 @@ class Holders:
 
     def _is_full(self, shape: Shape, number: int, space: Space) -> bool:
         full = self._full.setdefault(number, set())
-        if shape not in full and not any(space.has(node, shape) for node in shape.nodes):
+        if shape not in full and not space.has_any(shape):
             full.add(shape)
         return shape in full
 
@@ -236,7 +236,7 @@ def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> T
     taken: Taken = []
     for demand, shape, count in entry.needs:
         for _ in range(count):
-            mates = _mates(entry, taken, demand.process, shape)
+            mates = () if shape.is_plain else with_mates(entry.mates, taken, demand.process)
             found = [node for node in allowed(shape, mates) if then.has(node, shape)]
             found = [node for node in found if now.has(node, shape)] or found
             if not found:
@@ -248,12 +248,6 @@ def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> T
             then.take(node, shape)
             taken.append((demand.process, shape, node))
     return taken
-
-
-def _mates(entry: Entry, taken: Taken, process: str, shape: Shape) -> set[int]:
-    if shape.is_plain:
-        return set()
-    return {*entry.mates.get(process, ()), *(node for name, _, node in taken if name == process)}
 
 
 def _part(space: Space, capacity: Space, node: int, shape: Shape) -> float:

@@ -14,12 +14,13 @@ Free = Mapping[str, Resources]
 class Shape:
     """What the placing of one service depends on; one object for all that are alike."""
 
-    __slots__ = ("cores", "gpus", "is_anywhere", "is_plain", "memory", "nodes", "ports", "together")
+    __slots__ = ("cores", "gpus", "is_anywhere", "is_plain", "memory", "nodes", "ports", "size", "together")
 
     def __init__(self, demand: Demand, nodes: Sequence[int], *, is_anywhere: bool) -> None:
         self.cores = demand.resources.microcores
         self.memory = demand.resources.memory_bytes
         self.gpus = demand.resources.gpus
+        self.size = self.gpus, self.memory, self.cores
         self.nodes = nodes
         """The nodes that would do, full or not."""
         self.is_anywhere = is_anywhere
@@ -27,10 +28,6 @@ class Shape:
         self.together = demand.together
         self.is_plain = not demand.host_ports and demand.together is Together.ANYWHERE
         """Where others of its kind lie does not matter."""
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        return self.gpus, self.memory, self.cores
 
 
 class Space:
@@ -70,6 +67,16 @@ class Space:
     def has_taken(self, node: int, shape: Shape) -> bool:
         """Say whether one of the shape's ports is taken there."""
         return any(self.ports.get((node, port), 0) > 0 for port in shape.ports)
+
+    def has_any(self, shape: Shape) -> bool:
+        """Say whether one more fits somewhere."""
+        if shape.ports:
+            return any(self.has(node, shape) for node in shape.nodes)
+        cores, memory, gpus = shape.cores, shape.memory, shape.gpus
+        rooms = zip(self.cores, self.memory, self.gpus, strict=True)
+        if shape.is_anywhere:
+            return any(cores <= a and memory <= b and gpus <= c for a, b, c in rooms)
+        return any(cores <= self.cores[i] and memory <= self.memory[i] and gpus <= self.gpus[i] for i in shape.nodes)
 
     def lower(self, node: int, other: Space) -> None:
         """Have no more there than the other has."""
@@ -112,6 +119,11 @@ class Machines:
             nodes = self._everywhere if is_anywhere else self._matching(demand)
             found = self._shapes[key] = Shape(demand, nodes, is_anywhere=is_anywhere)
         return found
+
+    @property
+    def shapes(self) -> int:
+        """How many it knows."""
+        return len(self._shapes)
 
     def counts(self, placed: Iterable[tuple[str, int]]) -> Counts:
         """From (process, node's number) to names and how many."""

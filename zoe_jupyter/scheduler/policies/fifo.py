@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from zoe_jupyter.scheduler.snapshot import ExecutionId, Job, Snapshot
 
@@ -11,4 +12,4 @@ class Fifo:
     """Who began to wait earlier goes first; the id settles what happened in one moment."""
 
     def order(self, waiting: Sequence[Job], snapshot: Snapshot, now: float) -> Sequence[ExecutionId]:
-        return [job.id for job in sorted(waiting, key=lambda job: (job.queued_at, job.id))]
+        return [job.id for job in sorted(waiting, key=attrgetter("queued_at", "id"))]
