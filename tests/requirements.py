@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import cluster
+
 REQUIRED_VARIABLE = "ZOE_TEST_REQUIRE"
 
 
@@ -102,17 +104,7 @@ def _docker() -> str | None:
 
 
 def _kubernetes() -> str | None:
-    lacking = _packages("kubernetes")
-    if lacking:
-        return lacking
-    from kubernetes import client, config
-
-    try:
-        config.load_kube_config()
-        client.VersionApi().get_code(_request_timeout=5)
-    except Exception as error:
-        return f"no Kubernetes answers ({type(error).__name__})"
-    return None
+    return _packages("kubernetes") or cluster.missing()
 
 
 def _hub() -> str | None:
@@ -126,7 +118,9 @@ REQUIREMENTS = {
     "dask": Requirement(lambda: _packages("distributed", "bokeh"), "pip install -e '.[dask]'"),
     "docker": Requirement(_docker, "start a Docker Engine and pip install -e '.[docker]'"),
     "hub": Requirement(_hub, "pip install -e '.[hub]' and npm install -g configurable-http-proxy"),
-    "kubernetes": Requirement(_kubernetes, "point KUBECONFIG at a cluster and pip install -e '.[kubernetes]'"),
+    "kubernetes": Requirement(
+        _kubernetes, "pip install -e '.[kubernetes]' and point KUBECONFIG at a cluster with two nodes"
+    ),
     "postgresql": Requirement(_postgresql, "apt-get install postgresql and pip install -e '.[postgresql]'"),
     "spark": Requirement(_spark, "pip install -e '.[spark]'"),
 }

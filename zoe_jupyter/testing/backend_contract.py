@@ -185,9 +185,18 @@ class BackendContract:
         await runner.said("one", "app.main-0", b"started")
         assert (await runner.output("one")).count(b"started") == 1
 
-    async def test_a_command_that_does_not_exist_is_fatal_and_named(self, runner: Runner) -> None:
-        with pytest.raises(Fatal, match="no-such-program"):
+    async def test_a_command_that_does_not_exist_is_named(self, runner: Runner) -> None:
+        """At once, or as the reason why it ended where an image's entrypoint stands between."""
+        try:
             await runner.launch(runner.order("one", command=("/no-such-program",)))
+        except Fatal as error:
+            told = error.message
+        else:
+            seen = await runner.ended("one")
+            assert seen.exit_code == 127
+            assert seen.reason is not None
+            told = seen.reason.text
+        assert "no-such-program" in told
 
     @pytest.mark.parametrize(("code", "exit_code"), [("raise SystemExit(0)", 0), ("raise SystemExit(3)", 3)])
     async def test_tells_the_exit_code(self, runner: Runner, code: str, exit_code: int) -> None:

@@ -1,0 +1,303 @@
+"""From an order to the objects of a cluster: whole dicts, as they are sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from zoe_jupyter.backends.base import Bounds, ServiceOrder
+from zoe_jupyter.backends.containers import places
+from zoe_jupyter.backends.containers.names import Attempt, slug
+from zoe_jupyter.backends.kubernetes import manifests, names, prelude
+from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
+from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.errors import Fatal
+from zoe_jupyter.model.resources import Resources
+
+SITE = Site(deployment="lab", namespace="zoe")
+OWNERS = [{"apiVersion": "batch/v1", "kind": "Job", "name": "parent", "uid": "u-1"}]
+LABELS = {"zoe-jupyter/deployment": slug("lab"), "zoe-jupyter/execution": slug("x1")}
+EXECUTION = names.execution_name("lab", "x1")
+WHOM = Attempt("lab", "x1", "dask.worker-0", 2)
+POD = WHOM.name
+WHO = {"zoe-jupyter/deployment": "lab", "zoe-jupyter/execution": "x1"}
+POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "runAsGroup": 1000,
+    "fsGroup": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def order(**fields: Any) -> ServiceOrder:
+    given_fields: dict[str, Any] = {
+        "deployment": "lab",
+        "execution_id": "x1",
+        "owner": "ada",
+        "service": "dask.worker-0",
+        "attempt": 2,
+        "command": ("dask-worker", "tls://scheduler:20000"),
+        "image": "zoe/dask:1",
+        **fields,
+    }
+    return ServiceOrder(**given_fields)
+
+
+def test_the_parent_runs_nothing_and_is_removed_by_the_cluster_when_no_core_is_heard() -> None:
+    made = manifests.parent(SITE, "x1", Bounds(ends_at=None, silence_s=3600.0), 1000.0)
+
+    assert made == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": EXECUTION,
+            "namespace": "zoe",
+            "labels": LABELS,
+            "annotations": {
+                **WHO,
+                "zoe-jupyter/bounds": '{"ends_at": null, "silence_s": 3600.0, "heard_at": 1000.0}',
+            },
+        },
+        "spec": {
+            "parallelism": 0,
+            "completions": 1,
+            "activeDeadlineSeconds": 3660,
+            "ttlSecondsAfterFinished": 0,
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": POD_SECURITY,
+                    "containers": [{"name": "none", "image": "none", "securityContext": CONTAINER_SECURITY}],
+                }
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("bounds", "now", "seconds"),
+    [
+        (Bounds(None, 100.0), 1500.0, 660),
+        (Bounds(1550.0, 100.0), 1500.0, 610),
+        (Bounds(1600.0, 1e12), 1500.0, 660),
+        (Bounds(None, 1e12), 1500.0, 2**31 - 1),
+    ],
+)
+def test_the_deadline_counts_from_the_parents_start(bounds: Bounds, now: float, seconds: int) -> None:
+    assert manifests.deadline_s(bounds, now, 1000.0) == seconds
+
+
+def test_peers_are_found_by_one_headless_service() -> None:
+    meta = {"name": EXECUTION, "namespace": "zoe", "labels": LABELS, "annotations": WHO, "ownerReferences": OWNERS}
+
+    assert manifests.network(SITE, "x1", OWNERS) == {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta,
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {**LABELS, "zoe-jupyter/published": "yes"},
+        },
+    }
+    assert manifests.host(SITE, WHOM) == f"{WHOM.host}.{EXECUTION}.zoe.svc.cluster.local"
+
+
+def test_only_the_execution_itself_and_the_sites_callers_are_let_in() -> None:
+    made = manifests.isolation(Site(deployment="lab", namespace="zoe", callers=("10.0.0.0/8",)), "x1", OWNERS)
+
+    assert made["spec"] == {
+        "podSelector": {"matchLabels": LABELS},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": LABELS}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+    }
+
+
+def test_environment_and_files_are_in_a_secret_and_nowhere_else() -> None:
+    secretive = order(environment={"TOKEN": "it's s3cret"}, files={"conf/a.pem": "pr1vate"})
+
+    environment = (
+        "export HOME=/zoe\nexport ZOE_EXECUTION=x1\nexport ZOE_SERVICE=dask.worker-0\n"
+        "export TOKEN='it'\"'\"'s s3cret'\n:\n"
+    )
+    made = manifests.secret(SITE, secretive, OWNERS)
+    pod = json.dumps(manifests.pod(SITE, secretive, "", OWNERS))
+
+    assert made["metadata"]["name"] == POD
+    assert made["stringData"] == {"environment": environment, "file-0": "pr1vate"}
+    assert made["immutable"]
+    assert "s3cret" not in pod
+    assert "pr1vate" not in pod
+
+
+def test_a_pod_says_in_full_whose_it_is() -> None:
+    made = manifests.pod(SITE, order(), "", OWNERS)
+
+    assert made["metadata"] == {
+        "name": POD,
+        "namespace": "zoe",
+        "ownerReferences": OWNERS,
+        "labels": {
+            **LABELS,
+            "zoe-jupyter/service": slug("dask.worker-0"),
+            "zoe-jupyter/owner": slug("ada"),
+            "zoe-jupyter/published": "yes",
+        },
+        "annotations": {
+            **WHO,
+            "zoe-jupyter/service": "dask.worker-0",
+            "zoe-jupyter/attempt": "2",
+            "zoe-jupyter/owner": "ada",
+            "zoe-jupyter/facts": '{"memory_bytes": 0, "ports": {}, "published": []}',
+        },
+    }
+
+
+def test_a_pod_asks_for_no_more_than_a_restricted_namespace_allows() -> None:
+    made = manifests.pod(SITE, order(), "", OWNERS)
+
+    assert made["spec"] == {
+        "restartPolicy": "Never",
+        "hostname": WHOM.host,
+        "subdomain": EXECUTION,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "shareProcessNamespace": True,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": POD_SECURITY,
+        "tolerations": [
+            {
+                "key": f"node.kubernetes.io/{what}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": 60,
+            }
+            for what in ("not-ready", "unreachable")
+        ],
+        "containers": [
+            {
+                "name": "main",
+                "image": "zoe/dask:1",
+                "imagePullPolicy": "IfNotPresent",
+                "args": prelude.started(("dask-worker", "tls://scheduler:20000"), ()),
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "resources": {},
+                "volumeMounts": [
+                    {"name": "given", "mountPath": prelude.GIVEN, "readOnly": True},
+                    {"name": "own", "mountPath": "/zoe"},
+                ],
+                "securityContext": CONTAINER_SECURITY,
+            }
+        ],
+        "volumes": [
+            {
+                "name": "given",
+                "secret": {
+                    "secretName": POD,
+                    "defaultMode": 0o400,
+                    "items": [{"key": "environment", "path": "environment"}],
+                },
+            },
+            {"name": "own", "emptyDir": {}},
+        ],
+    }
+
+
+def test_what_a_service_asks_for_is_asked_of_the_cluster() -> None:
+    wanted = order(resources=Resources(microcores=250_000, memory_bytes=2**30, gpus=1))
+
+    shares = _container(SITE, wanted)["resources"]
+    quota = _container(Site(deployment="lab", cpu=CpuLimit.QUOTA), wanted)["resources"]
+
+    assert shares == {
+        "requests": {"cpu": "250m", "memory": "1073741824"},
+        "limits": {"memory": "1073741824", "nvidia.com/gpu": "1"},
+    }
+    assert quota["limits"] == {"cpu": "250m", "memory": "1073741824", "nvidia.com/gpu": "1"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "check"),
+    [
+        (Probe(tcp="web"), {"tcpSocket": {"port": 20001}}),
+        (Probe(http="web/health?x=1"), {"httpGet": {"port": 20001, "path": "/health?x=1"}}),
+        (Probe(command=("check", "it")), {"exec": {"command": prelude.beside(("check", "it"))}}),
+    ],
+)
+def test_the_kubelet_looks_at_ports_and_runs_commands(probe: Probe, check: dict[str, Any]) -> None:
+    numbers = places.port_numbers(["web", "rpc"])
+
+    container = _container(SITE, order(ready=probe, port_numbers=numbers))
+
+    assert container["readinessProbe"] == {**check, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1}
+    assert container["ports"] == [
+        {"containerPort": 20000, "protocol": "TCP"},
+        {"containerPort": 20001, "protocol": "TCP"},
+    ]
+
+
+def test_a_line_in_a_log_is_not_for_the_kubelet() -> None:
+    made = manifests.pod(SITE, order(ready=Probe(log="Registered to", timeout_s=7)), "", OWNERS)
+
+    facts = json.loads(made["metadata"]["annotations"]["zoe-jupyter/facts"])
+    assert facts["log"] == "Registered to"
+    assert facts["timeout_s"] == 7
+    assert "readinessProbe" not in made["spec"]["containers"][0]
+
+
+def test_a_pod_goes_to_the_node_that_zoe_has_chosen_or_nowhere() -> None:
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node2"]}]}
+
+    affinity = manifests.pod(SITE, order(), "node2", OWNERS)["spec"]["affinity"]
+
+    assert affinity["nodeAffinity"] == {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+
+
+def test_images_of_frameworks_have_the_sites_prefix() -> None:
+    assert _container(Site(deployment="lab", image_prefix="registry/lab-"), order())["image"] == "registry/lab-dask:1"
+
+
+def test_what_an_admin_has_set_is_in_every_pod() -> None:
+    site = Site(
+        deployment="lab",
+        pull_secrets=("registry",),
+        priority_class="batch",
+        runtime_class="gvisor",
+        node_selector={"pool": "zoe"},
+        tolerations=({"key": "zoe", "operator": "Exists"},),
+        labels={"kueue.x-k8s.io/queue-name": "lab"},
+        shared_memory_bytes=2**30,
+        has_user_namespaces=True,
+    )
+
+    made = manifests.pod(site, order(), "", OWNERS)
+    spec = made["spec"]
+
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "lab"
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert (spec["priorityClassName"], spec["runtimeClassName"]) == ("batch", "gvisor")
+    assert spec["nodeSelector"] == {"pool": "zoe"}
+    assert spec["tolerations"][0] == {"key": "zoe", "operator": "Exists"}
+    assert spec["volumes"][-1] == {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1073741824"}}
+    assert spec["hostUsers"] is False
+
+
+def test_a_label_cannot_take_the_place_of_zoes_own() -> None:
+    site = Site(deployment="lab", labels={"zoe-jupyter/deployment": "other"})
+
+    assert manifests.pod(site, order(), "", OWNERS)["metadata"]["labels"]["zoe-jupyter/deployment"] == slug("lab")
+
+
+def test_a_name_that_no_shell_takes_is_refused() -> None:
+    with pytest.raises(Fatal, match="no-name"):
+        prelude.exports({"no-name": "x"})
+
+
+def _container(site: Site, wanted: ServiceOrder) -> dict[str, Any]:
+    container: dict[str, Any] = manifests.pod(site, wanted, "", OWNERS)["spec"]["containers"][0]
+    return container

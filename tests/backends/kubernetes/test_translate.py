@@ -1,0 +1,157 @@
+"""From what the API server says of pods and nodes to what was seen, with reasons in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import nodes, translate
+from zoe_jupyter.backends.kubernetes.site import Site
+from zoe_jupyter.model.resources import Node, Resources
+
+WHO = Attempt("lab", "x1", "dask.worker-0", 2)
+GIB = 2**30
+
+
+def pod(state: dict[str, Any] | None = None, *, facts: str = "{}", **fields: Any) -> dict[str, Any]:
+    ready = fields.pop("ready", "False")
+    conditions = fields.pop("conditions", [{"type": "Ready", "status": ready}])
+    return translate.slim(
+        {
+            "metadata": {
+                "name": "p",
+                "uid": "u",
+                "annotations": {
+                    "zoe-jupyter/execution": "x1",
+                    "zoe-jupyter/service": "dask.worker-0",
+                    "zoe-jupyter/attempt": "2",
+                    "zoe-jupyter/facts": facts,
+                    **fields.pop("annotations", {}),
+                },
+            },
+            "status": {
+                "phase": fields.pop("phase", "Running"),
+                "conditions": conditions,
+                "containerStatuses": [{"state": state}] if state else [],
+                **fields,
+            },
+        }
+    )
+
+
+RUNNING = {"running": {"startedAt": "2026-01-31T12:00:00Z"}}
+TCP = '{"ready": "a connection to its port web", "ports": {"web": 17000}}'
+LOG = '{"ready": "a line", "log": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (pod(None, phase="Pending"), SeenState.STARTING),
+        (pod(RUNNING), SeenState.READY),
+        (pod(RUNNING, facts=TCP), SeenState.STARTING),
+        (pod(RUNNING, facts=TCP, ready="True"), SeenState.READY),
+        (pod(RUNNING, facts=LOG, ready="True"), SeenState.STARTING),
+        (pod(RUNNING, facts=LOG, annotations={"zoe-jupyter/ready": "yes"}), SeenState.READY),
+        (pod({"terminated": {"exitCode": 0}}, phase="Succeeded"), SeenState.EXITED),
+    ],
+)
+def test_ready_is_what_proved_itself(found: dict[str, Any], state: SeenState) -> None:
+    assert translate.seen(found, WHO, host="h").state is state
+
+
+@pytest.mark.parametrize(
+    ("terminated", "fields", "code", "reason", "text", "is_blameless"),
+    [
+        ({"exitCode": 3}, {}, 3, "exited", "exited with 3", False),
+        ({"exitCode": 139}, {}, 139, "killed", "killed by SIGSEGV", False),
+        ({"exitCode": 127, "message": "zoe: x: not found\n"}, {}, 127, "exited", "could not be started: zoe: x: not found", False),
+        ({"exitCode": 137, "reason": "OOMKilled"}, {}, 137, "out_of_memory", "out of memory: used 64 MiB of 64 MiB", False),
+        ({"exitCode": 143}, {"reason": "DeadlineExceeded"}, 143, "expired", "ended by the cluster: its time was over", False),
+        ({"exitCode": 137}, {"reason": "Evicted", "message": "low on memory"}, 137, "lost", "ended by the cluster: low on memory", True),
+        ({"exitCode": 137, "reason": "ContainerStatusUnknown"}, {}, None, "lost", "lost: the cluster does not know how it ended", True),
+    ],
+)  # fmt: skip
+def test_an_end_is_told_with_its_reason(
+    terminated: dict[str, Any], fields: dict[str, str], code: int | None, reason: str, text: str, is_blameless: bool
+) -> None:
+    facts = f'{{"memory_bytes": {64 * 2**20}}}'
+
+    seen = translate.seen(pod({"terminated": terminated}, phase="Failed", facts=facts, **fields), WHO, host="h")
+
+    assert seen.reason is not None
+    assert (seen.exit_code, seen.reason.code, seen.reason.text) == (code, reason, text)
+    assert seen.is_blameless is is_blameless
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "word"),
+    [
+        (pod({"waiting": {"reason": "ErrImagePull", "message": "no such image"}}), "image_not_found", "no such image"),
+        (pod({"waiting": {"reason": "CreateContainerConfigError", "message": "no user"}}), "cannot_start", "no user"),
+        (
+            pod(None, conditions=[{"type": "PodScheduled", "status": "False", "message": "Insufficient cpu"}]),
+            "unscheduled",
+            "Insufficient cpu",
+        ),
+    ],
+)
+def test_who_waits_says_for_what(found: dict[str, Any], code: str, word: str) -> None:
+    reason = translate.seen(found, WHO, host="h").reason
+
+    assert reason is not None
+    assert reason.code == code
+    assert word in reason.text
+
+
+def test_an_image_that_is_being_pulled_is_no_trouble() -> None:
+    assert translate.seen(pod({"waiting": {"reason": "ContainerCreating"}}), WHO, host="h").reason is None
+
+
+@pytest.mark.parametrize("annotations", [{}, {"zoe-jupyter/attempt": "x"}])
+def test_what_zoe_did_not_make_is_nobody(annotations: dict[str, str]) -> None:
+    assert translate.attempt_of({"metadata": {"annotations": annotations}}) is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("250m", 0.25), ("2", 2), ("1Gi", GIB), ("5e3", 5000), ("100n", 1e-7)])
+def test_quantities_are_read(text: str, number: float) -> None:
+    assert nodes.quantity(text) == pytest.approx(number)
+
+
+def node(**spec: Any) -> dict[str, Any]:
+    return nodes.slim(
+        {
+            "metadata": {"name": "n1", "uid": "u", "labels": {"pool": "a", "beta.kubernetes.io/os": "linux"}},
+            "spec": spec,
+            "status": {
+                "allocatable": {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "1"},
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }
+    )
+
+
+def test_a_node_has_what_others_left() -> None:
+    used = Resources(microcores=500_000, memory_bytes=GIB)
+
+    found = nodes.zoe_node(Site(deployment="lab"), node(), used)
+
+    assert found == Node("n1", Resources(3_500_000, 7 * GIB, 1), {"pool": "a"}, is_enabled=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_open"),
+    [
+        ({"unschedulable": True}, False),
+        ({"taints": [{"key": "zoe", "effect": "NoSchedule"}]}, True),
+        ({"taints": [{"key": "other", "effect": "NoSchedule"}]}, False),
+        ({"taints": [{"key": "other", "effect": "PreferNoSchedule"}]}, True),
+    ],
+)
+def test_a_node_that_takes_no_pods_of_ours_is_closed(spec: dict[str, Any], is_open: bool) -> None:
+    site = Site(deployment="lab", tolerations=({"key": "zoe", "operator": "Exists"},))
+
+    assert nodes.zoe_node(site, node(**spec), Resources()).is_enabled is is_open

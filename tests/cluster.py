@@ -1,0 +1,81 @@
+"""The Kubernetes that tests use: the one of ``KUBECONFIG``, else one that the scripts in ``ZOE_TEST_INFRA`` start on this machine."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+
+INFRA_VARIABLE = "ZOE_TEST_INFRA"
+STATE = Path(os.environ.get("KUBE_DIR", "/var/lib/zoe-test-kubernetes"))
+NETWORKS = "10.246.0.0/24,10.244.0.0/16,10.96.0.0/16"
+
+
+def infra() -> Path | None:
+    """The folder with the scripts."""
+    root = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get(INFRA_VARIABLE) or root.parent / "shared" / "infra")
+    return folder if (folder / "kubernetes" / "cluster").exists() and os.geteuid() == 0 else None
+
+
+def missing() -> str | None:
+    if os.environ.get("KUBECONFIG") or infra() is not None:
+        return None
+    return f"no cluster: KUBECONFIG is not set, and {INFRA_VARIABLE} names no scripts that could start one (as root)"
+
+
+@functools.cache
+def kubeconfig() -> Path:
+    """Of an admin of the cluster; starts it, with two nodes and the base image, when it is ours to start."""
+    given = os.environ.get("KUBECONFIG")
+    if given:
+        return Path(given)
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), NETWORKS]))
+    cluster("up", "--nodes", "2")
+    provide("base")
+    return STATE / "admin.conf"
+
+
+def provide(*images: str) -> None:
+    """See that the test images are on every node."""
+    lacking = [name for name in images if not _is_loaded(f"zoe-test/{name}")]
+    scripts = infra()
+    if not lacking or scripts is None:
+        return
+    _run(str(scripts / "docker" / "start-docker"))
+    _run(str(scripts / "docker" / "build-test-images"), *lacking)
+    cluster("load", *(f"zoe-test/{name}" for name in lacking))
+
+
+def cluster(*arguments: str) -> None:
+    """Run the script that keeps the cluster: ``cut-node 2``, for one."""
+    scripts = infra()
+    assert scripts is not None, missing()
+    _run(str(scripts / "kubernetes" / "cluster"), *arguments)
+
+
+def kubectl(*arguments: str, given: object = None) -> str:
+    """As the cluster's admin; ``given`` is an object for ``-f -``."""
+    program = STATE / "bin" / "kubectl"
+    command = [str(program) if program.exists() else "kubectl", f"--kubeconfig={kubeconfig()}", *arguments]
+    return _run(*command, given=None if given is None else json.dumps(given))
+
+
+def _is_loaded(image: str) -> bool:
+    program = STATE / "bin" / "kubectl"
+    found = json.loads(_run(str(program), f"--kubeconfig={STATE}/admin.conf", "get", "nodes", "-o", "json"))
+    wanted = f"docker.io/{image}:latest"
+    return all(
+        any(wanted in each.get("names", ()) for each in node["status"].get("images", ()))
+        for node in found["items"]
+        if "kwok.x-k8s.io/node" not in node["metadata"].get("annotations", {})
+    )
+
+
+def _run(*command: str, given: str | None = None) -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout

@@ -1,0 +1,380 @@
+"""The Kubernetes backend: every service is a pod, everything of an execution belongs to one parent object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter.backends.base import (
+    Address,
+    Backend,
+    Bounds,
+    Capabilities,
+    Environment,
+    Observation,
+    Reserved,
+    ServiceOrder,
+    Unreachable,
+    Usage,
+)
+from zoe_jupyter.backends.containers import places
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import manifests, names, prelude, sockets, translate
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.hints import Hints
+from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.backends.kubernetes.logs import Logs
+from zoe_jupyter.backends.kubernetes.machines import Machines
+from zoe_jupyter.backends.kubernetes.objects import Objects, Paths, gather_patiently, told
+from zoe_jupyter.backends.kubernetes.site import CpuLimit, Placement, Reaching, Site
+from zoe_jupyter.backends.kubernetes.translate import Pod
+from zoe_jupyter.backends.kubernetes.upkeep import TICK_S, Heartbeat, Readiness, SilentNodes, overdue, stranded
+from zoe_jupyter.backends.kubernetes.usage import Meter
+from zoe_jupyter.backends.kubernetes.watched import Object, Watched
+from zoe_jupyter.failpoints import failpoint
+from zoe_jupyter.model.application import Port, Requirement
+from zoe_jupyter.model.errors import BackendError, Retryable
+from zoe_jupyter.model.execution import Client, Reason
+from zoe_jupyter.model.images import OWN_PREFIX
+from zoe_jupyter.model.resources import Node
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 4
+_CLEAN_GRACE_S = 2.0
+_CLEAN_LIMIT_S = 40.0
+_LOST_GRACE_S = 10.0
+_COPY_LIMIT_S = 10.0
+MIB = 1024**2
+
+
+class KubernetesBackend(Backend):
+    """Options are those of ``docs/admins/kubernetes.md``; ``data_dir`` keeps the logs of pods that are gone."""
+
+    def __init__(
+        self,
+        *,
+        deployment: str,
+        data_dir: Path,
+        kubeconfig: str = "",
+        context: str = "",
+        namespace: str = "",
+        cluster_domain: str = "cluster.local",
+        image_prefix: str = OWN_PREFIX,
+        user_id: int = places.USER,
+        pull_policy: str = "IfNotPresent",
+        pull_secrets: Sequence[str] = (),
+        priority_class: str = "",
+        runtime_class: str = "",
+        placement: Placement = Placement.ZOE,
+        cpu: CpuLimit = CpuLimit.SHARES,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any]] = (),
+        labels: Mapping[str, str] | None = None,
+        callers: Sequence[str] = (),
+        capacity: Mapping[str, str] | None = None,
+        shared_memory_bytes: int = 0,
+        has_user_namespaces: bool = False,
+        lost_after_s: float = 60.0,
+        reach: Reaching = Reaching.AUTO,
+        log_limit_bytes: int = 16 * MIB,
+    ) -> None:
+        self._kubeconfig, self._context, self._reaching = kubeconfig, context, reach
+        self._site = Site(
+            deployment=deployment, namespace=namespace or default_namespace(), cluster_domain=cluster_domain,
+            image_prefix=image_prefix, user_id=user_id, pull_policy=pull_policy, pull_secrets=tuple(pull_secrets),
+            priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
+            placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tuple(tolerations),
+            shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
+            callers=tuple(callers),
+        )  # fmt: skip
+        self._capacity = dict(capacity or {})
+        self._log_limit_bytes = log_limit_bytes
+        self._folder = data_dir / "kubernetes" / "logs"
+        self._has_judged = False
+        self._hints = Hints()
+        self._known = Known(self._site, self._hints)
+        self._paths = Paths(self._site.namespace)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def capabilities(self) -> Capabilities:
+        limits = {
+            "memory": "cgroup",
+            "cpu": self._site.cpu.value,
+            "processes": "none",
+            "strays": "cgroup",
+            "usage": self._meter.source,
+        }
+        return Capabilities("kubernetes", isolation="container", limits=limits, is_multi_node=True, has_gpus=True)
+
+    async def start(self) -> None:
+        self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-kubernetes")
+        selector = names.selector(self._site.deployment)
+        self._pods = Watched(server, self._paths.pods, selector=selector, keep=translate.slim, on_change=self._on_pod)
+        self._jobs = Watched(server, self._paths.jobs, selector=selector, keep=dict, on_change=self._on_parent)
+        self._objects = Objects(server, self._site, self._paths, jobs=self._jobs)
+        self._machines = Machines(server, self._site, self._capacity)
+        self._logs = Logs(
+            server, self._known, self._hints, folder=self._folder, executor=self._executor,
+            path_of=self._paths.pod, limit_bytes=self._log_limit_bytes,
+        )  # fmt: skip
+        self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
+        self._heartbeat = Heartbeat(self._jobs.items, self._renew)
+        self._meter = Meter(server, self._site)
+        self._forwarder = sockets.Forwarder(server)
+        self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
+        await self._begin()
+
+    async def _begin(self) -> None:
+        """Look once, and go on looking. A cluster that does not answer now is asked again later; one that refuses us is told at once."""
+        try:
+            await self._machines.begin()
+            await self._jobs.list()
+            await self._pods.list()
+            await self._meter.find(self._machines.all)
+        except Unreachable as error:
+            logger.warning("%s; it is tried again", error)
+        except ApiError as error:
+            raise told(error) from None
+        works = [self._jobs.follow(), self._pods.follow(), *self._machines.works(), self._keep_up()]
+        self._tasks = [asyncio.get_running_loop().create_task(work, name="zoe kubernetes") for work in works]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._readiness.close()
+        await self._logs.close()
+        await self._forwarder.close()
+        await self._server.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def nodes(self) -> Sequence[Node]:
+        return self._machines.now()
+
+    async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
+        """Nobody but the nodes sees the images: what is in them is taken on trust."""
+        return Environment(python=places.PYTHON, java=places.JAVA)
+
+    async def reserve(
+        self,
+        *,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        node: str,
+        ports: Mapping[str, Port],
+        framework_folder: str,
+    ) -> Reserved:
+        await self._objects.ensure(execution_id, Bounds())
+        host = manifests.host(self._site, self._known.attempt(execution_id, service, attempt))
+        return places.reserved(host, ports, framework_folder)
+
+    async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        attempt = manifests.attempt_of(order)
+        host = manifests.host(self._site, attempt)
+        known = self._known.pods.get(attempt)
+        if known is not None:
+            return translate.handle(known, host)
+        owners = await self._objects.ensure(order.execution_id, order.bounds)
+        await self._objects.rebind(order.execution_id, order.bounds)
+        failpoint("launch.owned")
+        await self._withdraw_older(attempt)
+        pod = translate.slim(await self._objects.launch(order, self._machines.real(node), owners))
+        self._pods.put(pod)
+        await self._remove_older(attempt)
+        return translate.handle(pod, host)
+
+    async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
+        who = self._known.attempt(execution_id, service, attempt)
+        self._refuse_when_blind()
+        if who in self._known.pods:
+            self._known.asked.add(who)
+            await self._end(who, grace_s=grace_s)
+
+    async def run(
+        self,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        timeout_s: float,
+    ) -> int:
+        pod = self._known.pods.get(self._known.attempt(execution_id, service, attempt))
+        if pod is None or not translate.is_running(pod):
+            raise Retryable(f"{service} of {execution_id} does not run")
+        given = prelude.exports(environment)
+        path = self._paths.pod(pod["metadata"]["name"])
+        words = prelude.beside_with(command, given)
+        try:
+            return await sockets.run(self._server, path, words, given=given, timeout_s=timeout_s)
+        except ApiError as error:
+            raise Retryable(f"{service} of {execution_id}: the command could not be run: {error}") from None
+        except asyncio.TimeoutError:
+            raise Retryable(f"{service} of {execution_id}: not done within {timeout_s:g} s") from None
+
+    async def observe(self) -> Observation:
+        self._refuse_when_blind()
+        seen, kept = self._known.observed(), self._objects.kept()
+        if self._machines.is_pool:
+            return Observation(seen, kept=kept)
+        return Observation(seen, unreachable=self._nodes.silent, kept=kept, lost=self._nodes.lost)
+
+    def changes(self) -> AsyncIterator[None]:
+        return self._hints.all()
+
+    async def bound(self, execution_id: str, bounds: Bounds) -> None:
+        await self._objects.rebind(execution_id, bounds)
+
+    async def clean(self, execution_id: str, *, keep_logs: bool) -> None:
+        self._refuse_when_blind()
+        pods = list(self._known.of(execution_id))
+        self._known.asked.update(attempt for attempt, _ in pods)
+        if keep_logs:
+            await asyncio.gather(*(self._logs.begun(attempt) for attempt, _ in pods))
+        await gather_patiently(self._objects.remove_pod(pod, grace_s=_CLEAN_GRACE_S) for _, pod in pods)
+        failpoint("clean.finished")
+        await self._objects.remove(execution_id)
+        await self._until_gone(execution_id)
+        await self._logs.forget(execution_id, keep_logs=keep_logs)
+        self._known.forget(execution_id)
+
+    async def usage(self) -> Sequence[Usage]:
+        living = {
+            pod["metadata"]["name"]: (attempt, pod["spec"]["nodeName"])
+            for attempt, pod in self._known.pods.items()
+            if translate.is_running(pod)
+        }
+        return await self._meter.measure(living)
+
+    async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._logs.read(execution_id, service, tail=tail, follow=follow):
+                yield chunk
+        except ApiError as error:
+            raise told(error) from None
+
+    async def reach(self, execution_id: str, service: str, attempt: int, inside: Address) -> Address:
+        pod = self._known.pods.get(self._known.attempt(execution_id, service, attempt))
+        if pod is None or not pod["status"]["podIP"]:
+            raise Retryable(f"{service} of {execution_id} has no address now")
+        if self._reaching is Reaching.POD or (self._reaching is Reaching.AUTO and self._server.is_inside):
+            return Address(pod["status"]["podIP"], inside.ports)
+        path = self._paths.pod(pod["metadata"]["name"])
+        wanted = [name for name in translate.facts_of(pod).get("published", ()) if name in inside.ports]
+        return Address("127.0.0.1", {name: await self._forwarder.port(path, inside.ports[name]) for name in wanted})
+
+    def _refuse_when_blind(self) -> None:
+        problem = self._pods.problem or self._jobs.problem
+        if problem:
+            raise Unreachable(problem)
+
+    def _on_pod(self, name: str, pod: Object | None) -> None:
+        attempt = self._known.take(name, pod)
+        if attempt is None:
+            return
+        self._readiness.notice(attempt)
+        if pod is None:
+            self._forwarder.shut(self._paths.pod(name))
+        if pod is not None and translate.has_ended(pod):
+            self._logs.keep(attempt)
+
+    def _on_parent(self, name: str, parent: Object | None) -> None:
+        self._hints.give()
+
+    async def _end(self, attempt: Attempt, *, grace_s: float) -> None:
+        """Have it end; one that has ended stays until its successor comes, for its exit code."""
+        pod = self._known.pods[attempt]
+        if translate.has_ended(pod):
+            return
+        await self._logs.begun(attempt)
+        await self._objects.remove_pod(pod, grace_s=grace_s)
+
+    async def _condemn(self, attempt: Attempt, reason: Reason) -> None:
+        self._known.condemn(attempt, reason)
+        with contextlib.suppress(BackendError, Unreachable, KeyError):
+            await self._end(attempt, grace_s=_CLEAN_GRACE_S)
+
+    async def _confirm(self, attempt: Attempt) -> None:
+        """It has said in its log that it is ready."""
+        name = self._known.pods[attempt]["metadata"]["name"]
+        pod = await self._objects.annotate(name, {"annotations": {names.READY: "yes"}})
+        self._pods.put(translate.slim(pod))
+
+    def _older(self, attempt: Attempt) -> list[tuple[Attempt, Pod]]:
+        found = self._known.of(attempt.execution_id, attempt.service)
+        return [(older, pod) for older, pod in found if older.attempt < attempt.attempt]
+
+    async def _withdraw_older(self, attempt: Attempt) -> None:
+        """The name belongs to the new attempt only; one that runs on, where nobody can reach it, ends as soon as its node is heard of."""
+        for older, pod in self._older(attempt):
+            if not translate.has_ended(pod):
+                self._known.asked.add(older)
+                await self._withdraw(pod)
+
+    async def _withdraw(self, pod: Pod) -> None:
+        await self._objects.annotate(pod["metadata"]["name"], {"labels": {names.PUBLISHED: None}})
+        await self._objects.remove_pod(pod, grace_s=_LOST_GRACE_S)
+
+    async def _remove_older(self, attempt: Attempt) -> None:
+        """Take away what earlier attempts left; their logs stay."""
+        for older, pod in self._older(attempt):
+            if translate.has_ended(pod):
+                await asyncio.wait([self._logs.keep(older)], timeout=_COPY_LIMIT_S)
+                await self._objects.remove_pod(pod, grace_s=1.0)
+                await self._objects.remove_secret(pod["metadata"]["name"])
+
+    async def _until_gone(self, execution_id: str) -> None:
+        """Pods of lost nodes go when their node comes back, or is removed."""
+        end = time.monotonic() + _CLEAN_LIMIT_S
+        while [a for a, _ in self._known.of(execution_id) if not self._known.is_given_up(a)] or (
+            execution_id in self._objects.kept()
+        ):
+            if time.monotonic() > end:
+                raise Retryable(f"something of {execution_id} is still there", delay_s=5.0)
+            await self._hints.next(1.0)
+
+    async def _renew(self, execution_id: str, bounds: Bounds, now: float) -> None:
+        await self._objects.renew(execution_id, bounds, now)
+
+    async def _keep_up(self) -> None:
+        while True:
+            try:
+                if not (self._pods.problem or self._jobs.problem):
+                    await self._tick()
+            except (BackendError, Unreachable) as error:
+                logger.info("upkeep will be tried again: %s", error)
+            await asyncio.sleep(TICK_S)
+
+    async def _tick(self) -> None:
+        now = time.time()
+        if not self._has_judged:
+            self._has_judged = True
+            for execution_id in self._heartbeat.silent(now):
+                for attempt, _ in list(self._known.of(execution_id)):
+                    await self._condemn(attempt, Reason("expired", "ended: no Zoe was heard for too long"))
+        await self._heartbeat.beat(now)
+        if self._nodes.look({pod["spec"]["nodeName"] for pod in self._known.pods.values()} - {""}, time.monotonic()):
+            self._hints.give()
+        for attempt, reason in overdue(self._known, now):
+            self._known.give_up(attempt, reason)
+        for attempt, reason in stranded(self._known, self._nodes.lost) if self._machines.is_pool else ():
+            await self._withdraw(self._known.pods[attempt])
+            self._known.give_up(attempt, reason)
+
+
+def default_namespace() -> str:
+    """Where the core itself runs when it is a pod."""
+    try:
+        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="ascii").strip()
+    except OSError:
+        return "default"

@@ -1,0 +1,179 @@
+"""The API server: JSON in, JSON out. Whole dicts instead of the driver's classes, which are slow and drop what they do not know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from zoe_jupyter.backends.base import Unreachable
+
+ANSWER_LIMIT_S = 30.0
+CONNECT_LIMIT_S = 10.0
+MOST_CONNECTIONS = 256
+_TURNS = 5
+"""A connection that was broken off closes its socket in one of the next turns of the loop."""
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+Query = Mapping[str, str]
+Socket = Any
+"""An aiohttp.ClientWebSocketResponse; its type parameter differs between versions."""
+
+
+class ApiError(Exception):
+    """The API server said no."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message or reason or str(status))
+        self.status = status
+        self.reason = reason
+
+
+class ApiServer:
+    """One connection pool; ``kubeconfig`` empty: the environment's, or where there is none, what a pod is given."""
+
+    def __init__(self, client: ApiClient, *, is_inside: bool) -> None:
+        self._client = client
+        self._session: aiohttp.ClientSession = client.rest_client.pool_manager
+        self._base = client.configuration.host.rstrip("/")
+        self.is_inside = is_inside
+        """Whether the core itself is a pod of this cluster."""
+
+    @classmethod
+    async def connect(cls, kubeconfig: str, context: str) -> ApiServer:
+        """Read the configuration; says nothing about whether the cluster answers. Raises ConfigException."""
+        configuration = Configuration()
+        configuration.connection_pool_maxsize = MOST_CONNECTIONS
+        is_inside = False
+        try:
+            await config.load_kube_config(
+                config_file=kubeconfig or None, context=context or None, client_configuration=configuration
+            )
+        except config.ConfigException:
+            if kubeconfig:
+                raise
+            config.load_incluster_config(client_configuration=configuration)
+            is_inside = True
+        return cls(ApiClient(configuration), is_inside=is_inside)
+
+    async def close(self) -> None:
+        await self._client.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    async def get(self, path: str, query: Query | None = None, *, limit_s: float = ANSWER_LIMIT_S) -> Any:
+        return await self._json("GET", path, query, limit_s=limit_s)
+
+    async def create(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
+        """Raises ApiError 409 when there is one of that name."""
+        return await self._json("POST", path, {"fieldManager": manager}, body=body)
+
+    async def apply(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
+        return await self._json("PATCH", path, {"fieldManager": manager, "force": "true"}, body=body, kind=APPLY)
+
+    async def merge(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
+        return await self._json("PATCH", path, {"fieldManager": manager}, body=body, kind=MERGE)
+
+    async def delete(self, path: str, query: Query | None = None, **options: Any) -> Any:
+        """What is not there is no error."""
+        try:
+            return await self._json(
+                "DELETE", path, query, body={"apiVersion": "v1", "kind": "DeleteOptions", **options}
+            )
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            return None
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, query: Query, *, silence_s: float | None) -> AsyncIterator[aiohttp.StreamReader]:
+        """The answer while it comes; ``silence_s``: after so long without a byte it is broken (Unreachable)."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S, sock_read=silence_s)
+        async with self._answered("GET", path, query, timeout=timeout) as answer:
+            yield answer.content
+
+    @contextlib.asynccontextmanager
+    async def socket(self, path: str, query: Any, protocols: tuple[str, ...]) -> AsyncIterator[Socket]:
+        """A WebSocket, as ``exec`` and ``portforward`` want one."""
+        url = self._base + path
+        try:
+            async with self._session.ws_connect(
+                url, params=query, headers=await self._headers(), protocols=protocols, proxy=self._proxy(),
+                max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
+            ) as socket:  # fmt: skip
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            raise ApiError(error.status, "", error.message) from None
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise Unreachable(_told(error)) from None
+
+    async def _json(
+        self, method: str, path: str, query: Query | None, *, body: Any = None, kind: str = "application/json",
+        limit_s: float = ANSWER_LIMIT_S,
+    ) -> Any:  # fmt: skip
+        timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=CONNECT_LIMIT_S)
+        async with self._answered(method, path, query, body=body, kind=kind, timeout=timeout) as answer:
+            return json.loads(await answer.read())
+
+    @contextlib.asynccontextmanager
+    async def _answered(
+        self, method: str, path: str, query: Query | None, *, timeout: aiohttp.ClientTimeout, body: Any = None,
+        kind: str = "application/json",
+    ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
+        headers = await self._headers()
+        data = None
+        if body is not None:
+            headers["Content-Type"] = kind
+            data = json.dumps(body).encode()
+        try:
+            async with self._session.request(
+                method,
+                self._base + path,
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                proxy=self._proxy(),
+            ) as answer:
+                if answer.status >= 400:
+                    raise _refusal(answer.status, await answer.read())
+                try:
+                    yield answer
+                finally:
+                    _break_off(answer)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise Unreachable(_told(error)) from None
+
+    async def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"])
+        return headers
+
+    def _proxy(self) -> str | None:
+        proxy: str | None = self._client.configuration.proxy
+        return proxy
+
+
+def _break_off(answer: aiohttp.ClientResponse) -> None:
+    """Who leaves in the middle of an answer does not wait until the server has said goodbye."""
+    connection = answer.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+
+
+def _refusal(status: int, body: bytes) -> ApiError:
+    try:
+        answer = json.loads(body)
+        return ApiError(status, str(answer.get("reason", "")), str(answer.get("message", "")))
+    except (ValueError, AttributeError):
+        return ApiError(status, "", body.decode(errors="replace")[:300])
+
+
+def _told(error: BaseException) -> str:
+    return f"the Kubernetes API server does not answer: {str(error)[:300] or type(error).__name__}"

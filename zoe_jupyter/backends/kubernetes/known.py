@@ -1,0 +1,131 @@
+"""What is known of the deployment's services: the pods that are there, how those ended that are gone, and why Zoe ended them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from zoe_jupyter.backends.base import Seen, SeenState
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import manifests, translate
+from zoe_jupyter.backends.kubernetes.hints import Hints
+from zoe_jupyter.backends.kubernetes.site import Site
+from zoe_jupyter.backends.kubernetes.translate import Pod
+from zoe_jupyter.model.execution import Reason
+
+REMOVED = Reason("lost", "lost: its pod was removed from the cluster, and not by Zoe")
+
+
+class Known:
+    """Fed with each change of a pod; gives hints when something worth a look has changed."""
+
+    def __init__(self, site: Site, hints: Hints) -> None:
+        self._site = site
+        self._hints = hints
+        self._names: dict[str, Attempt] = {}
+        self._seen: dict[Attempt, Seen] = {}
+        self._gone: dict[Attempt, Seen] = {}
+        self._verdicts: dict[Attempt, Reason] = {}
+        self._lost: dict[Attempt, Reason] = {}
+        self.asked: set[Attempt] = set()
+        """Those that Zoe itself has begun to end."""
+        self.pods: dict[Attempt, Pod] = {}
+
+    def attempt(self, execution_id: str, service: str, number: int) -> Attempt:
+        return Attempt(self._site.deployment, execution_id, service, number)
+
+    def take(self, name: str, pod: Pod | None) -> Attempt | None:
+        """Take in what a watch said of a pod, None once it is gone; the attempt, unless it is not one of ours."""
+        attempt = self._names.get(name) if pod is None else translate.attempt_of(pod)
+        if attempt is None:
+            return None
+        if pod is None:
+            self._bury(name, attempt)
+        else:
+            self._names[name] = attempt
+            self.pods[attempt] = pod
+            self._gone.pop(attempt, None)
+            self._judge(attempt)
+        self._hints.give()
+        return attempt
+
+    def condemn(self, attempt: Attempt, reason: Reason) -> None:
+        """Zoe ends it, for this reason, which is told once it has ended."""
+        self._verdicts.setdefault(attempt, reason)
+        self.asked.add(attempt)
+
+    def give_up(self, attempt: Attempt, reason: Reason) -> None:
+        """It counts as ended from now on, whatever may still run somewhere."""
+        self._lost[attempt] = reason
+        self._judge(attempt)
+        self._hints.give()
+
+    def is_given_up(self, attempt: Attempt) -> bool:
+        return attempt in self._lost
+
+    def seen(self, attempt: Attempt) -> Seen | None:
+        return self._seen.get(attempt) or self._gone.get(attempt)
+
+    def observed(self) -> Sequence[Seen]:
+        """Everything that lives, and how the last attempt of each of the others ended."""
+        newest: dict[tuple[str, str], int] = {}
+        for attempt in (*self._seen, *self._gone):
+            key = (attempt.execution_id, attempt.service)
+            newest[key] = max(newest.get(key, 0), attempt.attempt)
+        return [
+            seen
+            for attempt, seen in (*self._seen.items(), *self._gone.items())
+            if seen.state is not SeenState.EXITED or attempt.attempt == newest[attempt.execution_id, attempt.service]
+        ]
+
+    def of(self, execution_id: str, service: str = "") -> Iterator[tuple[Attempt, Pod]]:
+        """The pods that are there, oldest attempt first."""
+        for attempt in sorted(self.pods, key=lambda each: each.attempt):
+            if attempt.execution_id == execution_id and service in ("", attempt.service):
+                yield attempt, self.pods[attempt]
+
+    def has_stopped(self, execution_id: str, service: str) -> bool:
+        """Whether its last attempt has ended because Zoe wanted it so."""
+        attempts = [a for a in (*self._seen, *self._gone) if (a.execution_id, a.service) == (execution_id, service)]
+        last = max(attempts, key=lambda each: each.attempt, default=None)
+        seen = None if last is None else self.seen(last)
+        return seen is None or (seen.state is SeenState.EXITED and last in self.asked)
+
+    def forget(self, execution_id: str) -> None:
+        """It was cleaned: how its services ended is of no interest any more."""
+        for memory in (self._gone, self._verdicts, self._lost):
+            for attempt in [a for a in memory if a.execution_id == execution_id]:
+                del memory[attempt]
+        self.asked = {attempt for attempt in self.asked if attempt.execution_id != execution_id}
+        self._hints.give()
+
+    def _judge(self, attempt: Attempt) -> None:
+        pod = self.pods.get(attempt)
+        if pod is None:
+            return
+        seen = translate.seen(
+            pod,
+            attempt,
+            host=manifests.host(self._site, attempt),
+            verdict=self._verdicts.get(attempt),
+        )
+        if attempt in self._lost:
+            seen = replace(seen, state=SeenState.EXITED, reason=self._lost[attempt], exit_code=None, is_blameless=True)
+        elif seen.state is SeenState.EXITED and self._was_removed(attempt, pod):
+            seen = replace(seen, reason=REMOVED, is_blameless=True)
+        self._seen[attempt] = seen
+
+    def _was_removed(self, attempt: Attempt, pod: Pod) -> bool:
+        return "deletionTimestamp" in pod["metadata"] and attempt not in self.asked
+
+    def _bury(self, name: str, attempt: Attempt) -> None:
+        del self._names[name]
+        self.pods.pop(attempt, None)
+        seen = self._seen.pop(attempt, None)
+        if seen is None:
+            return
+        if seen.state is not SeenState.EXITED:
+            reason = self._verdicts.get(attempt) or (None if attempt in self.asked else REMOVED)
+            is_blameless = attempt not in self.asked
+            seen = replace(seen, state=SeenState.EXITED, reason=reason, exit_code=None, is_blameless=is_blameless)
+        self._gone[attempt] = seen

@@ -1,0 +1,217 @@
+"""The logs of services. The cluster keeps them as long as the pod; what is to outlive it is copied to the core's machine before it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.names import Attempt, slug
+from zoe_jupyter.backends.kubernetes import translate
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.hints import Hints
+from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.model.errors import NotFound
+
+CHUNK = 65536
+COPIES_AT_ONCE = 32
+WAIT_S = 5.0
+_T = TypeVar("_T")
+
+
+class Logs:
+    """``path_of`` names a pod's resource on the API server."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        known: Known,
+        hints: Hints,
+        *,
+        folder: Path,
+        executor: Executor,
+        path_of: Callable[[str], str],
+        limit_bytes: int,
+    ) -> None:
+        self._server = server
+        self._known = known
+        self._hints = hints
+        self._folder = folder
+        self._executor = executor
+        self._path_of = path_of
+        self._limit_bytes = limit_bytes
+        self._copies: dict[Attempt, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
+
+    def keep(self, attempt: Attempt) -> asyncio.Task[None]:
+        """Copy the pod's log until it has ended; done when the copy is whole, or cannot be had."""
+        if attempt not in self._copies:
+            name = self._known.pods[attempt]["metadata"]["name"]
+            task = asyncio.get_running_loop().create_task(self._copy(attempt, name), name=f"zoe log {name}")
+            self._copies[attempt] = task
+        return self._copies[attempt]
+
+    async def begun(self, attempt: Attempt) -> None:
+        """Return when the copy of what is about to be removed has begun, so that nothing of it is missed."""
+        task, file = self.keep(attempt), self._file(attempt)
+        for _ in range(50):
+            if task.done() or await self._off(file.exists):
+                return
+            await asyncio.sleep(0.02)
+
+    async def forget(self, execution_id: str, *, keep_logs: bool) -> None:
+        """The execution's pods are gone."""
+        copies = [attempt for attempt in self._copies if attempt.execution_id == execution_id]
+        if copies:
+            await asyncio.wait([self._copies[attempt] for attempt in copies], timeout=WAIT_S)
+        for attempt in copies:
+            self._copies.pop(attempt).cancel()
+        if not keep_logs:
+            await self._off(lambda: shutil.rmtree(self._place(execution_id), ignore_errors=True))
+
+    async def close(self) -> None:
+        copies = list(self._copies.values())
+        for task in copies:
+            task.cancel()
+        await asyncio.gather(*copies, return_exceptions=True)
+
+    async def read(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        """As the contract says; a tail that is followed counts the lines of the last attempt only."""
+        attempts = await self._attempts(execution_id, service)
+        if not attempts:
+            raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
+        if tail is not None and not follow:
+            for chunk in await self._tail(attempts, tail):
+                yield chunk
+            return
+        if tail is not None:
+            attempts = attempts[-1:]
+        done = 0
+        while True:
+            for attempt in attempts:
+                async for chunk in self._one(attempt, tail=tail, follow=follow):
+                    yield chunk
+                done, tail = attempt.attempt, None
+            if not follow or self._known.has_stopped(execution_id, service):
+                return
+            await self._hints.next(WAIT_S)
+            attempts = [a for a in await self._attempts(execution_id, service) if a.attempt > done]
+
+    async def last_lines(self, attempt: Attempt, count: int) -> list[str]:
+        """What it said last; nothing where that cannot be known."""
+        with contextlib.suppress(ApiError, Unreachable):
+            chunks = [chunk async for chunk in self._live(attempt, tail=count, follow=False)]
+            return b"".join(chunks).decode(errors="replace").splitlines()
+        return []
+
+    async def lines(self, attempt: Attempt) -> AsyncIterator[bytes]:
+        """Every line as it is written, until the pod ends. Raises ApiError, Unreachable."""
+        path = f"{self._pod(attempt)}/log"
+        async with self._server.stream(path, {"container": "main", "follow": "true"}, silence_s=None) as content:
+            while line := await content.readline():
+                yield line
+
+    async def _tail(self, attempts: list[Attempt], wanted: int) -> list[bytes]:
+        found: list[bytes] = []
+        for attempt in reversed(attempts):
+            if wanted <= 0:
+                break
+            data = b"".join([chunk async for chunk in self._one(attempt, tail=wanted, follow=False)])
+            lines = data.splitlines(keepends=True)[-wanted:]
+            found[:0] = lines
+            wanted -= len(lines)
+        whole = b"".join(found)
+        return [whole[at : at + CHUNK] for at in range(0, len(whole), CHUNK)]
+
+    async def _one(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        """Of one attempt: from the pod while there is one, else from the copy."""
+        copy = self._copies.get(attempt)
+        if attempt in self._known.pods and not (copy is not None and copy.done()):
+            try:
+                async for chunk in self._live(attempt, tail=tail, follow=follow):
+                    yield chunk
+                return
+            except ApiError:
+                if copy is not None:
+                    await asyncio.wait([copy], timeout=WAIT_S)
+        data = await self._off(lambda: _read(self._file(attempt)))
+        lines = data.splitlines(keepends=True)[-tail:] if tail else []
+        data = data if tail is None else b"".join(lines)
+        for at in range(0, len(data), CHUNK):
+            yield data[at : at + CHUNK]
+
+    async def _live(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        await self._until_it_may_say_something(attempt, is_patient=follow)
+        query = {"container": "main", "follow": "true" if follow else "false"}
+        if tail is not None:
+            query["tailLines"] = str(tail)
+        async with self._server.stream(f"{self._pod(attempt)}/log", query, silence_s=None) as content:
+            while chunk := await content.readany():
+                for at in range(0, len(chunk), CHUNK):
+                    yield chunk[at : at + CHUNK]
+
+    async def _until_it_may_say_something(self, attempt: Attempt, *, is_patient: bool) -> None:
+        """A container that waits for its image has no log yet, and to ask for it is an error."""
+        while is_patient and attempt in self._known.pods:
+            pod = self._known.pods[attempt]
+            if translate.is_running(pod) or translate.has_ended(pod):
+                return
+            await self._hints.next(WAIT_S)
+
+    async def _copy(self, attempt: Attempt, name: str) -> None:
+        file = self._file(attempt)
+        query = {"container": "main", "follow": "true"}
+        async with self._turns:
+            with contextlib.suppress(ApiError, Unreachable, OSError):
+                async with self._server.stream(f"{self._path_of(name)}/log", query, silence_s=None) as content:
+                    await self._off(lambda: _begin(file))
+                    size = 0
+                    while chunk := await content.readany():
+                        size += len(chunk)
+                        await self._off(lambda: _append(file, chunk))
+                        if size > self._limit_bytes:
+                            return
+
+    async def _attempts(self, execution_id: str, service: str) -> list[Attempt]:
+        mark = slug(service)
+        files = await self._off(lambda: sorted(self._place(execution_id).glob(f"*-{mark}.log")))
+        kept = {self._known.attempt(execution_id, service, int(file.name.partition("-")[0])) for file in files}
+        there = {attempt for attempt, _ in self._known.of(execution_id, service)}
+        return sorted(kept | there, key=lambda each: each.attempt)
+
+    def _pod(self, attempt: Attempt) -> str:
+        pod = self._known.pods.get(attempt)
+        if pod is None:
+            raise ApiError(404, "NotFound", "its pod is gone")
+        return self._path_of(pod["metadata"]["name"])
+
+    def _file(self, attempt: Attempt) -> Path:
+        return self._place(attempt.execution_id) / f"{attempt.attempt:06}-{slug(attempt.service)}.log"
+
+    def _place(self, execution_id: str) -> Path:
+        return self._folder / slug(execution_id)
+
+    async def _off(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _begin(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_bytes(b"")
+
+
+def _append(file: Path, chunk: bytes) -> None:
+    with file.open("ab") as stream:
+        stream.write(chunk)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""

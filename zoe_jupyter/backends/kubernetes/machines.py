@@ -1,0 +1,85 @@
+"""The nodes, as far as Zoe may see them; where it may not, one that stands for the whole cluster, as large as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+from zoe_jupyter.backends.containers.names import slug
+from zoe_jupyter.backends.kubernetes import names, nodes
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.site import Placement, Site
+from zoe_jupyter.backends.kubernetes.watched import Object, Watched
+from zoe_jupyter.model.resources import Node, Resources
+
+WHOLE = "cluster"
+"""Name of the node that stands for all."""
+DEFAULT_CAPACITY = {"cpu": "8", "memory": "16Gi"}
+ENDED = ("Succeeded", "Failed")
+
+
+class Machines:
+    """``capacity``: of the whole cluster, as Kubernetes writes amounts; used where the nodes may not be seen."""
+
+    def __init__(self, server: ApiServer, site: Site, capacity: Mapping[str, str]) -> None:
+        self._site = site
+        self._capacity = capacity
+        self._nodes = Watched(server, "/api/v1/nodes", keep=nodes.slim, on_change=_nobody_cares)
+        others = f"{names.DEPLOYMENT}!={slug(site.deployment)}"
+        self._others = Watched(server, "/api/v1/pods", selector=others, keep=self._slim_other, on_change=_nobody_cares)
+        self._seen: list[Watched] = []
+
+    async def begin(self) -> None:
+        """Find out what may be seen. Raises Unreachable."""
+        self._seen = [watched for watched in (self._nodes, self._others) if await _may_list(watched)]
+
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What keeps the copies up to date, for ever."""
+        return [watched.follow() for watched in self._seen]
+
+    @property
+    def all(self) -> Mapping[str, Object]:
+        """The cluster's nodes by name; none where they may not be seen."""
+        return self._nodes.items
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether Zoe knows one node that stands for all."""
+        return self._nodes not in self._seen or self._site.placement is Placement.CLUSTER
+
+    def real(self, node: str) -> str:
+        """The node to pin a pod to; empty where the cluster chooses."""
+        return "" if self.is_pool else node
+
+    def now(self) -> Sequence[Node]:
+        if self._nodes not in self._seen:
+            capacity = nodes.amount({**DEFAULT_CAPACITY, **self._capacity}, self._site.gpu_resource)
+            return [Node(WHOLE, capacity)]
+        used = nodes.by_node((pod["node"], pod["wanted"]) for pod in self._others.items.values())
+        found = sorted(self._nodes.items.values(), key=lambda node: str(node["metadata"]["name"]))
+        each = [nodes.zoe_node(self._site, node, used.get(node["metadata"]["name"], Resources())) for node in found]
+        return [nodes.pooled(WHOLE, each)] if self.is_pool else each
+
+    def _slim_other(self, pod: Object) -> Object:
+        metadata = pod["metadata"]
+        has_ended = pod.get("status", {}).get("phase") in ENDED
+        kept = {name: metadata[name] for name in ("uid", "resourceVersion", "creationTimestamp")}
+        return {
+            "metadata": {**kept, "name": f"{metadata['namespace']}/{metadata['name']}"},
+            "node": pod.get("spec", {}).get("nodeName", ""),
+            "wanted": Resources() if has_ended else nodes.requested(pod, self._site.gpu_resource),
+        }
+
+
+async def _may_list(watched: Watched) -> bool:
+    try:
+        await watched.list()
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
+
+
+def _nobody_cares(name: str, item: Object | None) -> None:
+    """Nodes are looked at when they are asked for."""

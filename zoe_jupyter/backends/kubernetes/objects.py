@@ -1,0 +1,167 @@
+"""The objects of executions on the API server: made once under names that are found again, and removed together."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zoe_jupyter.backends.base import Bounds, ServiceOrder, Unreachable
+from zoe_jupyter.backends.kubernetes import manifests, names, translate, upkeep
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.site import Site
+from zoe_jupyter.backends.kubernetes.watched import Watched
+from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
+
+QUOTA_RETRY_S = 30.0
+
+
+class Paths:
+    """Where kinds of objects are on the API server."""
+
+    def __init__(self, namespace: str) -> None:
+        self.pods = f"/api/v1/namespaces/{namespace}/pods"
+        self.secrets = f"/api/v1/namespaces/{namespace}/secrets"
+        self.services = f"/api/v1/namespaces/{namespace}/services"
+        self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        self.policies = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+
+    def pod(self, name: str) -> str:
+        return f"{self.pods}/{name}"
+
+
+class Objects:
+    def __init__(self, server: ApiServer, site: Site, paths: Paths, *, jobs: Watched) -> None:
+        self._server = server
+        self._site = site
+        self._paths = paths
+        self._jobs = jobs
+        self._named: set[str] = set()
+        """Executions whose network is there."""
+
+    def kept(self) -> frozenset[str]:
+        """Executions that have a parent."""
+        return frozenset(upkeep.execution_of(parent) for parent in self._jobs.items.values())
+
+    async def ensure(self, execution_id: str, bounds: Bounds) -> list[manifests.Manifest]:
+        """See that the execution has its parent and its network; the owner reference for all else. Raises Retryable, Fatal, Unreachable."""
+        parent = self._parent(execution_id)
+        if parent is None:
+            manifest = manifests.parent(self._site, execution_id, bounds, time.time())
+            parent = await self._made(self._paths.jobs, manifest)
+            self._jobs.put(parent)
+        owners = manifests.owned_by(parent)
+        if execution_id not in self._named:
+            await asyncio.gather(
+                self._made(self._paths.services, manifests.network(self._site, execution_id, owners)),
+                self._made(self._paths.policies, manifests.isolation(self._site, execution_id, owners)),
+            )
+            self._named.add(execution_id)
+        return owners
+
+    async def launch(self, order: ServiceOrder, node: str, owners: list[manifests.Manifest]) -> Mapping[str, Any]:
+        """The pod of the attempt, made now or before. Raises Retryable, Fatal, Unreachable."""
+        await self._made(self._paths.secrets, manifests.secret(self._site, order, owners))
+        return await self._made(self._paths.pods, manifests.pod(self._site, order, node, owners))
+
+    async def renew(self, execution_id: str, bounds: Bounds, now: float) -> None:
+        """Let the parent know that a core lives, and how long the execution may go on without."""
+        parent = self._parent(execution_id)
+        if parent is not None:
+            path = f"{self._paths.jobs}/{parent['metadata']['name']}"
+            changed = await self._asked(
+                self._server.merge(path, upkeep.renewal(parent, bounds, now), self._site.manager)
+            )
+            self._jobs.put(changed)
+
+    async def rebind(self, execution_id: str, bounds: Bounds) -> None:
+        """Like ``renew``, when the bounds are others than those that the parent knows."""
+        parent = self._parent(execution_id)
+        if parent is not None and upkeep.bounds_of(parent)[0] != bounds:
+            await self.renew(execution_id, bounds, time.time())
+
+    async def annotate(self, pod: str, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Change labels or annotations of a pod; what is None is removed."""
+        change = {"metadata": metadata}
+        found: Mapping[str, Any] = await self._asked(
+            self._server.merge(self._paths.pod(pod), change, self._site.manager)
+        )
+        return found
+
+    async def remove_pod(self, pod: translate.Pod, *, grace_s: float) -> None:
+        """Ask it to end, and have it killed after the grace; not a successor of the same name."""
+        metadata = pod["metadata"]
+        await self._asked(
+            self._server.delete(
+                self._paths.pod(metadata["name"]),
+                gracePeriodSeconds=max(1, math.ceil(grace_s)),
+                preconditions={"uid": metadata["uid"]},
+            )
+        )
+
+    async def remove_secret(self, name: str) -> None:
+        await self._asked(self._server.delete(f"{self._paths.secrets}/{name}"))
+
+    async def remove(self, execution_id: str) -> None:
+        """Remove the parent, and with it all that it owns."""
+        name = names.execution_name(self._site.deployment, execution_id)
+        self._named.discard(execution_id)
+        await self._asked(self._server.delete(f"{self._paths.jobs}/{name}", propagationPolicy="Background"))
+        await asyncio.gather(
+            self._asked(self._server.delete(f"{self._paths.services}/{name}")),
+            self._asked(self._server.delete(f"{self._paths.policies}/{name}")),
+        )
+
+    def _parent(self, execution_id: str) -> Mapping[str, Any] | None:
+        return self._jobs.items.get(names.execution_name(self._site.deployment, execution_id))
+
+    async def _made(self, path: str, manifest: manifests.Manifest) -> Mapping[str, Any]:
+        """Create it; what is there under that name is taken over only if this deployment made it for the same."""
+        try:
+            found: Mapping[str, Any] = await self._server.create(path, manifest, self._site.manager)
+        except ApiError as error:
+            if error.status != 409 or error.reason != "AlreadyExists":
+                raise told(error) from None
+            found = await self._asked(self._server.get(f"{path}/{manifest['metadata']['name']}"))
+            _refuse_foreign(found, manifest)
+        return found
+
+    async def _asked(self, request: Any) -> Any:
+        try:
+            return await request
+        except ApiError as error:
+            raise told(error) from None
+
+
+def told(error: ApiError) -> BackendError:
+    """The API server's refusal in the contract's words, with the way out where there is one."""
+    text = str(error)
+    if error.status == 403 and "exceeded quota" in text:
+        return Retryable(f"the namespace has no room left: {text}", delay_s=QUOTA_RETRY_S)
+    if error.status == 403:
+        return Fatal(f"the cluster does not allow it: {text}; deploy/kubernetes has the rights that Zoe needs")
+    if error.status == 401:
+        return Retryable(f"the cluster does not know Zoe any more: {text}; look at the kubeconfig or the token")
+    if error.status in (409, 429) or error.status >= 500:
+        return Retryable(f"the cluster asks to try again: {text}")
+    return Fatal(f"the cluster refuses it: {text}")
+
+
+def _refuse_foreign(found: Mapping[str, Any], manifest: manifests.Manifest) -> None:
+    there, wanted = found["metadata"].get("annotations", {}), manifest["metadata"].get("annotations", {})
+    identity = (names.DEPLOYMENT, names.EXECUTION, names.SERVICE, names.ATTEMPT)
+    if any(there.get(key) != wanted.get(key) for key in identity):
+        name = manifest["metadata"]["name"]
+        raise Fatal(f"there is a {manifest['kind']} {name} in this namespace that is not Zoe's; remove or rename it")
+    if "deletionTimestamp" in found["metadata"] and manifest["kind"] != "Pod":
+        raise Retryable(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
+
+
+async def gather_patiently(requests: Iterable[Any]) -> None:
+    """Do all, also when some fail; then raise the first failure."""
+    done = await asyncio.gather(*requests, return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BackendError | Unreachable):
+            raise outcome

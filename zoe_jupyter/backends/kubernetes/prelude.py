@@ -1,0 +1,55 @@
+"""How a program starts in its container: what is secret comes as files, never as the container's environment or arguments. Pure.
+
+The image's entrypoint stays; after it a shell (the only thing that an image must have) puts the files where the service may write, reads the
+environment, and becomes the program.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+from zoe_jupyter.backends.containers.places import FOLDER
+from zoe_jupyter.model.errors import Fatal
+
+GIVEN = "/run/zoe"
+"""Where the Secret of the attempt is mounted, read-only."""
+ENVIRONMENT = "environment"
+"""Name of the file with the variables."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENTER = f"cd {FOLDER} && . {GIVEN}/{ENVIRONMENT}"
+_GO_ON = f'{_ENTER} && exec "$@"'
+
+
+def started(command: Sequence[str], files: Iterable[str]) -> list[str]:
+    """The container's arguments."""
+    tops = sorted({name.split("/")[0] for name in files})
+    begin = f"{_copy(tops)} && " if tops else ""
+    return ["sh", "-c", f"{begin}{_GO_ON}", "zoe", *command]
+
+
+def beside(command: Sequence[str]) -> list[str]:
+    """A command that runs beside the service, in its folder and with its environment."""
+    return ["sh", "-c", _GO_ON, "zoe", *command]
+
+
+def beside_with(command: Sequence[str], environment: str) -> list[str]:
+    """The same with more variables, which come as so many bytes on its input."""
+    size = len(environment.encode())
+    script = f'{_ENTER} && eval "$(head -c {size})" && exec "$@" </dev/null'
+    return ["sh", "-c", script, "zoe", *command]
+
+
+def exports(environment: Mapping[str, str]) -> str:
+    """The variables as a shell reads them. Raises Fatal for a name that no shell takes."""
+    wrong = [name for name in environment if not _NAME.fullmatch(name)]
+    if wrong:
+        raise Fatal(f"{wrong[0]!r} cannot be the name of an environment variable; letters, digits and _ can")
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()) + ":\n"
+
+
+def _copy(tops: Iterable[str]) -> str:
+    """What is mounted belongs to root; what a service is given is its own, and nobody else's to read."""
+    own = " ".join(shlex.quote(f"{FOLDER}/{name}") for name in tops)
+    return f"cp -RL {GIVEN}/files/. {FOLDER}/ && chmod -R u+rwX,go= {own}"

@@ -1,0 +1,73 @@
+"""What an admin has settled for all pods of this deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from zoe_jupyter.backends.containers.places import USER
+from zoe_jupyter.model.images import OWN_PREFIX
+
+
+class Placement(str, Enum):
+    """Who chooses the node of a pod."""
+
+    ZOE = "zoe"
+    """Zoe; a pod goes to that node or nowhere."""
+    CLUSTER = "cluster"
+    """The cluster's scheduler; Zoe knows one node that stands for all, and how much is in it."""
+
+
+class Reaching(str, Enum):
+    """How the core, and the notebooks that it serves, reach a pod."""
+
+    AUTO = "auto"
+    """``pod`` where the core itself is a pod, else ``forward``."""
+    POD = "pod"
+    """By the pod's address: where those are routed."""
+    FORWARD = "forward"
+    """By ports of the core's machine on 127.0.0.1, through the API server."""
+
+
+class CpuLimit(str, Enum):
+    SHARES = "shares"
+    """What is free may be used; under pressure each gets what it asked for."""
+    QUOTA = "quota"
+    """Never more than was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    deployment: str
+    namespace: str = "default"
+    image_prefix: str = OWN_PREFIX
+    """Stands for ``zoe/`` in the names of images."""
+    cluster_domain: str = "cluster.local"
+    user_id: int = USER
+    """User and group that everything runs as."""
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+    priority_class: str = ""
+    runtime_class: str = ""
+    service_account: str = ""
+    has_user_namespaces: bool = False
+    """Whether pods get user namespaces of their own; needs Kubernetes 1.33 and a kernel and runtime that can."""
+    placement: Placement = Placement.ZOE
+    cpu: CpuLimit = CpuLimit.SHARES
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    gpu_resource: str = "nvidia.com/gpu"
+    shared_memory_bytes: int = 0
+    """0: what the container runtime gives, usually 64 MiB."""
+    lost_after_s: float = 60.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """More labels for each pod, such as ``kueue.x-k8s.io/queue-name``."""
+    callers: tuple[str, ...] = ()
+    """Networks (CIDR) from which pods may be reached, besides those of their own execution; the core's."""
+
+    @property
+    def manager(self) -> str:
+        """As whom this deployment changes objects."""
+        return f"zoe-{self.deployment}"

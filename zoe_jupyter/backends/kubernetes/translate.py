@@ -1,0 +1,166 @@
+"""From a pod as the API server tells it to what was seen of a service, with the reason in words. Pure."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from zoe_jupyter.backends.base import Seen, SeenState
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import names
+from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.model.units import format_bytes
+
+Pod = Mapping[str, Any]
+LAST_LINES = 20
+IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+
+
+def slim(pod: Pod) -> dict[str, Any]:
+    """What is kept of a pod: a large cluster's would not fit into memory whole."""
+    metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
+    kept = ("name", "uid", "resourceVersion", "annotations", "deletionTimestamp", "creationTimestamp")
+    return {
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "spec": {"nodeName": spec.get("nodeName", "")},
+        "status": {
+            "phase": status.get("phase", "Pending"),
+            "reason": status.get("reason", ""),
+            "message": status.get("message", ""),
+            "podIP": status.get("podIP", ""),
+            "conditions": [c for c in status.get("conditions", ()) if c["type"] in ("Ready", "PodScheduled")],
+            "containerStatuses": [
+                {"state": c.get("state", {}), "imageID": c.get("imageID", "")}
+                for c in status.get("containerStatuses", ())
+            ],
+        },
+    }
+
+
+def attempt_of(pod: Pod) -> Attempt | None:
+    """None for what bears our label and yet was not made by Zoe."""
+    annotations = pod["metadata"].get("annotations", {})
+    try:
+        who = (annotations[names.DEPLOYMENT], annotations[names.EXECUTION], annotations[names.SERVICE])
+        return Attempt(*who, int(annotations[names.ATTEMPT]))
+    except (KeyError, ValueError):
+        return None
+
+
+def facts_of(pod: Pod) -> Mapping[str, Any]:
+    try:
+        found = json.loads(pod["metadata"].get("annotations", {}).get(names.FACTS, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def state_of(pod: Pod) -> Mapping[str, Any]:
+    """The container's state: at most one of running, waiting, terminated."""
+    statuses = pod["status"]["containerStatuses"]
+    state: Mapping[str, Any] = statuses[0]["state"] if statuses else {}
+    return state
+
+
+def has_ended(pod: Pod) -> bool:
+    return pod["status"]["phase"] in ("Succeeded", "Failed") or "terminated" in state_of(pod)
+
+
+def is_running(pod: Pod) -> bool:
+    return not has_ended(pod) and "running" in state_of(pod)
+
+
+def is_ready(pod: Pod) -> bool:
+    """What proves itself by its log says so by an annotation; for the others, and where nothing is to be proved, the kubelet does."""
+    if not is_running(pod):
+        return False
+    annotations = pod["metadata"].get("annotations", {})
+    if annotations.get(names.READY) or not facts_of(pod).get("ready"):
+        return True
+    return not facts_of(pod).get("log") and _condition(pod, "Ready").get("status") == "True"
+
+
+def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None) -> Seen:
+    """``verdict`` is why Zoe ended it, when it did."""
+    common = {
+        "execution_id": attempt.execution_id,
+        "service": attempt.service,
+        "attempt": attempt.attempt,
+        "handle": handle(pod, host),
+        "host": host,
+        "ports": facts_of(pod).get("ports", {}),
+    }
+    if has_ended(pod):
+        code, reason, is_blameless = ending(pod)
+        return Seen(
+            **common, state=SeenState.EXITED, exit_code=code, reason=verdict or reason, is_blameless=is_blameless
+        )
+    state = SeenState.READY if is_ready(pod) else SeenState.STARTING
+    return Seen(**common, state=state, reason=_waiting(pod))
+
+
+def handle(pod: Pod, host: str) -> dict[str, Any]:
+    metadata = pod["metadata"]
+    return {"pod": metadata["name"], "uid": metadata["uid"], "host": host}
+
+
+def ending(pod: Pod) -> tuple[int | None, Reason, bool]:
+    """Exit code, reason, and whether it is nobody's fault."""
+    status, ended = pod["status"], state_of(pod).get("terminated", {})
+    code: int | None = ended.get("exitCode")
+    if status["reason"] == "DeadlineExceeded":
+        return code, Reason("expired", "ended by the cluster: its time was over"), False
+    if ended.get("reason") == "OOMKilled":
+        limit = int(facts_of(pod).get("memory_bytes", 0))
+        text = f"out of memory: used {format_bytes(limit)} of {format_bytes(limit)}" if limit else "out of memory"
+        return code, Reason("out_of_memory", text, {"used": limit, "limit": limit}), False
+    if status["reason"] in (
+        "Evicted",
+        "NodeLost",
+        "NodeShutdown",
+        "Terminated",
+        "Preempting",
+        "UnexpectedAdmissionError",
+    ):
+        return code, Reason("lost", f"ended by the cluster: {status['message'] or status['reason']}"), True
+    if code is None or ended.get("reason") == "ContainerStatusUnknown":
+        return None, Reason("lost", "lost: the cluster does not know how it ended"), True
+    return code, _plain(code, ended), False
+
+
+def _plain(code: int, ended: Mapping[str, Any]) -> Reason:
+    lines = str(ended.get("message", "")).strip().splitlines()[-LAST_LINES:]
+    numbers = {"log": lines} if lines and code else {}
+    if code in (126, 127, 128) and lines:
+        return Reason("exited", f"could not be started: {lines[-1][:500]}", numbers)
+    if code > 128:
+        return Reason("killed", f"killed by {_signal_name(code - 128)}", numbers)
+    return Reason("exited", f"exited with {code}", numbers)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _waiting(pod: Pod) -> Reason | None:
+    """Why it does not run yet, where that is worth telling."""
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return Reason("unscheduled", f"the cluster has no room for it: {scheduled.get('message', '')}".rstrip(": "))
+    waiting = state_of(pod).get("waiting", {})
+    why, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))[:500]
+    if why in IMAGE_TROUBLE:
+        return Reason("image_not_found", f"its image cannot be had ({why}): {message}".rstrip(": "))
+    if why and why not in ("ContainerCreating", "PodInitializing"):
+        return Reason("cannot_start", f"its container cannot be made ({why}): {message}".rstrip(": "))
+    return None
+
+
+def _condition(pod: Pod, kind: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next((c for c in pod["status"]["conditions"] if c["type"] == kind), {})
+    return found

@@ -1,0 +1,172 @@
+"""What has to happen by itself while a core lives: readiness is waited for, lost nodes are given up, and the cluster hears that somebody is there."""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from zoe_jupyter.backends.base import Bounds, Unreachable
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import manifests, names, translate
+from zoe_jupyter.backends.kubernetes.client import ApiError
+from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.backends.kubernetes.logs import Logs
+from zoe_jupyter.backends.kubernetes.nodes import is_ready
+from zoe_jupyter.backends.kubernetes.watched import Object
+from zoe_jupyter.model.execution import Reason
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.5
+OVERDUE_S = 20.0
+"""A pod that is still there so long after it should have been killed is on a node that does not answer."""
+End = Callable[[Attempt, Reason], Awaitable[None]]
+
+
+class Readiness:
+    """Waits for those that are not ready: looks for the line in their log, and ends who takes too long."""
+
+    def __init__(self, known: Known, logs: Logs, *, confirm: Callable[[Attempt], Awaitable[None]], end: End) -> None:
+        self._known = known
+        self._logs = logs
+        self._confirm = confirm
+        self._end = end
+        self._waiting: dict[Attempt, asyncio.Task[None]] = {}
+
+    def notice(self, attempt: Attempt) -> None:
+        """Its pod has changed."""
+        pod = self._known.pods.get(attempt)
+        is_waiting = pod is not None and translate.is_running(pod) and not translate.is_ready(pod)
+        if is_waiting and attempt not in self._waiting and attempt not in self._known.asked:
+            work = self._wait(attempt)
+            self._waiting[attempt] = asyncio.get_running_loop().create_task(work, name=f"zoe ready {attempt}")
+        elif not is_waiting and (task := self._waiting.pop(attempt, None)) is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        tasks = list(self._waiting.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _wait(self, attempt: Attempt) -> None:
+        facts = translate.facts_of(self._known.pods[attempt])
+        timeout_s = float(facts["timeout_s"])
+        try:
+            await asyncio.wait_for(self._proof(attempt, str(facts.get("log", ""))), timeout_s)
+        except asyncio.TimeoutError:
+            log = await self._logs.last_lines(attempt, translate.LAST_LINES)
+            text = f"not ready after {timeout_s:g} s: waited for {facts['ready']}"
+            await self._end(attempt, Reason("not_ready", text, {"timeout_s": timeout_s, "log": log}))
+
+    async def _proof(self, attempt: Attempt, pattern: str) -> None:
+        """Return when its log has the line; what the kubelet looks at ends the wait from outside."""
+        while pattern:
+            try:
+                async for line in self._logs.lines(attempt):
+                    if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")):
+                        await self._confirm(attempt)
+                        return
+            except (ApiError, Unreachable) as error:
+                logger.info("the log of %s cannot be read now: %s", attempt.service, error)
+            await asyncio.sleep(TICK_S)
+        await asyncio.Event().wait()
+
+
+class SilentNodes:
+    """Which of the cluster's nodes do not answer, and which of those count as lost by now."""
+
+    def __init__(self, nodes: Mapping[str, Object], *, lost_after_s: float) -> None:
+        self._nodes = nodes
+        self._lost_after_s = lost_after_s
+        self._since: dict[str, float] = {}
+        self.silent: Mapping[str, str] = {}
+        """``{node: why}``"""
+        self.lost: Mapping[str, str] = {}
+
+    def look(self, used: Collection[str], now: float) -> bool:
+        """Look again; whether something has changed. ``used``: nodes that have pods of ours; ``now`` is of a monotonic clock."""
+        before = self.silent, self.lost
+        names = {name for name in {*self._nodes, *used} if not (node := self._nodes.get(name)) or not is_ready(node)}
+        self._since = {name: self._since.get(name, now) for name in names}
+        self.silent = dict.fromkeys(sorted(names), "it does not answer the cluster")
+        text = f"it has not answered the cluster for {self._lost_after_s:g} s"
+        self.lost = {name: text for name in sorted(names) if now - self._since[name] >= self._lost_after_s}
+        return (self.silent, self.lost) != before
+
+
+def overdue(known: Known, clock: float) -> list[tuple[Attempt, Reason]]:
+    """Those that were to be gone long ago: their node does not do what it is told. ``clock``: epoch seconds."""
+    text = "lost: its node {} does not answer; it may still run there"
+    return [
+        (attempt, Reason("lost", text.format(node), {"node": node}))
+        for attempt, pod in known.pods.items()
+        if _is_overdue(pod, clock) and not known.is_given_up(attempt) and (node := pod["spec"]["nodeName"])
+    ]
+
+
+def stranded(known: Known, lost: Mapping[str, str]) -> list[tuple[Attempt, Reason]]:
+    """Those on lost nodes, where Zoe gives room away for the whole cluster and not by node."""
+    return [
+        (attempt, Reason("lost", f"lost: its node {node}: {lost[node]}", {"node": node}))
+        for attempt, pod in known.pods.items()
+        if (node := pod["spec"]["nodeName"]) in lost and not translate.has_ended(pod) and not known.is_given_up(attempt)
+    ]
+
+
+def _is_overdue(pod: Object, clock: float) -> bool:
+    """Whether it was to be gone long ago."""
+    due = pod["metadata"].get("deletionTimestamp")
+    return due is not None and clock > epoch_s(due) + OVERDUE_S
+
+
+class Heartbeat:
+    """Tells each execution's parent that a core lives, often enough for its bounds."""
+
+    def __init__(self, parents: Mapping[str, Object], renew: Callable[[str, Bounds, float], Awaitable[None]]) -> None:
+        self._parents = parents
+        self._renew = renew
+
+    async def beat(self, now: float) -> None:
+        for parent in list(self._parents.values()):
+            bounds, heard_at = bounds_of(parent)
+            if now - heard_at >= bounds.silence_s / 4:
+                await self._renew(execution_of(parent), bounds, now)
+
+    def silent(self, now: float) -> set[str]:
+        """Executions of which no core was heard for too long."""
+        found = set()
+        for parent in self._parents.values():
+            bounds, heard_at = bounds_of(parent)
+            if now > heard_at + bounds.silence_s or (bounds.ends_at is not None and now > bounds.ends_at):
+                found.add(execution_of(parent))
+        return found
+
+
+def execution_of(parent: Object) -> str:
+    return str(parent["metadata"]["annotations"][names.EXECUTION])
+
+
+def bounds_of(parent: Object) -> tuple[Bounds, float]:
+    """And when a core was last heard."""
+    found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
+    return Bounds(ends_at=found["ends_at"], silence_s=found["silence_s"]), found["heard_at"]
+
+
+def renewal(parent: Object, bounds: Bounds, now: float) -> manifests.Manifest:
+    """What changes in a parent when a core is heard."""
+    began_at = epoch_s(parent["metadata"]["creationTimestamp"])
+    return {
+        "metadata": {"annotations": {names.BOUNDS: manifests.bounds_text(bounds, now)}},
+        "spec": {"activeDeadlineSeconds": manifests.deadline_s(bounds, now, began_at)},
+    }
+
+
+def epoch_s(timestamp: str) -> float:
+    """Of the API server's ``2026-01-31T12:00:00Z``."""
+    return float(calendar.timegm(time.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S")))

@@ -1,0 +1,92 @@
+"""What services use, as the cluster measures it: by the metrics API, else by the kubelets' own summaries where Zoe may read those."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zoe_jupyter.backends.base import Unreachable, Usage
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import names
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.nodes import quantity
+from zoe_jupyter.backends.kubernetes.site import Site
+
+AT_ONCE = 16
+LIMIT_S = 10.0
+
+
+class Meter:
+    """``source`` is ``metrics``, ``kubelets`` or ``none``: found out once, at the start."""
+
+    def __init__(self, server: ApiServer, site: Site) -> None:
+        self._server = server
+        self._site = site
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self.source = "none"
+
+    async def find(self, nodes: Iterable[str]) -> None:
+        """Raises Unreachable."""
+        if await self._may(f"/apis/metrics.k8s.io/v1beta1/namespaces/{self._site.namespace}/pods"):
+            self.source = "metrics"
+        elif any([await self._may(_summary(node)) for node in list(nodes)[:1]]):
+            self.source = "kubelets"
+
+    async def measure(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
+        """``{pod: (who, node)}`` of those that live."""
+        if self.source == "metrics":
+            return await self._metrics(pods)
+        if self.source == "kubelets":
+            nodes = sorted({node for _, node in pods.values() if node})
+            found = await asyncio.gather(*(self._kubelet(node, pods) for node in nodes))
+            return [usage for each in found for usage in each]
+        return []
+
+    async def _may(self, path: str) -> bool:
+        try:
+            await self._server.get(path, limit_s=LIMIT_S)
+        except ApiError:
+            return False
+        return True
+
+    async def _metrics(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
+        path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{self._site.namespace}/pods"
+        try:
+            found = await self._server.get(path, {"labelSelector": names.selector(self._site.deployment)})
+        except (ApiError, Unreachable):
+            return []
+        return [_metered(pods[item["metadata"]["name"]][0], item) for item in found["items"] if _name(item) in pods]
+
+    async def _kubelet(self, node: str, pods: Mapping[str, tuple[Attempt, str]]) -> list[Usage]:
+        try:
+            async with self._turns:
+                summary = await self._server.get(_summary(node), limit_s=LIMIT_S)
+        except (ApiError, Unreachable):
+            return []
+        own = [each for each in summary["pods"] if each["podRef"]["namespace"] == self._site.namespace]
+        return [_summed(pods[each["podRef"]["name"]][0], each) for each in own if each["podRef"]["name"] in pods]
+
+
+def _summary(node: str) -> str:
+    return f"/api/v1/nodes/{node}/proxy/stats/summary"
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return str(item["metadata"]["name"])
+
+
+def _metered(attempt: Attempt, item: Mapping[str, Any]) -> Usage:
+    used = [container["usage"] for container in item["containers"]]
+    cores, memory = sum(quantity(each["cpu"]) for each in used), sum(quantity(each["memory"]) for each in used)
+    return Usage(attempt.execution_id, attempt.service, cores, int(memory))
+
+
+def _summed(attempt: Attempt, item: Mapping[str, Any]) -> Usage:
+    return Usage(
+        attempt.execution_id,
+        attempt.service,
+        cpu_cores=item.get("cpu", {}).get("usageNanoCores", 0) / 1e9,
+        memory_bytes=int(item.get("memory", {}).get("workingSetBytes", 0)),
+        processes=max(1, int(item.get("process_stats", {}).get("process_count", 1))),
+    )

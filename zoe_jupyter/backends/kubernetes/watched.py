@@ -1,0 +1,153 @@
+"""A copy of one kind of object, kept up to date by list and watch; one per kind, never one per execution."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+
+logger = logging.getLogger(__name__)
+
+PAGE = 500
+MOST_REMEMBERED = 20_000
+"""Of objects that are gone, so that a late word of one does not bring it back."""
+WATCH_S = 290
+"""A watch is asked to end after so long."""
+RELIST_S = 300.0
+SILENCE_S = 100.0
+"""Bookmarks come about every minute; after so long without any byte the connection is broken."""
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+Object = Mapping[str, Any]
+
+
+class Watched:
+    """Calls ``on_change(name, object or None)`` after each change; ``keep`` says what is kept of an object."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        path: str,
+        *,
+        selector: str = "",
+        keep: Callable[[Object], Object],
+        on_change: Callable[[str, Object | None], None],
+    ) -> None:
+        self._server = server
+        self._path = path
+        self._query = {"labelSelector": selector} if selector else {}
+        self._keep = keep
+        self._on_change = on_change
+        self._version = ""
+        self._listed_at = 0.0
+        self._removed: dict[str, None] = {}
+        self.items: dict[str, Object] = {}
+        self.problem = "it has not been listed yet"
+        """Why the copy may be out of date; empty while it is not."""
+        self.lists = 0
+
+    async def follow(self) -> None:
+        """Go on for ever."""
+        failures = 0
+        while True:
+            try:
+                if not self._version or time.monotonic() - self._listed_at >= RELIST_S:
+                    await self.list()
+                await self._watch()
+                failures = 0
+            except Unreachable as error:
+                self._doubt(str(error))
+            except ApiError as error:
+                self._version = ""
+                if error.status != 410:
+                    self._doubt(f"{self._path}: {error}")
+            if self.problem:
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+
+    async def list(self) -> None:
+        """Take in all that is there. Raises ApiError, Unreachable."""
+        found: dict[str, Object] = {}
+        query = {**self._query, "limit": str(PAGE)}
+        while True:
+            page = await self._server.get(self._path, query)
+            kept = map(self._keep, page["items"])
+            found |= {item["metadata"]["name"]: item for item in kept}
+            token = page["metadata"].get("continue")
+            if not token:
+                break
+            query["continue"] = token
+        self._version, self._listed_at = page["metadata"]["resourceVersion"], time.monotonic()
+        self.lists += 1
+        self.problem = ""
+        for name in [name for name in self.items if name not in found]:
+            self._remove(name, self.items[name])
+        for item in found.values():
+            self.put(item)
+
+    def put(self, item: Object) -> None:
+        """Take in what was heard of one object, unless something newer is known."""
+        metadata = item["metadata"]
+        name, known = metadata["name"], self.items.get(metadata["name"])
+        if metadata["uid"] in self._removed or (known is not None and not _is_newer(item, known)):
+            return
+        self.items[name] = item
+        self._on_change(name, item)
+
+    async def _watch(self) -> None:
+        query = {
+            **self._query, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": self._version,
+            "timeoutSeconds": str(WATCH_S),
+        }  # fmt: skip
+        async with self._server.stream(self._path, query, silence_s=SILENCE_S) as lines:
+            self.problem = ""
+            while line := await _line(lines):
+                self._take(json.loads(line))
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        kind, item = event["type"], event["object"]
+        if kind == "ERROR":
+            raise ApiError(int(item.get("code", 500)), item.get("reason", ""), item.get("message", ""))
+        self._version = item["metadata"]["resourceVersion"]
+        if kind == "DELETED":
+            last = self._keep(item)
+            self._remove(last["metadata"]["name"], last)
+        elif kind != "BOOKMARK":
+            self.put(self._keep(item))
+
+    def _remove(self, name: str, last: Object) -> None:
+        """``last`` is told before it is gone: it says how it ended."""
+        self.put(last)
+        self._removed[last["metadata"]["uid"]] = None
+        while len(self._removed) > MOST_REMEMBERED:
+            del self._removed[next(iter(self._removed))]
+        if self.items.get(name, last)["metadata"]["uid"] == last["metadata"]["uid"]:
+            self.items.pop(name, None)
+            self._on_change(name, None)
+
+    def _doubt(self, why: str) -> None:
+        if not self.problem:
+            logger.info("watching %s: %s", self._path, why)
+        self.problem = why
+
+
+async def _line(lines: Any) -> bytes:
+    """The next line; empty at the end. Raises Unreachable when the connection broke."""
+    try:
+        line: bytes = await lines.readline()
+    except (asyncio.TimeoutError, OSError, ValueError) as error:
+        raise Unreachable(f"the watch broke: {type(error).__name__}") from None
+    return line
+
+
+def _is_newer(item: Object, known: Object) -> bool:
+    """Of two versions of one object; versions are numbers on every API server that there is."""
+    one, other = item["metadata"], known["metadata"]
+    if one["uid"] != other["uid"]:
+        return bool(one.get("creationTimestamp", "") >= other.get("creationTimestamp", ""))
+    return int(one["resourceVersion"]) >= int(other["resourceVersion"])
