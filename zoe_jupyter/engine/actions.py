@@ -153,7 +153,10 @@ class Actions:
             )
             return None
         except Retryable as error:
-            return LaunchFailed(service.name, service.attempt, _reason(error), retry_in_s=error.delay_s)
+            reason = _reason(error)
+            return LaunchFailed(
+                service.name, service.attempt, reason, retry_in_s=error.delay_s, is_blameless=error.is_blameless
+            )
         except (BackendError, UserError) as error:
             return LaunchFailed(service.name, service.attempt, _reason(error))
         except Exception as error:

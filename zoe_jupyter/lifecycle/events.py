@@ -123,6 +123,8 @@ class LaunchFailed:
     attempt: int
     reason: Reason
     retry_in_s: float | None = None
+    is_blameless: bool = False
+    """It waits for something that will come, such as a free network: that costs no try."""
 
 
 @dataclass(frozen=True, slots=True)

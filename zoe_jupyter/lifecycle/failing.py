@@ -47,8 +47,9 @@ def exited_unexpectedly(draft: Draft, service: Service, event: ServiceExited) ->
 def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFailed) -> None:
     """Try again when that makes sense; a launch may fail a few times even where a program may not."""
     tries = max(draft.process_of(service).restart.attempts, LEAST_LAUNCH_TRIES)
-    if event.retry_in_s is not None and service.failures < tries:
-        _wait_for_next_try(draft, service, failures=service.failures + 1, delay_s=event.retry_in_s, reason=event.reason)
+    if event.retry_in_s is not None and (event.is_blameless or service.failures < tries):
+        failures = service.failures + (not event.is_blameless)
+        _wait_for_next_try(draft, service, failures=failures, delay_s=event.retry_in_s, reason=event.reason)
         return
     text = f"{titles.of_service(draft.execution.application, service)} could not be started: {event.reason.text}"
     reason = Reason(event.reason.code, text, _facts(service, None, event.reason))
@@ -127,6 +128,8 @@ def _start_failed(draft: Draft, service: Service, exit_code: int | None, reason:
 def _may_try_again(draft: Draft, service: Service, event: ServiceExited) -> bool:
     """What was not the program's fault is always tried again, but a program that must run only once is not, once it was ready."""
     policy = _policy(draft, service)
+    if event.reason is not None and event.reason.code == "command_not_found":
+        return False
     if event.is_blameless:
         return service.ready_at is None or policy is not RestartWhen.NEVER
     if policy is RestartWhen.NEVER or (policy is RestartWhen.ON_FAILURE and event.exit_code == 0):

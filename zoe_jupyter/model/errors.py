@@ -122,19 +122,32 @@ class NoRoom(UserError):
 
 
 class BackendError(ZoeError):
-    """Trouble of a backend."""
+    """Trouble of a backend; ``reason`` is a more telling word for it, where there is one."""
 
     reason = "backend"
 
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None, reason: str = "") -> None:
+        super().__init__(message, details=details)
+        self.reason = reason or type(self).reason
+
 
 class Retryable(BackendError):
-    """May go well on another try, after ``delay_s`` seconds."""
+    """May go well on another try, after ``delay_s`` seconds. ``is_blameless``: it waits for something, and that counts as no try."""
 
     reason = "backend_retryable"
 
-    def __init__(self, message: str, *, delay_s: float = 2.0, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message, details=details)
+    def __init__(
+        self,
+        message: str,
+        *,
+        delay_s: float = 2.0,
+        details: Mapping[str, Any] | None = None,
+        reason: str = "",
+        is_blameless: bool = False,
+    ) -> None:
+        super().__init__(message, details=details, reason=reason)
         self.delay_s = delay_s
+        self.is_blameless = is_blameless
 
 
 class Fatal(BackendError):

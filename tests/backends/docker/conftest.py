@@ -1,0 +1,81 @@
+"""A deployment of its own for each test on a real engine, and the proof that nothing of it is left at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from tests.requirements import infra
+from zoe_jupyter.backends.base import Backend
+from zoe_jupyter.backends.docker import DockerBackend
+from zoe_jupyter.testing.backend_contract import Runner, World
+
+BASE = "zoe-test/base"
+
+
+class DockerWorld(World):
+    image = BASE
+    keeps_reservations = False
+
+    def __init__(self, data_dir: Path) -> None:
+        self.deployment = f"test-{uuid.uuid4().hex[:12]}"
+        self.data_dir = data_dir
+        self.options: dict[str, Any] = {}
+        self.opened: list[Backend] = []
+
+    async def open(self) -> DockerBackend:
+        backend = DockerBackend(deployment=self.deployment, data_dir=self.data_dir, **self.options)
+        await backend.start()
+        self.opened.append(backend)
+        return backend
+
+    def left(self, client: Any) -> list[str]:
+        """Names of what the engine still has of this world."""
+        wanted = {"label": f"jupyter.zoe.deployment={self.deployment}"}
+        containers = [each["Names"][0] for each in client.containers(all=True, filters=wanted)]
+        return [*containers, *(each["Name"] for each in client.networks(filters=wanted))]
+
+    def remove(self, client: Any) -> None:
+        wanted = {"label": f"jupyter.zoe.deployment={self.deployment}"}
+        for each in client.containers(all=True, filters=wanted):
+            client.remove_container(each["Id"], force=True, v=True)
+        for each in client.networks(filters=wanted):
+            client.remove_network(each["Id"])
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Any]:
+    """The engine's own client, with the image that the tests run."""
+    client = docker.from_env(timeout=60)
+    if not client.images.list(BASE):
+        build = infra("docker/build-test-images")
+        if build is None:
+            pytest.skip(f"there is no image {BASE}; name the folder of scripts that build it in ZOE_TEST_INFRA")
+        subprocess.run([build, "base"], check=True, timeout=600)
+    yield client.api
+    client.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, engine: Any) -> Iterator[DockerWorld]:
+    world = DockerWorld(tmp_path / "data")
+    yield world
+    left = world.left(engine)
+    world.remove(engine)
+    assert not left, "something is left"
+
+
+@pytest.fixture
+async def runner(world: DockerWorld) -> AsyncIterator[Runner]:
+    runner = Runner(world, await world.open())
+    yield runner
+    for execution_id in {"one", "two", *(await runner.backend.observe()).kept}:
+        await runner.backend.clean(execution_id, keep_logs=False)
+    for backend in world.opened:
+        await backend.close()

@@ -1,0 +1,229 @@
+"""From an order to what Docker is asked for, and from what it answers to what was seen; whole bodies are compared."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import Any
+
+import pytest
+
+from zoe_jupyter.backends.base import SeenState, ServiceOrder
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.docker import archive, logs, meter, probing, translate
+from zoe_jupyter.backends.docker.calls import pull_progress
+from zoe_jupyter.backends.docker.networks import free_subnets, ipaddress, prefix_for
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.model.application import Port, Probe
+from zoe_jupyter.model.resources import Resources
+
+ATTEMPT = Attempt("zoe", "e1", "redis.server-0", 2)
+NETWORK = translate.network_name("zoe", "e1")
+ORDER = ServiceOrder(
+    deployment="zoe",
+    execution_id="e1",
+    owner="ada",
+    service="redis.server-0",
+    attempt=2,
+    command=("redis-server", "--port", "20000"),
+    environment={"A": "1"},
+    files={"password": "hush"},
+    ports={"tcp": Port(), "bus": Port(is_published=False)},
+    port_numbers={"tcp": 20001, "bus": 20000},
+    resources=Resources(500_000, 64 * 1024**2, 1),
+    ready=Probe(tcp="tcp"),
+    image="zoe/redis:7",
+)
+LABELS = {
+    "jupyter.zoe.name": "zoe/e1/redis.server-0#2",
+    "jupyter.zoe.deployment": "zoe",
+    "jupyter.zoe.execution": "e1",
+    "jupyter.zoe.service": "redis.server-0",
+    "jupyter.zoe.attempt": "2",
+    "jupyter.zoe.owner": "ada",
+    "jupyter.zoe.ports": '{"bus": 20000, "tcp": 20001}',
+    "jupyter.zoe.probe": '{"tcp": "tcp", "http": "", "log": "", "command": [], "timeout_s": 60.0}',
+}
+
+
+def config(settings: ContainerSettings | None = None) -> dict[str, Any]:
+    return translate.container_config(ORDER, settings or ContainerSettings(), EngineSettings(), cores=4)
+
+
+def test_an_order_becomes_a_container_that_may_do_nothing_more_than_it_must() -> None:
+    assert config(ContainerSettings(image_prefix="registry.site/zoe-")) == {
+        "Image": "registry.site/zoe-redis:7",
+        "Cmd": ["redis-server", "--port", "20000"],
+        "Hostname": ATTEMPT.host,
+        "User": "1000:1000",
+        "WorkingDir": "/zoe",
+        "Env": ["HOME=/zoe", "ZOE_EXECUTION=e1", "ZOE_SERVICE=redis.server-0", "A=1"],
+        "Labels": LABELS,
+        "ExposedPorts": {"20001/tcp": {}},
+        "HostConfig": {
+            "NetworkMode": NETWORK,
+            "PortBindings": {"20001/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "RestartPolicy": {"Name": "no"},
+            "Init": True,
+            "Memory": 67108864,
+            "MemorySwap": 67108864,
+            "CpuShares": 512,
+            "CpuPeriod": 100_000,
+            "CpuQuota": 400_000,
+            "PidsLimit": 4096,
+            "ShmSize": 268435456,
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10000000", "max-file": "3"}},
+            "DeviceRequests": [{"Driver": "", "Count": 1, "Capabilities": [["gpu"]]}],
+            "Privileged": False,
+            "CapDrop": ["ALL"],
+            "CapAdd": [],
+            "SecurityOpt": ["no-new-privileges:true"],
+        },
+        "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": [ATTEMPT.host]}}},
+    }
+
+
+def test_a_site_may_hold_services_to_their_cores_and_give_them_a_capability() -> None:
+    host = config(ContainerSettings(limits_cpu=True, capabilities=("NET_BIND_SERVICE",)))["HostConfig"]
+    assert host["CpuQuota"] == 50_000
+    assert host["CapAdd"] == ["NET_BIND_SERVICE"]
+
+
+def body(**state: Any) -> dict[str, Any]:
+    """What ``inspect`` says of that container."""
+    return {
+        "Id": "c0ffee",
+        "Image": "sha256:1",
+        "Config": {"Labels": LABELS, "Cmd": ["redis-server"], "Image": "zoe/redis:7", "StopSignal": "SIGINT"},
+        "HostConfig": {"Memory": 64 * 1024**2},
+        "State": {
+            "Status": "running",
+            "Running": True,
+            "ExitCode": 0,
+            "OOMKilled": False,
+            "StartedAt": "2026-01-01T00:00:00.123456789Z",
+            "FinishedAt": "0001-01-01T00:00:00Z",
+            **state,
+        },
+        "NetworkSettings": {
+            "Networks": {NETWORK: {"IPAddress": "10.213.0.2"}},
+            "Ports": {"20001/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]},
+        },
+    }
+
+
+def ended(code: int, **state: Any) -> dict[str, Any]:
+    times = {"StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "2026-01-01T00:01:00.5Z"}
+    return body(**{"Status": "exited", "Running": False, "ExitCode": code, **times, **state})
+
+
+def test_what_runs_is_read_back_whole() -> None:
+    found = translate.container(body())
+    assert found.attempt == ATTEMPT
+    assert (found.host, found.address) == (ATTEMPT.host, "10.213.0.2")
+    assert dict(found.ports) == {"tcp": 20001, "bus": 20000}
+    assert dict(found.published) == {"tcp": 32768}
+    assert found.probe == Probe(tcp="tcp")
+    assert found.started_at == pytest.approx(1767225600.123456)
+    seen = translate.seen(found, "docker", is_ready=True)
+    assert (seen.state, seen.exit_code, seen.reason) == (SeenState.READY, None, None)
+    assert seen.handle["container"] == ATTEMPT.name
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        (ended(0), "exited", "exited with 0"),
+        (ended(0, OOMKilled=True), "exited", "exited with 0"),
+        (ended(137, OOMKilled=True), "out_of_memory", "out of memory: used 64 MiB of 64 MiB"),
+        (ended(143), "killed", "killed by SIGTERM"),
+        (ended(254), "killed", "killed by signal 126"),
+        (ended(127), "exited", "exited with 127"),
+        (ended(127, FinishedAt="2026-01-01T00:00:01Z"), "command_not_found", "the image zoe/redis:7 cannot run"),
+    ],
+)
+def test_an_end_has_its_reason(answer: dict[str, Any], code: str, said: str) -> None:
+    seen = translate.seen(translate.container(answer), "docker", is_ready=True)
+    assert seen.state is SeenState.EXITED
+    assert seen.reason is not None
+    assert seen.reason.code == code
+    assert seen.reason.text.startswith(said)
+
+
+def test_trouble_of_what_goes_on_is_told() -> None:
+    for state, code in (({"OOMKilled": True}, "out_of_memory"), ({"Health": {"Status": "unhealthy"}}, "unhealthy")):
+        reason = translate.seen(translate.container(body(**state)), "docker", is_ready=True).reason
+        assert reason is not None
+        assert reason.code == code
+
+
+def test_another_deployments_containers_are_not_ours() -> None:
+    assert translate.is_own(LABELS, "zoe")
+    assert not translate.is_own(LABELS, "zoe2")
+    assert not translate.is_own({"jupyter.zoe.deployment": "zoe"}, "zoe")
+    assert not translate.is_own(None, "zoe")
+
+
+def test_secrets_are_in_no_label_and_not_in_the_environment() -> None:
+    assert "hush" not in json.dumps(config())
+
+
+def test_files_belong_to_the_services_user_alone() -> None:
+    packed = io.BytesIO(archive.folder_archive({"conf/a.txt": "x"}, "1000:1001"))
+    with tarfile.open(fileobj=packed) as made:
+        entries = {each.name: (oct(each.mode), each.uid, each.gid) for each in made}
+    assert entries == {
+        "zoe": ("0o700", 1000, 1001),
+        "zoe/conf": ("0o700", 1000, 1001),
+        "zoe/conf/a.txt": ("0o600", 1000, 1001),
+    }
+
+
+def test_the_kernels_list_of_sockets_is_read() -> None:
+    table = "  sl  local_address rem_address   st\n   0: 00000000:4E21 00000000:0000 0A 0\n   1: 0100007F:4E22 0100007F:4E21 01 0\n"
+    assert probing.is_listening(table, 20001)
+    assert not probing.is_listening(table, 20002)
+
+
+def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None:
+    assert [prefix_for(count) for count in (1, 13, 14, 66, 10**6)] == [28, 28, 27, 25, 16]
+    pool = ipaddress.ip_network("10.213.0.0/26")
+    taken = [ipaddress.ip_network(each) for each in ("10.213.0.0/28", "10.213.0.32/30", "172.17.0.0/16")]
+    assert [str(each) for each in free_subnets(pool, 28, taken)] == ["10.213.0.16/28", "10.213.0.48/28"]
+    assert not list(free_subnets(pool, 24, taken))
+
+
+def test_a_pull_is_as_far_as_its_layers_are() -> None:
+    layers: dict[str, tuple[int, int]] = {}
+    lines = [
+        {"status": "Pulling from zoe/spark"},
+        {"status": "Downloading", "id": "a", "progressDetail": {"current": 30, "total": 100}},
+        {"status": "Downloading", "id": "b", "progressDetail": {"current": 0, "total": 100}},
+        {"status": "Download complete", "id": "a"},
+        {"status": "Pull complete", "id": "b"},
+    ]
+    assert [pull_progress(line, layers) for line in lines] == [0.0, 0.3, 0.15, 0.5, 1.0]
+
+
+def test_the_last_lines_are_found_wherever_chunks_end() -> None:
+    chunks = [b"one\ntw", b"o\nthree\nfo", b"ur"]
+    assert logs.last_lines(iter(chunks), 2) == b"three\nfour"
+    assert logs.last_lines(iter(chunks), 10) == b"one\ntwo\nthree\nfour"
+    assert logs.last_lines(iter(chunks), 0) == b""
+
+
+def test_use_is_the_difference_of_two_looks() -> None:
+    def look(second: int, cpu_s: float) -> dict[str, Any]:
+        return {
+            "read": f"2026-01-01T00:00:{second:02}.000000000Z",
+            "cpu_stats": {"cpu_usage": {"total_usage": cpu_s * 1e9}},
+            "memory_stats": {"usage": 100, "stats": {"total_inactive_file": 30}},
+            "pids_stats": {"current": 3},
+        }
+
+    measured = meter.Meter()
+    (first,) = measured.measure({ATTEMPT: look(0, 1.0)})
+    assert (first.cpu_cores, first.memory_bytes, first.processes) == (0.0, 70, 3)
+    (second,) = measured.measure({ATTEMPT: look(2, 2.0)})
+    assert second.cpu_cores == pytest.approx(0.5)

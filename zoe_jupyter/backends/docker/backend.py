@@ -1,0 +1,371 @@
+"""The Docker backend: the contract, carried out by one or several engines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from docker.errors import NotFound as Missing
+
+from zoe_jupyter.backends.base import (
+    Address,
+    Backend,
+    Bounds,
+    Capabilities,
+    Environment,
+    Observation,
+    Reserved,
+    Seen,
+    SeenState,
+    ServiceOrder,
+    Unreachable,
+    Usage,
+)
+from zoe_jupyter.backends.containers import names, places
+from zoe_jupyter.backends.containers.images import environment_of, resolve
+from zoe_jupyter.backends.docker import logs, probing, translate
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.logs import Source
+from zoe_jupyter.backends.docker.meter import Meter
+from zoe_jupyter.backends.docker.notes import Notes
+from zoe_jupyter.backends.docker.probing import Prober
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.backends.docker.site import Place, Site
+from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
+from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.model.application import Port, Requirement
+from zoe_jupyter.model.errors import NotFound, Retryable
+from zoe_jupyter.model.execution import Client, Reason
+from zoe_jupyter.model.resources import Node
+
+_HEAR_S = 0.2
+_LOOK_S = 0.5
+_ENDED_GRACE_S = 2.0
+"""For one that is ended by Zoe itself."""
+
+
+class DockerBackend(Backend):
+    """Services as containers of Docker Engines.
+
+    Options: ``engines`` (each with ``name``, ``url``, ``tls_ca``, ``tls_cert``, ``tls_key``, ``labels``, ``host``, ``publish_on``, ``probes``,
+    ``gpus``; unset: this machine's), ``image_prefix`` (where images named ``zoe/...`` are), ``pull`` (``missing`` or ``never``),
+    ``network_pool`` (from which executions get their networks), ``network_mtu``, ``user`` (whose number services run under),
+    ``capabilities`` (that containers keep; none), ``process_limit``, ``shm_bytes``, ``limits_cpu`` (whether a service may use no more cores
+    than it asked for), ``overcommit`` (how often each core is given away), ``memory_fraction`` (of an engine's memory, to give away),
+    ``lost_after_s`` (so long an engine may be silent before its executions go on elsewhere), ``log_limit_bytes``, ``log_files``.
+    """
+
+    def __init__(
+        self,
+        *,
+        deployment: str,
+        data_dir: Path,
+        engines: Sequence[EngineSettings] = (EngineSettings(),),
+        image_prefix: str = "zoe/",
+        pull: Literal["missing", "never"] = "missing",
+        network_pool: str = "10.213.0.0/16",
+        network_mtu: int = 0,
+        user: str = f"{places.USER}:{places.USER}",
+        capabilities: Sequence[str] = (),
+        process_limit: int = 4096,
+        shm_bytes: int = 256 * 1024**2,
+        limits_cpu: bool = False,
+        overcommit: float = 2.0,
+        memory_fraction: float = 0.9,
+        lost_after_s: float = 60.0,
+        log_limit_bytes: int = 10_000_000,
+        log_files: int = 3,
+    ) -> None:
+        self._settings = ContainerSettings(
+            deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,
+            log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, capabilities=tuple(capabilities),
+            pull=pull, mtu=network_mtu,
+        )  # fmt: skip
+        self._folder = data_dir / "docker"
+        self._lost_after_s = lost_after_s
+        self._listeners: set[asyncio.Event] = set()
+        self._notes = Notes(self._folder / "notes.json")
+        self._kept_logs = logs.KeptLogs(data_dir / "docker-logs")
+        self._site = Site(
+            engines, self._settings, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
+            on_news=self._hint,
+        )  # fmt: skip
+        self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
+        self._stopper = Stopper()
+        self._meter = Meter()
+        self._hearing: asyncio.Task[None] | None = None
+
+    def capabilities(self) -> Capabilities:
+        limits = {
+            "memory": "cgroup",
+            "cpu": "quota" if self._settings.limits_cpu else "shares",
+            "processes": "cgroup",
+            "strays": "cgroup",
+        }
+        return Capabilities("docker", isolation="container", limits=limits, has_gpus=self._site.has_gpus)
+
+    async def start(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        over = self._notes.read()
+        self._site.start()
+        await self._site.look()
+        for execution_id, why in over.items():
+            await self._expire(execution_id, why)
+        self._begin_probes()
+        self._hearing = asyncio.create_task(self._hear(), name="zoe docker heard")
+
+    async def close(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
+        self._prober.close()
+        self._stopper.close()
+        self._site.close()
+        self._hint()
+
+    async def nodes(self) -> Sequence[Node]:
+        await self._site.look()
+        return self._site.nodes()
+
+    async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
+        contents = await self._site.contents(resolve(image, self._settings.image_prefix) for image in images)
+        return environment_of(contents, requires)
+
+    async def reserve(
+        self,
+        *,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        node: str,
+        ports: Mapping[str, Port],
+        framework_folder: str,
+    ) -> Reserved:
+        return places.reserved(names.host(self._settings.deployment, execution_id, service), ports, framework_folder)
+
+    async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        place = self._site.place(node)
+        self._notes.set_bounds(order.execution_id, order.bounds)
+        found = await place.launcher.launch(order)
+        if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
+            self._prober.begin(place.engine, found)
+        self._hint()
+        await self._drop_earlier(place.engine, found)
+        return translate.handle(found, node)
+
+    async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
+        found = [pair for pair in self._site.attempts(execution_id, service) if pair[1].attempt.attempt == attempt]
+        for engine, each in found:
+            await self._stopper.stop(engine, each, grace_s=grace_s)
+        silent = self._site.silent()
+        if not found and silent:
+            raise Unreachable(f"whether {service} runs is unknown: {'; '.join(engine.why_silent for engine in silent)}")
+        self._hint()
+
+    async def run(
+        self,
+        execution_id: str,
+        service: str,
+        attempt: int,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        timeout_s: float,
+    ) -> int:
+        engine, found = self._site.running(execution_id, service, attempt)
+        try:
+            code, _ = await probing.run(
+                engine, found, tuple(command), limit_s=max(1, round(timeout_s)), environment=dict(environment)
+            )
+        except (Missing, Unreachable) as error:
+            raise Retryable(f"the command beside {service} did not end within {timeout_s:g} s, or {error}") from error
+        return code
+
+    async def observe(self) -> Observation:
+        await self._site.look()
+        self._begin_probes()
+        silent = self._site.silent()
+        now = time.monotonic()
+        lost = {
+            engine.name: f"the engine has been silent for {now - since:.0f} s: {engine.why_silent}"
+            for engine, since in silent.items()
+            if now - since >= self._lost_after_s
+        }
+        services = [seen for engine in self._site.answering() for seen in self._seen(engine)]
+        unknown = {engine.name: engine.why_silent for engine in silent}
+        return Observation(services, unknown, self._site.executions(), lost)
+
+    async def changes(self) -> AsyncIterator[None]:
+        with self._listening() as news:
+            while True:
+                await news.wait()
+                news.clear()
+                yield None
+
+    async def bound(self, execution_id: str, bounds: Bounds) -> None:
+        self._notes.set_bounds(execution_id, bounds)
+
+    async def clean(self, execution_id: str, *, keep_logs: bool) -> None:
+        places = self._site.places.values()
+        await asyncio.gather(*(self._clean(place, execution_id, keep_logs=keep_logs) for place in places))
+        if not keep_logs:
+            self._kept_logs.forget(execution_id)
+        self._hint()
+
+    async def usage(self) -> Sequence[Usage]:
+        running = [
+            (engine, each)
+            for engine in self._site.answering()
+            for each in engine.containers.values()
+            if each.is_running
+        ]
+        found = await asyncio.gather(
+            *(engine.calls.do(_stats, each.id) for engine, each in running), return_exceptions=True
+        )
+        counts = {each.attempt: body for (_, each), body in zip(running, found, strict=True)}
+        return self._meter.measure({key: body for key, body in counts.items() if isinstance(body, dict)})
+
+    async def reach(self, execution_id: str, service: str, attempt: int, inside: Address) -> Address:
+        engine, found = self._site.running(execution_id, service, attempt)
+        return Address(engine.settings.host, dict(found.published))
+
+    async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+        sources = self._sources(execution_id, service)
+        if not sources:
+            raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
+        parts = [(source, None) for source in sources] if tail is None else await logs.start_of_tail(sources, tail)
+        while parts:
+            last = parts[-1][0]
+            for source, count in parts:
+                async for chunk in logs.read(source, tail=count, is_following=follow and source is last):
+                    yield chunk
+            parts = [(source, None) for source in await self._later(last)] if follow else []
+
+    def _sources(self, execution_id: str, service: str) -> list[Source]:
+        """Oldest attempt first."""
+        found = self._kept_logs.sources(self._settings.deployment, execution_id, service)
+        for engine, each in self._site.attempts(execution_id, service):
+            found[each.attempt.attempt] = Source(each.attempt, engine=engine, container_id=each.id)
+        return [found[number] for number in sorted(found)]
+
+    async def _later(self, last: Source) -> list[Source]:
+        """The next attempts, once there are some; none when the last one has ended for good, or its engine is lost."""
+        attempt = last.attempt
+        if last.engine is not None:
+            await last.engine.inspect(last.container_id)
+        with self._listening() as news:
+            while True:
+                later = [
+                    each
+                    for each in self._sources(attempt.execution_id, attempt.service)
+                    if each.attempt.attempt > attempt.attempt
+                ]
+                if later:
+                    return later
+                there = [each for _, each in self._site.attempts(attempt.execution_id, attempt.service)]
+                if not there or there[-1].is_running or self._stopper.was_stopped(attempt):
+                    return []
+                news.clear()
+                await _wait(news)
+
+    @contextmanager
+    def _listening(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever a look is worth while."""
+        listener = asyncio.Event()
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    def _hint(self) -> None:
+        for listener in self._listeners:
+            listener.set()
+
+    def _seen(self, engine: Engine) -> Iterator[Seen]:
+        """Every container that runs, and of each service the newest that ended; and who waits for an image."""
+        newest: dict[tuple[str, str], int] = {}
+        found = [each for each in engine.containers.values() if not each.is_created]
+        for each in found:
+            key = each.attempt.execution_id, each.attempt.service
+            newest[key] = max(newest.get(key, 0), each.attempt.attempt)
+        for each in found:
+            if each.is_running or newest[each.attempt.execution_id, each.attempt.service] == each.attempt.attempt:
+                verdict = self._notes.verdict(each.id)
+                yield translate.seen(each, engine.name, is_ready=self._is_ready(each), verdict=verdict)
+        launcher = self._site.place(engine.name).launcher
+        for order in launcher.under_way.values():
+            if (reason := launcher.progress(order)) is not None:
+                yield Seen(order.execution_id, order.service, order.attempt, SeenState.STARTING, reason=reason)
+
+    def _is_ready(self, found: Container) -> bool:
+        if found.probe is None:
+            return found.health in ("", "healthy")
+        return self._notes.is_ready(found.id)
+
+    def _begin_probes(self) -> None:
+        for engine in self._site.answering():
+            for found in engine.containers.values():
+                if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
+                    self._prober.begin(engine, found)
+
+    def _set_ready(self, found: Container) -> None:
+        self._notes.set_ready(found.id)
+        self._hint()
+
+    async def _end(self, engine: Engine, found: Container, reason: Reason) -> None:
+        """End it for a reason that its exit does not show."""
+        self._notes.set_verdict(found.id, reason)
+        await self._stopper.stop(engine, found, grace_s=_ENDED_GRACE_S)
+        self._hint()
+
+    async def _expire(self, execution_id: str, why: str) -> None:
+        reason = Reason("expired", f"ended since {why}")
+        for engine in self._site.answering():
+            for found in engine.of(execution_id):
+                if found.is_running:
+                    await self._end(engine, found, reason)
+
+    async def _drop_earlier(self, engine: Engine, found: Container) -> None:
+        """Earlier attempts of the service: their words are kept, their containers are not."""
+        for each in engine.of(found.attempt.execution_id):
+            is_earlier = each.attempt.service == found.attempt.service and each.attempt.attempt < found.attempt.attempt
+            if is_earlier and not each.is_running:
+                await engine.calls.off(lambda each=each: self._kept_logs.keep(engine, each))  # type: ignore[misc]
+                await remove(engine, each)
+
+    async def _clean(self, place: Place, execution_id: str, *, keep_logs: bool) -> None:
+        engine = place.engine
+        await engine.find(execution_id)
+        found = engine.of(execution_id)
+        await asyncio.gather(*(self._remove(engine, each, keep_log=keep_logs) for each in found))
+        await place.networks.remove(execution_id)
+        self._notes.forget(execution_id, [each.id for each in found])
+        self._stopper.forget(execution_id)
+
+    async def _remove(self, engine: Engine, found: Container, *, keep_log: bool) -> None:
+        if keep_log:
+            if found.is_running:
+                await kill(engine, found)
+            await engine.calls.off(lambda: self._kept_logs.keep(engine, found))
+        await remove(engine, found)
+
+    async def _hear(self) -> None:
+        """Show later cores that this one lives."""
+        while True:
+            self._notes.hear()
+            await asyncio.sleep(_HEAR_S)
+
+
+def _stats(client: Any, container_id: str) -> Mapping[str, Any]:
+    body: Mapping[str, Any] = client.stats(container_id, stream=False, one_shot=True)
+    return body
+
+
+async def _wait(news: asyncio.Event) -> None:
+    """For news, or a moment: hints may be lost."""
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(news.wait(), _LOOK_S)

@@ -1,0 +1,187 @@
+"""One Docker Engine: what runs there, kept up by its events and looked at again from time to time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from docker.errors import NotFound
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.docker import translate
+from zoe_jupyter.backends.docker.calls import SILENT, Calls
+from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.translate import LABEL, Container
+
+logger = logging.getLogger(__name__)
+
+LISTED_EVERY_S = 300.0
+AGAIN_S = 1.0
+_NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
+
+
+class Engine:
+    """``look`` brings ``containers`` up to date; ``on_news`` is called on the loop when a look is worth while."""
+
+    def __init__(self, settings: EngineSettings, *, deployment: str, on_news: Callable[[], None]) -> None:
+        self.settings = settings
+        self.calls = Calls(settings)
+        self.containers: dict[str, Container] = {}
+        self.networks: set[str] = set()
+        """Executions that have a network here."""
+        self.silent_since: float | None = None
+        """Monotonic time of the first call in vain."""
+        self.why_silent = ""
+        self.info: dict[str, Any] = {}
+        self._deployment = deployment
+        self._on_news = on_news
+        self._dirty: set[str] = set()
+        self._is_subscribed = False
+        self._listed_at: float | None = None
+        self._looking = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def cores(self) -> float:
+        return float(self.info.get("NCPU", 1))
+
+    @property
+    def is_near(self) -> bool:
+        """Whether this machine reaches containers by their addresses."""
+        if self.settings.probes:
+            return self.settings.probes == "direct"
+        return not self.settings.url or self.settings.url.startswith("unix:")
+
+    def start(self) -> None:
+        """Subscribe to the engine's events; what is there is listed after that."""
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._listen, name=f"zoe-docker-events-{self.name}", daemon=True).start()
+
+    def close(self) -> None:
+        self._is_closed = True
+        self.calls.close()
+
+    def touch(self, container_id: str) -> None:
+        """Look at this one again: something was done to it."""
+        self._dirty.add(container_id)
+
+    async def look(self) -> None:
+        """Bring ``containers`` up to date; raises Unreachable."""
+        async with self._looking:
+            try:
+                await self._look()
+                self.info = self.info or await self.calls.do(lambda client: client.info())
+            except Unreachable as error:
+                self.silent_since = time.monotonic() if self.silent_since is None else self.silent_since
+                self.why_silent = str(error)
+                self._listed_at = None
+                raise
+            self.silent_since, self.why_silent = None, ""
+
+    async def _look(self) -> None:
+        is_fresh = self._listed_at is not None and time.monotonic() - self._listed_at < LISTED_EVERY_S
+        if not self._is_subscribed or not is_fresh:
+            await self._list()
+        elif not self._dirty:
+            await self.calls.do(lambda client: client.ping())
+        await self._inspect_dirty()
+
+    async def _list(self) -> None:
+        listed_at, wanted = time.monotonic(), {"label": f"{LABEL}deployment={self._deployment}"}
+        found, networks = await asyncio.gather(
+            self.calls.do(lambda client: client.containers(all=True, filters=wanted)),
+            self.calls.do(lambda client: client.networks(filters=wanted)),
+        )
+        self.networks = {network["Labels"][f"{LABEL}execution"] for network in networks}
+        ids = {each["Id"] for each in found}
+        self.containers = {key: each for key, each in self.containers.items() if key in ids}
+        self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
+        if self._is_subscribed:
+            self._listed_at = listed_at
+
+    def _has_changed(self, listed: dict[str, Any]) -> bool:
+        known = self.containers.get(listed["Id"])
+        return known is None or known.is_running != (listed["State"] in ("running", "paused")) or known.is_created
+
+    async def _inspect_dirty(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        try:
+            found = await asyncio.gather(*(self._inspect(key) for key in dirty))
+        except BaseException:
+            self._dirty |= dirty
+            raise
+        for key, seen in zip(dirty, found, strict=True):
+            if seen is None:
+                self.containers.pop(key, None)
+            else:
+                self.containers[key] = seen
+
+    async def _inspect(self, container_id: str) -> Container | None:
+        try:
+            body = await self.calls.do(lambda client: client.inspect_container(container_id))
+        except NotFound:
+            return None
+        return translate.container(body) if translate.is_own(body["Config"]["Labels"], self._deployment) else None
+
+    async def inspect(self, name: str) -> Container | None:
+        """One container as it is now, by name or id; remembered."""
+        found = await self._inspect(name)
+        if found is not None:
+            self.containers[found.id] = found
+        return found
+
+    async def find(self, execution_id: str) -> None:
+        """Ask the engine itself for all that it has of an execution."""
+        wanted = {"label": [f"{LABEL}deployment={self._deployment}", f"{LABEL}execution={execution_id}"]}
+        for listed in await self.calls.do(lambda client: client.containers(all=True, filters=wanted)):
+            if listed["Id"] not in self.containers:
+                await self.inspect(listed["Id"])
+
+    def of(self, execution_id: str) -> Sequence[Container]:
+        return [each for each in self.containers.values() if each.attempt.execution_id == execution_id]
+
+    def _listen(self) -> None:
+        """In a thread of its own: events until closed, subscribed again after each end. A gap means that all is listed again."""
+        while not self._is_closed:
+            try:
+                self.calls.stream(self._subscribe, self._take)
+            except Exception as error:
+                if not isinstance(error, SILENT) and not self._is_closed:
+                    logger.info("events of the engine %s ended: %s", self.name, error)
+            self._is_subscribed, self._listed_at = False, None
+            self._tell()
+            if not self._is_closed:
+                time.sleep(AGAIN_S)
+
+    def _subscribe(self, client: Any) -> Any:
+        wanted = {"type": "container", "label": f"{LABEL}deployment={self._deployment}", "event": list(_NEWS)}
+        stream = client.events(filters=wanted, decode=True, since=int(time.time()) - 1)
+        self._listed_at = None
+        self._is_subscribed = True
+        self._tell()
+        return stream
+
+    def _take(self, event: dict[str, Any]) -> bool:
+        if event.get("id"):
+            self._call(self.touch, event["id"])
+        self._tell()
+        return not self._is_closed
+
+    def _tell(self) -> None:
+        self._call(self._on_news)
+
+    def _call(self, work: Callable[..., None], *arguments: Any) -> None:
+        if self._loop is not None and not self._loop.is_closed() and not self._is_closed:
+            try:
+                self._loop.call_soon_threadsafe(work, *arguments)
+            except RuntimeError:
+                self._is_closed = True

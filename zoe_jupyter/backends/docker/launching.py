@@ -1,0 +1,125 @@
+"""From an order to a container that runs: image, network, container, files, start. Each step finds what an earlier try left."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from docker.errors import NotFound
+
+from zoe_jupyter.backends.base import ServiceOrder
+from zoe_jupyter.backends.containers.images import resolve
+from zoe_jupyter.backends.docker import translate
+from zoe_jupyter.backends.docker.archive import folder_archive
+from zoe_jupyter.backends.docker.calls import SLOW_S
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.images import Images
+from zoe_jupyter.backends.docker.networks import Networks
+from zoe_jupyter.backends.docker.settings import ContainerSettings
+from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.failpoints import failpoint
+from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
+from zoe_jupyter.model.execution import Reason
+
+_NO_PROGRAM = ("executable file not found", "no such file or directory", "permission denied")
+
+
+class Launcher:
+    """Of one engine."""
+
+    def __init__(self, engine: Engine, images: Images, networks: Networks, settings: ContainerSettings) -> None:
+        self._engine = engine
+        self._images = images
+        self._networks = networks
+        self._settings = settings
+        self._turns: dict[str, asyncio.Lock] = {}
+        self.under_way: dict[str, ServiceOrder] = {}
+        """Orders whose container does not run yet, by its name."""
+
+    async def launch(self, order: ServiceOrder) -> Container:
+        """The attempt's container, started once. Raises Retryable, Fatal, Unreachable."""
+        name = translate.attempt_of(order).name
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        self.under_way[name] = order
+        try:
+            async with turn:
+                return await self._launch(order, name)
+        finally:
+            self.under_way.pop(name, None)
+            if not turn.locked():
+                self._turns.pop(name, None)
+
+    def progress(self, order: ServiceOrder) -> Reason | None:
+        """What a launch under way waits for, if that takes long."""
+        return self._images.progress(resolve(order.image, self._settings.image_prefix))
+
+    async def _launch(self, order: ServiceOrder, name: str) -> Container:
+        found = await self._engine.inspect(name)
+        if found is None:
+            await self._images.ensure(resolve(order.image, self._settings.image_prefix))
+            await self._networks.ensure(order.execution_id, order.siblings)
+            failpoint("docker.network")
+            found = await self._create(order, name)
+            failpoint("docker.created")
+        if not found.is_created:
+            return found
+        await self._engine.calls.do(_fill, found.id, order, self._settings.user, limit_s=SLOW_S)
+        failpoint("docker.filled")
+        await self._start(found, order)
+        failpoint("docker.started")
+        started = await self._engine.inspect(found.id)
+        if started is None:
+            raise Retryable(f"the container of {order.service} was removed while it was started")
+        if translate.has_not_begun(started):
+            await self._discard(started)
+            raise Fatal(translate.why_ended(started).text, reason="command_not_found")
+        return started
+
+    async def _create(self, order: ServiceOrder, name: str) -> Container:
+        config = translate.container_config(order, self._settings, self._engine.settings, cores=self._engine.cores)
+        try:
+            made = await self._engine.calls.do(_create, config, name, limit_s=SLOW_S)
+        except NotFound as error:
+            self._images.forget(config["Image"])
+            raise Retryable(f"the image {config['Image']} has just gone: {error.explanation}") from error
+        except Fatal as error:
+            if "is already in use" not in error.message:
+                raise
+            made = name
+        found = await self._engine.inspect(made)
+        if found is None or found.attempt != translate.attempt_of(order):
+            raise Fatal(f"another's container has the name {name}")
+        return found
+
+    async def _start(self, found: Container, order: ServiceOrder) -> None:
+        try:
+            await self._engine.calls.do(lambda client: client.start(found.id), limit_s=SLOW_S)
+        except NotFound as error:
+            said = str(error.explanation)
+            await self._forget_network(order, said)
+            raise Retryable(f"the engine could not start {order.service}: {said}") from error
+        except BackendError as error:
+            await self._discard(found)
+            if any(words in error.message.lower() for words in _NO_PROGRAM):
+                raise Fatal(error.message, reason="command_not_found") from error
+            raise
+
+    async def _forget_network(self, order: ServiceOrder, said: str) -> None:
+        """Somebody removed it: the next try makes it anew."""
+        if "network" in said:
+            self._engine.networks.discard(order.execution_id)
+
+    async def _discard(self, found: Container) -> None:
+        """What could not be started leaves nothing."""
+        with suppress(NotFound):
+            await self._engine.calls.do(lambda client: client.remove_container(found.id, force=True, v=True))
+        self._engine.containers.pop(found.id, None)
+
+
+def _create(client: Any, config: dict[str, Any], name: str) -> str:
+    return str(client.create_container_from_config(config, name)["Id"])
+
+
+def _fill(client: Any, container_id: str, order: ServiceOrder, user: str) -> None:
+    client.put_archive(container_id, "/", folder_archive(order.files, user))

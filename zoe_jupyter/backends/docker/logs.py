@@ -1,0 +1,156 @@
+"""What services said: of containers that are there by the engine, of those removed from files."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from docker.errors import APIError, DockerException, NotFound
+
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.docker.calls import SILENT
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.translate import Container
+
+CHUNK = 65536
+_QUEUED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the words of one attempt are: in a file, or at an engine."""
+
+    attempt: Attempt
+    path: Path | None = None
+    engine: Engine | None = None
+    container_id: str = ""
+
+
+class KeptLogs:
+    """One file for each attempt whose container is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def sources(self, deployment: str, execution_id: str, service: str) -> dict[int, Source]:
+        """By attempt."""
+        found = {}
+        for path in (self._folder / execution_id).glob(f"{quote(service, safe='')}@*.log"):
+            number = int(path.stem.rpartition("@")[2])
+            found[number] = Source(Attempt(deployment, execution_id, service, number), path)
+        return found
+
+    def keep(self, engine: Engine, found: Container) -> None:
+        """Write down what that container said; in a thread. Doing it again does no harm."""
+        attempt = found.attempt
+        file = self._folder / attempt.execution_id / f"{quote(attempt.service, safe='')}@{attempt.attempt}.log"
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{threading.get_ident()}")
+        try:
+            draft.touch(mode=0o600)
+            with draft.open("wb") as stream:
+                for chunk in engine.calls.client(90).logs(found.id, stream=True, follow=False):
+                    stream.write(chunk)
+            draft.replace(file)
+        except NotFound:
+            draft.unlink(missing_ok=True)
+
+    def forget(self, execution_id: str) -> None:
+        shutil.rmtree(self._folder / execution_id, ignore_errors=True)
+
+
+def last_lines(chunks: Iterator[bytes], count: int) -> bytes:
+    """The last so many lines of all that."""
+    kept: deque[bytes] = deque(maxlen=max(1, count))
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        kept.extend(line + b"\n" for line in lines)
+    if rest:
+        kept.append(rest)
+    return b"".join(kept) if count else b""
+
+
+def _of_file(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+async def start_of_tail(sources: Sequence[Source], count: int) -> list[tuple[Source, int | None]]:
+    """From which source on, and how many of its last lines, so that it is so many lines together."""
+    chosen: list[tuple[Source, int | None]] = []
+    for source in reversed(sources):
+        lines = b"".join([chunk async for chunk in read(source, tail=count, is_following=False)]).count(b"\n")
+        if lines >= count:
+            return [(source, count), *chosen]
+        chosen.insert(0, (source, None))
+        count -= lines
+    return chosen
+
+
+async def read(source: Source, *, tail: int | None, is_following: bool) -> AsyncIterator[bytes]:
+    """What that attempt said; ``is_following`` until its container ends."""
+    if source.path is not None:
+        chunks = await asyncio.to_thread(_lines_of_file, source.path, tail)
+        for chunk in chunks:
+            yield chunk
+    elif source.engine is not None:
+        async for chunk in follow(source.engine, source.container_id, tail=tail, is_following=is_following):
+            yield chunk
+
+
+def _lines_of_file(path: Path, tail: int | None) -> list[bytes]:
+    return list(_of_file(path)) if tail is None else [last_lines(_of_file(path), tail)]
+
+
+async def follow(engine: Engine, container_id: str, *, tail: int | None, is_following: bool) -> AsyncIterator[bytes]:
+    """A container's log from a thread of its own; ends with the container, or when the engine is lost."""
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes | None](_QUEUED)
+    is_over = threading.Event()
+
+    def take(chunk: bytes) -> bool:
+        return all(put(chunk[start : start + CHUNK]) for start in range(0, len(chunk), CHUNK))
+
+    def put(part: bytes | None) -> bool:
+        if is_over.is_set() or loop.is_closed():
+            return False
+        try:
+            asyncio.run_coroutine_threadsafe(queue.put(part), loop).result()
+        except (RuntimeError, asyncio.CancelledError):
+            return False
+        return not is_over.is_set()
+
+    def read() -> None:
+        try:
+            _stream(engine, container_id, take, tail=tail, is_following=is_following)
+        except (DockerException, APIError, *SILENT, ValueError, AttributeError):
+            pass
+        finally:
+            put(None)
+
+    threading.Thread(target=read, name=f"zoe-docker-log-{container_id[:12]}", daemon=True).start()
+    try:
+        while (part := await queue.get()) is not None:
+            yield part
+    finally:
+        is_over.set()
+        while not queue.empty():
+            queue.get_nowait()
+
+
+def _stream(
+    engine: Engine, container_id: str, take: Callable[[bytes], bool], *, tail: int | None, is_following: bool
+) -> None:
+    engine.calls.stream(
+        lambda client: client.logs(
+            container_id, stream=True, follow=is_following, tail="all" if tail is None else tail
+        ),
+        take,
+    )

@@ -1,0 +1,101 @@
+"""What a later core must know and the engines cannot tell: bounds, who was ready, why Zoe ended somebody. A small file, lost without harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from zoe_jupyter.backends.base import Bounds
+from zoe_jupyter.model.execution import Reason
+
+_HEARD_S = 30.0
+
+
+class Notes:
+    """Written at once after each change; ``hear`` from time to time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._ready: set[str] = set()
+        self._verdicts: dict[str, Reason] = {}
+        self._bounds: dict[str, Bounds] = {}
+        self._heard_at = time.time()
+        self._written_at = 0.0
+
+    def read(self) -> Mapping[str, str]:
+        """Take in what an earlier core left; executions whose bounds are over, and why."""
+        try:
+            body: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        self._ready = set(body.get("ready", ()))
+        self._verdicts = {key: Reason(**reason) for key, reason in body.get("verdicts", {}).items()}
+        self._bounds = {key: Bounds(**bounds) for key, bounds in body.get("bounds", {}).items()}
+        heard_at = float(body.get("heard_at", time.time()))
+        over = {}
+        for execution_id, bounds in self._bounds.items():
+            if why := why_over(bounds, heard_at, time.time()):
+                over[execution_id] = why
+        return over
+
+    def is_ready(self, container_id: str) -> bool:
+        return container_id in self._ready
+
+    def set_ready(self, container_id: str) -> None:
+        self._ready.add(container_id)
+        self._write()
+
+    def verdict(self, container_id: str) -> Reason | None:
+        return self._verdicts.get(container_id)
+
+    def set_verdict(self, container_id: str, reason: Reason) -> None:
+        """Before it is ended, so that the end is never taken for another."""
+        self._verdicts.setdefault(container_id, reason)
+        self._write()
+
+    def set_bounds(self, execution_id: str, bounds: Bounds) -> None:
+        if self._bounds.get(execution_id) != bounds:
+            self._bounds[execution_id] = bounds
+            self._write()
+
+    def shortest_silence_s(self) -> float:
+        return min((bounds.silence_s for bounds in self._bounds.values()), default=_HEARD_S)
+
+    def hear(self) -> None:
+        """A core lives: write it down, often enough for the shortest silence that was promised."""
+        if time.time() - self._written_at >= min(_HEARD_S, self.shortest_silence_s() / 4):
+            self._write()
+
+    def forget(self, execution_id: str, container_ids: Collection[str]) -> None:
+        gone = set(container_ids)
+        self._bounds.pop(execution_id, None)
+        self._ready -= gone
+        self._verdicts = {key: reason for key, reason in self._verdicts.items() if key not in gone}
+        self._write()
+
+    def _write(self) -> None:
+        self._written_at = time.time()
+        body = {
+            "heard_at": self._written_at,
+            "ready": sorted(self._ready),
+            "verdicts": {key: asdict(reason) for key, reason in self._verdicts.items()},
+            "bounds": {key: asdict(bounds) for key, bounds in self._bounds.items()},
+        }
+        draft = self._file.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(body), encoding="utf-8")
+        draft.replace(self._file)
+
+
+def why_over(bounds: Bounds, heard_at: float, now: float) -> str:
+    """Why an execution must not go on; empty while it may."""
+    if now - heard_at > bounds.silence_s:
+        return f"no Zoe was heard from for {now - heard_at:.0f} s"
+    if bounds.ends_at is not None and now > bounds.ends_at:
+        return "its time was over while no Zoe was there"
+    return ""

@@ -1,0 +1,204 @@
+"""Whether services are ready: asked at their addresses where this machine reaches them, else by commands inside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from docker.errors import NotFound
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.places import PYTHON
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.errors import BackendError
+from zoe_jupyter.model.execution import Reason
+
+logger = logging.getLogger(__name__)
+
+_PAUSES_S = (0.03, 0.05, 0.1, 0.15, 0.25, 0.4)
+_ANSWER_S = 2.0
+_COMMAND_S = 30
+_LISTENING = "0A"
+_SHOWN_LINES = 20
+_ASK_INSIDE = "import sys, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=2)"
+
+
+class Prober:
+    """Asks until the container is ready, has ended, or its time is over: then it is told why, and ended."""
+
+    def __init__(
+        self,
+        *,
+        on_ready: Callable[[Container], None],
+        on_late: Callable[[Engine, Container, Reason], Awaitable[None]],
+    ) -> None:
+        self._on_ready = on_ready
+        self._on_late = on_late
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, engine: Engine, found: Container) -> None:
+        """Unless it is being asked already."""
+        if found.id in self._tasks or found.probe is None:
+            return
+        task = asyncio.create_task(self._ask(engine, found, found.probe), name=f"zoe probe {found.attempt}")
+        self._tasks[found.id] = task
+        task.add_done_callback(lambda done: self._done(found, done))
+
+    def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _done(self, found: Container, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(found.id, None)
+        if not task.cancelled() and task.exception() is not None:
+            logger.warning("asking whether %s is ready failed: %s", found.attempt, task.exception())
+
+    async def _ask(self, engine: Engine, found: Container, probe: Probe) -> None:
+        ends_at = time.monotonic() + probe.timeout_s - max(0.0, time.time() - found.started_at)
+        asked = 0
+        is_ready = _ways(engine, found, probe)
+        while True:
+            current = engine.containers.get(found.id)
+            if current is None or not current.is_running:
+                return
+            if await _quietly(is_ready):
+                self._on_ready(current)
+                return
+            if time.monotonic() > ends_at:
+                await self._on_late(engine, current, await _too_late(engine, found, probe))
+                return
+            await asyncio.sleep(_PAUSES_S[min(asked, len(_PAUSES_S) - 1)])
+            asked += 1
+
+
+def _ways(engine: Engine, found: Container, probe: Probe) -> Callable[[], Awaitable[bool]]:
+    if probe.tcp:
+        number = found.ports[probe.tcp]
+        return (
+            (lambda: _accepts(found.address, number)) if engine.is_near else (lambda: _listens(engine, found, number))
+        )
+    if probe.http:
+        port, _, path = probe.http.partition("/")
+        number = found.ports[port]
+        if engine.is_near:
+            return lambda: asyncio.to_thread(_answers, f"http://{found.address}:{number}/{path}")
+        inside = (PYTHON, "-c", _ASK_INSIDE, f"http://{found.host}:{number}/{path}")
+        return lambda: _succeeds(engine, found, inside)
+    if probe.log:
+        return _LogMatch(engine, found, probe.log)
+    return lambda: _succeeds(engine, found, probe.command)
+
+
+async def _quietly(is_ready: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await is_ready()
+    except (Unreachable, BackendError, NotFound):
+        return False
+
+
+async def _accepts(host: str, number: int) -> bool:
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, number), _ANSWER_S)
+    except (OSError, asyncio.TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _answers(url: str) -> bool:
+    """Whether the page is there; where it leads on to does not matter."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+    try:
+        with opener.open(url, timeout=_ANSWER_S) as answer:
+            return bool(answer.status < 400)
+    except urllib.error.HTTPError as error:
+        return error.code < 400
+    except (OSError, ValueError):
+        return False
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+async def _listens(engine: Engine, found: Container, number: int) -> bool:
+    """By the kernel's own list, which needs nothing in the image but ``cat``."""
+    _, output = await run(engine, found, ("cat", "/proc/net/tcp", "/proc/net/tcp6"), limit_s=_COMMAND_S)
+    return is_listening(output.decode(errors="replace"), number)
+
+
+def is_listening(table: str, number: int) -> bool:
+    """Whether ``/proc/net/tcp`` has a socket that listens on that port."""
+    rows = (line.split() for line in table.splitlines())
+    return any(len(row) > 3 and row[3] == _LISTENING and row[1].rpartition(":")[2] == f"{number:04X}" for row in rows)
+
+
+async def _succeeds(engine: Engine, found: Container, command: tuple[str, ...]) -> bool:
+    code, _ = await run(engine, found, command, limit_s=_COMMAND_S)
+    return code == 0
+
+
+class _LogMatch:
+    """Reads what was said since the last question; the second of the last line is read again."""
+
+    def __init__(self, engine: Engine, found: Container, pattern: str) -> None:
+        self._engine = engine
+        self._found = found
+        self._pattern = re.compile(pattern)
+        self._since = 0
+
+    async def __call__(self) -> bool:
+        asked_at = int(time.time()) - 2
+        said = await self._engine.calls.do(
+            lambda client: (
+                client.logs(self._found.id, since=self._since) if self._since else client.logs(self._found.id)
+            )
+        )
+        self._since = asked_at
+        return any(self._pattern.search(line) for line in said.decode(errors="replace").splitlines())
+
+
+async def _too_late(engine: Engine, found: Container, probe: Probe) -> Reason:
+    try:
+        said = await engine.calls.do(lambda client: client.logs(found.id, tail=_SHOWN_LINES))
+    except (Unreachable, BackendError, NotFound):
+        said = b""
+    text = f"not ready after {probe.timeout_s:g} s: waited for {waited_for(probe)}"
+    return Reason("not_ready", text, {"timeout_s": probe.timeout_s, "log": said.decode(errors="replace").splitlines()})
+
+
+def waited_for(probe: Probe) -> str:
+    if probe.tcp:
+        return f"its port {probe.tcp} to accept a connection"
+    if probe.http:
+        return f"its page {probe.http} to answer"
+    if probe.log:
+        return f"a line of its log that matches {probe.log}"
+    return f"{' '.join(probe.command)} to succeed"
+
+
+async def run(
+    engine: Engine,
+    found: Container,
+    command: tuple[str, ...],
+    *,
+    limit_s: int,
+    environment: dict[str, str] | None = None,
+) -> tuple[int, bytes]:
+    """Run a command inside, as the service's user, in its folder; its exit code and output."""
+    return await engine.calls.do(_run, found.id, list(command), environment or {}, limit_s=limit_s)
+
+
+def _run(client: Any, container_id: str, command: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
+    made = client.exec_create(container_id, command, environment=environment)
+    output = client.exec_start(made["Id"])
+    return int(client.exec_inspect(made["Id"])["ExitCode"] or 0), output

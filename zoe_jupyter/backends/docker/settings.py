@@ -1,0 +1,49 @@
+"""What an admin may say about engines and containers. A description or its parameters can change nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from zoe_jupyter.backends.containers.places import USER
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """One Docker Engine: a node."""
+
+    name: str = "docker"
+    """Its identity, also of what runs there: what an engine says of itself may be another's, too."""
+    url: str = ""
+    """``unix:///path``, ``tcp://host:2376`` or ``ssh://user@host``; empty: ``DOCKER_HOST``, else this machine's."""
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    """Files, for ``tcp``: the engine is believed and believes by these."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    """Where published ports are reached from Zoe's machine."""
+    publish_on: str = "127.0.0.1"
+    """The engine's own address on which they are published."""
+    probes: Literal["", "direct", "exec"] = ""
+    """Whether readiness is asked at containers' addresses or by commands inside; empty: direct where the engine is this machine's."""
+    gpus: int = 0
+
+
+@dataclass(frozen=True)
+class ContainerSettings:
+    """What every container gets."""
+
+    deployment: str = "zoe"
+    image_prefix: str = "zoe/"
+    user: str = f"{USER}:{USER}"
+    process_limit: int = 4096
+    shm_bytes: int = 256 * 1024**2
+    log_limit_bytes: int = 10_000_000
+    log_files: int = 3
+    limits_cpu: bool = False
+    """Whether a service may use no more cores than it asked for; else they are shares of what is free."""
+    capabilities: tuple[str, ...] = ()
+    pull: Literal["missing", "never"] = "missing"
+    mtu: int = 0

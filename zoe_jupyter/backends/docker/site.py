@@ -1,0 +1,146 @@
+"""All engines of a deployment, and for each what launches there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.images import Content
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.images import Images
+from zoe_jupyter.backends.docker.launching import Launcher
+from zoe_jupyter.backends.docker.networks import Networks
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.model.errors import BackendError, Fatal, Retryable, ZoeError
+from zoe_jupyter.model.resources import Node, Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One engine with its own images, networks and launches."""
+
+    engine: Engine
+    images: Images
+    networks: Networks
+    launcher: Launcher
+
+
+class Site:
+    """Raises ZoeError when two engines have one name."""
+
+    def __init__(
+        self,
+        engines: Sequence[EngineSettings],
+        settings: ContainerSettings,
+        *,
+        pool: str,
+        overcommit: float,
+        memory_fraction: float,
+        on_news: Callable[[], None],
+    ) -> None:
+        self._overcommit = overcommit
+        self._memory_fraction = memory_fraction
+        self._nodes: dict[str, Node] = {}
+        self.places: dict[str, Place] = {}
+        for each in engines:
+            if each.name in self.places:
+                raise ZoeError(f"two engines are named {each.name!r}: give each a `name` of its own")
+            self.places[each.name] = _place(each, settings, pool, on_news)
+
+    @property
+    def has_gpus(self) -> bool:
+        return any(place.engine.settings.gpus for place in self.places.values())
+
+    def start(self) -> None:
+        for place in self.places.values():
+            place.engine.start()
+
+    def close(self) -> None:
+        for place in self.places.values():
+            place.engine.close()
+
+    def place(self, node: str) -> Place:
+        """Raises Fatal for an engine that the settings no longer name."""
+        try:
+            return self.places[node]
+        except KeyError:
+            raise Fatal(
+                f"there is no engine {node!r} in the settings any more; there is {', '.join(self.places)}"
+            ) from None
+
+    async def look(self) -> None:
+        """Bring all up to date; raises Unreachable when none answers."""
+        found = await asyncio.gather(*(place.engine.look() for place in self.places.values()), return_exceptions=True)
+        for failure in found:
+            if isinstance(failure, BaseException) and not isinstance(failure, Unreachable | BackendError):
+                raise failure
+        if not self.answering():
+            raise Unreachable("; ".join(engine.why_silent for engine in self.silent()))
+
+    def answering(self) -> list[Engine]:
+        return [place.engine for place in self.places.values() if place.engine.silent_since is None]
+
+    def silent(self) -> Mapping[Engine, float]:
+        """Those that do not answer, and since when."""
+        engines = (place.engine for place in self.places.values())
+        return {engine: engine.silent_since for engine in engines if engine.silent_since is not None}
+
+    def attempts(self, execution_id: str, service: str) -> list[tuple[Engine, Container]]:
+        """The containers of a service, oldest attempt first."""
+        found = [
+            (place.engine, each)
+            for place in self.places.values()
+            for each in place.engine.of(execution_id)
+            if each.attempt.service == service
+        ]
+        return sorted(found, key=lambda pair: pair[1].attempt.attempt)
+
+    def running(self, execution_id: str, service: str, attempt: int) -> tuple[Engine, Container]:
+        """Raises Retryable when it does not run."""
+        for engine, found in self.attempts(execution_id, service):
+            if found.attempt.attempt == attempt and found.is_running:
+                return engine, found
+        raise Retryable(f"{service} of {execution_id} does not run")
+
+    def executions(self) -> frozenset[str]:
+        """Of which anything is on an engine that answers."""
+        engines = self.answering()
+        of_containers = (each.attempt.execution_id for engine in engines for each in engine.containers.values())
+        return frozenset(of_containers).union(*(engine.networks for engine in engines))
+
+    async def contents(self, images: Iterable[str]) -> dict[str, Content]:
+        """What images say of themselves, where an engine has them."""
+        found: dict[str, Content] = {}
+        for image in images:
+            for place in self.places.values():
+                if found.get(image, Content()) == Content() and place.engine.silent_since is None:
+                    found[image] = await place.images.content(image)
+        return found
+
+    def nodes(self) -> list[Node]:
+        """Engines that answered once; nothing new is started on those that do not answer now."""
+        for place in self.places.values():
+            engine = place.engine
+            if engine.info:
+                self._nodes[engine.name] = self._node(engine)
+        return list(self._nodes.values())
+
+    def _node(self, engine: Engine) -> Node:
+        info, settings = engine.info, engine.settings
+        capacity = Resources(
+            microcores=int(engine.cores * self._overcommit * 1_000_000),
+            memory_bytes=int(info["MemTotal"] * self._memory_fraction),
+            gpus=settings.gpus,
+        )
+        labels = {"hostname": str(info.get("Name", "")), "arch": str(info.get("Architecture", "")), **settings.labels}
+        return Node(engine.name, capacity, labels, is_enabled=engine.silent_since is None)
+
+
+def _place(each: EngineSettings, settings: ContainerSettings, pool: str, on_news: Callable[[], None]) -> Place:
+    engine = Engine(each, deployment=settings.deployment, on_news=on_news)
+    images = Images(engine, pulls=settings.pull == "missing", on_progress=on_news)
+    networks = Networks(engine, deployment=settings.deployment, pool=pool, mtu=settings.mtu)
+    return Place(engine, images, networks, Launcher(engine, images, networks, settings))

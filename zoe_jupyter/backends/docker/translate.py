@@ -1,0 +1,276 @@
+"""Between the contract's records and what Docker speaks. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from zoe_jupyter.backends.base import Seen, SeenState, ServiceOrder
+from zoe_jupyter.backends.containers import places
+from zoe_jupyter.backends.containers.images import resolve
+from zoe_jupyter.backends.containers.names import Attempt, slug
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.model.units import format_bytes
+
+LABEL = "jupyter.zoe."
+"""How every label of Zoe's begins."""
+CPU_PERIOD_US = 100_000
+_LEAST_QUOTA_US = 1000
+_NOT_STARTED = (126, 127)
+_NOT_STARTED_S = 10.0
+_FRACTION = re.compile(r"\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as the engine told of it."""
+
+    id: str
+    attempt: Attempt
+    is_created: bool
+    """It was made and never started."""
+    is_running: bool
+    exit_code: int
+    was_starved: bool
+    """The kernel killed one of its processes for memory."""
+    started_at: float
+    ended_at: float
+    host: str
+    address: str
+    """Its own, in the network of its execution."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=dict)
+    probe: Probe | None = None
+    memory_bytes: int = 0
+    command: Sequence[str] = ()
+    image: str = ""
+    image_id: str = ""
+    health: str = ""
+    """``starting``, ``healthy``, ``unhealthy``: by the image's own check; empty where it has none."""
+    stop_signal: str = "SIGTERM"
+
+
+def network_name(deployment: str, execution_id: str) -> str:
+    return slug(f"{deployment}/{execution_id}")
+
+
+def network_labels(deployment: str, execution_id: str) -> dict[str, str]:
+    return {f"{LABEL}deployment": deployment, f"{LABEL}execution": execution_id}
+
+
+def container_config(
+    order: ServiceOrder, settings: ContainerSettings, engine: EngineSettings, *, cores: float
+) -> dict[str, Any]:
+    """The body of ``POST /containers/create``; ``cores``: how many the engine has."""
+    attempt = attempt_of(order)
+    numbers = dict(order.port_numbers)
+    outside = [numbers[name] for name in places.published(order.ports) if name in numbers]
+    network = network_name(order.deployment, order.execution_id)
+    return {
+        "Image": resolve(order.image, settings.image_prefix),
+        "Cmd": list(order.command),
+        "Hostname": attempt.host,
+        "User": settings.user,
+        "WorkingDir": order.cwd or places.FOLDER,
+        "Env": [f"{name}={value}" for name, value in places.environment(order).items()],
+        "Labels": _labels(order, attempt),
+        "ExposedPorts": {f"{number}/tcp": {} for number in outside},
+        "HostConfig": {
+            "NetworkMode": network,
+            "PortBindings": {f"{number}/tcp": [{"HostIp": engine.publish_on, "HostPort": ""}] for number in outside},
+            "RestartPolicy": {"Name": "no"},
+            "Init": True,
+            **_limits(order, settings, cores=cores),
+            **_security(settings),
+        },
+        "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [attempt.host]}}},
+    }
+
+
+def attempt_of(order: ServiceOrder) -> Attempt:
+    return Attempt(order.deployment, order.execution_id, order.service, order.attempt)
+
+
+def _labels(order: ServiceOrder, attempt: Attempt) -> dict[str, str]:
+    return {
+        f"{LABEL}name": str(attempt),
+        f"{LABEL}deployment": order.deployment,
+        f"{LABEL}execution": order.execution_id,
+        f"{LABEL}service": order.service,
+        f"{LABEL}attempt": str(order.attempt),
+        f"{LABEL}owner": order.owner,
+        f"{LABEL}ports": json.dumps(dict(order.port_numbers), sort_keys=True),
+        f"{LABEL}probe": json.dumps(asdict(order.ready)) if order.ready else "",
+    }
+
+
+def _limits(order: ServiceOrder, settings: ContainerSettings, *, cores: float) -> dict[str, Any]:
+    memory = order.resources.memory_bytes
+    given = order.resources.microcores / 1_000_000
+    limits: dict[str, Any] = {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "CpuShares": max(2, round(1024 * given)) if given else 0,
+        "CpuPeriod": CPU_PERIOD_US,
+        "CpuQuota": cpu_quota_us(given if settings.limits_cpu and given else cores),
+        "PidsLimit": settings.process_limit,
+        "ShmSize": settings.shm_bytes,
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-size": str(settings.log_limit_bytes), "max-file": str(max(1, settings.log_files))},
+        },
+    }
+    if order.resources.gpus:
+        limits["DeviceRequests"] = [{"Driver": "", "Count": order.resources.gpus, "Capabilities": [["gpu"]]}]
+    return limits
+
+
+def cpu_quota_us(cores: float) -> int:
+    """Microseconds of each period, for ``docker update`` as well."""
+    return max(_LEAST_QUOTA_US, round(cores * CPU_PERIOD_US))
+
+
+def _security(settings: ContainerSettings) -> dict[str, Any]:
+    return {
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "CapAdd": list(settings.capabilities),
+        "SecurityOpt": ["no-new-privileges:true"],
+    }
+
+
+def container(body: Mapping[str, Any]) -> Container:
+    """From an answer of ``GET /containers/ID/json``."""
+    labels, state, network = body["Config"]["Labels"], body["State"], body.get("NetworkSettings") or {}
+    addresses = [each.get("IPAddress", "") for each in (network.get("Networks") or {}).values()]
+    ports = json.loads(labels[f"{LABEL}ports"])
+    attempt = Attempt(
+        labels[f"{LABEL}deployment"], labels[f"{LABEL}execution"], labels[f"{LABEL}service"], int(labels[f"{LABEL}attempt"])
+    )  # fmt: skip
+    return Container(
+        id=body["Id"],
+        attempt=attempt,
+        is_created=state["Status"] == "created",
+        is_running=bool(state["Running"]),
+        exit_code=int(state["ExitCode"]),
+        was_starved=bool(state.get("OOMKilled")),
+        started_at=moment(state["StartedAt"]),
+        ended_at=moment(state["FinishedAt"]),
+        host=attempt.host,
+        address=next(filter(None, addresses), ""),
+        ports=ports,
+        published=_published(network.get("Ports") or {}, ports),
+        probe=_probe(labels.get(f"{LABEL}probe", "")),
+        memory_bytes=int(body["HostConfig"].get("Memory") or 0),
+        command=tuple(body["Config"].get("Cmd") or ()),
+        image=body["Config"]["Image"],
+        image_id=body["Image"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        stop_signal=body["Config"].get("StopSignal") or "SIGTERM",
+    )
+
+
+def is_own(labels: Mapping[str, str] | None, deployment: str) -> bool:
+    return (labels or {}).get(f"{LABEL}deployment") == deployment and f"{LABEL}attempt" in (labels or {})
+
+
+def _published(bound: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, int]:
+    found = {}
+    for name, number in ports.items():
+        bindings = bound.get(f"{number}/tcp") or []
+        if bindings:
+            found[name] = int(bindings[0]["HostPort"])
+    return found
+
+
+def _probe(text: str) -> Probe | None:
+    if not text:
+        return None
+    body = json.loads(text)
+    return Probe(**{**body, "command": tuple(body["command"])})
+
+
+def moment(text: str) -> float:
+    """Epoch seconds of a time as Docker writes it; 0 for never."""
+    trimmed = _FRACTION.sub(lambda match: f".{match[1][:6]:0<6}", text.replace("Z", "+00:00"))
+    at = datetime.fromisoformat(trimmed)
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp())
+
+
+def handle(found: Container, node: str) -> dict[str, Any]:
+    """How a container is found again, and what is worth knowing of it."""
+    return {
+        "host": found.host,
+        "node": node,
+        "container": found.attempt.name,
+        "container_id": found.id,
+        "image": found.image,
+        "image_id": found.image_id,
+    }
+
+
+def seen(found: Container, node: str, *, is_ready: bool, verdict: Reason | None = None) -> Seen:
+    """What is reported of it; ``verdict``: why Zoe itself ended it."""
+    state = SeenState.READY if is_ready else SeenState.STARTING
+    reason = _trouble(found)
+    if not found.is_running:
+        state, reason = SeenState.EXITED, verdict or why_ended(found)
+    return Seen(
+        execution_id=found.attempt.execution_id,
+        service=found.attempt.service,
+        attempt=found.attempt.attempt,
+        state=state,
+        handle=handle(found, node),
+        host=found.host,
+        ports=dict(found.ports),
+        exit_code=None if found.is_running else found.exit_code,
+        reason=reason,
+    )
+
+
+def _trouble(found: Container) -> Reason | None:
+    if found.was_starved:
+        text = f"out of memory: one of its processes was killed at {format_bytes(found.memory_bytes)}, and it goes on"
+        return Reason("out_of_memory", text, {"limit": found.memory_bytes})
+    if found.health == "unhealthy":
+        return Reason("unhealthy", "its image's own health check fails")
+    return None
+
+
+def why_ended(found: Container) -> Reason:
+    code = found.exit_code
+    numbers: dict[str, Any] = {"exit_code": code}
+    if found.was_starved and code:
+        limit = format_bytes(found.memory_bytes)
+        numbers |= {"used": found.memory_bytes, "limit": found.memory_bytes}
+        return Reason("out_of_memory", f"out of memory: used {limit} of {limit}", numbers)
+    if has_not_begun(found):
+        text = f"the image {found.image} cannot run {' '.join(found.command)[:200]!r}: no such program, or it may not be run"
+        return Reason("command_not_found", text, numbers)
+    if code > 128:
+        return Reason("killed", f"killed by {_signal_name(code - 128)}", {**numbers, "signal": code - 128})
+    return Reason("exited", f"exited with {code}", numbers)
+
+
+def has_not_begun(found: Container) -> bool:
+    """Whether there was no such program in the image: what shells and small init programs say then, at once."""
+    return (
+        not found.is_running
+        and not found.is_created
+        and found.exit_code in _NOT_STARTED
+        and found.ended_at - found.started_at < _NOT_STARTED_S
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
