@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -9,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import cluster
 from zoe_jupyter.backends.base import Backend
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
 from zoe_jupyter.testing.backend_contract import World
 
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy" / "kubernetes"
 KINDS = "pods,jobs,services,secrets,networkpolicies,deployments,statefulsets"
 
 
@@ -39,6 +42,12 @@ class KubernetesWorld(World):
         await backend.start()
         return backend
 
+    def assert_nothing_is_left(self) -> None:
+        end = time.monotonic() + 30
+        while (left := self.objects()) and time.monotonic() < end:
+            time.sleep(0.5)
+        assert not left
+
     def objects(self) -> list[str]:
         """What of this deployment is there, as the cluster's admin sees it."""
         labels = names.selector(self.deployment)
@@ -46,26 +55,40 @@ class KubernetesWorld(World):
         return [f"{item['kind']} {item['metadata']['name']}" for item in json.loads(found)["items"]]
 
 
-@pytest.fixture(scope="session")
-def namespace() -> Iterator[str]:
-    """Pod Security is as strict as it can be there."""
+@contextlib.contextmanager
+def settled() -> Iterator[str]:
+    """A namespace as ``deploy/kubernetes`` makes it; Pod Security is as strict as it can be there."""
     name = f"zoe-test-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.kubectl(
-        "create",
-        "-f",
-        "-",
-        given={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
-    )
+    manifest = yaml.safe_load((DEPLOY / "namespace.yaml").read_text())
+    manifest["metadata"]["name"] = name
+    cluster.kubectl("create", "-f", "-", given=manifest)
+    cluster.kubectl("apply", "-n", name, "-f", str(DEPLOY / "role.yaml"))
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture(scope="session")
+def namespace() -> Iterator[str]:
+    with settled() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def rights(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a Zoe that has the Role, and may see nodes and what is used."""
+    bindings = []
+    for name in ("nodes", "usage"):
+        role, binding = yaml.safe_load_all((DEPLOY / f"{name}.yaml").read_text().replace("NAMESPACE", namespace))
+        cluster.kubectl("apply", "-f", "-", given=role)
+        binding["metadata"]["name"] += f"-{namespace}"
+        cluster.kubectl("apply", "-f", "-", given=binding)
+        bindings.append(binding["metadata"]["name"])
+    yield cluster.kubeconfig_of("zoe", namespace, tmp_path_factory.mktemp("rights") / "kubeconfig")
+    cluster.kubectl("delete", "clusterrolebinding", *bindings)
+
+
 @pytest.fixture
-def world(namespace: str, tmp_path: Path) -> Iterator[KubernetesWorld]:
-    world = KubernetesWorld(cluster.kubeconfig(), namespace, tmp_path / "data")
+def world(rights: Path, namespace: str, tmp_path: Path) -> Iterator[KubernetesWorld]:
+    world = KubernetesWorld(rights, namespace, tmp_path / "data")
     yield world
-    end = time.monotonic() + 30
-    while (left := world.objects()) and time.monotonic() < end:
-        time.sleep(0.5)
-    assert not left
+    world.assert_nothing_is_left()

@@ -306,8 +306,7 @@ class KubernetesBackend(Backend):
 
     async def _confirm(self, attempt: Attempt) -> None:
         """It has said in its log that it is ready."""
-        name = self._known.pods[attempt]["metadata"]["name"]
-        pod = await self._objects.annotate(name, {"annotations": {names.READY: "yes"}})
+        pod = await self._objects.mark(self._known.pods[attempt], annotations={names.READY: "yes"})
         self._pods.put(translate.slim(pod))
 
     def _older(self, attempt: Attempt) -> list[tuple[Attempt, Pod]]:
@@ -322,7 +321,7 @@ class KubernetesBackend(Backend):
                 await self._withdraw(pod)
 
     async def _withdraw(self, pod: Pod) -> None:
-        await self._objects.annotate(pod["metadata"]["name"], {"labels": {names.PUBLISHED: None}})
+        await self._objects.mark(pod, labels={names.PUBLISHED: "no"})
         await self._objects.remove_pod(pod, grace_s=_LOST_GRACE_S)
 
     async def _remove_older(self, attempt: Attempt) -> None:

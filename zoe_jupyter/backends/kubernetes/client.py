@@ -20,7 +20,6 @@ MOST_CONNECTIONS = 256
 _TURNS = 5
 """A connection that was broken off closes its socket in one of the next turns of the loop."""
 APPLY = "application/apply-patch+yaml"
-MERGE = "application/merge-patch+json"
 Query = Mapping[str, str]
 Socket = Any
 """An aiohttp.ClientWebSocketResponse; its type parameter differs between versions."""
@@ -75,10 +74,8 @@ class ApiServer:
         return await self._json("POST", path, {"fieldManager": manager}, body=body)
 
     async def apply(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
+        """Change the fields in ``body``, which names an object that is there by its uid; those that the manager applied before and not now go."""
         return await self._json("PATCH", path, {"fieldManager": manager, "force": "true"}, body=body, kind=APPLY)
-
-    async def merge(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
-        return await self._json("PATCH", path, {"fieldManager": manager}, body=body, kind=MERGE)
 
     async def delete(self, path: str, query: Query | None = None, **options: Any) -> Any:
         """What is not there is no error."""

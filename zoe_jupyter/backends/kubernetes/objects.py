@@ -72,7 +72,7 @@ class Objects:
         if parent is not None:
             path = f"{self._paths.jobs}/{parent['metadata']['name']}"
             changed = await self._asked(
-                self._server.merge(path, upkeep.renewal(parent, bounds, now), self._site.manager)
+                self._server.apply(path, upkeep.renewal(parent, bounds, now), self._site.manager)
             )
             self._jobs.put(changed)
 
@@ -82,12 +82,12 @@ class Objects:
         if parent is not None and upkeep.bounds_of(parent)[0] != bounds:
             await self.renew(execution_id, bounds, time.time())
 
-    async def annotate(self, pod: str, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Change labels or annotations of a pod; what is None is removed."""
-        change = {"metadata": metadata}
-        found: Mapping[str, Any] = await self._asked(
-            self._server.merge(self._paths.pod(pod), change, self._site.manager)
-        )
+    async def mark(self, pod: translate.Pod, **fields: Mapping[str, str]) -> Mapping[str, Any]:
+        """Set labels or annotations of a pod."""
+        identity = {name: pod["metadata"][name] for name in ("name", "uid")}
+        change = {"apiVersion": "v1", "kind": "Pod", "metadata": {**identity, **fields}}
+        path = self._paths.pod(identity["name"])
+        found: Mapping[str, Any] = await self._asked(self._server.apply(path, change, self._site.manager))
         return found
 
     async def remove_pod(self, pod: translate.Pod, *, grace_s: float) -> None:

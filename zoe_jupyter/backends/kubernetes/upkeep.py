@@ -161,8 +161,11 @@ def bounds_of(parent: Object) -> tuple[Bounds, float]:
 def renewal(parent: Object, bounds: Bounds, now: float) -> manifests.Manifest:
     """What changes in a parent when a core is heard."""
     began_at = epoch_s(parent["metadata"]["creationTimestamp"])
+    identity = {name: parent["metadata"][name] for name in ("name", "uid")}
     return {
-        "metadata": {"annotations": {names.BOUNDS: manifests.bounds_text(bounds, now)}},
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**identity, "annotations": {names.BOUNDS: manifests.bounds_text(bounds, now)}},
         "spec": {"activeDeadlineSeconds": manifests.deadline_s(bounds, now, began_at)},
     }
 

@@ -1,0 +1,149 @@
+"""What Zoe may do and must not need, and that two deployments in one namespace leave each other alone; by real calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import cluster
+from tests.backends.kubernetes.conftest import KubernetesWorld, settled
+from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.model.errors import Fatal
+from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.testing.backend_contract import Runner, World
+
+pytestmark = pytest.mark.kubernetes
+
+
+@pytest.fixture
+async def runner(world: KubernetesWorld) -> AsyncIterator[Runner]:
+    runner = Runner(world, await world.open())
+    yield runner
+    await _clean(runner)
+
+
+async def _clean(runner: Runner) -> None:
+    for execution_id in (await runner.backend.observe()).kept:
+        await runner.backend.clean(execution_id, keep_logs=False)
+    await runner.backend.close()
+
+
+@pytest.fixture
+def few_rights(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """The kubeconfig of a Zoe that has the Role only, and its namespace."""
+    with settled() as namespace:
+        yield cluster.kubeconfig_of("zoe", namespace, tmp_path / "kubeconfig"), namespace
+
+
+async def test_without_a_look_at_nodes_one_stands_for_all(few_rights: tuple[Path, str], tmp_path: Path) -> None:
+    """Its size is a setting; services start all the same."""
+    world = KubernetesWorld(*few_rights, tmp_path)
+    world.options = {"capacity": {"cpu": "3", "memory": "5Gi"}}
+    runner = Runner(world, await world.open())
+
+    assert await runner.backend.nodes() == [Node("cluster", Resources(3_000_000, 5 * 2**30))]
+    await runner.start("one")
+
+    await _clean(runner)
+    world.assert_nothing_is_left()
+
+
+async def test_the_role_lets_zoe_do_nothing_else(few_rights: tuple[Path, str]) -> None:
+    kubeconfig, namespace = few_rights
+    for path in (
+        "/api/v1/namespaces/kube-system/secrets",
+        "/api/v1/namespaces/kube-system/pods",
+        f"/api/v1/namespaces/{namespace}/secrets",
+        f"/api/v1/namespaces/{namespace}/serviceaccounts",
+        f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
+    ):
+        assert await _is_forbidden(kubeconfig, path), path
+
+
+async def test_who_may_do_nothing_is_told_where_the_rights_are(namespace: str, tmp_path: Path) -> None:
+    nobody = cluster.kubeconfig_of("default", namespace, tmp_path / "nobody")
+    backend = KubernetesBackend(deployment="nobody", data_dir=tmp_path, kubeconfig=str(nobody), namespace=namespace)
+
+    with pytest.raises(Fatal, match="deploy/kubernetes"):
+        await backend.start()
+    await backend.close()
+
+
+async def test_a_pod_gets_no_token_and_no_rights_of_its_own(runner: Runner) -> None:
+    code = "import os; print(os.path.exists('/var/run/secrets/kubernetes.io'), os.getuid(), open('/proc/self/status').read())"
+    await runner.launch(runner.order("one", code=code))
+    await runner.ended("one")
+
+    said = (await runner.output("one")).decode()
+
+    assert said.startswith("False 1000 ")
+    assert "CapEff:\t0000000000000000" in said
+    assert "NoNewPrivs:\t1" in said
+    assert "Seccomp:\t2" in said
+
+
+async def test_secrets_are_nowhere_but_in_a_secret(runner: Runner, namespace: str) -> None:
+    """Not in the pod as the cluster shows it, nor in what happened to it."""
+    await runner.start("one", environment={"TOKEN": "wh1sper"}, files={"key": "wh1sper"})
+
+    told = cluster.kubectl("get", "pods,events,jobs,services", "-n", namespace, "-o", "json")
+
+    assert "wh1sper" not in told
+    assert runner.world.deployment in told
+
+
+async def test_two_deployments_do_not_touch_each_other(
+    runner: Runner, rights: Path, namespace: str, tmp_path: Path
+) -> None:
+    """Though they name their executions and services alike."""
+    world = KubernetesWorld(rights, namespace, tmp_path / "other")
+    other = Runner(world, await world.open())
+    await runner.start("one", code="print('mine', flush=True); import time; time.sleep(600)")
+    theirs = await other.start("one", code="print('theirs', flush=True); import time; time.sleep(600)")
+    await other.said("one", "app.main-0", b"theirs")
+
+    await runner.backend.stop("one", "app.main-0", 1, grace_s=1)
+    await runner.ended("one")
+    await runner.backend.clean("one", keep_logs=False)
+
+    assert await other.seen("one") == theirs
+    assert await other.output("one") == b"theirs\n"
+    await _clean(other)
+    world.assert_nothing_is_left()
+
+
+async def test_what_is_not_zoes_is_not_taken_over(runner: Runner, namespace: str) -> None:
+    name = names.execution_name(runner.world.deployment, "one")
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"clusterIP": "None"}}
+    cluster.kubectl("create", "-n", namespace, "-f", "-", given=service)
+
+    with pytest.raises(Fatal, match="not Zoe's"):
+        await runner.launch(runner.order("one"))
+
+    cluster.kubectl("delete", "service", name, "-n", namespace)
+
+
+async def test_objects_say_which_deployment_has_changed_them(runner: Runner, world: World, namespace: str) -> None:
+    await runner.start("one")
+
+    jobs = cluster.kubectl(
+        "get", "jobs", "-n", namespace, "-l", names.selector(world.deployment), "-o", "json", "--show-managed-fields"
+    )
+
+    managers = {field["manager"] for job in json.loads(jobs)["items"] for field in job["metadata"]["managedFields"]}
+    assert f"zoe-{world.deployment}" in managers
+
+
+async def _is_forbidden(kubeconfig: Path, path: str) -> bool:
+    server = await ApiServer.connect(str(kubeconfig), "")
+    try:
+        await server.get(path)
+    except ApiError as error:
+        return error.status == 403
+    finally:
+        await server.close()
+    return False
