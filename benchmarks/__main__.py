@@ -10,7 +10,17 @@ from types import ModuleType
 
 from benchmarks.running import PAIRS, QUICK_PAIRS, Effort, as_line
 
-NO_BENCHMARKS = {"__main__", "attaching", "baselines", "by_hand", "recording", "running", "workload"}
+NO_BENCHMARKS = {
+    "__main__",
+    "attaching",
+    "baselines",
+    "by_hand",
+    "judging",
+    "missed",
+    "recording",
+    "running",
+    "workload",
+}
 
 
 def main() -> None:
@@ -18,6 +28,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?", choices=names(), metavar="NAME", help=f"one of: {', '.join(names())}")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and what they measure")
     parser.add_argument("--quick", action="store_true", help="only see that it works; the figures mean nothing")
+    parser.add_argument("--full", action="store_true", help="policies: 20,000 applications, which takes hours")
     parser.add_argument("--pairs", type=int, help=f"how often both sides are measured (default {PAIRS})")
     options = parser.parse_args()
     if options.list or not options.name:
@@ -25,7 +36,7 @@ def main() -> None:
             print(f"{name:18}{(benchmark(name).__doc__ or '').splitlines()[0]}")
         return
     pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
-    report = benchmark(options.name).measure(Effort(pairs=pairs, is_quick=options.quick))
+    report = benchmark(options.name).measure(Effort(pairs=pairs, is_quick=options.quick, is_full=options.full))
     print(as_line(options.name, report), flush=True)
 
 

@@ -60,21 +60,6 @@ class _Free:
         self.cores = cores
         self.memory = memory
 
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> _Free:
-        places = {node.name: i for i, node in enumerate(snapshot.nodes)}
-        free = cls(
-            [node.capacity.microcores for node in snapshot.nodes],
-            [node.capacity.memory_bytes for node in snapshot.nodes],
-        )
-        for job in snapshot.jobs:
-            for demand in job.demands:
-                for counts in (job.core, job.elastic, job.leaving):
-                    for node, count in counts.get(demand.process, {}).items():
-                        free.cores[places[node]] -= demand.resources.microcores * count
-                        free.memory[places[node]] -= demand.resources.memory_bytes * count
-        return free
-
     def copy(self) -> _Free:
         return _Free(self.cores[:], self.memory[:])
 
@@ -110,12 +95,6 @@ class _Entry:
     core: list[int] = field(default_factory=list)
     elastic: list[int] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, job: Job) -> _Entry:
-        wanted = sum(demand.elastic for demand in job.demands)
-        held = sum(job.elastic.get(ELASTIC, {}).values())
-        return cls(job, job.is_admitted, wanted - held)
-
     @property
     def core_count(self) -> int:
         return self.job.demands[0].core
@@ -135,6 +114,65 @@ class _Entry:
         self.missing -= len(elastic)
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What the book says of one job."""
+
+    job: Job
+    missing: int
+    held: tuple[tuple[int, int, int], ...]
+    """(machine, microcores, bytes)"""
+
+
+class _Book:
+    """What is free, kept from one decision to the next: only jobs that changed are read again."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.free = _Free([], [])
+        self._places: dict[str, int] = {}
+        self._lines: dict[str, _Line] = {}
+
+    def read(self, snapshot: Snapshot) -> list[_Entry]:
+        """Those that want something."""
+        if not self.names:
+            self._open(snapshot)
+        before, self._lines = self._lines, {}
+        for job in snapshot.jobs:
+            line = before.get(job.id)
+            if line is None or line.job is not job:
+                line = self._line(job)
+                self._write(line, -1)
+            else:
+                del before[job.id]
+            self._lines[job.id] = line
+        for line in before.values():
+            self._write(line, 1)
+        lines = self._lines.values()
+        return [_Entry(line.job, line.job.is_admitted, line.missing) for line in lines if line.missing or not line.held]
+
+    def _open(self, snapshot: Snapshot) -> None:
+        self.names = [node.name for node in snapshot.nodes]
+        self._places = {name: i for i, name in enumerate(self.names)}
+        self.free.cores = [node.capacity.microcores for node in snapshot.nodes]
+        self.free.memory = [node.capacity.memory_bytes for node in snapshot.nodes]
+
+    def _line(self, job: Job) -> _Line:
+        wanted = sum(demand.elastic for demand in job.demands)
+        held = [
+            (self._places[node], demand.resources.microcores * count, demand.resources.memory_bytes * count)
+            for demand in job.demands
+            for counts in (job.core, job.elastic)
+            for node, count in counts.get(demand.process, {}).items()
+        ]
+        return _Line(job, wanted - sum(job.elastic.get(ELASTIC, {}).values()), tuple(held))
+
+    def _write(self, line: _Line, sign: int) -> None:
+        for i, cores, memory in line.held:
+            self.free.cores[i] += sign * cores
+            self.free.memory[i] += sign * memory
+
+
 Pass = Callable[[list[_Entry], _Free, Random], bool]
 """Gives room to some of the queue; whether anybody got some."""
 
@@ -142,17 +180,17 @@ Pass = Callable[[list[_Entry], _Free, Random], bool]
 def baseline(one_pass: Pass, key: Key, *, seed: int = 0, empty_passes: int = 1) -> Decider:
     """A decider that repeats its passes until so many in a row gave nothing."""
     random = Random(seed)
+    book = _Book()
 
     def decider(snapshot: Snapshot, now: float) -> Plan:
-        entries = [_Entry.of(job) for job in snapshot.jobs]
-        entries = [entry for entry in entries if entry.missing or not entry.is_running]
+        entries = book.read(snapshot)
         entries.sort(key=lambda entry: (key(entry.job, now), entry.job.id))
-        free = _Free.of(snapshot)
+        free = book.free.copy()
         empty = 0
         while empty < empty_passes:
             queue = [entry for entry in entries if entry.missing or not entry.is_running]
             empty = 0 if one_pass(queue, free, random) else empty + 1
-        return _plan(entries, [node.name for node in snapshot.nodes])
+        return _plan(entries, book.names)
 
     return decider
 

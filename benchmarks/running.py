@@ -27,6 +27,8 @@ class Effort:
 
     pairs: int = PAIRS
     is_quick: bool = False
+    is_full: bool = False
+    """As large as the README quotes it once, where that takes hours."""
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from zoe_jupyter.simulator.synthetic import Mix, authors_cluster, synthetic, with_wrong_estimates
 from zoe_jupyter.simulator.workload import Application
@@ -25,7 +26,12 @@ class Cell:
 
     def applications(self, count: int) -> tuple[Application, ...]:
         """Of that many those that an empty cluster can hold whole."""
-        return synthetic(count, mix=Mix(self.mix), load=self.load, seed=self.seed, nodes=CLUSTER)
+        return _made(self, count)
+
+
+@lru_cache(maxsize=4)
+def _made(cell: Cell, count: int) -> tuple[Application, ...]:
+    return synthetic(count, mix=Mix(cell.mix), load=cell.load, seed=cell.seed, nodes=CLUSTER)
 
 
 def misjudged(applications: tuple[Application, ...], cell: Cell) -> tuple[Application, ...]:

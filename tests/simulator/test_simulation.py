@@ -107,6 +107,11 @@ def test_run_times_of_nothing_end_at_once() -> None:
     assert times(run([app("a", 0), app("b", 5)], [machine(1)])) == close(a=(0, 0), b=(0, 5))
 
 
+def test_without_reclaim_a_core_waits_for_the_end() -> None:
+    applications = [app("a", 100, elastic=3), app("b", 30, at=10, core=2)]
+    assert times(run(applications, [machine(4)], Settings(reclaims=False))) == close(a=(0, 100), b=(100, 130))
+
+
 class TestStatistics:
     def test_are_of_turnaround_waiting_and_slowdown(self) -> None:
         told = summary(run([app("a", 10), app("b", 1, at=2), app("c", 100, at=3)], [machine(1)]))

@@ -13,7 +13,7 @@ from zoe_jupyter.model.resources import Node
 from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
 from zoe_jupyter.scheduler.plan import Plan, Start
 from zoe_jupyter.scheduler.policies.base import Policy
-from zoe_jupyter.scheduler.snapshot import Counts, ExecutionId, Rules, Snapshot
+from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Rules, Snapshot
 from zoe_jupyter.simulator.live import Live, Nodes
 from zoe_jupyter.simulator.machines import Machines
 from zoe_jupyter.simulator.outcome import Finished, Outcome
@@ -88,6 +88,15 @@ def simulate(
     return _Simulation(applications, nodes, decider, settings or Settings()).run()
 
 
+def fits(application: Application, core: int, nodes: Sequence[Node]) -> bool:
+    """Whether empty nodes could hold the application if it had that many core services."""
+    whole = application.core_resources * core
+    if any(whole.fits_in(node.capacity) for node in nodes):
+        return True
+    demand = Demand(CORE, application.core_resources, core=core, elastic=0)
+    return can_ever_fit([demand], nodes) is None
+
+
 class _Simulation:
     def __init__(
         self, applications: Sequence[Application], nodes: Sequence[Node], decider: Decider, settings: Settings
@@ -98,9 +107,7 @@ class _Simulation:
         self._nodes = tuple(nodes)
         self._machines = Machines(self._nodes)
         self._applications = applications
-        self._never = [
-            rank for rank, application in enumerate(applications) if can_ever_fit(application.demands, self._nodes)
-        ]
+        self._never = [rank for rank, one in enumerate(applications) if not fits(one, one.core, self._nodes)]
         never = set(self._never)
         fitting = [rank for rank in range(len(applications)) if rank not in never]
         self._arrivals = sorted(fitting, key=lambda rank: applications[rank].submit_s)

@@ -14,9 +14,8 @@ from itertools import pairwise
 from random import Random
 
 from zoe_jupyter.model.resources import Node, Resources
-from zoe_jupyter.scheduler.decide import can_ever_fit
-from zoe_jupyter.scheduler.snapshot import Demand
-from zoe_jupyter.simulator.workload import CORE, ELASTIC, PRIORITIES, Application
+from zoe_jupyter.simulator.simulation import fits
+from zoe_jupyter.simulator.workload import PRIORITIES, Application
 
 GIB = 1 << 30
 MACHINES, MACHINE = 25, Resources(32_000_000, 128 * GIB)
@@ -65,7 +64,11 @@ def synthetic(count: int, *, mix: Mix, load: float, seed: int, nodes: Sequence[N
     kinds, weights = zip(*mix.shares.items(), strict=True)
     drawn = [_application(f"{number:05}", random.choices(kinds, weights)[0], random) for number in range(count)]
     groups = [random.expovariate(1.0) for _ in range(math.ceil(count / GROUP))]
-    kept = [(number, application) for number, application in enumerate(drawn) if _fits_whole(application, nodes)]
+    kept = [
+        (number, application)
+        for number, application in enumerate(drawn)
+        if fits(application, application.services, nodes)
+    ]
     at = [0.0]
     for gap in groups[1:]:
         at.append(at[-1] + gap)
@@ -133,11 +136,3 @@ def _quantile(table: Sequence[tuple[float, float]], share: float) -> float:
     i = min(bisect_right([at for at, _ in table], share), len(table) - 1)
     (low, a), (high, b) = list(pairwise(table))[i - 1]
     return a * math.exp(math.log(b / a) * (share - low) / (high - low))
-
-
-def _fits_whole(application: Application, nodes: Sequence[Node]) -> bool:
-    whole = (
-        Demand(CORE, application.core_resources, core=application.core, elastic=0),
-        Demand(ELASTIC, application.elastic_resources, core=application.elastic, elastic=0),
-    )
-    return can_ever_fit(whole, nodes) is None
