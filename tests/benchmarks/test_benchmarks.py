@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import benchmark, names
+from benchmarks.policies import PASSES, VARIANTS
 from benchmarks.running import Effort, Report, Taken, add, compare, in_turns, interval
 from tests.requirements import require
 
@@ -17,6 +18,7 @@ KEYS = {
     "alive": {"server_cpu_percent", "event_p95_ms", "server_mib", "supervisor_mib"},
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "policies": {"worst_ratio", "fifo_ratio", "fifo_rigid_ratio", "others_ratio", "reclaim_cost", "interactive_ratio"},
     "spawn": {"added_ms", "zoe_ms", "by_hand_ms"},
     "durable_submits": {"sqlite_per_s", "postgresql_per_s", "lost"},
     "history": {"page_ms", "start_s"},
@@ -51,6 +53,7 @@ def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> Non
         {"with", "without"},
         {"sqlite", "postgresql"},
         {"zoe"},
+        {*PASSES, *VARIANTS},
     )
 
 
