@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-_VERBS = "attach detach forget info logs nodes open ps queue restart resume rm run scale shop start stop suspend validate zapp"
+_VERBS = "attach detach forget info logs nodes open ps queue quota restart resume rm run scale shop start stop suspend validate zapp"
 FUNCTIONS = frozenset({"Execution", *_VERBS.split()})
 """Names of the Python API; written down, because a look at any other name must import nothing."""
 

@@ -23,7 +23,10 @@ from zoe_jupyter.testing.postgresql import running_postgresql
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 TODAY = schema.REVISIONS[-1]
-BACK = {"0002": ("DROP TABLE zoe_disabled_nodes",)}
+BACK = {
+    "0002": ("DROP TABLE zoe_disabled_nodes",),
+    "0003": ("DROP TABLE zoe_quotas", "DROP TABLE zoe_drained_nodes", "DROP TABLE zoe_kept"),
+}
 """For each schema: what makes it the one before again. Its rows stay."""
 STEPS = [name for name in failpoints() if name.startswith("upgrade.")]
 COMMITTED = "open.migrated"

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 
 from zoe_jupyter.model.execution import ServiceState, State
 from zoe_jupyter.store import schema
-from zoe_jupyter.store.repository import Store
+from zoe_jupyter.store.repository import Settled, Store
 from zoe_jupyter.testing.postgresql import Server
 from zoe_jupyter.testing.store_contract import advance
 
@@ -68,7 +68,7 @@ def test_what_a_released_version_wrote_is_there_after_the_upgrade_and_can_go_on(
         events = store.events(since=0, limit=100)
         assert [event.seq for event in events] == list(range(1, store.last_seq() + 1))
         assert store.known([live.id, "nobody"]) == {live.id}
-        assert store.disabled_nodes() == []
+        assert store.settled() == Settled()
         advance(store, live)
     finally:
         store.close()

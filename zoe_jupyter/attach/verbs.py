@@ -9,7 +9,7 @@ from typing import Any
 from zoe_jupyter.attach.flow import Attached, Wish, let_go
 from zoe_jupyter.attach.flow import attach as attach_kernel
 from zoe_jupyter.attach.flow import detach as detach_kernel
-from zoe_jupyter.client.verbs import change, look, submit
+from zoe_jupyter.client.verbs import change, look, submit, wait
 from zoe_jupyter.client.verbs.results import Block, Cell, Note, Result, Table, Tone, say
 from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.show import lifetime_text, links
@@ -98,6 +98,13 @@ _DETACH = Verb(
 _STOP = next(verb for verb in change.VERBS if verb.name == "stop")
 
 VERBS: tuple[Verb, ...] = (
-    look.VERBS[0], _ATTACH, _DETACH, *submit.VERBS, *look.VERBS[1:], replace(_STOP, call=stop), *(verb for verb in change.VERBS if verb is not _STOP)
-)  # fmt: skip
+    look.VERBS[0],
+    _ATTACH,
+    _DETACH,
+    *submit.VERBS,
+    *look.VERBS[1:],
+    *wait.VERBS,
+    replace(_STOP, call=stop),
+    *(verb for verb in change.VERBS if verb is not _STOP),
+)
 """Every verb of ``%zoe`` and ``jupyter zoe``, in the order of their help."""

@@ -92,8 +92,26 @@ class Api:
     def stop_unknown(self, execution_id: str) -> None:
         self.http.send("POST", f"quarantine/{escape(execution_id)}/stop", body={})
 
+    def drain_node(self, name: str, *, begin: str | None) -> Json:
+        return self.http.send("POST", f"nodes/{escape(name)}/drain", body={"begin": begin})
+
     def queue(self) -> list[Json]:
         return self._all("queue", {})
+
+    def what_if(self, *, policy: str, quotas: Mapping[str, Json]) -> Json:
+        return self.http.send("POST", "queue/what-if", body={"policy": policy, "quotas": dict(quotas)})
+
+    def quotas(self) -> list[Json]:
+        return self._all("quota", {})
+
+    def quota(self, owner: str) -> Json:
+        return self.http.get(f"admin/quotas/{escape(owner)}")
+
+    def put_quota(self, owner: str, quota: Json) -> Json:
+        return self.http.send("PUT", f"admin/quotas/{escape(owner)}", body=quota)
+
+    def drop_quota(self, owner: str) -> Json:
+        return self.http.send("DELETE", f"admin/quotas/{escape(owner)}")
 
     def usage(self, execution_id: str) -> list[Json]:
         return self._all(f"executions/{escape(execution_id)}/usage", {})

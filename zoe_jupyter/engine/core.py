@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from zoe_jupyter.backends.base import Backend, Bounds, Capabilities, Unreachable
-from zoe_jupyter.engine import lifetimes, metrics, views
+from zoe_jupyter.backends.base import Backend, Bounds, Capabilities
+from zoe_jupyter.engine import lifetimes, metrics, views, wishes
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.clock import Clock
 from zoe_jupyter.engine.configured import open_backend, open_policy
@@ -19,25 +18,30 @@ from zoe_jupyter.engine.door import (
     EndpointTarget,
     NodeUse,
     Page,
+    QuotaUse,
     Sample,
     Submission,
     Waiting,
 )
+from zoe_jupyter.engine.estimates import Estimates
 from zoe_jupyter.engine.gate import Gate
 from zoe_jupyter.engine.holding import Holding
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.loop import Loop
 from zoe_jupyter.engine.nodes import Nodes
+from zoe_jupyter.engine.outlook import Outlook
+from zoe_jupyter.engine.quotas import Book
 from zoe_jupyter.engine.reach import Reach
+from zoe_jupyter.engine.reception import Reception, told_to_users
 from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.engine.retention import expiring
 from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.settings import Settings
-from zoe_jupyter.engine.submitting import Submitter, digest, new_lease, new_secrets
+from zoe_jupyter.engine.submitting import Submitter
 from zoe_jupyter.engine.succession import Seat, find_turn, holder
+from zoe_jupyter.engine.supposing import installed_policy, suppose
 from zoe_jupyter.engine.timekeeping import Timekeeper
-from zoe_jupyter.engine.under_way import UnderWay
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import (
     Event,
@@ -50,22 +54,24 @@ from zoe_jupyter.lifecycle.events import (
 from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
 from zoe_jupyter.model.errors import (
-    BackendError,
     Conflict,
     Forbidden,
     InvalidTransition,
     NotFound,
     Unavailable,
-    ZoeError,
 )
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, State, Story
+from zoe_jupyter.model.quota import Limit, Quota
 from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
 from zoe_jupyter.store.repository import Store, file_url
 
 logger = logging.getLogger(__name__)
 
 STORY_EVENTS = 2000
+RUNS = 1000
+"""So many of the newest executions that ended tell how long things take."""
 
 
 async def open_core(settings: Settings) -> Core:
@@ -87,7 +93,15 @@ class Core:
         self._clock = clock = clock or Clock()
         self._policy = open_policy(settings)
         self._catalogue = open_catalogue(settings.shop_sources, trusted=settings.trusted_sources)
-        self._ledger = Ledger(store, clock, self._carry_out, lambda: self._loop.on_change())  # noqa: PLW0108 (there is no loop yet)
+        self._estimates = Estimates()
+        self._outlook = Outlook(settings)
+        self._ledger = Ledger(
+            store,
+            clock,
+            carry_out=self._carry_out,
+            on_change=lambda: self._loop.on_change(),  # noqa: PLW0108 (there is no loop yet)
+            on_end=self._estimates.note,
+        )
         self._timekeeper = Timekeeper(self._ledger, clock)
         self._renderer = Renderer(backend, self._secrets, settings.deployment)
         self._reach = Reach(self._renderer)
@@ -101,13 +115,14 @@ class Core:
             look=lambda: self._loop.look_soon(),  # noqa: PLW0108
         )
         self._seat = Seat(self._ledger, is_shared=store.is_shared, on_fenced=self._on_fenced)
-        self._nodes = Nodes(backend, self._ledger)
+        self._nodes = Nodes(backend, self._ledger, clock)
         self._loop = Loop(
             backend=backend,
             nodes=self._nodes,
             ledger=self._ledger,
             actions=self._actions,
             policy=self._policy,
+            outlook=self._outlook,
             clock=clock,
             notice_time=self._timekeeper.notice,
             bounds=self._bounds,
@@ -115,15 +130,37 @@ class Core:
         )
         self._holding = Holding(self._ledger, clock, clock.awake)
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
-        self._submitter = Submitter(catalogue=self._catalogue, backend=backend, policy=self._policy, clock=clock)
+        self._book = Book(self._ledger, self._outlook.groups)
+        self._reception = self._open_reception()
         self._secret_cache: dict[str, Mapping[str, str]] = {}
-        self._gate = Gate(most=settings.submits_at_once)
-        self._under_way = UnderWay()
         self._tasks: list[asyncio.Task[None]] = []
         self.fenced = asyncio.Event()
 
+    def _open_reception(self) -> Reception:
+        submitter = Submitter(
+            catalogue=self._catalogue,
+            backend=self._backend,
+            policy=self._policy,
+            clock=self._clock,
+            estimates=self._estimates,
+            outlook=self._outlook,
+            classes=self._settings.priority_classes,
+        )
+        return Reception(
+            ledger=self._ledger,
+            store=self._store,
+            nodes=self._nodes,
+            submitter=submitter,
+            holding=self._holding,
+            book=self._book,
+            gate=Gate(most=self._settings.submits_at_once),
+            clock=self._clock,
+        )
+
     async def open(self) -> None:
         await self._ledger.open(holder(), find_turn)
+        self._outlook.recall(self._ledger.settled.kept)
+        self._estimates.learn(await self._ledger.read(self._store.runs, RUNS))
         try:
             await self._backend.start()
             await self._holding.settle(list(self._ledger.executions))
@@ -171,54 +208,14 @@ class Core:
         return bool(self._ledger.executions)
 
     async def check(self, submission: Submission, caller: Caller) -> Check:
-        async with self._gate.turn(caller.name):
-            alive = list(self._ledger.executions.values())
-            with _told_to_users():
-                return await self._submitter.check(
-                    submission, caller, alive=alive, nodes=self._nodes.now, is_reachable=self._loop.is_reachable
-                )
+        return await self._reception.check(submission, caller, is_reachable=self._loop.is_reachable)
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
-        async with self._gate.turn(caller.name):
-            return await self._submit(submission, caller, key=key)
-
-    async def _submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         self._refuse_when_fenced()
-        body = digest(submission)
-        async with self._under_way.one_by_one(caller.name, key):
-            try:
-                return await self._store_new(submission, caller, key=key, body=body)
-            except ZoeError:
-                # A repeated submit is not judged by what it itself takes up: its name, for one.
-                if key is not None and (earlier := await self._earlier(caller, key, body)) is not None:
-                    return earlier, False
-                raise
-
-    async def _store_new(
-        self, submission: Submission, caller: Caller, *, key: str | None, body: str
-    ) -> tuple[Execution, bool]:
-        with _told_to_users():
-            execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
-        secrets, lease = new_secrets(execution.application), self._first_lease(execution, submission)
-        with self._under_way.named(submission, execution, self._ledger.executions.values()) as named:
-            stored, is_new = await self._ledger.submit(named, key=key, digest=body, secrets=secrets, lease=lease)
+        execution, is_new = await self._reception.submit(submission, caller, key=key)
         if is_new:
-            if lease is not None:
-                await self._holding.settle([stored.id])
             self._loop.on_change()
-        return self._ledger.executions.get(stored.id, stored), is_new
-
-    def _first_lease(self, execution: Execution, submission: Submission) -> Lease | None:
-        if not submission.lease:
-            return None
-        return new_lease(execution.id, kind=submission.lease, client=submission.client, ttl_s=None, now=self._clock())
-
-    async def _earlier(self, caller: Caller, key: str, body: str) -> Execution | None:
-        """What was submitted with this key before."""
-        found = await self._ledger.read(
-            lambda: self._store.find_by_key(caller.name, key, digest=body, now=self._clock())
-        )
-        return None if found is None else self._ledger.executions.get(found.id, found)
+        return execution, is_new
 
     async def execution(self, execution_id: str, caller: Caller) -> Execution:
         """By id, or by name: the caller's own that lives, else the newest that has ended."""
@@ -306,7 +303,7 @@ class Core:
         if not execution.is_ended:
             raise Conflict(f"execution {execution.name} is {execution.state.value}; stop it first")
         await self._actions.settle(execution.id)
-        with _told_to_users():
+        with told_to_users():
             await self._backend.clean(execution.id, keep_logs=False)
         failpoint("forget.before")
         await self._ledger.forget(execution.id)
@@ -314,7 +311,7 @@ class Core:
 
     async def connection(self, execution_id: str, name: str, caller: Caller) -> Mapping[str, Any]:
         execution = await self.execution(execution_id, caller)
-        with _told_to_users():
+        with told_to_users():
             return await self._reach.connection(execution, name, caller)
 
     async def endpoints(self, execution_id: str, caller: Caller) -> Mapping[str, EndpointTarget]:
@@ -377,13 +374,40 @@ class Core:
         self._refuse_when_fenced()
         return await self._nodes.set_enabled(name, caller, is_enabled=is_enabled)
 
+    async def drain_node(self, name: str, caller: Caller, *, begins: Any) -> NodeUse:
+        self._refuse_when_fenced()
+        now = self._clock()
+        return await self._nodes.drain(name, wishes.begin(begins, now) or now, caller)
+
+    async def quotas(self, caller: Caller) -> Sequence[QuotaUse]:
+        return self._book.uses(caller)
+
+    async def quota(self, owner: str, caller: Caller) -> QuotaUse:
+        _refuse_others(caller, "see the quotas of others")
+        return self._book.use(owner)
+
+    async def put_quota(self, owner: str, quota: Quota | None, caller: Caller) -> QuotaUse:
+        self._refuse_when_fenced()
+        return await self._book.put(owner, quota, caller)
+
+    async def what_if(self, policy: str, limits: Mapping[str, Limit], caller: Caller) -> Plan:
+        _refuse_others(caller, "ask what would be")
+        now = self._clock()
+        snapshot = self._outlook.snapshot(
+            self._ledger.executions.values(),
+            self._nodes.at(now),
+            quotas=self._book.now,
+            is_reachable=self._loop.is_reachable,
+        )
+        supposed = installed_policy(policy) if policy else self._policy
+        return await asyncio.to_thread(suppose, snapshot, supposed, limits, quotas=self._book.now, now=now)
+
     async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
         return self._loop.quarantine.now if caller.is_admin else {}
 
     async def stop_unknown(self, execution_id: str, caller: Caller) -> None:
         self._refuse_when_fenced()
-        if not caller.is_admin:
-            raise Forbidden("only an admin may stop what this Zoe does not know")
+        _refuse_others(caller, "stop what this Zoe does not know")
         if execution_id not in self._loop.quarantine.now:
             raise NotFound(f"nothing unknown runs as {execution_id[:80]!r}; `jupyter zoe nodes` lists what does")
         await self._ledger.disown(execution_id, by=caller.name)
@@ -456,13 +480,9 @@ class Core:
         return self._secret_cache[execution_id]
 
 
-@contextmanager
-def _told_to_users() -> Iterator[None]:
-    """A backend that does not answer or refuses now is nobody's fault and passes."""
-    try:
-        yield
-    except (Unreachable, BackendError) as error:
-        raise Unavailable(f"the machines do not answer now: {error}; ask again") from error
+def _refuse_others(caller: Caller, what: str) -> None:
+    if not caller.is_admin:
+        raise Forbidden(f"only an admin may {what}")
 
 
 async def _call_all(functions: Sequence[Callable[[], Awaitable[None]]]) -> None:

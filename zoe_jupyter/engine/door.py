@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from zoe_jupyter.backends.base import Capabilities, Usage
 from zoe_jupyter.model.application import Lifetime
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, State, Story
+from zoe_jupyter.model.quota import Limit, Quota
 from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.scheduler.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class Submission:
     lifetime: Mapping[str, Any] | None = None
     """As in a description: ``{after, idle, with, grace}``."""
     client: Client = Client()
+    priority: str = ""
+    """Name of a priority class."""
+    estimate: Any = None
+    """How long it works with all that it wants: ``2h``, or seconds."""
+    begin: Any = None
+    """Not before this moment: ``2030-01-31T18:30``, ``18:30``, ``+2h``, or epoch seconds."""
+    weight: float | None = None
+    """Its part of what is left for elastic services."""
     lease: str = ""
     """``kernel`` or ``server``: takes a lease for the client in the same transaction."""
 
@@ -60,6 +70,8 @@ class NodeUse:
     node: Node
     reserved: Resources
     services: int
+    drains_at: float | None = None
+    """From when on (epoch seconds) nothing is to be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,21 @@ class Waiting:
     execution_id: str
     position: int
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """What somebody may hold, and what they hold."""
+
+    owner: str
+    """A user, ``group:NAME``, or ``default``."""
+    quota: Quota
+    is_own: bool
+    """False: it is the default's."""
+    group: str
+    """The quota group of a user; empty: none."""
+    executions: int
+    held: Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +204,21 @@ class CoreDoor(Protocol):
 
     async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
         """For admins. Nothing new is started on a disabled node; what runs there goes on."""
+
+    async def drain_node(self, name: str, caller: Caller, *, begins: Any) -> NodeUse:
+        """For admins. From then on (as ``Submission.begin`` says it; None: now) nothing is to be there until it is enabled again."""
+
+    async def quotas(self, caller: Caller) -> Sequence[QuotaUse]:
+        """The caller's own and their group's; for admins everyone's."""
+
+    async def quota(self, owner: str, caller: Caller) -> QuotaUse:
+        """For admins: of a user, ``group:NAME`` or ``default``."""
+
+    async def put_quota(self, owner: str, quota: Quota | None, caller: Caller) -> QuotaUse:
+        """For admins. None: nothing of its own any more."""
+
+    async def what_if(self, policy: str, limits: Mapping[str, Limit], caller: Caller) -> Plan:
+        """For admins: what would be decided now under another policy (empty: today's) or other limits; changes nothing."""
 
     async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
         """For admins: services that run, by execution, of executions that this core does not know. They are left alone."""

@@ -21,13 +21,17 @@ from zoe_jupyter.lifecycle.events import Event
 from zoe_jupyter.lifecycle.step import step
 from zoe_jupyter.model.errors import InvalidTransition, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent
+from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.store.errors import StoreError
-from zoe_jupyter.store.repository import EventDraft, NewExecution, Store, Submitted
+from zoe_jupyter.store.repository import NOTHING, EventDraft, NewExecution, Settled, Store, Submitted
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Happened = Mapping[str, Sequence[Event]]
+Kept = Mapping[str, str]
+"""JSON by name: what a decision leaves for the next."""
 CarryOut = Callable[[Execution, Sequence[Effect]], None]
 
 
@@ -36,6 +40,7 @@ class _Arrival:
     """A submit that waits to be stored, and what became of it."""
 
     new: NewExecution
+    admit: Callable[[Execution], Execution]
     outcome: Submitted | BaseException = field(default_factory=lambda: AssertionError("not stored yet"))
 
 
@@ -43,12 +48,19 @@ class Ledger:
     """Memory and store as one. All methods run on the core's loop; SQL runs in one writer thread and a few readers."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], carry_out: CarryOut, on_change: Callable[[], None]
+        self,
+        store: Store,
+        clock: Callable[[], float],
+        *,
+        carry_out: CarryOut,
+        on_change: Callable[[], None],
+        on_end: Callable[[Execution], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._carry_out = carry_out
         self._on_change = on_change
+        self._on_end = on_end
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="zoe-store-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="zoe-store-reader")
         self._turn = asyncio.Lock()
@@ -56,7 +68,7 @@ class Ledger:
         self._arrived: list[_Arrival] = []
         self.executions: dict[str, Execution] = {}
         self.leases: dict[str, Lease] = {}
-        self.disabled_nodes: frozenset[str] = frozenset()
+        self.settled = Settled()
         self.feed = Feed(self._read_log, 0)
 
     async def open(self, holder: str, find_turn: Callable[[Store], int | None]) -> None:
@@ -68,7 +80,7 @@ class Ledger:
         failpoint("open.taken")
         self.executions = {execution.id: execution for execution in await self.read(self._store.live)}
         self.leases = {lease.id: lease for lease in await self.read(self._store.leases)}
-        self.disabled_nodes = frozenset(await self.read(self._store.disabled_nodes))
+        self.settled = await self.read(self._store.settled)
         self.feed.last_seq = await self.read(self._store.last_seq)
 
     async def close(self) -> None:
@@ -92,11 +104,21 @@ class Ledger:
         return await self.read(lambda: self._store.events(since=since, limit=limit))
 
     async def submit(
-        self, execution: Execution, *, key: str | None, digest: str, secrets: Mapping[str, str], lease: Lease | None
+        self,
+        execution: Execution,
+        *,
+        key: str | None,
+        digest: str,
+        secrets: Mapping[str, str],
+        lease: Lease | None,
+        admit: Callable[[Execution], Execution] = lambda execution: execution,
     ) -> tuple[Execution, bool]:
-        """Store a new execution durably; with a known key the earlier one and False. Those that come together share a commit."""
+        """Store a new execution durably; with a known key the earlier one and False. Those that come together share a commit.
+
+        ``admit`` has the last word about what is stored, in the turn that stores it: nothing changes in between.
+        """
         drafts = [self._draft(execution, "execution.submitted", {"name": execution.name, "entry": execution.entry})]
-        arrival = _Arrival(NewExecution(execution, key, digest, drafts, secrets, lease))
+        arrival = _Arrival(NewExecution(execution, key, digest, drafts, secrets, lease), admit)
         self._arrived.append(arrival)
         await self._in_turn(self._store_arrived)
         if isinstance(arrival.outcome, BaseException):
@@ -106,7 +128,7 @@ class Ledger:
 
     async def _store_arrived(self) -> None:
         """All that wait to be stored; nothing when an earlier turn has stored them."""
-        arrived, self._arrived = self._arrived, []
+        arrived, self._arrived = [a for a in self._arrived if _is_admitted(a)], []
         if not arrived:
             return
         failpoint("submit.before")
@@ -161,15 +183,19 @@ class Ledger:
 
         await self._in_turn(apply)
 
-    async def decide(self, make: Callable[[], Awaitable[Mapping[str, Sequence[Event]]]]) -> dict[str, Execution]:
-        """Look and act in one turn: nothing changes between what ``make`` saw and what follows from it."""
+    async def decide(self, make: Callable[[], Awaitable[tuple[Happened, Kept]]]) -> dict[str, Execution]:
+        """Look and act in one turn: nothing changes between what ``make`` saw and what follows from it.
+
+        What it says is to be kept is stored in the same transaction.
+        """
 
         async def look_and_act() -> dict[str, Execution]:
-            return await self._apply_all(await make())
+            happened, kept = await make()
+            return await self._apply_all(happened, kept)
 
         return await self._in_turn(look_and_act)
 
-    async def _apply_all(self, happened: Mapping[str, Sequence[Event]]) -> dict[str, Execution]:
+    async def _apply_all(self, happened: Happened, kept: Kept = NOTHING) -> dict[str, Execution]:
         now = self._clock()
         results: dict[str, Execution] = {}
         changed: list[Execution] = []
@@ -193,21 +219,22 @@ class Ledger:
                 changed.append(after)
             results[execution_id] = after
             follow_up.append((after, [effect for effect in effects if not isinstance(effect, Record)]))
-        await self._commit(changed, drafts)
+        await self._commit(changed, drafts, kept)
         for execution, effects in follow_up:
             self._carry_out(execution, effects)
         if changed:
             self._on_change()
         return results
 
-    async def _commit(self, changed: Sequence[Execution], drafts: Sequence[EventDraft]) -> None:
-        if not changed and not drafts:
+    async def _commit(self, changed: Sequence[Execution], drafts: Sequence[EventDraft], kept: Kept = NOTHING) -> None:
+        if not changed and not drafts and not kept:
             return
         failpoint("save.before")
-        events = await self.write(self._store.save, changed, drafts)
+        events = await self.write(lambda: self._store.save(changed, drafts, kept=kept))
         failpoint("save.after")
         for execution in changed:
             if execution.is_ended:
+                self._on_end(execution)
                 self.executions.pop(execution.id, None)
                 self.leases = {key: lease for key, lease in self.leases.items() if lease.execution_id != execution.id}
             else:
@@ -251,10 +278,40 @@ class Ledger:
             events = [EventDraft(kind, execution_id="", owner="", data={"node": name, "by": by}, at=now)]
             if is_enabled:
                 logged = await self.write(lambda: self._store.enable_node(name, events=events))
-                self.disabled_nodes -= {name}
+                disabled = self.settled.disabled_nodes - {name}
             else:
                 logged = await self.write(lambda: self._store.disable_node(name, by=by, now=now, events=events))
-                self.disabled_nodes |= {name}
+                disabled = self.settled.disabled_nodes | {name}
+            self.settled = replace(self.settled, disabled_nodes=disabled)
+            self.feed.publish(logged)
+
+        await self._in_turn(change)
+        self._on_change()
+
+    async def drain_node(self, name: str, begins_at: float | None, *, by: str) -> None:
+        """From then on nothing is to be there; None: not any more."""
+
+        async def change() -> None:
+            kind = "node.drained" if begins_at is not None else "node.undrained"
+            events = [EventDraft(kind, "", "", {"node": name, "by": by, "begins_at": begins_at}, at=self._clock())]
+            logged = await self.write(lambda: self._store.drain_node(name, begins_at, by=by, events=events))
+            others = {key: at for key, at in self.settled.drained_nodes.items() if key != name}
+            drained = others if begins_at is None else {**others, name: begins_at}
+            self.settled = replace(self.settled, drained_nodes=drained)
+            self.feed.publish(logged)
+
+        await self._in_turn(change)
+        self._on_change()
+
+    async def put_quota(self, owner: str, quota: Quota | None, *, by: str) -> None:
+        """None: nothing of its own any more."""
+
+        async def change() -> None:
+            now, data = self._clock(), {"of": owner, "by": by, "quota": None if quota is None else asdict(quota)}
+            events = [EventDraft("quota.changed", "", "", data, at=now)]
+            logged = await self.write(lambda: self._store.put_quota(owner, quota, by=by, now=now, events=events))
+            others = {key: found for key, found in self.settled.quotas.items() if key != owner}
+            self.settled = replace(self.settled, quotas=others if quota is None else {**others, owner: quota})
             self.feed.publish(logged)
 
         await self._in_turn(change)
@@ -287,6 +344,16 @@ class Ledger:
         if record is not None and record.reason is not None:
             body["reason"] = asdict(record.reason)
         return EventDraft(kind=kind, execution_id=execution.id, owner=execution.owner, data=body, at=self._clock())
+
+
+def _is_admitted(arrival: _Arrival) -> bool:
+    try:
+        execution = arrival.admit(arrival.new.execution)
+    except ZoeError as error:
+        arrival.outcome = error
+        return False
+    arrival.new = replace(arrival.new, execution=execution)
+    return True
 
 
 def _steps(execution: Execution, events: Sequence[Event], now: float) -> tuple[Execution, list[Effect]]:

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine import views
 from zoe_jupyter.engine.actions import Actions
-from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.engine.draining import drained
+from zoe_jupyter.engine.ledger import Happened, Kept, Ledger
 from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.observing import Attempt, Findings, compare
+from zoe_jupyter.engine.outlook import Outlook
 from zoe_jupyter.engine.quarantine import Quarantine
 from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.engine.telling import Teller
-from zoe_jupyter.engine.views import Jobs
 from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.lifecycle.events import Accepted, Event, TimePassed
+from zoe_jupyter.lifecycle.events import Accepted, TimePassed
 from zoe_jupyter.lifecycle.step import next_due, step
 from zoe_jupyter.model.errors import BackendError, ZoeError
 from zoe_jupyter.model.execution import Execution, State
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 15.0
 RETRY_S = 2.0
-NODES_S = 30.0
+CALM_S = 30.0
+"""A decision is made so often although nothing has happened."""
 SUBSCRIBED_S = 0.2
 """After so long a new subscription to hints stands; what happened before it is looked for."""
 LONGEST_SLEEP_S = 60.0
@@ -54,6 +56,7 @@ class Loop:
         ledger: Ledger,
         actions: Actions,
         policy: Policy,
+        outlook: Outlook,
         clock: Callable[[], float],
         notice_time: Callable[[], Awaitable[None]],
         bounds: Callable[..., Bounds],
@@ -64,6 +67,7 @@ class Loop:
         self._ledger = ledger
         self._actions = actions
         self._policy = policy
+        self._outlook = outlook
         self._clock = clock
         self._notice_time = notice_time
         self._bounds = bounds
@@ -78,7 +82,7 @@ class Loop:
         self._has_silent = False
         self._missing: Mapping[Attempt, float] = {}
         self._memo = Memo()
-        self._jobs = Jobs()
+        self._next_at: float | None = None
         self._moments = Remembered(next_due)
         self._decision_s = 0.0
         self.quarantine = Quarantine(ledger)
@@ -126,6 +130,7 @@ class Loop:
             self._set_reachable(False, str(error))
             return
         self._set_reachable(True, "")
+        await self._read_nodes()
         self._has_silent = bool(observation.unreachable)
         findings = compare(
             self._ledger.executions,
@@ -174,16 +179,16 @@ class Loop:
             await asyncio.sleep(RETRY_S)
 
     async def _deciding(self) -> None:
-        read_at = asyncio.get_running_loop().time()
         while True:
-            await wait_set(self._decision_wanted, NODES_S)
+            await wait_set(self._decision_wanted, self._rest_s())
             self._decision_wanted.clear()
-            if asyncio.get_running_loop().time() - read_at >= NODES_S or not self._nodes.now:
-                await self._read_nodes()
-                read_at = asyncio.get_running_loop().time()
             await self._try("decide", self.decide_now)
             if self._decision_s > LONG_DECISION_S:
                 await asyncio.sleep(min(LONGEST_REST_S, REST * self._decision_s))
+
+    def _rest_s(self) -> float:
+        """Until something may start without anything having happened."""
+        return CALM_S if self._next_at is None else min(CALM_S, max(0.0, self._next_at - self._clock()))
 
     async def decide_now(self) -> None:
         """Take in what was submitted, ask the scheduler, and let its plan happen; in one turn of the ledger."""
@@ -191,21 +196,26 @@ class Loop:
         await self._teller.tell(self.plan)
         await self._tell_bounds()
 
-    async def _plan_events(self) -> dict[str, Sequence[Event]]:
+    async def _plan_events(self) -> tuple[Happened, Kept]:
         began, now = asyncio.get_running_loop().time(), self._clock()
         executions = self._ledger.executions
         taken_in = {e.id: step(e, Accepted(), now)[0] for e in executions.values() if e.state is State.SUBMITTED}
-        snapshot = self._jobs.snapshot(
+        snapshot = self._outlook.snapshot(
             (taken_in.get(execution_id, execution) for execution_id, execution in executions.items()),
-            self._nodes.now,
+            self._nodes.at(now),
+            quotas=self._ledger.settled.quotas,
             is_reachable=self.is_reachable,
         )
         self.plan = decide(snapshot, self._policy, now, self._memo)
+        moments = (views.next_moment(snapshot, self.plan, now), self._nodes.next_drain(now))
+        self._next_at = min((at for at in moments if at is not None), default=None)
+        kept = self._outlook.carry(snapshot, self.plan, now)
         self._decision_s = asyncio.get_running_loop().time() - began
-        happened = views.happened(self.plan)
+        happened = views.happened(self.plan, grow_after=now + self._outlook.rules.protection_s)
+        happened |= drained(executions.values(), self._nodes.drained(now))
         return {key: [Accepted()] for key in taken_in if key not in happened} | {
             key: [*([Accepted()] if key in taken_in else ()), *events] for key, events in happened.items()
-        }
+        }, kept
 
     async def _tell_bounds(self) -> None:
         for execution in list(self._ledger.executions.values()):
@@ -244,7 +254,8 @@ class Loop:
 
     async def _read_nodes(self) -> None:
         try:
-            await self._nodes.read()
+            if await self._nodes.read():
+                self._decision_wanted.set()
         except (Unreachable, BackendError) as error:
             self._set_reachable(False, str(error))
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoe_jupyter.scheduler.snapshot import Rules
+
+PRIORITY_CLASSES: Mapping[str, int] = {"interactive": 200, "batch": 100, "filler": 50}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -19,6 +23,13 @@ class Settings:
     backend_options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backend's class, beside ``deployment`` and ``data_dir``."""
     policy: str = "fifo"
+    rules: Rules = Rules()
+    priority_classes: Mapping[str, int] = field(default_factory=lambda: dict(PRIORITY_CLASSES))
+    """The higher goes first."""
+    preemptible: tuple[str, ...] = ("filler",)
+    """Priority classes whose executions may be taken back whole for a higher one, where ``rules`` say so at all."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Users by quota group; one is of the first group that names it."""
     shop_sources: tuple[str, ...] = ()
     """Folders of frameworks and ZApps beside those that Zoe ships; later ones win."""
     trusted_sources: tuple[str, ...] = ()

@@ -12,23 +12,23 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from zoe_jupyter.backends.base import Backend
-from zoe_jupyter.engine import views
+from zoe_jupyter.engine import views, wishes
 from zoe_jupyter.engine.certificates import new_certificate
 from zoe_jupyter.engine.door import Caller, Check, Submission
-from zoe_jupyter.model.application import Application, Lifetime, LifetimeWith
+from zoe_jupyter.engine.estimates import Estimates
+from zoe_jupyter.engine.outlook import Outlook
+from zoe_jupyter.engine.quotas import Book
+from zoe_jupyter.model.application import Application
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfit
 from zoe_jupyter.model.execution import Client, Execution, Lease
 from zoe_jupyter.model.resources import Node, Resources
-from zoe_jupyter.model.units import duration_s
 from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.shop.catalogue import Catalogue, UsersCatalogue
 from zoe_jupyter.shop.compose import compose
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-LABEL_LENGTH = 600
 CLIENT_LENGTH = 4096
-LONGEST_LIFETIME_S = 366 * 86400.0
 LEASE_TTL_S = 90.0
 COMPOSED = 64
 """So many applications are kept as they were composed: the same is often submitted again. None with a secret in it."""
@@ -37,12 +37,24 @@ COMPOSED = 64
 class Submitter:
     """Makes executions; changes nothing."""
 
-    def __init__(self, *, catalogue: Catalogue, backend: Backend, policy: Policy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        backend: Backend,
+        policy: Policy,
+        clock: Callable[[], float],
+        estimates: Estimates,
+        outlook: Outlook,
+        classes: Mapping[str, int],
+    ) -> None:
         self._catalogue = catalogue
         self._backend = backend
         self._policy = policy
         self._clock = clock
-        self._jobs = views.Jobs()
+        self._estimates = estimates
+        self._classes = classes
+        self._outlook = outlook
         self._memo = Memo()
         self._composed: dict[tuple[int, str, bool, str], tuple[Application, dict[str, Any]]] = {}
 
@@ -50,6 +62,9 @@ class Submitter:
         """The execution to store, but for its name. Raises InvalidDescription and Unfit (environment or size, with the way out)."""
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
+        now = self._clock()
+        turn = wishes.turn(submission, application, classes=self._classes, now=now)
+        assumed_s = self._estimates.assume(submission.use, caller.name) if turn.estimate_s is None else None
         execution = Execution(
             id=secrets.token_hex(6),
             name="",
@@ -57,11 +72,17 @@ class Submitter:
             application=application,
             parameters=parameters,
             entry=submission.use,
-            lifetime=_lifetime(submission.lifetime, application.lifetime),
+            lifetime=wishes.lifetime(submission.lifetime, application.lifetime),
             client=client,
-            labels=_labels(submission.labels),
-            created_at=self._clock(),
-            unleased_since=None if submission.lease else self._clock(),
+            labels=wishes.labels(submission.labels),
+            priority=turn.priority,
+            priority_class=turn.priority_class,
+            weight=turn.weight,
+            estimate_s=turn.estimate_s if assumed_s is None else assumed_s,
+            is_assumed=assumed_s is not None,
+            not_before=turn.not_before,
+            created_at=now,
+            unleased_since=None if submission.lease else now,
         )
         environment = await self._backend.inspect(application.requires, client, images=_images(application))
         if environment.problems:
@@ -81,22 +102,36 @@ class Submitter:
         *,
         alive: Sequence[Execution],
         nodes: Sequence[Node],
+        book: Book,
         is_reachable: bool,
     ) -> Check:
         """What would become of it now. Raises InvalidDescription."""
         check_name(submission.name)
         application, parameters = await asyncio.to_thread(self._compose, submission, caller)
         client = self._client(submission.client)
-        _labels(submission.labels)
-        _lifetime(submission.lifetime, application.lifetime)
+        wishes.labels(submission.labels)
+        wishes.lifetime(submission.lifetime, application.lifetime)
+        turn = wishes.turn(submission, application, classes=self._classes, now=self._clock())
         environment = await self._backend.inspect(application.requires, client, images=_images(application))
         execution = Execution(
-            "check", "check", caller.name, application, parameters, client=client, created_at=self._clock()
+            "check",
+            "check",
+            caller.name,
+            application,
+            parameters,
+            client=client,
+            priority=turn.priority,
+            not_before=turn.not_before,
+            created_at=self._clock(),
         )
+        book.admit(execution, has_own_end=submission.lifetime is not None)
         demands = views.demands(execution)
-        snapshot = self._jobs.snapshot(alive, nodes, is_reachable=is_reachable)
+        snapshot = self._outlook.snapshot(alive, nodes, quotas=book.now, is_reachable=is_reachable)
         plan = decide(
-            replace(snapshot, jobs=(*snapshot.jobs, views.job(execution))), self._policy, self._clock(), self._memo
+            replace(snapshot, jobs=(*snapshot.jobs, self._outlook.job(execution))),
+            self._policy,
+            self._clock(),
+            self._memo,
         )
         start = plan.start.get(execution.id)
         return Check(
@@ -155,9 +190,14 @@ class Submitter:
         )
 
 
+_LATER_WISHES = ("priority", "estimate", "begin", "weight")
+
+
 def digest(submission: Submission) -> str:
     """What makes two submissions with one idempotency key the same; who asked from where does not count."""
     body = {key: value for key, value in asdict(submission).items() if key not in ("client", "lease")}
+    # So that a request is still the same to a Zoe that knows more wishes than the one that heard it first.
+    body = {key: value for key, value in body.items() if key not in _LATER_WISHES or value not in (None, "")}
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -203,53 +243,6 @@ def check_name(name: str) -> None:
     if name and not NAME.fullmatch(name):
         message = f"{name[:40]!r} is not a name: 1 to 63 letters, digits, dots, dashes, underscores"
         raise InvalidDescription([Problem(message, "name")])
-
-
-def _labels(labels: Mapping[str, str]) -> dict[str, str]:
-    problems = [
-        Problem(f"a label is a text of at most {LABEL_LENGTH} characters, none of them NUL", f"labels.{str(key)[:40]}")
-        for key, value in labels.items()
-        if not isinstance(value, str) or max(len(key), len(value)) > LABEL_LENGTH or "\0" in key + value
-    ]
-    if len(labels) > 64:
-        problems.append(Problem("at most 64 labels", "labels"))
-    if problems:
-        raise InvalidDescription(problems)
-    return dict(labels)
-
-
-def _lifetime(wanted: Mapping[str, Any] | None, own: Lifetime) -> Lifetime:
-    if wanted is None:
-        return own
-    problems = [
-        Problem("unknown; a lifetime has after, idle, with, grace", f"lifetime.{key}")
-        for key in wanted
-        if key not in ("after", "idle", "with", "grace")
-    ]
-    seconds = {key: _seconds(wanted.get(key), f"lifetime.{key}", problems) for key in ("after", "idle", "grace")}
-    together = wanted.get("with")
-    if together not in (None, "", "kernel", "server"):
-        problems.append(Problem("is kernel or server", "lifetime.with"))
-    if problems:
-        raise InvalidDescription(problems)
-    grace = seconds["grace"]
-    return Lifetime(
-        after_s=seconds["after"],
-        idle_s=seconds["idle"],
-        together_with=LifetimeWith(together) if together else None,
-        grace_s=own.grace_s if grace is None else grace,
-    )
-
-
-def _seconds(value: Any, path: str, problems: list[Problem]) -> float | None:
-    try:
-        found = None if value is None else duration_s(value)
-    except (ValueError, TypeError, AttributeError) as error:
-        problems.append(Problem(str(error), path))
-        return None
-    if found is not None and found > LONGEST_LIFETIME_S:
-        problems.append(Problem(f"is longer than {LONGEST_LIFETIME_S / 86400:g} days", path))
-    return found
 
 
 def _images(application: Application) -> tuple[str, ...]:

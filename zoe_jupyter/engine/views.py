@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.lifecycle.counts import wanted_core, wanted_elastic
 from zoe_jupyter.lifecycle.events import Event, Grown, Placed, Preempted, Shrunk
 from zoe_jupyter.model.execution import Execution, Goal, Reason, Service, ServiceState, State
-from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.scheduler.plan import Plan
-from zoe_jupyter.scheduler.snapshot import Demand, Job, Snapshot
+from zoe_jupyter.scheduler.snapshot import Demand, Job, Snapshot, Together
 
 ADMITTED = frozenset({State.STARTING, State.RUNNING})
 LEAVING = frozenset({ServiceState.DRAINING, ServiceState.STOPPING})
 
 
-class Jobs:
-    """The executions as jobs of the scheduler, each made again only when it has changed."""
-
-    def __init__(self) -> None:
-        self._made = Remembered(lambda execution: job(execution) if _has_room_business(execution) else None)
-
-    def snapshot(self, executions: Iterable[Execution], nodes: Sequence[Node], *, is_reachable: bool) -> Snapshot:
-        """All that wants or holds room."""
-        jobs = tuple(made for _, made in self._made.all(executions) if made is not None)
-        return Snapshot(nodes=tuple(nodes), jobs=jobs, is_reachable=is_reachable)
-
-
-def job(execution: Execution) -> Job:
+def job(execution: Execution, *, group: str = "", may_be_preempted: bool = False) -> Job:
     """One execution in counts."""
     held = [service for service in execution.services.values() if service.state is not ServiceState.ENDED]
     staying = [service for service in held if service.state not in LEAVING]
@@ -42,10 +29,21 @@ def job(execution: Execution) -> Job:
         else demands(execution),
         queued_at=execution.queued_at if execution.queued_at is not None else execution.created_at,
         priority=execution.priority,
+        group=group,
+        weight=execution.weight,
+        run_s=execution.estimate_s,
+        is_assumed=execution.is_assumed,
+        started_at=execution.up_at,
+        done_s=execution.done_s,
+        done_at=execution.done_at,
+        grow_after=execution.grow_after,
+        may_be_preempted=may_be_preempted,
+        failed_starts=execution.failed_starts,
+        not_before=execution.not_before,
         is_admitted=is_stopping or execution.state in ADMITTED,
-        core=_counts(service for service in staying if service.is_core),
-        elastic=_counts(service for service in staying if not service.is_core),
-        leaving=_counts(service for service in held if service.state in LEAVING),
+        core=counts(service for service in staying if service.is_core),
+        elastic=counts(service for service in staying if not service.is_core),
+        leaving=counts(service for service in held if service.state in LEAVING),
     )
 
 
@@ -57,9 +55,28 @@ def demands(execution: Execution) -> tuple[Demand, ...]:
             resources=process.resources,
             core=wanted_core(execution, process),
             elastic=wanted_elastic(execution, process),
+            labels=process.labels,
+            together=Together(process.together),
         )
         for process in execution.application.processes
     )
+
+
+def core(execution: Execution) -> Resources:
+    """The room that all its core services need together."""
+    total = Resources()
+    for process in execution.application.processes:
+        total = total + process.resources * process.core
+    return total
+
+
+def held(job: Job) -> Resources:
+    """The room that it takes, what is on its way out included."""
+    total = Resources()
+    for demand in job.demands:
+        count = sum(sum(part.get(demand.process, {}).values()) for part in (job.core, job.elastic, job.leaving))
+        total = total + demand.resources * count
+    return total
 
 
 def reserved(execution: Execution) -> Resources:
@@ -98,11 +115,12 @@ def main_service(execution: Execution) -> str:
     return names[0] if names else f"{process}-0"
 
 
-def happened(plan: Plan) -> dict[str, list[Event]]:
-    """What a plan means for the lifecycle."""
+def happened(plan: Plan, *, grow_after: float) -> dict[str, list[Event]]:
+    """What a plan means for the lifecycle; who gives way to another does not grow before ``grow_after``."""
     events: dict[str, list[Event]] = {}
-    for execution_id, counts in plan.shrink.items():
-        events.setdefault(execution_id, []).append(Shrunk(elastic=counts))
+    for execution_id, services in plan.shrink.items():
+        after = grow_after if execution_id in plan.shrunk_for else 0.0
+        events.setdefault(execution_id, []).append(Shrunk(elastic=services, grow_after=after))
     for execution_id in plan.preempt:
         events.setdefault(execution_id, []).append(
             Preempted(Reason("preempted", "made room for an execution of a higher priority; it waits again"))
@@ -114,7 +132,17 @@ def happened(plan: Plan) -> dict[str, list[Event]]:
     return events
 
 
-def _has_room_business(execution: Execution) -> bool:
+def next_moment(snapshot: Snapshot, plan: Plan, now: float) -> float | None:
+    """When the next decision may be another one although nothing has happened: a try is due, somebody may grow again, a reservation is."""
+    moments = [job.not_before for job in snapshot.jobs if not job.is_admitted and job.not_before > now]
+    moments += [job.grow_after for job in snapshot.jobs if job.grow_after > now]
+    if plan.reservation is not None and plan.reservation.at > now:
+        moments.append(plan.reservation.at)
+    return min(moments, default=None)
+
+
+def has_room_business(execution: Execution) -> bool:
+    """Whether it wants or holds room."""
     return (
         execution.state in ADMITTED
         or execution.state is State.STOPPING
@@ -122,12 +150,13 @@ def _has_room_business(execution: Execution) -> bool:
     )
 
 
-def _counts(services: Iterable[Service]) -> Mapping[str, Mapping[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
+def counts(services: Iterable[Service]) -> Mapping[str, Mapping[str, int]]:
+    """By process and node."""
+    found: dict[str, dict[str, int]] = {}
     for service in services:
-        nodes = counts.setdefault(service.process, {})
+        nodes = found.setdefault(service.process, {})
         nodes[service.node] = nodes.get(service.node, 0) + 1
-    return counts
+    return found
 
 
 def _sum(execution: Execution, services: Iterable[Service]) -> Resources:

@@ -107,6 +107,10 @@ class Process:
     grace_s: float = 10.0
     image: str = ""
     """For backends that run containers; what begins with ``zoe/`` is where the site's setting says."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """A node that runs it must have all of these."""
+    together: str = "anywhere"
+    """How its services lie to each other: ``anywhere``, ``near`` or ``apart``."""
     folder: str = ""
     """Where it works: empty is the execution's own folder; ``notebook`` is the asking notebook's folder."""
 
@@ -174,6 +178,12 @@ class Application:
     """Full process name whose exit ends the execution (a job); empty: runs until stopped."""
     lifetime: Lifetime = Lifetime()
     on_lost: OnLost = OnLost.RESTART
+    priority: str = ""
+    """Name of its priority class, where it says so."""
+    estimate_s: float | None = None
+    """How long it works with all that it wants, where it says so."""
+    weight: float = 1.0
+    """Its part of what is left for elastic services."""
     activity: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     """Fields that belong to modules, by field name."""

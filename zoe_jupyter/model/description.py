@@ -65,6 +65,18 @@ class ResourcesDescription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceDescription:
+    """On which nodes the services of a process may run."""
+
+    __pydantic_config__ = _STRICT
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """A node must have all of these; the type of its GPUs is the label ``gpu``."""
+    together: Literal["anywhere", "near", "apart"] = "anywhere"
+    """Near each other where that is possible; or each on a node of its own, or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyDescription:
     """How a service proves that it is ready; exactly one of tcp, http, log, command."""
 
@@ -120,6 +132,7 @@ class ProcessDescription:
     """An argument list, never a shell string. An argument that is one expression giving a list becomes its items."""
     count: CountDescription = CountDescription()
     resources: ResourcesDescription = ResourcesDescription()
+    place: PlaceDescription = PlaceDescription()
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """Name and content, written for the service's eyes only; ``{{ files["name"] }}`` is the path."""
@@ -217,6 +230,12 @@ class FrameworkDescription:
     lifetime: LifetimeDescription | None = None
     on_lost: Literal["wait", "restart"] | None = None
     """When its machine is lost; absent: ``wait`` with volumes, else ``restart`` elsewhere."""
+    priority: str = ""
+    """A priority class, such as interactive, batch or filler."""
+    estimate: Number | None = None
+    """How long it works with all that it wants, such as ``2h``."""
+    weight: Number = 1
+    """Its part of what is left for elastic services, beside other executions."""
     activity: ActivityDescription | None = None
     trusted: bool = True
     """Whether its pages may share Jupyter's origin."""
@@ -262,6 +281,12 @@ class ZAppDescription:
     lifetime: LifetimeDescription | None = None
     on_lost: Literal["wait", "restart"] | None = None
     """When its machine is lost; absent: ``wait`` where one of its frameworks says so, or with volumes, else ``restart``."""
+    priority: str = ""
+    """A priority class, such as interactive, batch or filler."""
+    estimate: Number | None = None
+    """How long it works with all that it wants, such as ``2h``."""
+    weight: Number = 1
+    """Its part of what is left for elastic services, beside other executions."""
     ha: Any = None
     upgrade: Any = None
     volumes: Any = None

@@ -140,6 +140,7 @@ class Execution:
     parent: str = ""
     priority: int = 100
     """Of its class; the higher goes first."""
+    priority_class: str = "batch"
     weight: float = 1.0
     """Its part of what is left for elastic services."""
     estimate_s: float | None = None

@@ -6,7 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from zoe_jupyter.model.quota import Limit, Quota
 from zoe_jupyter.model.resources import Node, Resources
+
+__all__ = [
+    "Counts",
+    "Demand",
+    "ExecutionId",
+    "Job",
+    "Limit",
+    "Quota",
+    "Quotas",
+    "Reservation",
+    "Rules",
+    "Snapshot",
+    "Strategy",
+    "Together",
+]
 
 ExecutionId = str
 Counts = Mapping[str, Mapping[str, int]]
@@ -79,30 +95,6 @@ class Job:
     """Services on their way out: their room is still taken, and will come free."""
     not_before: float = 0.0
     """Epoch seconds; a start that failed, or a begin that somebody asked for, waits until then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What one user, or one group together, may hold at a time; None: as much as there is."""
-
-    executions: int | None = None
-    """Those that are admitted."""
-    microcores: int | None = None
-    memory_bytes: int | None = None
-    gpus: int | None = None
-    run_s: float | None = None
-    """How long one execution may take; checked at submit, and kept as an end of its lifetime."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Of a user or a group: ``share`` is its own and is given back to it when it waits, ``limit`` what it may hold with what others leave unused.
-
-    Without a ``share`` all of ``limit`` is its own: it borrows nothing and lends nothing.
-    """
-
-    share: Limit | None = None
-    limit: Limit = Limit()
 
 
 @dataclass(frozen=True, slots=True)

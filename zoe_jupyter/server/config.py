@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitlets import Bool, Dict, Float, Integer, List, Unicode
+from traitlets import Bool, Dict, Enum, Float, Integer, List, Unicode
 from traitlets.config import Configurable
 
 if TYPE_CHECKING:
     from zoe_jupyter.engine.settings import Settings
+    from zoe_jupyter.scheduler.snapshot import Rules
 
 
 class Zoe(Configurable):
@@ -37,6 +38,68 @@ class Zoe(Configurable):
     policy = Unicode(
         "fifo",
         help="""Who goes first when not everything fits: the short name of an installed policy, or ``module:Class``.""",
+    ).tag(config=True)
+
+    placement = Enum(
+        ["spread", "pack", "random"],
+        "spread",
+        help="""On which nodes services go: ``spread`` takes those with most room, ``pack`` those with least, so that whole nodes
+        stay free for large ones, ``random`` any.""",
+    ).tag(config=True)
+
+    reclaim = Bool(
+        True,
+        help="""Whether elastic services give way to the core of one that waits, of their own or a higher priority class. False:
+        who runs keeps all that it got, and others wait longer.""",
+    ).tag(config=True)
+
+    protection_s = Float(
+        60.0,
+        min=0.0,
+        help="""Seconds after giving way in which an execution does not grow again, unless nobody waits. Too small: services come and
+        go. Too large: room stays unused after a burst.""",
+    ).tag(config=True)
+
+    reserve_after_s = Float(
+        300.0,
+        min=0.0,
+        allow_none=True,
+        help="""After so many seconds of waiting the first in the queue gets a reservation: others are let past it only where they do not
+        delay it. Too small: less is let past. None: never, and something large may wait for long.""",
+    ).tag(config=True)
+
+    ageing_s = Float(
+        86400.0,
+        min=1.0,
+        allow_none=True,
+        help="""Who waits for so many seconds goes before all others of its priority class, and after as long again before the next class.
+        None: never, and something of a low class may wait for ever.""",
+    ).tag(config=True)
+
+    preempts = Bool(
+        False,
+        help="""Whether whole executions are taken back for one of a higher priority class, and wait again; what they have done is lost.
+        Only those of the classes in ``preemptible``.""",
+    ).tag(config=True)
+
+    preemptible = List(
+        Unicode(),
+        ["filler"],
+        help="""Priority classes whose executions ``preempts`` may take back whole.""",
+    ).tag(config=True)
+
+    priority_classes = Dict(
+        key_trait=Unicode(),
+        value_trait=Integer(),
+        help="""More priority classes by name, or other numbers for ``interactive`` (200), ``batch`` (100) and ``filler`` (50); the
+        higher goes first. Executions that were submitted keep their number.""",
+    ).tag(config=True)
+
+    groups = Dict(
+        key_trait=Unicode(),
+        value_trait=List(Unicode()),
+        help="""Users by quota group: ``{"physics": ["ada", "grace"]}``. Members share the quota ``group:physics`` and lend each other
+        what they do not use. Somebody who is in several counts for the first.""",
     ).tag(config=True)
 
     shop_sources = List(
@@ -86,7 +149,7 @@ class Zoe(Configurable):
 
     def settings(self, folder: Path, *, is_embedded: bool) -> Settings:
         """What the core is told; imports the engine's light part only."""
-        from zoe_jupyter.engine.settings import Settings
+        from zoe_jupyter.engine.settings import PRIORITY_CLASSES, Settings
 
         return Settings(
             data_dir=folder,
@@ -94,6 +157,10 @@ class Zoe(Configurable):
             backend=self.backend,
             backend_options=_plain(self.backend_options),
             policy=self.policy,
+            rules=self._rules(),
+            priority_classes={**PRIORITY_CLASSES, **self.priority_classes},
+            preemptible=tuple(self.preemptible),
+            groups={name: tuple(users) for name, users in self.groups.items()},
             shop_sources=tuple(self.shop_sources),
             trusted_sources=tuple(self.trusted_sources),
             deployment=self.deployment,
@@ -101,6 +168,18 @@ class Zoe(Configurable):
             history_days=self.history_days,
             submits_at_once=self.submits_at_once,
             is_embedded=is_embedded,
+        )
+
+    def _rules(self) -> Rules:
+        from zoe_jupyter.scheduler.snapshot import Rules, Strategy
+
+        return Rules(
+            placement=Strategy(self.placement),
+            reclaims=self.reclaim,
+            protection_s=self.protection_s,
+            reserve_after_s=self.reserve_after_s,
+            ageing_s=self.ageing_s,
+            preempts=self.preempts,
         )
 
 

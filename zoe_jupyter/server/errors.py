@@ -29,7 +29,7 @@ STATUSES: tuple[tuple[type[ZoeError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (Forbidden, 403),
-    (QuotaExceeded, 429),
+    (QuotaExceeded, 422),
     (TooMany, 429),
     (Unfit, 422),
     (Unavailable, 503),

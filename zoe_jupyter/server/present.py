@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from zoe_jupyter.engine.door import Caller, Check, CoreDoor, NodeUse, Sample, Waiting, is_trusted
+from zoe_jupyter.engine.door import Caller, Check, CoreDoor, NodeUse, QuotaUse, Sample, Waiting, is_trusted
 from zoe_jupyter.lifecycle.story import progress
 from zoe_jupyter.model.application import Port
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
+from zoe_jupyter.model.quota import Limit
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.server.api import ApiRequest
+from zoe_jupyter.server.queue_schemas import LimitBody, QuotaBody
 from zoe_jupyter.server.schemas import (
     AmountBody,
     CheckBody,
@@ -74,6 +76,10 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
         scalable=scale_bodies(execution),
         leases=len(core.leases(execution.id)),
         notebook=execution.client.notebook,
+        priority=execution.priority_class,
+        estimate_s=execution.estimate_s,
+        is_assumed=execution.is_assumed,
+        begins_at=execution.not_before or None,
         story=[StoryBody(line.at, line.text) for line in story],
     )
 
@@ -148,7 +154,16 @@ def scale_bodies(execution: Execution) -> list[ScaleBody]:
 def _queue_body(waiting: Waiting | None) -> QueueBody | None:
     if waiting is None:
         return None
-    return QueueBody(waiting.position, _told(waiting.reason))
+    return QueueBody(waiting.position, _told(waiting.reason), _detail(waiting.reason), _starts_at(waiting.reason))
+
+
+def _detail(reason: Reason) -> list[ReasonBody]:
+    return [_told(one) for one in reason.also]
+
+
+def _starts_at(reason: Reason) -> float | None:
+    at = reason.numbers.get("starts_at")
+    return None if at is None else float(at)
 
 
 def _lifetime_body(execution: Execution, core: CoreDoor) -> LifetimeBody:
@@ -237,13 +252,40 @@ def node_body(use: NodeUse) -> NodeBody:
         reserved=amount_body(use.reserved),
         services=use.services,
         is_enabled=use.node.is_enabled,
+        drains_at=use.drains_at,
     )
 
 
-def waiting_body(waiting: Waiting, name: str) -> WaitingBody:
+def waiting_body(waiting: Waiting, execution: Execution) -> WaitingBody:
     return WaitingBody(
         execution_id=waiting.execution_id,
-        name=name,
+        name=execution.name,
         position=waiting.position,
         reason=_told(waiting.reason),
+        owner=execution.owner,
+        priority=execution.priority_class,
+        detail=_detail(waiting.reason),
+        starts_at=_starts_at(waiting.reason),
+    )
+
+
+def quota_body(use: QuotaUse) -> QuotaBody:
+    return QuotaBody(
+        owner=use.owner,
+        group=use.group,
+        is_own=use.is_own,
+        share=None if use.quota.share is None else _limit_body(use.quota.share),
+        limit=_limit_body(use.quota.limit),
+        executions=use.executions,
+        held=amount_body(use.held),
+    )
+
+
+def _limit_body(limit: Limit) -> LimitBody:
+    return LimitBody(
+        executions=limit.executions,
+        cores=None if limit.microcores is None else limit.microcores / 1e6,
+        memory_bytes=limit.memory_bytes,
+        gpus=limit.gpus,
+        run_s=limit.run_s,
     )

@@ -67,6 +67,11 @@ class TicketBody:
 class QueueBody:
     position: int
     reason: ReasonBody
+    """The primary one."""
+    detail: list[ReasonBody] = field(default_factory=list)
+    """What else keeps it waiting."""
+    starts_at: float | None = None
+    """Epoch seconds: when it is expected to start, where run times are known."""
 
 
 @dataclass
@@ -130,6 +135,14 @@ class ExecutionBody:
     scalable: list[ScaleBody] = field(default_factory=list)
     leases: int = 0
     notebook: str = ""
+    priority: str = "batch"
+    """Its priority class."""
+    estimate_s: float | None = None
+    """How long it works with all that it wants, or null."""
+    is_assumed: bool = False
+    """``estimate_s`` is what such executions took before."""
+    begins_at: float | None = None
+    """Epoch seconds: it does not start before, or null."""
     story: list[StoryBody] = field(default_factory=list)
     """In the answer about one execution only."""
 
@@ -166,6 +179,14 @@ class SubmissionBody:
     labels: dict[str, str] = field(default_factory=dict)
     lifetime: dict[str, Any] | None = None
     """``{after, idle, with, grace}`` as in a description."""
+    priority: str = ""
+    """A priority class, such as interactive, batch or filler; absent: the description's, else batch (interactive for an attach)."""
+    estimate: str | float | None = None
+    """How long it works with all that it wants: ``2h``, or seconds."""
+    begin: str | float | None = None
+    """Not before this moment: ``2030-01-31T18:30``, ``18:30``, ``+2h``, or epoch seconds."""
+    weight: float | None = None
+    """Its part of what is left for elastic services, beside the others'."""
     client: ClientBody = field(default_factory=ClientBody)
     lease: Literal["", "kernel", "server"] = ""
 
@@ -337,6 +358,8 @@ class NodeBody:
     reserved: AmountBody
     services: int
     is_enabled: bool
+    drains_at: float | None = None
+    """Epoch seconds: from then on nothing is to be there; null: no such thing is planned."""
 
 
 @dataclass
@@ -359,11 +382,23 @@ class UnknownPage:
 
 
 @dataclass
+class DrainRequest:
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    begin: str | float | None = None
+    """From this moment on: ``2030-01-31T18:30``, ``18:30``, ``+2h``, or epoch seconds; null: at once."""
+
+
+@dataclass
 class WaitingBody:
     execution_id: str
     name: str
     position: int
     reason: ReasonBody
+    owner: str = ""
+    priority: str = "batch"
+    detail: list[ReasonBody] = field(default_factory=list)
+    starts_at: float | None = None
 
 
 @dataclass

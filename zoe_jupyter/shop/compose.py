@@ -98,6 +98,7 @@ def _alone(
     zapp = ZAppDescription(
         zoe=1, kind="zapp", name=framework.name, title=framework.title, frameworks=(UseDescription(use=framework.name),),
         ends_with=ends_with, lifetime=framework.lifetime, on_lost=framework.on_lost,
+        priority=framework.priority, estimate=framework.estimate, weight=framework.weight,
     )  # fmt: skip
     return zapp, filled
 
@@ -213,6 +214,9 @@ def _application(
         ends_with=_ends_with(zapp, parts, findings),
         lifetime=_lifetime(zapp.lifetime, filler),
         on_lost=_on_lost(zapp, parts),
+        priority=filler.text(zapp.priority, ("priority",)),
+        estimate_s=None if zapp.estimate is None else filler.seconds(zapp.estimate, ("estimate",)),
+        weight=filler.weight(zapp.weight, ("weight",)),
         activity=_activity(parts),
         extensions=_extensions(zapp, parts, findings),
         secret_parameters=_secret_parameters(zapp, parts),

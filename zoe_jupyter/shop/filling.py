@@ -17,6 +17,7 @@ MAX_SECONDS = 366 * 86400.0
 MAX_CORES = 100_000
 MAX_MEMORY = 1 << 60
 MAX_GPUS = 1024
+MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ class Filler:
 
     def seconds(self, value: Any, path: Path) -> float:
         return self._read(value, path, lambda filled: _at_most(duration_s(_quantity(filled)), MAX_SECONDS), 0.0)
+
+    def weight(self, value: Any, path: Path) -> float:
+        def read(filled: Any) -> float:
+            if isinstance(filled, bool) or not isinstance(filled, int | float) or not 0 < filled <= MAX_WEIGHT:
+                raise ValueError(f"{shorten(filled)} is not a number above 0 and at most {MAX_WEIGHT}")
+            return float(filled)
+
+        return self._read(value, path, read, 1.0)
 
     def _read(self, value: Any, path: Path, read: Callable[[Any], T], fallback: T) -> T:
         known = len(self.findings.problems)

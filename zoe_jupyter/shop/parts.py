@@ -111,6 +111,10 @@ def _process(
         grace_s=filler.seconds(process.stop.grace_s, (*path, "stop", "grace_s")),
         image=filler.text(process.image, (*path, "image"))
         or default_image(part.framework.name, part.framework.version),
+        labels={
+            key: filler.text(value, (*path, "place", "labels", key)) for key, value in process.place.labels.items()
+        },
+        together=process.place.together,
         folder=process.folder,
     )
 

@@ -16,7 +16,6 @@ from zoe_jupyter.store import records
 from zoe_jupyter.store.schema import (
     applications,
     core,
-    disabled_nodes,
     events,
     executions,
     keys,
@@ -189,7 +188,3 @@ def read_leases(connection: Connection) -> list[Lease]:
 def read_secrets(connection: Connection, execution_id: str) -> dict[str, str]:
     query = select(secrets.c.name, secrets.c.value).where(secrets.c.execution_id == execution_id)
     return {row.name: row.value for row in connection.execute(query)}
-
-
-def read_disabled_nodes(connection: Connection) -> list[str]:
-    return list(connection.execute(select(disabled_nodes.c.name).order_by(disabled_nodes.c.name)).scalars())

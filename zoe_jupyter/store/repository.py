@@ -16,22 +16,25 @@ from sqlalchemy.exc import DBAPIError
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
-from zoe_jupyter.store import connections, migration, reading, retention, submitting, writing
+from zoe_jupyter.model.quota import Quota
+from zoe_jupyter.store import connections, migration, reading, retention, settled, submitting, writing
 from zoe_jupyter.store.connections import file_url
 from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.reserve import NoReserve, Reserve
 from zoe_jupyter.store.schema import executions as executions_table
+from zoe_jupyter.store.settled import Settled
 from zoe_jupyter.store.submitting import NewExecution, Submitted
 from zoe_jupyter.store.writing import Transaction
 
 T = TypeVar("T")
 
-__all__ = ["EventDraft", "NewExecution", "Store", "Submitted", "file_url"]
+__all__ = ["EventDraft", "NewExecution", "Settled", "Store", "Submitted", "file_url"]
 
 _EXPIRE_BATCHES = 10
 """Of one call of ``expire``."""
 _LANDED_PAUSE_S = 0.25
+NOTHING: Mapping[str, str] = {}
 
 
 class Store:
@@ -133,11 +136,14 @@ class Store:
         """
         return self._read(lambda connection: reading.find_by_key(connection, owner, key, digest=digest, now=now))
 
-    def save(self, executions: Sequence[Execution], events: Sequence[EventDraft]) -> list[LogEvent]:
-        """Store changed executions and what happened; raises StaleWrite unless each version follows the stored one."""
+    def save(
+        self, executions: Sequence[Execution], events: Sequence[EventDraft], *, kept: Mapping[str, str] = NOTHING
+    ) -> list[LogEvent]:
+        """Store changed executions, what happened, and what is to be kept by name; raises StaleWrite unless each version follows the stored one."""
 
         def update(transaction: Transaction) -> list[LogEvent]:
             writing.update_executions(transaction.connection, executions, self._stored)
+            settled.keep(transaction.connection, kept)
             return transaction.append(events)
 
         logged = self._write(update)
@@ -219,9 +225,25 @@ class Store:
         """Of all executions that live, oldest first."""
         return self._read(reading.read_leases)
 
-    def disabled_nodes(self) -> list[str]:
-        """Names of the machines that an admin has taken out of use."""
-        return self._read(reading.read_disabled_nodes)
+    def settled(self) -> Settled:
+        """Quotas, machines out of use, and what one decision left for the next."""
+        return self._read(settled.read)
+
+    def put_quota(
+        self, owner: str, quota: Quota | None, *, by: str, now: float, events: Sequence[EventDraft] = ()
+    ) -> list[LogEvent]:
+        """None: nothing of its own any more."""
+        return self._change(lambda connection: settled.put_quota(connection, owner, quota, by=by, now=now), events)
+
+    def drain_node(
+        self, name: str, begins_at: float | None, *, by: str, events: Sequence[EventDraft] = ()
+    ) -> list[LogEvent]:
+        """None: not any more."""
+        return self._change(lambda connection: settled.drain_node(connection, name, begins_at, by=by), events)
+
+    def runs(self, limit: int) -> list[tuple[str, str, float]]:
+        """Entry, owner, and work done, in seconds, of the newest that ended well; oldest first."""
+        return self._read(lambda connection: settled.read_runs(connection, limit))
 
     def disable_node(self, name: str, *, by: str, now: float, events: Sequence[EventDraft] = ()) -> list[LogEvent]:
         return self._change(lambda connection: writing.disable_node(connection, name, by=by, now=now), events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Oldest first; known here so that nothing has to import Alembic to see that the schema is today's."""
 
 VERSION_TABLE = "zoe_schema_version"
@@ -131,4 +131,28 @@ disabled_nodes = Table(
     Column("name", String, primary_key=True),
     Column("disabled_by", Text, nullable=False, doc="for people"),
     Column("disabled_at", Double, nullable=False),
+)
+
+drained_nodes = Table(
+    "zoe_drained_nodes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("begins_at", Double, nullable=False),
+    Column("drained_by", Text, nullable=False, doc="for people"),
+)
+
+quotas = Table(
+    "zoe_quotas",
+    metadata,
+    Column("owner", String, primary_key=True, doc="a user, group:NAME, or default"),
+    Column("body", Text, nullable=False, doc="JSON"),
+    Column("set_by", Text, nullable=False, doc="for people"),
+    Column("set_at", Double, nullable=False),
+)
+
+kept = Table(
+    "zoe_kept",
+    metadata,
+    Column("name", String, primary_key=True, doc="what one decision leaves for the next"),
+    Column("body", Text, nullable=False, doc="JSON"),
 )

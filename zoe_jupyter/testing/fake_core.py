@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zoe_jupyter.backends.base import Capabilities, Usage
-from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, Sample, Submission, Waiting
+from zoe_jupyter.engine.door import Caller, Check, EndpointTarget, NodeUse, Page, QuotaUse, Sample, Submission, Waiting
 from zoe_jupyter.model.application import Application, ConnectionTemplate, Context, Lifetime, Port, Process
 from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidDescription, NotFound, Problem
 from zoe_jupyter.model.execution import (
@@ -30,7 +30,9 @@ from zoe_jupyter.model.execution import (
     Story,
     Target,
 )
+from zoe_jupyter.model.quota import Limit, Quota
 from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.scheduler.plan import Plan
 
 FORM = {
     "type": "object",
@@ -110,6 +112,10 @@ class FakeCore:
         self.targets: dict[str, EndpointTarget] = {}
         self.submissions: list[Submission] = []
         self.unknown: dict[str, Sequence[str]] = {}
+        self.quota_by_owner: dict[str, Quota] = {}
+        self.supposed: list[tuple[str, Mapping[str, Limit]]] = []
+        self.plan = Plan()
+        """The answer to every ``what_if``."""
         self.node = Node("here", Resources(4_000_000, 8 << 30))
         self.log_chunks: list[bytes] = [b"first line\n", b"second line\n"]
         self.is_slow_reader = False
@@ -296,19 +302,48 @@ class FakeCore:
         return [NodeUse(self.node, Resources(1_000_000, 1 << 30), 2)]
 
     async def set_node_enabled(self, name: str, caller: Caller, *, is_enabled: bool) -> NodeUse:
-        if not caller.is_admin:
-            raise Forbidden("only an admin may do that")
+        self._refuse_others(caller)
         if name != self.node.name:
             raise NotFound(f"there is no node {name!r}")
         self.node = replace(self.node, is_enabled=is_enabled)
         return (await self.cluster())[0]
 
+    async def drain_node(self, name: str, caller: Caller, *, begins: Any) -> NodeUse:
+        use = await self.set_node_enabled(name, caller, is_enabled=False)
+        return replace(use, drains_at=float(begins or time.time()))
+
+    async def quotas(self, caller: Caller) -> Sequence[QuotaUse]:
+        return [self._quota_use(caller.name)]
+
+    async def quota(self, owner: str, caller: Caller) -> QuotaUse:
+        self._refuse_others(caller)
+        return self._quota_use(owner)
+
+    async def put_quota(self, owner: str, quota: Quota | None, caller: Caller) -> QuotaUse:
+        self._refuse_others(caller)
+        self.quota_by_owner = {key: found for key, found in self.quota_by_owner.items() if key != owner}
+        if quota is not None:
+            self.quota_by_owner[owner] = quota
+        return self._quota_use(owner)
+
+    def _quota_use(self, owner: str) -> QuotaUse:
+        held = Resources(1_000_000, 1 << 30)
+        return QuotaUse(owner, self.quota_by_owner.get(owner, Quota()), owner in self.quota_by_owner, "", 1, held)
+
+    async def what_if(self, policy: str, limits: Mapping[str, Limit], caller: Caller) -> Plan:
+        self._refuse_others(caller)
+        self.supposed.append((policy, limits))
+        return self.plan
+
+    def _refuse_others(self, caller: Caller) -> None:
+        if not caller.is_admin:
+            raise Forbidden("only an admin may do that")
+
     async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
         return self.unknown if caller.is_admin else {}
 
     async def stop_unknown(self, execution_id: str, caller: Caller) -> None:
-        if not caller.is_admin:
-            raise Forbidden("only an admin may do that")
+        self._refuse_others(caller)
         if self.unknown.pop(execution_id, None) is None:
             raise NotFound(f"nothing unknown runs as {execution_id!r}")
 

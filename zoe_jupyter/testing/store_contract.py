@@ -446,10 +446,10 @@ class StoreContract:
         assert [event.kind for event in store.disable_node("b", by="ann", now=1.0, events=[draft])] == ["node.disabled"]
         store.disable_node("a", by="ann", now=2.0)
         store.disable_node("b", by="bob", now=3.0)
-        assert another().disabled_nodes() == ["a", "b"]
+        assert another().settled().disabled_nodes == {"a", "b"}
         store.enable_node("b")
         store.enable_node("never disabled")
-        assert another().disabled_nodes() == ["a"]
+        assert another().settled().disabled_nodes == {"a"}
 
     # Threads and migrations
 

@@ -1,4 +1,4 @@
-"""Verbs that only look: ``shop``, ``ps``, ``info``, ``logs``, ``open``, ``queue``, ``nodes``."""
+"""Verbs that look: ``shop``, ``ps``, ``info``, ``logs``, ``open``, ``nodes``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
 from zoe_jupyter.client.follow import OUTAGE_S
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.logs import follow
+from zoe_jupyter.client.verbs.parser import Usage
 from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Lines, Note, Result, Table, Tone
 from zoe_jupyter.client.verbs.session import Session
-from zoe_jupyter.client.verbs.show import details, executions_table, links
+from zoe_jupyter.client.verbs.show import clock, details, executions_table, links
 from zoe_jupyter.client.verbs.table import Argument, Names, Verb
 from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.model.units import format_bytes
@@ -94,26 +95,36 @@ def open_page(session: Session, name: str = "", endpoint: str = "") -> Result:
     )
 
 
-def queue(session: Session) -> Result:
-    """List what waits, and why."""
-    found = session.api.queue()
-    rows = [[str(item["position"]), item["name"], item["reason"]["text"]] for item in found]
-    return Result([Table(("PLACE", "NAME", "WAITS BECAUSE"), rows, empty="nothing waits")], data=found, value=found)
-
-
 def nodes(
-    session: Session, *, disable: str | None = None, enable: str | None = None, stop: str | None = None
+    session: Session,
+    *,
+    disable: str | None = None,
+    drain: str | None = None,
+    at: str | None = None,
+    enable: str | None = None,
+    stop: str | None = None,
 ) -> Result:
-    """List the machines: what they have, and what is reserved on them; first take one out of use, put it back, or end what is unknown."""
+    """List the machines: what they have, and what is reserved on them; first take one out of use, empty it, put it back, or end what is unknown."""
+    if at and not drain:
+        raise Usage("--at says when a machine is to be emptied; name it with --drain")
     for name, is_enabled in ((disable, False), (enable, True)):
         if name:
             session.api.set_node_enabled(name, is_enabled=is_enabled)
+    if drain:
+        session.api.drain_node(drain, begin=at)
     if stop:
         session.api.stop_unknown(stop)
     found = session.api.nodes()
     unknown = [[item["id"], ", ".join(item["services"])] for item in session.api.quarantine()]
-    rows = [[Cell(node["name"], Tone.PLAIN if node["is_enabled"] else Tone.QUIET), _use(node, "cores"), _use(node, "memory_bytes"), _use(node, "gpus"),
-             str(node["services"]), "" if node["is_enabled"] else "disabled"] for node in found]  # fmt: skip
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(node["name"], Tone.PLAIN if node["is_enabled"] else Tone.QUIET),
+            *(_use(node, key) for key in ("cores", "memory_bytes", "gpus")),
+            str(node["services"]),
+            _about(node),
+        ]
+        for node in found
+    ]
     blocks: list[Block] = [
         Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")
     ]
@@ -142,6 +153,12 @@ def _summary(entry: Mapping[str, Any]) -> Cell | str:
 
 def _user(found: Json) -> str:
     return f"{found['user']} (admin)" if found.get("is_admin") else str(found["user"])
+
+
+def _about(node: Mapping[str, Any]) -> str:
+    if node.get("drains_at") is not None:
+        return f"{'to be empty since' if not node['is_enabled'] else 'will be emptied at'} {clock(node['drains_at'])}"
+    return "" if node["is_enabled"] else "disabled"
 
 
 def _use(node: Mapping[str, Any], key: str) -> str:
@@ -188,11 +205,12 @@ VERBS = (
         ),
     ),
     Verb("open", open_page, "Give the addresses of an execution's web pages.", (NAME, Argument("endpoint", "one page only", is_required=False, default=""))),
-    Verb("queue", queue, "List what waits, and why."),
     Verb(
         "nodes", nodes, "List the machines and what is reserved on them.",
         (
             Argument("disable", "first take this one out of use (admins): nothing new is started there", ("--disable",), metavar="NODE", names=Names.NODE),
+            Argument("drain", "first empty this one (admins): what runs there starts again elsewhere", ("--drain",), metavar="NODE", names=Names.NODE),
+            Argument("at", "when to empty it: 18:30, +2h or a date with a time; else now", ("--at",), metavar="TIME"),
             Argument("stop", "first end what runs unknown under this id (admins)", ("--stop",), metavar="ID"),
             Argument("enable", "first put this one back into use (admins)", ("--enable",), metavar="NODE", names=Names.NODE),
         ),

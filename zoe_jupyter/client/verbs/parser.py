@@ -102,6 +102,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
     if argument.choices:
         common["choices"] = argument.choices
     if argument.flags:
+        common |= {"nargs": "+", "action": "extend"} if argument.is_many else {}
         parser.add_argument(*argument.flags, dest=argument.name, **common)
     else:
         parser.add_argument(argument.name, nargs=_nargs(argument), **common)

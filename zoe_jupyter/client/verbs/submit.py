@@ -29,6 +29,11 @@ LIFETIME = (
 ENVIRONMENT = Argument(
     "environment", "run it in this Python environment: a kernel's name, or a path; else in the one that asks", ("--environment",), metavar="NAME"
 )  # fmt: skip
+TURN = (
+    Argument("priority", "its priority class: interactive, batch, filler, or what the admin named", ("--priority",), metavar="CLASS"),
+    Argument("estimate", "how long it works with all that it wants, such as 2h; helps to start it sooner", ("--estimate",), metavar="TIME"),
+    Argument("begin", "not before: 18:30, +2h or a date with a time", ("--begin",), metavar="TIME"),
+)  # fmt: skip
 WAIT = Argument("wait", "wait until it is ready (a job: until it has ended)", ("--wait",), is_switch=True)
 
 
@@ -39,11 +44,15 @@ def start(
     parameters: Mapping[str, Any] | None = None,
     name: str | None = None,
     environment: str | None = None,
+    priority: str | None = None,
+    estimate: str | None = None,
+    begin: str | None = None,
     wait: bool = False,
     **lifetime: Any,
 ) -> Result:
     """Start an application of the shop."""
     submission = submission_of(session, use=entry, parameters=parameters, name=name, lifetime=lifetime_of(**lifetime))
+    submission |= turn_of(priority=priority, estimate=estimate, begin=begin)
     _choose(submission, environment)
     return _started(session, session.api.submit(submission), wait=wait)
 
@@ -56,6 +65,9 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     name: str | None = None,
     environment: str | None = None,
+    priority: str | None = None,
+    estimate: str | None = None,
+    begin: str | None = None,
     wait: bool = False,
 ) -> Result:
     """Run Python code as a batch job, with the application of that name beside it."""
@@ -64,6 +76,7 @@ def run(
     zapp = _job(session, entry, code=code, parameters=dict(parameters or {}))
     submission = submission_of(session, zapp=zapp, name=name or f"{entry}-job" if entry != JOB_ENTRY else name)
     submission["labels"][LABEL_JOB] = entry
+    submission |= turn_of(priority=priority, estimate=estimate, begin=begin)
     _choose(submission, environment)
     return _started(session, session.api.submit(submission), wait=wait)
 
@@ -111,6 +124,12 @@ def submission_of(
         "use": use, "zapp": zapp, "parameters": dict(parameters or {}), "name": name or "", "labels": session.facts.labels(),
         "lifetime": lifetime, "client": session.facts.as_client(), "lease": together,
     }  # fmt: skip
+
+
+def turn_of(*, priority: str | None, estimate: str | None, begin: str | None) -> Json:
+    """What of a submission says when it is its turn; what was not said is left to the description."""
+    given = {"priority": priority, "estimate": estimate, "begin": begin}
+    return {name: value for name, value in given.items() if value}
 
 
 def lifetime_of(
@@ -227,12 +246,12 @@ def _checked(check: Json) -> Result:
 VERBS = (
     Verb(
         "start", start, "Start an application of the shop.",
-        (Argument("entry", "which application", names=Names.ENTRY), NAME, ENVIRONMENT, WAIT, *LIFETIME),
+        (Argument("entry", "which application", names=Names.ENTRY), NAME, ENVIRONMENT, WAIT, *TURN, *LIFETIME),
         has_form=True, example="example: {command} start spark --workers 4 --name mine --idle 1h",
     ),
     Verb(
         "run", run, "Run a program as a batch job, beside an application that it can use.",
-        (Argument("entry", "which application", names=Names.ENTRY), NAME, ENVIRONMENT, WAIT), has_form=True, cell="code",
+        (Argument("entry", "which application", names=Names.ENTRY), NAME, ENVIRONMENT, WAIT, *TURN), has_form=True, cell="code",
     ),
     Verb(
         "zapp", zapp, "Start what a ZApp description says.",

@@ -22,10 +22,26 @@ def table() -> tuple[Route, ...]:
         internal,
         leases,
         logs,
+        queue,
+        quotas,
         shop,
         targets,
         tickets,
     )
 
-    subjects = (info, shop, executions, targets, tickets, logs, connections, leases, cluster, events, internal)
+    subjects = (
+        info,
+        shop,
+        executions,
+        targets,
+        tickets,
+        logs,
+        connections,
+        leases,
+        cluster,
+        queue,
+        quotas,
+        events,
+        internal,
+    )
     return (*(route for subject in subjects for route in subject.routes), *tickets.internal)

@@ -1,17 +1,17 @@
-"""The machines, what waits for them, and who uses them."""
+"""The machines, and who uses them."""
 
 from __future__ import annotations
 
 from zoe_jupyter.server.api import PAGED, ApiRequest, Subject, page
-from zoe_jupyter.server.present import amount_body, node_body, waiting_body
+from zoe_jupyter.server.present import amount_body, node_body
 from zoe_jupyter.server.schemas import (
+    DrainRequest,
     NodeBody,
     NodePage,
     OwnerUsageBody,
     OwnerUsagePage,
     UnknownBody,
     UnknownPage,
-    WaitingPage,
 )
 
 routes = Subject("cluster")
@@ -36,6 +36,18 @@ async def enable_node(request: ApiRequest) -> NodeBody:
 
 
 @routes(
+    "POST",
+    "nodes/{name}/drain",
+    "Empty the machine (for admins), now or from a moment on: what runs there starts again elsewhere. ``enable`` ends it.",
+    body=DrainRequest,
+    answer=NodeBody,
+)
+async def drain_node(request: ApiRequest) -> NodeBody:
+    begins = request.body.begin
+    return node_body(await request.core.drain_node(request.path["name"], request.caller, begins=begins))
+
+
+@routes(
     "GET",
     "quarantine",
     "What runs and this Zoe does not know, since its database was restored or replaced (for admins). It is left alone.",
@@ -51,13 +63,6 @@ async def list_unknown(request: ApiRequest) -> UnknownPage:
 @routes("POST", "quarantine/{id}/stop", "Stop what this Zoe does not know (for admins).", status=204)
 async def stop_unknown(request: ApiRequest) -> None:
     await request.core.stop_unknown(request.path["id"], request.caller)
-
-
-@routes("GET", "queue", "What waits, in order, and why.", answer=WaitingPage, query=PAGED)
-async def list_queue(request: ApiRequest) -> WaitingPage:
-    items, next_cursor = page(await request.core.queue(request.caller), request.query)
-    named = [waiting_body(one, (await request.core.execution(one.execution_id, request.caller)).name) for one in items]
-    return WaitingPage(named, next_cursor)
 
 
 @routes("GET", "usage", "What each owner has running.", answer=OwnerUsagePage, query=PAGED)

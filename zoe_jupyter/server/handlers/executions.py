@@ -88,6 +88,10 @@ def read_submission(request: ApiRequest) -> Submission:
         name=body.name,
         labels=body.labels,
         lifetime=body.lifetime,
+        priority=body.priority,
+        estimate=body.estimate,
+        begin=body.begin,
+        weight=body.weight,
         client=read_client(request, body.client),
         lease=body.lease,
     )

@@ -398,6 +398,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nodes/{name}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Empty the machine (for admins), now or from a moment on: what runs there starts again elsewhere. ``enable`` ends it. */
+        post: operations["drain_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/quarantine": {
         parameters: {
             query?: never;
@@ -432,6 +449,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each owner has running. */
+        get: operations["list_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/queue": {
         parameters: {
             query?: never;
@@ -449,18 +483,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/usage": {
+    "/queue/what-if": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** What each owner has running. */
-        get: operations["list_usage"];
+        get?: never;
+        put?: never;
+        /** What would start, grow, shrink and wait now under another policy or other quotas (for admins). Changes nothing. */
+        post: operations["what_if"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller may hold and holds; for admins everyone's. */
+        get: operations["list_quotas"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/quotas/{owner}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The quota of a user, of ``group:NAME``, or ``default`` (for admins). */
+        get: operations["get_quota"];
+        /** Set the quota of a user, of ``group:NAME``, or ``default`` (for admins). What runs goes on. */
+        put: operations["put_quota"];
+        post?: never;
+        /** Go back to the default's (for admins). */
+        delete: operations["drop_quota"];
         options?: never;
         head?: never;
         patch?: never;
@@ -545,6 +615,10 @@ export interface components {
             environment: {
                 [key: string]: unknown;
             };
+        };
+        DrainRequest: {
+            /** @default null */
+            begin: string | number | null;
         };
         EndpointBody: {
             name: string;
@@ -639,6 +713,14 @@ export interface components {
             leases: number;
             /** @default  */
             notebook: string;
+            /** @default batch */
+            priority: string;
+            /** @default null */
+            estimate_s: number | null;
+            /** @default false */
+            is_assumed: boolean;
+            /** @default null */
+            begins_at: number | null;
             story: components["schemas"]["StoryBody"][];
         };
         ExecutionPage: {
@@ -688,12 +770,49 @@ export interface components {
             /** @default null */
             ends_at: number | null;
         };
+        LimitBody: {
+            /** @default null */
+            executions: number | null;
+            /** @default null */
+            cores: number | null;
+            /** @default null */
+            memory_bytes: number | null;
+            /** @default null */
+            gpus: number | null;
+            /** @default null */
+            run_s: number | null;
+        };
+        /** @description What is absent or null is not limited. */
+        LimitRequest: {
+            /** @default null */
+            executions: number | null;
+            /** @default null */
+            cores: string | number | null;
+            /** @default null */
+            memory: string | number | null;
+            /** @default null */
+            gpus: number | null;
+            /** @default null */
+            run: string | number | null;
+        };
+        /** @description One execution that would get or give room. */
+        MoveBody: {
+            execution_id: string;
+            name: string;
+            owner: string;
+            core: number;
+            elastic: number;
+            /** @default  */
+            gives_way_to: string;
+        };
         NodeBody: {
             name: string;
             capacity: components["schemas"]["AmountBody"];
             reserved: components["schemas"]["AmountBody"];
             services: number;
             is_enabled: boolean;
+            /** @default null */
+            drains_at: number | null;
         };
         NodePage: {
             items: components["schemas"]["NodeBody"][];
@@ -713,6 +832,28 @@ export interface components {
         QueueBody: {
             position: number;
             reason: components["schemas"]["ReasonBody"];
+            detail: components["schemas"]["ReasonBody"][];
+            /** @default null */
+            starts_at: number | null;
+        };
+        QuotaBody: {
+            owner: string;
+            group: string;
+            is_own: boolean;
+            share: components["schemas"]["LimitBody"] | null;
+            limit: components["schemas"]["LimitBody"];
+            executions: number;
+            held: components["schemas"]["AmountBody"];
+        };
+        QuotaPage: {
+            items: components["schemas"]["QuotaBody"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        QuotaRequest: {
+            limit?: components["schemas"]["LimitRequest"];
+            /** @default null */
+            share: components["schemas"]["LimitRequest"] | null;
         };
         ReasonBody: {
             code: string;
@@ -781,6 +922,14 @@ export interface components {
             lifetime: {
                 [key: string]: unknown;
             } | null;
+            /** @default  */
+            priority: string;
+            /** @default null */
+            estimate: string | number | null;
+            /** @default null */
+            begin: string | number | null;
+            /** @default null */
+            weight: number | null;
             client?: components["schemas"]["ClientBody"];
             /**
              * @default
@@ -823,11 +972,32 @@ export interface components {
             name: string;
             position: number;
             reason: components["schemas"]["ReasonBody"];
+            /** @default  */
+            owner: string;
+            /** @default batch */
+            priority: string;
+            detail: components["schemas"]["ReasonBody"][];
+            /** @default null */
+            starts_at: number | null;
         };
         WaitingPage: {
             items: components["schemas"]["WaitingBody"][];
             /** @default null */
             next_cursor: string | null;
+        };
+        WhatIfBody: {
+            start: components["schemas"]["MoveBody"][];
+            grow: components["schemas"]["MoveBody"][];
+            shrink: components["schemas"]["MoveBody"][];
+            preempt: components["schemas"]["MoveBody"][];
+            waiting: components["schemas"]["WaitingBody"][];
+        };
+        WhatIfRequest: {
+            /** @default  */
+            policy: string;
+            quotas?: {
+                [key: string]: components["schemas"]["LimitRequest"];
+            };
         };
     };
     responses: never;
@@ -1720,6 +1890,41 @@ export interface operations {
             };
         };
     };
+    drain_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainRequest"];
+            };
+        };
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_unknown: {
         parameters: {
             query?: {
@@ -1783,6 +1988,40 @@ export interface operations {
             };
         };
     };
+    list_usage: {
+        parameters: {
+            query?: {
+                /** @description How many items at most. */
+                limit?: number;
+                /** @description ``next_cursor`` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnerUsagePage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_queue: {
         parameters: {
             query?: {
@@ -1817,7 +2056,40 @@ export interface operations {
             };
         };
     };
-    list_usage: {
+    what_if: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIfRequest"];
+            };
+        };
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_quotas: {
         parameters: {
             query?: {
                 /** @description How many items at most. */
@@ -1837,7 +2109,104 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OwnerUsagePage"];
+                    "application/json": components["schemas"]["QuotaPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                owner: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    put_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                owner: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaRequest"];
+            };
+        };
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaBody"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    drop_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                owner: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaBody"];
                 };
             };
             /** @description What went wrong. */
