@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class House:
     folder: Path
     backend: FakeBackend
     clock: MovedClock = field(default_factory=MovedClock)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     core: Core = None  # type: ignore[assignment]
 
     def furnish(self) -> None:
@@ -92,7 +93,7 @@ class House:
             (folder / "framework.yaml").write_text(text)
 
     async def open(self) -> Core:
-        settings = Settings(data_dir=self.folder, shop_sources=(str(self.folder / "shop"),))
+        settings = Settings(data_dir=self.folder, shop_sources=(str(self.folder / "shop"),), groups=self.groups)
         self.core = Core(
             settings=settings,
             backend=self.backend,
@@ -116,7 +117,7 @@ class House:
         return await self.core.execution(execution if isinstance(execution, str) else execution.id, ADMIN)
 
     async def until(
-        self, condition: Callable[[Execution], bool], execution: Execution, *, timeout_s: float = 10.0
+        self, condition: Callable[[Execution], bool], execution: Execution | str, *, timeout_s: float = 10.0
     ) -> Execution:
         """Wait until the execution is so; fails with what it is instead."""
         deadline = time.monotonic() + timeout_s
@@ -129,7 +130,7 @@ class House:
             )
             await asyncio.sleep(0.01)
 
-    async def until_state(self, state: State, execution: Execution) -> Execution:
+    async def until_state(self, state: State, execution: Execution | str) -> Execution:
         return await self.until(lambda now: now.state is state, execution)
 
 
