@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from zoe_jupyter.model.application import Port, Probe, Requirement
+from zoe_jupyter.model.application import OnLost, Port, Probe, Requirement
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node, Resources
 
@@ -64,6 +64,8 @@ class ServiceOrder:
     image: str = ""
     bounds: Bounds = Bounds()
     client: Client = Client()
+    on_lost: OnLost = OnLost.RESTART
+    """Whether it is waited for when its machine is lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Renderer:
             image=process.image,
             bounds=bounds,
             client=execution.client,
+            on_lost=execution.application.on_lost,
         )
 
     async def drain(self, execution: Execution, service: Service) -> tuple[tuple[str, ...], dict[str, str]]:

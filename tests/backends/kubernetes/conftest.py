@@ -32,15 +32,19 @@ class KubernetesWorld(World):
         self.options: dict[str, object] = {}
 
     async def open(self) -> Backend:
-        backend = KubernetesBackend(
+        backend = self.closed()
+        await backend.start()
+        return backend
+
+    def closed(self) -> KubernetesBackend:
+        """Not started yet."""
+        return KubernetesBackend(
             deployment=self.deployment,
             data_dir=self.data_dir,
             kubeconfig=str(self.kubeconfig),
             namespace=self.namespace,
             **self.options,
         )
-        await backend.start()
-        return backend
 
     def assert_nothing_is_left(self) -> None:
         end = time.monotonic() + 30

@@ -12,7 +12,7 @@ from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude
 from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
-from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.application import OnLost, Probe
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.resources import Resources
 
@@ -260,6 +260,12 @@ def test_a_pod_goes_to_the_node_that_zoe_has_chosen_or_nowhere() -> None:
 
 def test_images_of_frameworks_have_the_sites_prefix() -> None:
     assert _container(Site(deployment="lab", image_prefix="registry/lab-"), order())["image"] == "registry/lab-dask:1"
+
+
+def test_who_is_to_be_waited_for_is_left_on_its_node() -> None:
+    patient = manifests.pod(SITE, order(on_lost=OnLost.WAIT), "", OWNERS)["spec"]["tolerations"]
+
+    assert all("tolerationSeconds" not in toleration for toleration in patient)
 
 
 def test_what_an_admin_has_set_is_in_every_pod() -> None:

@@ -12,7 +12,7 @@ from zoe_jupyter.backends.containers import images, places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
 from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
-from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.application import OnLost, Probe
 from zoe_jupyter.model.resources import Resources
 
 Manifest = dict[str, Any]
@@ -130,7 +130,6 @@ def secret(site: Site, order: ServiceOrder, owners: list[Manifest]) -> Manifest:
 
 def pod(site: Site, order: ServiceOrder, node: str, owners: list[Manifest]) -> Manifest:
     """One attempt of a service; ``node`` empty: anywhere."""
-    tolerance = math.ceil(site.lost_after_s)
     spec: Manifest = {
         "restartPolicy": "Never",
         "hostname": attempt_of(order).host,
@@ -140,7 +139,7 @@ def pod(site: Site, order: ServiceOrder, node: str, owners: list[Manifest]) -> M
         "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": math.ceil(order.grace_s),
         "securityContext": _pod_security(site),
-        "tolerations": [*(dict(each) for each in site.tolerations), *_patience(tolerance)],
+        "tolerations": [*(dict(each) for each in site.tolerations), *_patience(site, order)],
         "containers": [_container(site, order)],
         "volumes": _volumes(site, order),
         **_placement(node),
@@ -244,15 +243,11 @@ def _wishes(site: Site) -> Manifest:
     return {**kept, "hostUsers": False} if site.has_user_namespaces else kept
 
 
-def _patience(seconds: int) -> list[Manifest]:
-    """How long the cluster itself leaves pods on a node that does not answer."""
+def _patience(site: Site, order: ServiceOrder) -> list[Manifest]:
+    """How long the cluster itself leaves a pod on a node that does not answer; for ever where it is to be waited for."""
+    limit = {} if order.on_lost is OnLost.WAIT else {"tolerationSeconds": math.ceil(site.lost_after_s)}
     return [
-        {
-            "key": f"node.kubernetes.io/{what}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": seconds,
-        }
+        {"key": f"node.kubernetes.io/{what}", "operator": "Exists", "effect": "NoExecute", **limit}
         for what in ("not-ready", "unreachable")
     ]
 

@@ -1,0 +1,156 @@
+"""A whole core on a real cluster, one of whose nodes is cut off while its pods run on, or loses its power."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import cluster
+from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.backends.kubernetes import names
+from zoe_jupyter.engine.core import Core
+from zoe_jupyter.engine.door import Submission
+from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.model.execution import Execution, Service, ServiceState
+from zoe_jupyter.store.repository import Store
+from zoe_jupyter.testing.house import ADMIN, ALICE
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(300)]
+
+LOST_AFTER_S = 8.0
+NOTICED_S = 60.0
+"""The cluster itself needs some 20 s to see that a node does not answer."""
+ENTRY = """
+zoe: 1
+kind: framework
+name: {name}
+title: Something that goes on
+summary: It does nothing, for long
+on_lost: {on_lost}
+processes:
+  main:
+    image: zoe-test/base
+    command: [python3, -c, "import time; time.sleep(3600)"]
+    resources: {{cores: 0.1, memory: 64MiB}}
+"""
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[None]:
+    if cluster.infra() is None:
+        pytest.skip("cutting nodes off needs the scripts of ZOE_TEST_INFRA")
+    yield
+    cluster.cluster("mend-node", "2")
+    cluster.cluster("start-node", "2")
+
+
+@pytest.fixture
+async def core(world: KubernetesWorld, tmp_path: Path, two_nodes: None) -> AsyncIterator[Core]:
+    for name in ("restart", "wait"):
+        folder = tmp_path / "shop" / name
+        folder.mkdir(parents=True)
+        (folder / "framework.yaml").write_text(ENTRY.format(name=name, on_lost=name))
+    world.options = {"lost_after_s": LOST_AFTER_S}
+    settings = Settings(data_dir=tmp_path, shop_sources=(str(tmp_path / "shop"),), deployment=world.deployment)
+    core = Core(settings=settings, backend=world.closed(), store=Store(f"sqlite:///{tmp_path / 'zoe.db'}"))
+    await core.open()
+    yield core
+    for execution in (await core.executions(ADMIN)).items:
+        await core.stop(execution.id, ADMIN)
+        await _until(core, execution, lambda now: now.is_ended, 90)
+        await core.forget(execution.id, ADMIN)
+    await core.close()
+
+
+async def _until(core: Core, execution: Execution, condition: Callable[[Execution], bool], limit_s: float) -> Execution:
+    end = time.monotonic() + limit_s
+    while not condition(now := await core.execution(execution.id, ADMIN)):
+        assert time.monotonic() < end, f"not within {limit_s} s: {now.services}"
+        await asyncio.sleep(0.1)
+    return now
+
+
+def _main(execution: Execution) -> Service:
+    return next(iter(execution.services.values()))
+
+
+def _runs(attempt: int) -> Callable[[Execution], bool]:
+    def condition(execution: Execution) -> bool:
+        services = list(execution.services.values())
+        return bool(services) and (services[0].attempt, services[0].state) == (attempt, ServiceState.RUNNING)
+
+    return condition
+
+
+async def _start_on_node2(core: Core, use: str) -> Execution:
+    await core.set_node_enabled("node1", ADMIN, is_enabled=False)
+    execution, _ = await core.submit(Submission(use=use), ALICE, key=None)
+    running = await _until(core, execution, _runs(1), 60)
+    await core.set_node_enabled("node1", ADMIN, is_enabled=True)
+    assert _main(running).node == "node2"
+    return running
+
+
+def _pods(world: KubernetesWorld, execution: Execution) -> dict[str, str]:
+    """``{attempt: uid}`` of those that the cluster still has."""
+    found = json.loads(cluster.kubectl("get", "pods", "-n", world.namespace, "-o", "json"))["items"]
+    return {
+        pod["metadata"]["annotations"][names.ATTEMPT]: pod["metadata"]["uid"]
+        for pod in found
+        if pod["metadata"].get("annotations", {}).get(names.EXECUTION) == execution.id
+    }
+
+
+def _published(world: KubernetesWorld, execution: Execution) -> list[str]:
+    """Names of the pods that are found by the execution's names."""
+    service = names.execution_name(world.deployment, execution.id)
+    selector = f"kubernetes.io/service-name={service}"
+    slices = json.loads(cluster.kubectl("get", "endpointslices", "-n", world.namespace, "-l", selector, "-o", "json"))
+    return [each["targetRef"]["name"] for found in slices["items"] for each in found["endpoints"] or ()]
+
+
+async def test_a_node_that_is_cut_off_loses_its_services_to_another_and_is_tidied_when_it_returns(
+    core: Core, world: KubernetesWorld
+) -> None:
+    moving, waiting = await _start_on_node2(core, "restart"), await _start_on_node2(core, "wait")
+    before = _pods(world, waiting)
+
+    cut_at = time.monotonic()
+    cluster.cluster("cut-node", "2")
+    moved = await _until(core, moving, _runs(2), NOTICED_S + LOST_AFTER_S + 30)
+
+    assert time.monotonic() - cut_at > LOST_AFTER_S
+    assert _main(moved).node == "node1"
+    assert _published(world, moving) == [_main(moved).handle["pod"]]
+    assert set(_pods(world, moving)) == {"1", "2"}
+    assert _runs(1)(await core.execution(waiting.id, ADMIN))
+
+    cluster.cluster("mend-node", "2")
+    mended_at = time.monotonic()
+    while set(_pods(world, moving)) != {"2"}:
+        assert time.monotonic() - mended_at < 30, "the old one still runs"
+        await asyncio.sleep(0.5)
+
+    assert _runs(2)(await core.execution(moving.id, ADMIN))
+    assert _runs(1)(await core.execution(waiting.id, ADMIN))
+    assert _pods(world, waiting) == before
+
+
+async def test_a_node_without_power_loses_its_services_to_another(core: Core, world: KubernetesWorld) -> None:
+    moving = await _start_on_node2(core, "restart")
+
+    cluster.cluster("kill-node", "2")
+    moved = await _until(core, moving, _runs(2), NOTICED_S + LOST_AFTER_S + 30)
+    cluster.cluster("start-node", "2")
+
+    assert _main(moved).node == "node1"
+    started_at = time.monotonic()
+    while set(_pods(world, moving)) != {"2"}:
+        assert time.monotonic() - started_at < 60, "the old one is still there"
+        await asyncio.sleep(0.5)
+    assert _runs(2)(await core.execution(moving.id, ADMIN))
