@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.world import W, demand, node, res
+from tests.scheduler.world import NOW, W, admitted, codes, demand, job, node, plan, res
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.placement import Places, by_size, free_share
-from zoe_jupyter.scheduler.snapshot import Counts, Demand, Strategy
+from zoe_jupyter.scheduler.snapshot import Counts, Demand, Rules, Strategy, Together
 from zoe_jupyter.scheduler.space import Machines
 
 
@@ -58,3 +58,125 @@ def test_the_scarcest_resource_says_how_full_a_node_is(free: Resources, capacity
     space = machines.capacity.copy()
     space.cores, space.memory, space.gpus = [free.microcores], [free.memory_bytes], [free.gpus]
     assert free_share(space, machines.capacity, 0) == share
+
+
+class TestPack:
+    RULES = Rules(placement=Strategy.PACK)
+
+    def test_services_fill_one_node_after_the_other(self) -> None:
+        assert placed([node("a"), node("b", 3), node("c")], demand(5), strategy=Strategy.PACK) == {W: {"a": 4, "b": 1}}
+
+    def test_it_goes_on_where_it_was(self) -> None:
+        """Also for shapes that were looked for before."""
+        nodes, busy = [node("a", 4, 64), node("b", 4, 64)], admitted("r", demand(1), core={W: {"b": 1}})
+        jobs = [job(f"j{i}", demand(1, cores=1 + i % 2), at=i) for i in range(4)]
+        starts = plan(nodes, busy, *jobs, rules=self.RULES).start
+        assert [next(iter(starts[f"j{i}"].core[W])) for i in range(4)] == ["b", "b", "a", "a"]
+
+    def test_what_nobody_has_room_for_stays_so(self) -> None:
+        jobs = (
+            job("big", demand(1, cores=3), at=NOW - 1),
+            job("j", demand(3), at=NOW),
+            job("k", demand(1, cores=0.5), at=NOW),
+        )
+        decided = plan([node("a", 2), node("b", 2)], *jobs, rules=self.RULES)
+        assert codes(decided) == {"big": "exceeds_every_node"}
+        assert decided.start["k"].core == {W: {"b": 1}}
+
+    def test_elastic_services_too(self) -> None:
+        decided = plan([node("a"), node("b")], job("e", demand(1, 5)), rules=self.RULES)
+        assert (decided.start["e"].core, decided.start["e"].elastic) == ({W: {"a": 1}}, {W: {"a": 3, "b": 2}})
+
+
+class TestRandom:
+    NODES = [node(name, 64) for name in "abcdefgh"]
+
+    def test_the_seed_settles_it(self) -> None:
+        ways = [placed(self.NODES, demand(6), strategy=Strategy.RANDOM, seed=seed) for seed in (1, 1, 2)]
+        assert ways[0] == ways[1] != ways[2]
+
+    def test_all_nodes_get_some(self) -> None:
+        counts = placed(self.NODES, demand(400, gib=0), strategy=Strategy.RANDOM)
+        assert counts is not None
+        assert all(counts[W][name] > 30 for name in "abcdefgh")
+
+    def test_only_where_there_is_room(self) -> None:
+        assert placed([node("a", 0), node("b", 2)], demand(2), strategy=Strategy.RANDOM) == {W: {"b": 2}}
+        assert placed([node("a", 0), node("b", 2)], demand(3), strategy=Strategy.RANDOM) is None
+
+    def test_elastic_services_fill_what_is_left(self) -> None:
+        decided = plan(
+            [node("a", 2), node("b", 2)], job("e", demand(1, 9)), rules=Rules(placement=Strategy.RANDOM), seed=3
+        )
+        assert sum(decided.start["e"].elastic[W].values()) == 3
+
+
+def test_only_named_nodes_will_do() -> None:
+    nodes = [node("a", 64, 64), node("b"), node("c", labels={"disk": "fast"})]
+    assert placed(nodes, demand(3, nodes=frozenset({"b"}))) == {W: {"b": 3}}
+    assert placed(nodes, demand(1, nodes=frozenset({"b", "c"}), labels={"disk": "fast"})) == {W: {"c": 1}}
+
+
+class TestPorts:
+    WEB = demand(1, host_ports=frozenset({80}))
+
+    def test_a_port_is_taken_once_on_a_node(self) -> None:
+        two = demand(2, host_ports=frozenset({80, 443}))
+        assert placed([node("a", 64, 64), node("b")], two) == {W: {"a": 1, "b": 1}}
+        assert placed([node("a", 64, 64)], two) is None
+
+    def test_by_anybody(self) -> None:
+        busy = admitted("r", self.WEB, core={W: {"a": 1}})
+        decided = plan([node("a", 64, 64)], busy, job("j", self.WEB, at=NOW))
+        assert (
+            decided.waiting["j"].text
+            == "app.worker needs the ports 80 of a node, and they are taken wherever there is room; wait"
+        )
+        assert list(plan([node("a", 64, 64)], busy, job("j", demand(1, host_ports=frozenset({81})))).start) == ["j"]
+
+    def test_it_comes_free_with_who_has_it(self) -> None:
+        leaving = admitted("r", demand(0, 1, host_ports=frozenset({80})), leaving={W: {"a": 1}})
+        decided = plan([node("a")], leaving, job("j", self.WEB, at=NOW), job("k", self.WEB, at=NOW))
+        assert [reason.text.endswith("room is being made for it") for reason in decided.waiting.values()] == [
+            True,
+            False,
+        ]
+
+    def test_elastic_services_take_one_each(self) -> None:
+        decided = plan([node("a"), node("b")], job("e", demand(0, 9, host_ports=frozenset({80}))))
+        assert decided.start["e"].elastic == {W: {"a": 1, "b": 1}}
+
+
+class TestTogether:
+    def test_apart_is_a_must(self) -> None:
+        apart = demand(2, 2, together=Together.APART)
+        assert placed([node("a", 64, 64), node("b")], apart) == {W: {"a": 1, "b": 1}}
+        assert codes(plan([node("a", 64, 64)], job("j", apart))) == {"j": "exceeds_cluster"}
+        decided = plan([node(name) for name in "abc"], job("j", apart))
+        assert sorted([*decided.start["j"].core[W], *decided.start["j"].elastic[W]]) == ["a", "b", "c"]
+
+    def test_what_is_held_already_counts(self) -> None:
+        lame = admitted("j", demand(2, 1, together=Together.APART), core={W: {"a": 1}}, elastic={W: {"b": 1}})
+        assert plan([node("a", 64, 64), node("b", 64, 64), node("c")], lame).grow["j"].core == {W: {"c": 1}}
+        assert codes(plan([node("a", 64, 64), node("b", 64, 64)], lame)) == {"j": "waits_for_resources"}
+
+    def test_near_is_a_wish(self) -> None:
+        near = demand(5, together=Together.NEAR)
+        assert placed([node("a"), node("b")], near) == {W: {"a": 4, "b": 1}}
+
+    def test_elastic_services_lie_near_the_core(self) -> None:
+        held = admitted("j", demand(1, 3, together=Together.NEAR), core={W: {"b": 1, "z": 1}})
+        assert plan([node("a", 64, 64), node("b")], held).grow["j"].elastic == {W: {"b": 3}}
+
+    def test_a_core_for_which_room_is_made_lies_apart_too(self) -> None:
+        held = [admitted(f"r{name}", demand(0, 4), elastic={W: {name: 4}}) for name in "ab"]
+        decided = plan([node("a"), node("b")], *held, job("j", demand(2, together=Together.APART), at=NOW))
+        assert decided.shrink == {"ra": {W: {"a": 1}}, "rb": {W: {"b": 1}}}
+
+    def test_packed_tightly_they_still_lie_apart(self) -> None:
+        nodes = [node("a", 4, 16), node("b", 4, 16), node("c", 4, 16)]
+        heavy = demand(2, cores=1, gib=8, process="heavy", together=Together.APART)
+        wide = demand(1, cores=4, gib=0, process="wide")
+        counts = placed(nodes, heavy, wide, demand(1, cores=3, gib=0, process="more"))
+        assert counts is not None
+        assert len(counts["heavy"]) == 2

@@ -9,9 +9,11 @@ import pytest
 from tests.scheduler.world import GIB, NOW, W, admitted, demand, job, node, plan
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.resources import Node
-from zoe_jupyter.scheduler.decide import can_ever_fit
+from zoe_jupyter.scheduler.decide import can_ever_fit, decide
+from zoe_jupyter.scheduler.policies.fifo import Fifo
+from zoe_jupyter.scheduler.policies.sjf import Sjf
 from zoe_jupyter.scheduler.reasons import Waiting
-from zoe_jupyter.scheduler.snapshot import Demand
+from zoe_jupyter.scheduler.snapshot import Demand, Job, Rules, Snapshot
 
 NODES = [node("a", 4, 8), node("b", 2, 16)]
 
@@ -75,6 +77,96 @@ def test_the_numbers_are_there_to_compute_with() -> None:
     reason = can_ever_fit([demand(1, gib=64)], NODES)
     assert reason is not None
     assert dict(reason.numbers) == {"process": W, "resource": "memory", "needed": 64 * GIB, "most": 16 * GIB}
+
+
+def test_a_volume_and_labels_that_exclude_each_other_are_called_so() -> None:
+    nodes = [node("a", labels={"disk": "slow"}), node("b", labels={"disk": "fast"})]
+    reason = can_ever_fit([demand(1, labels={"disk": "fast"}, nodes=frozenset({"a"}))], nodes)
+    assert reason is not None
+    assert (reason.code, reason.text) == (
+        "misconfigured",
+        "app.worker can only be on a, and needs a node with the labels disk=fast: these exclude each other; change one of them",
+    )
+    reason = can_ever_fit([demand(1, nodes=frozenset({"z"}))], nodes)
+    assert reason is not None
+    assert (reason.code, reason.text) == (
+        "no_matching_node",
+        "app.worker can only be on z, and no such machine takes work; wait for it, or ask the admin",
+    )
+    assert reason.numbers["nodes"] == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "code", "text"),
+    [
+        (0, "begins_later", "it begins in 40 s"),
+        (1, "start_failed", "its last start failed; the next try is in 40 s"),
+        (3, "start_failed", "its last 3 starts failed; the next try is in 40 s"),
+    ],
+)
+def test_who_is_tried_later_is_told_when(failed: int, code: str, text: str) -> None:
+    reason = plan([node("n")], job("j", demand(1), not_before=NOW + 40, failed_starts=failed)).waiting["j"]
+    assert (reason.code, reason.text) == (code, text)
+
+
+def test_the_rest_is_told_in_detail() -> None:
+    decided = plan([node("n")], *(job(name, demand(3), at=NOW) for name in "abc"))
+    assert decided.waiting["c"].numbers == {
+        "position": 2,
+        "ahead": 1,
+        "first": "b",
+        "details": [
+            {
+                "code": "waits_for_resources",
+                "text": "its 3 services need 3 cores together, all nodes have 1 free; lower `cores` or their number or wait",
+                "numbers": {"services": 3, "resource": "cores", "needed": 3_000_000, "most": 1_000_000},
+            }
+        ],
+    }
+
+
+def test_what_the_order_rests_on_is_told() -> None:
+    jobs = [
+        job("a", demand(9), at=NOW),
+        job("b", demand(9), at=NOW, run_s=5.0, is_assumed=True),
+        job("c", demand(9), run_s=5.0),
+    ]
+    for policy, told in (
+        (Sjf(), [None, "its run time is that of earlier ones", "an execution of unknown length takes an hour"]),
+        (Fifo(), [None] * 3),
+    ):
+        waiting = decide(Snapshot((node("n"),), tuple(jobs)), policy, NOW).waiting
+        assert [waiting[key].numbers.get("assumed") for key in ("c", "b", "a")] == told
+
+
+class TestForecast:
+    """With cores alone, and nobody overtaking: rather late than early."""
+
+    def running(self, name: str, run_s: float | None) -> Job:
+        return admitted(name, demand(2), core={W: {"n": 2}}, run_s=run_s, started_at=NOW, done_at=NOW)
+
+    def starts(self, *jobs: Job) -> dict[str, float | None]:
+        decided = plan([node("n")], *jobs, rules=Rules(reserve_after_s=None))
+        return {key: reason.numbers.get("expected_start") for key, reason in decided.waiting.items()}
+
+    def test_as_executions_end_one_after_the_other(self) -> None:
+        jobs = [job("a", demand(4), at=1, run_s=50.0), job("b", demand(2), at=2, run_s=9.0), job("c", demand(4), at=3)]
+        assert self.starts(self.running("x", 10.0), self.running("y", 30.0), *jobs) == {"a": 1030, "b": 1080, "c": 1089}
+
+    def test_elastic_services_are_no_hindrance(self) -> None:
+        grown = admitted("e", demand(0, 4), elastic={W: {"n": 4}}, run_s=60.0)
+        assert self.starts(grown, job("a", demand(4), at=1, run_s=50.0), job("b", demand(4), at=2)) == {
+            "a": NOW,
+            "b": 1050,
+        }
+
+    def test_nobody_knows_behind_one_of_unknown_length(self) -> None:
+        jobs = [job("a", demand(4), at=1), job("b", demand(1), at=2), job("c", demand(9), at=3)]
+        assert self.starts(self.running("x", 10.0), self.running("y", 30.0), *jobs) == {"a": 1030, "b": None, "c": None}
+        assert self.starts(self.running("x", None), job("a", demand(4), at=1)) == {"a": None}
+
+    def test_those_that_do_not_wait_for_room_are_left_out(self) -> None:
+        assert self.starts(self.running("x", 10.0), job("a", demand(2), not_before=NOW + 1)) == {"a": None}
 
 
 def waiting_for(wanted: Demand, nodes: list[Node], taken: Demand, place: str = "a") -> Reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.decide import decide
@@ -40,31 +41,23 @@ def demand(
     gpus: int = 0,
     process: str = W,
     labels: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> Demand:
-    return Demand(process, res(cores, gib, gpus), core, elastic, labels or {})
+    return Demand(process, res(cores, gib, gpus), core, elastic, labels or {}, **more)
 
 
-def job(name: str, *demands: Demand, at: float = 0.0, priority: int = 100, not_before: float = 0.0) -> Job:
+def job(name: str, *demands: Demand, at: float = 0.0, **more: Any) -> Job:
     """One that waits."""
-    return Job(name, "alice", demands, queued_at=at, priority=priority, not_before=not_before)
+    return Job(name, more.pop("owner", "alice"), demands, queued_at=at, **more)
 
 
-def admitted(
-    name: str,
-    *demands: Demand,
-    core: Counts | None = None,
-    elastic: Counts | None = None,
-    leaving: Counts | None = None,
-    at: float = 0.0,
-    priority: int = 100,
-) -> Job:
+def admitted(name: str, *demands: Demand, core: Counts | None = None, at: float = 0.0, **more: Any) -> Job:
     """One in progress."""
-    held = {"core": core or {}, "elastic": elastic or {}, "leaving": leaving or {}}
-    return Job(name, "alice", demands, queued_at=at, priority=priority, is_admitted=True, **held)
+    return job(name, *demands, at=at, is_admitted=True, core=core or {}, **more)
 
 
-def plan(nodes: list[Node], *jobs: Job, is_reachable: bool = True, now: float = NOW) -> Plan:
-    return decide(Snapshot(tuple(nodes), jobs, is_reachable), Fifo(), now)
+def plan(nodes: list[Node], *jobs: Job, now: float = NOW, **more: Any) -> Plan:
+    return decide(Snapshot(tuple(nodes), jobs, **more), Fifo(), now)
 
 
 def codes(plan: Plan) -> dict[str, str]:

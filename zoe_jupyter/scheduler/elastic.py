@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heapreplace
 
-from zoe_jupyter.scheduler.placement import NOWHERE, Places
+from zoe_jupyter.scheduler.placement import NOWHERE, Places, Taken
 from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Job
 from zoe_jupyter.scheduler.space import Machines, Shape, total
 
@@ -16,13 +16,15 @@ LEAST_WEIGHT = 1e-6
 class Share:
     """What one job holds of elastic services, and how that changes in this decision."""
 
-    __slots__ = ("count", "grow", "held", "job", "shrink", "shrunk_for", "weight")
+    __slots__ = ("core", "count", "grow", "held", "job", "shrink", "shrunk_for", "weight")
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.held: MutableCounts = {process: dict(nodes) for process, nodes in job.elastic.items()}
         self.count = sum(total(self.held, demand.process) for demand in job.demands) if self.held else 0
         self.weight = max(LEAST_WEIGHT, job.weight)
+        self.core: Taken = []
+        """Core services that it was given in this decision."""
         self.grow: list[tuple[str, int]] = []
         self.shrink: MutableCounts = {}
         self.shrunk_for: ExecutionId | None = None
@@ -44,9 +46,6 @@ class Share:
             held = self.held.get(demand.process, {})
             for _ in range(sum(held.values()) - demand.elastic):
                 self.take_back(demand.process, max(sorted(held), key=lambda node: held[node]))
-
-    def lacking(self, demand: Demand) -> int:
-        return demand.elastic - total(self.held, demand.process)
 
 
 class _Wish:
@@ -89,7 +88,7 @@ def _open(share: Share, machines: Machines, places: Places) -> list[_Wish]:
     """What it still wants and what there may be room for."""
     found = []
     for demand in share.job.demands:
-        if demand.elastic and demand.elastic > total(share.held, demand.process) + _grown(share, demand.process):
+        if demand.elastic and demand.elastic > total(share.held, demand.process):
             shape = machines.shape(demand)
             if places.has_room(shape):
                 found.append(_Wish(share, demand, shape, machines))
@@ -111,15 +110,8 @@ def _serve(share: Share, wish: _Wish, places: Places, may: May | None) -> bool:
     return True
 
 
-def _grown(share: Share, process: str) -> int:
-    return sum(1 for grown, _ in share.grow if grown == process) if share.grow else 0
-
-
 def _lying(share: Share, process: str, machines: Machines) -> set[int]:
     counts: Sequence[Counts] = (share.job.core, share.held)
-    return {
-        machines.numbers[name]
-        for held in counts
-        for name, count in held.get(process, {}).items()
-        if count and name in machines.numbers
-    }
+    there = {name for held in counts for name, count in held.get(process, {}).items() if count}
+    new = {node for name, _, node in share.core if name == process}
+    return new | {machines.numbers[name] for name in there if name in machines.numbers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from heapq import heapify, heappop, heappush
 
-from zoe_jupyter.scheduler.judge import Cause, Judge
+from zoe_jupyter.scheduler.judge import Cause, Denied, Judge
 from zoe_jupyter.scheduler.memo import Entry, Never
 from zoe_jupyter.scheduler.placement import Taken, fits
 from zoe_jupyter.scheduler.reservation import End
@@ -43,7 +43,7 @@ class Forecast:
         ends = [end for end in judge.ends(None, queue[0].number) if end.at < math.inf]
         line = _Line(judge.room.machines, judge.holders.space(queue[0].number).copy(), ends, self._now)
         for denied in queue:
-            at = line.start(denied.entry)
+            at = line.start(denied)
             if at is None:
                 break
             starts[denied.entry.job.id] = at
@@ -60,22 +60,28 @@ class _Line:
         self._now = now
         heapify(self._ends)
 
-    def start(self, entry: Entry) -> float | None:
-        """When it fits; never before those that were asked for already."""
+    def start(self, denied: Denied) -> float | None:
+        """When it fits; never before those that were asked for already. Room that is kept for somebody is not in the space any more."""
+        entry, taken = denied.entry, denied.kept
+        if taken is None:
+            taken = self._wait(entry)
+            for _, shape, node in taken or ():
+                self._space.take(node, shape)
+        if taken is None:
+            return None
+        end = core_only_end(entry.job, self._now)
+        if end < math.inf:
+            heappush(self._ends, (end, entry.job.id, [(node, shape, 1) for _, shape, node in taken]))
+        return self._now
+
+    def _wait(self, entry: Entry) -> Taken | None:
         taken = self._room(entry)
         while taken is None and self._ends:
             self._now, _, holdings = heappop(self._ends)
             for node, shape, count in holdings:
                 self._space.give(node, shape, count)
             taken = self._room(entry)
-        if taken is None:
-            return None
-        for _, shape, node in taken:
-            self._space.take(node, shape)
-        end = core_only_end(entry.job, self._now)
-        if end < math.inf:
-            heappush(self._ends, (end, entry.job.id, [(node, shape, 1) for _, shape, node in taken]))
-        return self._now
+        return taken
 
     def _room(self, entry: Entry) -> Taken | None:
         return fits(entry.needs, self._machines, self._space, entry.mates)

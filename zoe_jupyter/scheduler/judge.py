@@ -35,6 +35,8 @@ class Denied:
     number: int
     """The class in which it stands."""
     denial: Denial | None = None
+    kept: Taken | None = None
+    """Where it will go."""
 
 
 class Judge:
@@ -87,7 +89,7 @@ class Judge:
         return None
 
     def _find_room(self, entry: Entry, number: int) -> Denied | None:
-        if self.guard is not None and not self.guard.is_short(entry.job, self._now):
+        if self.guard is not None and number <= self.guarded and not self.guard.is_short(entry.job, self._now):
             return self._find_room_behind(entry, number, self.guard)
         if entry.key in self._hopeless:
             return Denied(entry, Cause.ROOM, number)
@@ -95,8 +97,9 @@ class Judge:
         if taken is not None:
             self._grant(entry, taken)
             return None
-        if self._make_room(entry, number):
-            return Denied(entry, Cause.COMING, number)
+        kept = self._make_room(entry, number)
+        if kept is not None:
+            return Denied(entry, Cause.COMING, number, kept=kept)
         self._hopeless.add(entry.key)
         self._reserve(entry, number)
         return Denied(entry, Cause.ROOM, number)
@@ -116,7 +119,7 @@ class Judge:
 
     def _grant(self, entry: Entry, taken: Taken) -> None:
         if self.guard is not None:
-            self.guard.follow(taken)
+            self.guard.follow(taken, entry.job, self._now)
         self._count(entry, taken)
 
     def _count(self, entry: Entry, taken: Taken) -> None:
@@ -125,7 +128,7 @@ class Judge:
         if self._ledger is not None and not entry.job.is_admitted:
             self._ledger.add(entry.job, needed(entry.job.demands))
 
-    def _make_room(self, entry: Entry, number: int) -> bool:
+    def _make_room(self, entry: Entry, number: int) -> Taken | None:
         taken = None
         if self.room.is_room_coming or self.holders.has_any:
             taken = self.holders.make_room(entry, number)
@@ -135,13 +138,13 @@ class Judge:
             self.preempted += [each.job.id for each in chosen]
             taken = self.holders.make_room(entry, number) if chosen else None
         if taken is None:
-            return False
+            return None
         self.room.keep(taken)
         if self.guard is not None:
-            self.guard.follow(taken)
+            self.guard.follow(taken, entry.job, self._now)
         if self._ledger is not None and not entry.job.is_admitted:
             self._ledger.add(entry.job, needed(entry.job.demands))
-        return True
+        return taken
 
     def _is_preemptible(self, entry: Entry) -> bool:
         return entry.job.is_admitted and entry.job.may_be_preempted and entry.job.id not in self.preempted

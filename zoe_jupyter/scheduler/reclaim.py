@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heapreplace
 
 from zoe_jupyter.scheduler.admission import Amount, Ledger
 from zoe_jupyter.scheduler.elastic import Share
-from zoe_jupyter.scheduler.memo import Entry
+from zoe_jupyter.scheduler.memo import Entry, Holding
 from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, with_mates
 from zoe_jupyter.scheduler.room import Room
 from zoe_jupyter.scheduler.snapshot import ExecutionId, Job
@@ -77,13 +77,40 @@ class Holders:
                 space.give(node, shape)
 
     def preempt(self, entry: Entry, number: int, candidates: Iterable[Entry]) -> list[Entry]:
-        """Take back whole executions so that the needs fit, with elastic services of others; count on their room."""
-        chosen = preempt(entry, self._room, self.space(number), candidates)
+        """Take back whole executions of lower classes so that the needs fit, with elastic services of others; count on their room.
+
+        As few as it takes: of the lowest class first, and of those the newest. None where that does not help.
+        """
+        left, chosen = self.space(number).copy(), list[Entry]()
+        lower = [each for each in candidates if each.job.priority < entry.job.priority]
+        lower.sort(key=lambda each: (-each.job.priority, each.job.started_at or each.job.queued_at, each.job.id))
+        while lower and not self._fits(entry, left):
+            chosen.append(lower.pop())
+            self._give(left, chosen[-1], 1)
+        if not self._fits(entry, left):
+            return []
+        for each in chosen[:]:
+            self._give(left, each, -1)
+            if self._fits(entry, left):
+                chosen.remove(each)
+            else:
+                self._give(left, each, 1)
         for each in chosen:
-            share = next((share for share in self._shares if share.job is each.job), None)
-            self._expect_all(each, share)
-        self._by_node = None if chosen else self._by_node
+            self._expect_all(each)
         return chosen
+
+    def _fits(self, entry: Entry, space: Space) -> bool:
+        return fits(entry.needs, self._machines, space, entry.mates) is not None
+
+    def _give(self, space: Space, entry: Entry, sign: int) -> None:
+        """What its end adds to a space from which elastic services that give way are gone already."""
+        for node, shape, count in self._fixed(entry):
+            space.give(node, shape, sign * count)
+
+    def _fixed(self, entry: Entry) -> list[Holding]:
+        job = entry.job
+        kept = (job.core,) if self._shares else (job.core, job.elastic)
+        return [each for counts in kept for each in self._machines.held(job.demands, counts)]
 
     def call_back(self, job: Job, ledger: Ledger, excess: Amount) -> None:
         """Shrink elastic services of those of the group who have borrowed, until so much is given back; none, where they are not enough."""
@@ -114,19 +141,20 @@ class Holders:
         ]
         return sorted(found, key=lambda each: (each[1].share.job.priority, -each[1].share.level))
 
-    def _expect_all(self, entry: Entry, share: Share | None) -> None:
-        job, held = entry.job, entry.job.elastic if share is None else share.held
-        for node, shape, count in self._machines.held(job.demands, job.core):
+    def _expect_all(self, entry: Entry) -> None:
+        for node, shape, count in self._fixed(entry):
             self._room.expect(node, shape, count)
             for space in self._spaces.values():
                 space.give(node, shape, count)
-        for node, shape, count in self._machines.held(job.demands, held):
-            self._room.expect(node, shape, count)
-            for number, space in self._spaces.items():
-                if share is None or job.priority > number:
-                    space.give(node, shape, count)
-        if share is not None:
-            share.held, share.count = {}, 0
+        for share in self._shares:
+            if share.job is entry.job:
+                for node, shape, count in self._machines.held(entry.job.demands, share.held):
+                    self._room.expect(node, shape, count)
+                    for number, space in self._spaces.items():
+                        if entry.job.priority > number:
+                            space.give(node, shape, count)
+                share.held, share.count = {}, 0
+                self._by_node = None
 
     def _is_full(self, shape: Shape, number: int, space: Space) -> bool:
         full = self._full.setdefault(number, set())
@@ -201,33 +229,6 @@ class _Lack:
         for port in shape.ports:
             if port in self.ports:
                 self.ports[port] -= count
-
-
-def preempt(entry: Entry, room: Room, space: Space, candidates: Iterable[Entry]) -> list[Entry]:
-    """The fewest executions, of the lowest class and of those the newest first, without whom the needs would fit; none where that does not help.
-
-    ``space`` is what there is without elastic services that may be taken back; it is not changed.
-    """
-    machines, chosen, left = room.machines, list[Entry](), space.copy()
-    lower = [each for each in candidates if each.job.may_be_preempted and each.job.priority < entry.job.priority]
-    lower.sort(key=lambda each: (-each.job.priority, each.job.started_at or each.job.queued_at, each.job.id))
-    while lower and fits(entry.needs, machines, left, entry.mates) is None:
-        chosen.append(lower.pop())
-        _give_core(left, machines, chosen[-1], 1)
-    if fits(entry.needs, machines, left, entry.mates) is None:
-        return []
-    for each in chosen[:]:
-        _give_core(left, machines, each, -1)
-        if fits(entry.needs, machines, left, entry.mates) is not None:
-            chosen.remove(each)
-        else:
-            _give_core(left, machines, each, 1)
-    return chosen
-
-
-def _give_core(space: Space, machines: Machines, entry: Entry, sign: int) -> None:
-    for node, shape, count in machines.held(entry.job.demands, entry.job.core):
-        space.give(node, shape, sign * count)
 
 
 def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> Taken | None:

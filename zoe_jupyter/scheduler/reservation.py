@@ -45,12 +45,16 @@ class Guard:
             self._room.places.spend(node, shape)
             self._spare.take(node, shape)
 
-    def follow(self, taken: Taken) -> None:
-        """A short one was given room, or it is kept for it."""
+    def follow(self, taken: Taken, job: Job, now: float) -> None:
+        """A short one, or one of a higher class, was given room, or it is kept for it."""
+        is_short = self.is_short(job, now)
         for _, shape, node in taken:
             self.places.lower(node, self._room.free)
             for port in shape.ports:
                 self.places.space.ports[node, port] = 1
+            if not is_short:
+                self._spare.take(node, shape)
+                self.places.lower(node, self._spare)
 
 
 def reserve(
