@@ -14,7 +14,7 @@ from zoe_jupyter.scheduler.space import Machines
 def placed(nodes: list[Node], *demands: Demand, strategy: Strategy = Strategy.SPREAD, seed: int = 0) -> Counts | None:
     """Where their cores go."""
     machines = Machines(nodes)
-    needs = by_size([(each, machines.shape(each), each.core) for each in demands])
+    needs = by_size([(each.process, machines.shape(each), each.core) for each in demands])
     taken = Places(machines, machines.capacity.copy(), strategy, seed).take_all(needs, {})
     return None if taken is None else machines.counts((process, node) for process, _, node in taken)
 

@@ -67,7 +67,9 @@ def can_ever_fit(
     if denial is not None:
         return reasons.over_quota(denial, is_never=True)
     machines = Machines(replace(node, is_enabled=True) for node in nodes)
-    return reasons.never_fits(by_size([(demand, machines.shape(demand), demand.core) for demand in wanted]), machines)
+    return reasons.never_fits(
+        by_size([(demand.process, machines.shape(demand), demand.core) for demand in wanted]), machines
+    )
 
 
 def _claims(world: World, policy: Policy, snapshot: Snapshot, now: float) -> list[tuple[Entry, int]]:

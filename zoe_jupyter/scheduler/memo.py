@@ -15,8 +15,8 @@ from zoe_jupyter.scheduler.space import Machines, Shape, Space, nothing, total
 Holding = tuple[int, Shape, int]
 """(node's number, shape, services)"""
 
-MOST_SHAPES = 1000
-"""It starts over when it knows so many more than four for each job."""
+MOST_KNOWN = 3000
+"""It starts over when it remembers so many shapes and tuples of them more than eight for each job."""
 
 
 class Entry:
@@ -28,10 +28,10 @@ class Entry:
         self.job = job
         self.needs = lacking(job, machines)
         """The core services that it lacks, the largest first."""
-        self.key: Hashable = tuple([part for _, shape, count in self.needs for part in (shape, count)])
-        """The same for all that need the same, and of its own where that depends on what it holds."""
+        self.key: Hashable = self.needs
+        """The same for all for which the same room would do; of its own where that depends on what it holds."""
         self.mates: Mates = {}
-        self._wishes: list[Shape] | None = None
+        self._wishes: tuple[Shape, ...] | None = None
         """None: not worked out yet."""
         self.holds_elastic = bool(job.elastic)
         self.has_surplus = self.holds_elastic and any(
@@ -40,15 +40,16 @@ class Entry:
         if job.core and any(not shape.is_plain for _, shape, _ in self.needs):
             self.mates, self.key = mates(job, machines), job.id
 
-    def wishes(self, machines: Machines) -> list[Shape]:
+    def wishes(self, machines: Machines) -> tuple[Shape, ...]:
         """Of the elastic services that it lacks."""
         if self._wishes is None:
             held = self.job.elastic
-            self._wishes = [
+            wishes = [
                 machines.shape(demand)
                 for demand in self.job.demands
                 if demand.elastic and (not held or demand.elastic > total(held, demand.process))
             ]
+            self._wishes = machines.shared(tuple(wishes))
         return self._wishes
 
 
@@ -60,10 +61,10 @@ class Never:
         self._known: dict[Hashable, Reason | None] = {}
 
     def __call__(self, entry: Entry) -> Reason | None:
-        key = entry.key, tuple([demand.process for demand, _, _ in entry.needs])
-        if key not in self._known:
-            self._known[key] = never_fits(entry.needs, self._machines)
-        return self._known[key]
+        needs = entry.needs
+        if needs not in self._known:
+            self._known[needs] = never_fits(needs, self._machines)
+        return self._known[needs]
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Memo:
 
     def read(self, snapshot: Snapshot) -> World:
         """Take in what has changed since the last snapshot."""
-        if snapshot.nodes != self._nodes or self._machines.shapes > MOST_SHAPES + 4 * len(snapshot.jobs):
+        if snapshot.nodes != self._nodes or self._machines.known > MOST_KNOWN + 8 * len(snapshot.jobs):
             self._start_over(snapshot.nodes)
         entries = self._entries
         for job in snapshot.jobs:
@@ -132,15 +133,15 @@ class Memo:
                 del self._wanted[shape]
 
 
-def lacking(job: Job, machines: Machines) -> list[Need]:
+def lacking(job: Job, machines: Machines) -> tuple[Need, ...]:
     """Core services that it has not got."""
     needs: list[Need] = []
     core = job.core
     for demand in job.demands:
         count = demand.core - total(core, demand.process) if core else demand.core
         if count > 0:
-            needs.append((demand, machines.shape(demand), count))
-    return by_size(needs)
+            needs.append(machines.shared((demand.process, machines.shape(demand), count)))
+    return machines.shared(tuple(by_size(needs)))
 
 
 def mates(job: Job, machines: Machines) -> Mates:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from zlib import crc32
 
-from zoe_jupyter.scheduler.snapshot import Demand, Strategy, Together
+from zoe_jupyter.scheduler.snapshot import Strategy, Together
 from zoe_jupyter.scheduler.space import Machines, Shape, Space
 
-Need = tuple[Demand, Shape, int]
-"""So many more services of one demand."""
+Need = tuple[str, Shape, int]
+"""So many more services of one process."""
 Taken = list[tuple[str, Shape, int]]
 """(process, shape, node's number), one for each service."""
 Mates = Mapping[str, Collection[int]]
@@ -42,13 +42,13 @@ class Places:
     def take_all(self, needs: Sequence[Need], mates: Mates) -> Taken | None:
         """Room for all of the needs together, the largest first, or for none."""
         taken: Taken = []
-        for demand, shape, count in needs:
+        for process, shape, count in needs:
             for _ in range(count):
-                node = self.take(shape, () if shape.is_plain else with_mates(mates, taken, demand.process))
+                node = self.take(shape, () if shape.is_plain else with_mates(mates, taken, process))
                 if node == NOWHERE:
                     self._take_back(taken, needs)
                     return self._take_tightly(needs, mates) if len(needs) > 1 else None
-                taken.append((demand.process, shape, node))
+                taken.append((process, shape, node))
         return taken
 
     def take(self, shape: Shape, mates: Collection[int] = ()) -> int:
@@ -170,15 +170,15 @@ def place_tightly(needs: Sequence[Need], machines: Machines, space: Space, mates
     """Put each where least is left, without changing the space."""
     left = space.copy()
     taken: Taken = []
-    for demand, shape, count in needs:
+    for process, shape, count in needs:
         for _ in range(count):
-            there = () if shape.is_plain else with_mates(mates, taken, demand.process)
+            there = () if shape.is_plain else with_mates(mates, taken, process)
             found = [node for node in allowed(shape, there) if left.has(node, shape)]
             if not found:
                 return None
             node = min(found, key=lambda node: (free_share(left, machines.capacity, node), node))
             left.take(node, shape)
-            taken.append((demand.process, shape, node))
+            taken.append((process, shape, node))
     return taken
 
 

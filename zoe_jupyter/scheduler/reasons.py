@@ -13,7 +13,7 @@ from zoe_jupyter.model.units import format_bytes, format_cores, format_duration
 from zoe_jupyter.scheduler.admission import Denial, Whose
 from zoe_jupyter.scheduler.placement import Need, fits
 from zoe_jupyter.scheduler.snapshot import Demand, ExecutionId
-from zoe_jupyter.scheduler.space import Free, Machines, Space
+from zoe_jupyter.scheduler.space import Free, Machines, Shape, Space
 
 
 class Code(str, Enum):
@@ -62,11 +62,13 @@ def never_fits(needs: Sequence[Need], machines: Machines) -> Reason | None:
     if not machines.nodes:
         return None
     free = machines.free(machines.capacity)
-    for demand, shape, _ in needs:
+    for process, shape, _ in needs:
         if not shape.nodes:
-            return _no_matching_node(demand, machines)
-        if not any(machines.capacity.has(node, shape) for node in shape.nodes):
-            return _unit(Code.EXCEEDS_EVERY_NODE, demand, free, [machines.nodes[node] for node in shape.nodes])
+            return _no_matching_node(_demand(process, shape), machines)
+        if not machines.capacity.has_any(shape):
+            return _unit(
+                Code.EXCEEDS_EVERY_NODE, _demand(process, shape), free, [machines.nodes[node] for node in shape.nodes]
+            )
     if fits(needs, machines, machines.capacity, {}) is None:
         return _together(Code.EXCEEDS_CLUSTER, needs, machines, free)
     return None
@@ -149,13 +151,18 @@ def _say(name: str, amount: float) -> str:
 
 def _first_lack(needs: Sequence[Need], machines: Machines, space: Space) -> Reason:
     free = machines.free(space)
-    for demand, shape, _ in needs:
-        if not any(space.has(node, shape) for node in shape.nodes):
+    for process, shape, _ in needs:
+        if not space.has_any(shape):
+            demand = _demand(process, shape)
             nodes = [machines.nodes[node] for node in shape.nodes]
             if any(demand.resources.fits_in(free[node.name]) for node in nodes):
                 return _ports_taken(demand)
             return _unit(Code.WAITS_FOR_RESOURCES, demand, free, nodes)
     return _together(Code.WAITS_FOR_RESOURCES, needs, machines, free)
+
+
+def _demand(process: str, shape: Shape) -> Demand:
+    return replace(shape.demand, process=process)
 
 
 def _ports_taken(demand: Demand) -> Reason:
@@ -205,7 +212,7 @@ def _together(code: Code, needs: Sequence[Need], machines: Machines, free: Free)
     """Each service alone would fit, all of them do not."""
     is_never = code is Code.EXCEEDS_CLUSTER
     way_out = "" if is_never else " or wait"
-    wanted = sum((demand.resources * count for demand, _, count in needs), Resources())
+    wanted = sum((shape.demand.resources * count for _, shape, count in needs), Resources())
     there = sum((_positive(free[node.name]) for node in machines.nodes), Resources())
     count = sum(number for _, _, number in needs)
     for resource in _RESOURCES:

@@ -235,9 +235,9 @@ def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> T
     """Where the needs take back least: first where nothing has to leave, then where the smallest part of the node has to."""
     now, then, capacity = later.copy(), space.copy(), machines.capacity
     taken: Taken = []
-    for demand, shape, count in entry.needs:
+    for process, shape, count in entry.needs:
         for _ in range(count):
-            mates = () if shape.is_plain else with_mates(entry.mates, taken, demand.process)
+            mates = () if shape.is_plain else with_mates(entry.mates, taken, process)
             found = [node for node in allowed(shape, mates) if then.has(node, shape)]
             found = [node for node in found if now.has(node, shape)] or found
             if not found:
@@ -247,7 +247,7 @@ def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> T
             )
             now.take(node, shape)
             then.take(node, shape)
-            taken.append((demand.process, shape, node))
+            taken.append((process, shape, node))
     return taken
 
 

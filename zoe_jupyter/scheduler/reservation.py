@@ -105,7 +105,7 @@ def _spare(entry: Entry, reservation: Reservation, ends: Iterable[End], base: Sp
     """Without nodes in the reservation nobody knows where there will be room first: nothing is to spare wherever the needs could go."""
     space = _after(ends, base)
     if reservation.core:
-        for node, shape, count in machines.held([demand for demand, _, _ in entry.needs], reservation.core):
+        for node, shape, count in machines.held(entry.job.demands, reservation.core):
             space.take(node, shape, count)
         return space
     for node in {node for _, shape, _ in entry.needs for node in shape.nodes if machines.capacity.has(node, shape)}:
@@ -121,5 +121,5 @@ def _ports(free: Space, spare: Space) -> dict[tuple[int, int], int]:
 
 def _is_possible(entry: Entry, reservation: Reservation, machines: Machines) -> bool:
     """Say whether all of its nodes are still there."""
-    there = sum(count for _, _, count in machines.held([demand for demand, _, _ in entry.needs], reservation.core))
+    there = sum(count for _, _, count in machines.held(entry.job.demands, reservation.core))
     return there == sum(count for _, _, count in entry.needs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.snapshot import Counts, Demand, Together
@@ -10,13 +11,17 @@ from zoe_jupyter.scheduler.snapshot import Counts, Demand, Together
 Free = Mapping[str, Resources]
 """``{node: what is free}``; negative where a node shrank below what runs on it."""
 
+T = TypeVar("T", bound=Hashable)
+
 
 class Shape:
     """What the placing of one service depends on; one object for all that are alike."""
 
-    __slots__ = ("cores", "gpus", "is_anywhere", "is_plain", "memory", "nodes", "ports", "size", "together")
+    __slots__ = ("cores", "demand", "gpus", "is_anywhere", "is_plain", "memory", "nodes", "ports", "size", "together")
 
     def __init__(self, demand: Demand, nodes: Sequence[int], *, is_anywhere: bool) -> None:
+        self.demand = demand
+        """The first of those that are alike: only its process and its numbers are of its own."""
         self.cores = demand.resources.microcores
         self.memory = demand.resources.memory_bytes
         self.gpus = demand.resources.gpus
@@ -107,6 +112,7 @@ class Machines:
         )
         self._everywhere = range(len(self.nodes))
         self._shapes: dict[Hashable, Shape] = {}
+        self._shared: dict[Any, Any] = {}
 
     def shape(self, demand: Demand) -> Shape:
         wanted = demand.resources
@@ -121,9 +127,14 @@ class Machines:
         return found
 
     @property
-    def shapes(self) -> int:
-        """How many it knows."""
-        return len(self._shapes)
+    def known(self) -> int:
+        """How many shapes, and tuples of them, it remembers."""
+        return len(self._shapes) + len(self._shared)
+
+    def shared(self, value: T) -> T:
+        """The one object for all that are equal: ten thousand jobs need the same few things, and the collector would look at each."""
+        found: T = self._shared.setdefault(value, value)
+        return found
 
     def counts(self, placed: Iterable[tuple[str, int]]) -> Counts:
         """From (process, node's number) to names and how many."""
