@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
-from tests.e2e.lab import SOON_MS, Lab, eventually
+from tests.e2e.lab import SOON_MS, Lab, Notebook, eventually
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
@@ -205,6 +205,28 @@ def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict
     assert ("allow-same-origin" in str(frame.get_attribute("sandbox"))) is is_trusted
     expect(frame).to_have_attribute("src", re.compile("/zoe/at/" if is_trusted else "/zoe/ticket/"))
     expect(lab.frame().get_by_text("Directory listing")).to_be_visible(timeout=SOON_MS)
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_link_in_an_output_leads_to_the_server_by_the_name_that_the_browser_has_for_it(lab: Lab) -> None:
+    lab.server = replaced(lab.server, "localhost", "127.0.0.1")
+    lab.open()
+    lab.command("notebook:create-new", "{kernelName: 'python3'}")
+    notebook = Notebook(lab)
+    notebook.wait_until_idle()
+    cell = notebook.node.locator(".jp-CodeCell").first
+    cell.locator(".cm-content").fill("%load_ext zoe_jupyter\n%zoe open desk")
+    lab.command("notebook:run-cell")
+    link = cell.get_by_role("link")
+    expect(link).to_have_text(re.compile("^/zoe/at/"), timeout=SOON_MS)
+    with lab.page.expect_popup() as popup:
+        link.click()
+    expect(popup.value.get_by_text("Directory listing")).to_be_visible(timeout=SOON_MS)
+    assert popup.value.url.startswith(lab.server.url)
+
+
+def replaced(server: JupyterServer, name: str, other: str) -> JupyterServer:
+    return JupyterServer(server.process, server.log, url=server.url.replace(name, other), token=server.token)
 
 
 @pytest.mark.usefixtures("desk")

@@ -59,15 +59,15 @@ def test_every_state_and_every_outcome_is_told_with_its_reason(
     lab.open()
     panel = lab.show_panel()
     panel.get_by_role("button", name=f"Ended ({len(OUTCOMES)})").click(timeout=SOON_MS)
+    stays = "at most 2 h, until idle for 10 min, until 10 min after"
     for look in STATES + OUTCOMES:
         lab.expect_state(look, look)
         expect(lab.item(look).locator(".zoe-Mark")).to_contain_text(look)
         lab.item(look).locator(".zoe-Item-name").click()
         expect(lab.tab.locator(".zoe-Detail-head .zoe-Mark")).to_contain_text(look, timeout=SOON_MS)
         expect(lab.tab.locator(".zoe-Detail > .zoe-Notice")).to_contain_text(re.compile(f"it is {look}"))
-    expect(lab.tab.locator(".zoe-Detail-head")).to_contain_text(
-        "at most 2 h, until idle for 10 min, until 10 min after"
-    )
+        expect(lab.tab.locator(".zoe-Detail-head", has_text=stays)).to_have_count(0 if look in OUTCOMES else 1)
+        expect(lab.tab.get_by_text("Wanted", exact=True)).to_have_count(1 if look in ("suspended", "stopping") else 0)
     lab.screenshot(artifacts, "lost")
 
 

@@ -85,6 +85,7 @@ def test_links_hold_also_where_the_browser_has_another_name_for_the_server(
     in_kernel()
     (output,) = shown(shell, "%zoe open mine")
     assert 'href="/base/zoe/at/' in output.data["text/html"]
+    assert ">/base/zoe/at/" in output.data["text/html"]
     assert "http://127.0.0.1:8888/base/zoe/at/" in output.data["text/plain"]
 
 

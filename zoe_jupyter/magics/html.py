@@ -28,7 +28,8 @@ def to_html(result: Result, *, own_origin: str = "") -> str:
     """Links to ``own_origin`` name no host: the reader's browser may have another name for it, through a tunnel or a proxy."""
     content = "".join(_block(block) for block in result.blocks)
     if own_origin:
-        content = content.replace(f'href="{escape(own_origin)}/', 'href="/')
+        before = re.escape(escape(own_origin))
+        content = re.sub(rf'(<a href="){before}(/[^>]*>)(?:{before}(?=/))?', r"\1\2", content)
     return framed(content)
 
 

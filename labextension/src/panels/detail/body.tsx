@@ -149,11 +149,6 @@ function Part(props: { title: string; children: ReactNode }): React.JSX.Element 
 
 function Head(props: IPartProps): React.JSX.Element {
   const { execution, trans } = props;
-  const goals = {
-    run: trans.__('to run'),
-    suspend: trans.__('to be suspended'),
-    stop: trans.__('to end')
-  };
   return (
     <header className="zoe-Detail-head">
       <div className="zoe-Item-head">
@@ -166,18 +161,7 @@ function Head(props: IPartProps): React.JSX.Element {
         <dd>
           <Elapsed execution={execution} trans={trans} />
         </dd>
-        <dt>{trans.__('Wanted')}</dt>
-        <dd>{goals[execution.target.goal]}</dd>
-        <dt>{trans.__('Stays')}</dt>
-        <dd>
-          <LifetimeText execution={execution} trans={trans} />
-        </dd>
-        <dt>{trans.__('Held by')}</dt>
-        <dd>
-          {execution.leases
-            ? trans._n('%1 notebook or server', '%1 notebooks or servers', execution.leases)
-            : trans.__('nobody')}
-        </dd>
+        {!isEnded(execution) && <Prospects {...props} />}
         {execution.notebook && (
           <>
             <dt>{trans.__('Asked for by')}</dt>
@@ -189,6 +173,42 @@ function Head(props: IPartProps): React.JSX.Element {
       </dl>
       <Verbs {...props} />
     </header>
+  );
+}
+
+const ON_THE_WAY: Record<IExecution['target']['goal'], readonly string[]> = {
+  run: ['submitted', 'queued', 'starting', 'running'],
+  suspend: ['suspended'],
+  stop: ['stopping']
+};
+
+/** What is to come for one that lives; what is wanted only where the state does not say the same. */
+function Prospects({ execution, trans }: IPartProps): React.JSX.Element {
+  const { leases, state, target } = execution;
+  const goals = {
+    run: trans.__('to run'),
+    suspend: trans.__('to be suspended'),
+    stop: trans.__('to end')
+  };
+  return (
+    <>
+      {!ON_THE_WAY[target.goal].includes(state) && (
+        <>
+          <dt>{trans.__('Wanted')}</dt>
+          <dd>{goals[target.goal]}</dd>
+        </>
+      )}
+      <dt>{trans.__('Stays')}</dt>
+      <dd>
+        <LifetimeText execution={execution} trans={trans} />
+      </dd>
+      <dt>{trans.__('Held by')}</dt>
+      <dd>
+        {leases
+          ? trans._n('%1 notebook or server', '%1 notebooks or servers', leases)
+          : trans.__('nobody')}
+      </dd>
+    </>
   );
 }
 

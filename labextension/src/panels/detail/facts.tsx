@@ -53,7 +53,7 @@ export function LifetimeText({ execution, trans }: IFactsProps): React.JSX.Eleme
   }
   const text = parts.join(', ') || trans.__('until stopped');
   const left = ends_at === null ? '' : trans.__('; ends in %1', formatDuration(ends_at - now));
-  return <span ref={host}>{execution.state === 'ended' ? text : text + left}</span>;
+  return <span ref={host}>{text + left}</span>;
 }
 
 export function Services(

@@ -52,7 +52,11 @@ function Executions(props: IPanelProps): React.JSX.Element | null {
       ) : (
         <Notice kind="info" title={trans.__('Nothing is running')}>
           <p>
-            {trans.__('Start something from the shop, or run %zoe attach spark in a notebook.')}
+            <Said
+              text={trans.__(
+                'Start something from the shop, or run `%zoe attach spark` in a notebook.'
+              )}
+            />
           </p>
         </Notice>
       )}
