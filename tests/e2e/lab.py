@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Lo
 
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
-ATTACH_MS = 150_000
-CELL_MS = 90_000
-SOON_MS = 20_000
+ATTACH_MS = 240_000
+CELL_MS = 180_000
+SOON_MS = 60_000
+"""No promise: how long a test waits before it calls something lost on a busy machine."""
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic")
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 """Chromium's word for a network interface of the host that came or went, such as a container's: nothing of ours."""
@@ -27,6 +28,7 @@ _COLLECT = """
         }
     }).observe(document.body, {childList: true, subtree: true, characterData: true});
 """
+expect.set_options(timeout=SOON_MS)
 
 
 class Lab:
@@ -34,6 +36,7 @@ class Lab:
 
     def __init__(self, browser: Browser, server: JupyterServer) -> None:
         self.context: BrowserContext = browser.new_context(viewport={"width": 1440, "height": 900})
+        self.context.set_default_timeout(SOON_MS)
         self.page: Page = self.context.new_page()
         self.server = server
         self.problems: list[str] = []

@@ -15,7 +15,7 @@ from tests.e2e.conftest import EXPOSED
 from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook
 from zoe_jupyter.testing.jupyter_home import JupyterHome, wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.spark, pytest.mark.dask, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.spark, pytest.mark.dask, pytest.mark.slow, pytest.mark.timeout(600)]
 
 NOTEBOOK = "first-notebook.ipynb"
 ENTRIES = ("Apache Spark", "Dask", "JupyterLab", "Python job")
