@@ -98,6 +98,8 @@ class DockerBackend(Backend):
         self._stopper = Stopper()
         self._meter = Meter()
         self._hearing: asyncio.Task[None] | None = None
+        self._over: Mapping[str, str] = {}
+        """Executions that an earlier core left and whose bounds are over, and why: wherever they are found they are ended."""
 
     def capabilities(self) -> Capabilities:
         limits = {
@@ -110,12 +112,10 @@ class DockerBackend(Backend):
 
     async def start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        over = self._notes.read()
+        self._over = dict(self._notes.read())
         self._site.start()
-        await self._site.look()
-        for execution_id, why in over.items():
-            await self._expire(execution_id, why)
-        self._begin_probes()
+        with suppress(Unreachable):
+            await self.observe()
         self._hearing = asyncio.create_task(self._hear(), name="zoe docker heard")
 
     async def close(self) -> None:
@@ -186,6 +186,8 @@ class DockerBackend(Backend):
 
     async def observe(self) -> Observation:
         await self._site.look()
+        for execution_id, why in self._over.items():
+            await self._expire(execution_id, why)
         self._begin_probes()
         silent = self._site.silent()
         now = time.monotonic()
@@ -326,7 +328,7 @@ class DockerBackend(Backend):
         reason = Reason("expired", f"ended since {why}")
         for engine in self._site.answering():
             for found in engine.of(execution_id):
-                if found.is_running:
+                if found.is_running and self._notes.verdict(found.id) is None:
                     await self._end(engine, found, reason)
 
     async def _drop_earlier(self, engine: Engine, found: Container) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from zoe_jupyter.backends.base import Unreachable
@@ -43,6 +44,8 @@ class Site:
     ) -> None:
         self._overcommit = overcommit
         self._memory_fraction = memory_fraction
+        self._on_news = on_news
+        self._asked_again: dict[str, asyncio.Task[None]] = {}
         self._nodes: dict[str, Node] = {}
         self.places: dict[str, Place] = {}
         for each in engines:
@@ -59,6 +62,8 @@ class Site:
             place.engine.start()
 
     def close(self) -> None:
+        for task in self._asked_again.values():
+            task.cancel()
         for place in self.places.values():
             place.engine.close()
 
@@ -72,13 +77,20 @@ class Site:
             ) from None
 
     async def look(self) -> None:
-        """Bring all up to date; raises Unreachable when none answers."""
-        found = await asyncio.gather(*(place.engine.look() for place in self.places.values()), return_exceptions=True)
-        for failure in found:
-            if isinstance(failure, BaseException) and not isinstance(failure, Unreachable | BackendError):
-                raise failure
+        """Bring all up to date; raises Unreachable when none answers. One that is silent already is asked again without waiting for it."""
+        for engine in self.silent():
+            if engine.name not in self._asked_again:
+                work = self._ask_again(engine)
+                self._asked_again[engine.name] = asyncio.create_task(work, name=f"zoe docker {engine.name} again")
+        await asyncio.gather(*(_look(engine) for engine in self.answering()))
         if not self.answering():
             raise Unreachable("; ".join(engine.why_silent for engine in self.silent()))
+
+    async def _ask_again(self, engine: Engine) -> None:
+        await _look(engine)
+        self._asked_again.pop(engine.name, None)
+        if engine.silent_since is None:
+            self._on_news()
 
     def answering(self) -> list[Engine]:
         return [place.engine for place in self.places.values() if place.engine.silent_since is None]
@@ -137,6 +149,12 @@ class Site:
         )
         labels = {"hostname": str(info.get("Name", "")), "arch": str(info.get("Architecture", "")), **settings.labels}
         return Node(engine.name, capacity, labels, is_enabled=engine.silent_since is None)
+
+
+async def _look(engine: Engine) -> None:
+    """A silence is noted by the engine itself."""
+    with suppress(Unreachable, BackendError):
+        await engine.look()
 
 
 def _place(each: EngineSettings, settings: ContainerSettings, pool: str, on_news: Callable[[], None]) -> Place:

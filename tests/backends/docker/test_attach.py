@@ -1,0 +1,94 @@
+"""The same lines in a notebook, on a Docker Engine: a kernel outside the containers, and one setting."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.attach.notebook import notebook
+from tests.backends.docker import framework_images
+from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer, jupyter_home, wait_for
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
+Start = Callable[..., JupyterServer]
+
+
+@pytest.fixture
+def deployment(engine: Any) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    wanted = {"label": f"jupyter.zoe.deployment={name}"}
+    left = [each["Names"] for each in engine.containers(all=True, filters=wanted)]
+    for each in engine.containers(all=True, filters=wanted):
+        engine.remove_container(each["Id"], force=True)
+    left += [each["Name"] for each in engine.networks(filters=wanted)]
+    for each in engine.networks(filters=wanted):
+        engine.remove_network(each["Id"])
+    assert not left, "something is left"
+
+
+@pytest.fixture
+def home() -> Iterator[JupyterHome]:
+    with jupyter_home() as found:
+        yield found
+
+
+def start(home: JupyterHome, deployment: str) -> JupyterServer:
+    """A server whose only setting is the backend, beside what keeps tests apart."""
+    apart = (f"--Zoe.deployment={deployment}", f"--Zoe.backend_options=image_prefix={framework_images.PREFIX}")
+    return home.start("--Zoe.backend=docker", *apart, app="server")
+
+
+@pytest.mark.dask
+def test_dask_is_attached_to_a_kernel_outside(home: JupyterHome, deployment: str, engine: Any) -> None:
+    framework_images.ensure(engine, "dask")
+    server = start(home, deployment)
+    with notebook(home, server) as book:
+        book.run("%load_ext zoe_jupyter")
+        text = book.run("%zoe attach dask --set scheduler_memory=512MiB --set worker_memory=512MiB").text
+        assert "Dask with" in text
+        assert book.value("client.submit(sum, [1, 2]).result()") == "3"
+        assert book.value("client.map(abs, range(-3, 0))[0].result()") == "3"
+        check_nothing_is_told(engine, deployment, "-----BEGIN")
+        found = home.zoe_json("info", "dask")
+        (page,) = [each for each in found["endpoints"] if each["title"] == "Dask dashboard"]
+        assert "worker" in home.zoe("logs", "dask").stdout.lower()
+        assert page["url"]
+        server.kill()
+        server = start(home, deployment)
+        wait_for("it to be found again", lambda: home.zoe_json("info", "dask")["state"] == "running")
+    assert home.zoe("stop", "dask", "--wait").returncode == 0
+
+
+@pytest.mark.spark
+def test_spark_is_attached_to_a_kernel_outside(home: JupyterHome, deployment: str, engine: Any) -> None:
+    framework_images.ensure(engine, "spark")
+    server = start(home, deployment)
+    with notebook(home, server) as book:
+        book.run("%load_ext zoe_jupyter")
+        text = book.run("%zoe attach spark", timeout_s=400).text
+        assert "`spark`: Spark 4" in text
+        assert book.value("spark.range(100).count()") == "100"
+        book.run("from pyspark.sql.functions import udf\nplus = udf(lambda n: n + 1, 'long')")
+        assert book.value("spark.range(3).select(plus('id')).collect()[2][0]") == "3"
+        check_nothing_is_told(
+            engine,
+            deployment,
+            book.value(
+                "__import__('zoe_jupyter.client.api', fromlist=['Api'])"
+                ".Api().connection('spark', 'spark')['secrets']['token']"
+            ),
+        )
+        assert home.zoe("stop", "spark", "--wait").returncode == 0
+
+
+def check_nothing_is_told(engine: Any, deployment: str, secret: str) -> None:
+    """A secret is in no answer of the engine about a container, and in no log."""
+    assert secret
+    for each in engine.containers(filters={"label": f"jupyter.zoe.deployment={deployment}"}):
+        assert secret not in str(engine.inspect_container(each["Id"]))
+        assert secret not in engine.logs(each["Id"]).decode(errors="replace")
+        assert secret not in str(engine.top(each["Id"]))

@@ -1,0 +1,175 @@
+"""Several engines are nodes; one that is silent is not dead, and lost only after a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.docker.conftest import BASE, DockerWorld
+from tests.backends.docker.second_engine import SecondEngine, second_engine
+from zoe_jupyter.backends.base import SeenState, Unreachable
+from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.engine.core import Core, open_core
+from zoe_jupyter.engine.door import Caller, Submission
+from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.model.execution import Execution, State
+from zoe_jupyter.testing.backend_contract import Runner, eventually
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+ADA = Caller("ada", is_admin=True)
+LOST_S = 4.0
+SERVICE = """
+zoe: 1
+kind: framework
+name: sleeper
+version: "1"
+title: Sleeper
+processes:
+  main:
+    image: zoe-test/base
+    command: [sleep, "600"]
+    resources: {cores: 0.1, memory: 64MiB}
+    restart: {when: on-failure, delay_s: 0.1}
+    stop: {grace_s: 0}
+"""
+
+
+@pytest.fixture(scope="module")
+def second(engine: Any) -> Iterator[SecondEngine]:
+    if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("dockerd"):
+        pytest.skip("a second Docker Engine needs root, unshare and dockerd")
+    with second_engine((BASE,), engine) as found:
+        yield found
+
+
+@pytest.fixture
+def engines(second: SecondEngine) -> tuple[EngineSettings, ...]:
+    far = EngineSettings(name="far", url=second.url, labels={"rack": "b"}, probes="exec")
+    return (EngineSettings(name="near"), far)
+
+
+@pytest.fixture
+async def runner(world: DockerWorld, engines: tuple[EngineSettings, ...]) -> AsyncIterator[Runner]:
+    world.options.update(engines=engines, lost_after_s=LOST_S)
+    runner = Runner(world, await world.open())
+    yield runner
+    for execution_id in ("one", "two"):
+        await runner.backend.clean(execution_id, keep_logs=False)
+    await world.close(runner.backend)
+
+
+async def test_each_engine_is_a_node_with_its_labels(runner: Runner) -> None:
+    nodes = {node.name: node for node in await runner.backend.nodes()}
+    assert set(nodes) == {"near", "far"}
+    assert nodes["far"].labels["rack"] == "b"
+    for execution_id, node in {"one": "near", "two": "far"}.items():
+        await runner.backend.launch(runner.order(execution_id, code="print('here', flush=True); input()"), node)
+    seen = {each.execution_id: each.handle["node"] for each in (await runner.backend.observe()).services}
+    assert seen == {"one": "near", "two": "far"}
+    await runner.said("two", "app.main-0", b"here")
+
+
+async def test_a_silent_engine_is_not_dead_and_lost_only_after_a_time(runner: Runner, second: SecondEngine) -> None:
+    await runner.backend.launch(runner.order("one"), "near")
+    await runner.backend.launch(runner.order("two"), "far")
+    await runner.until("two", "app.main-0", SeenState.READY)
+    second.pause()
+    try:
+        await eventually(lambda: _is_silent(runner, is_lost=False))
+        observation = await runner.backend.observe()
+        assert {each.execution_id for each in observation.services} == {"one"}
+        assert not {node.name: node for node in await runner.backend.nodes()}["far"].is_enabled
+        began = time.monotonic()
+        await runner.start("one", "app.other-0")
+        assert time.monotonic() - began < 10, "the silent engine holds up the other one"
+        with pytest.raises(Unreachable):
+            await runner.backend.stop("two", "app.unknown-0", 1, grace_s=0)
+        await eventually(lambda: _is_silent(runner, is_lost=True))
+    finally:
+        second.go_on()
+    seen = await runner.until("two", "app.main-0", SeenState.READY)
+    assert seen.exit_code is None
+    assert not (await runner.backend.observe()).unreachable
+
+
+async def _is_silent(runner: Runner, *, is_lost: bool) -> bool:
+    observation = await runner.backend.observe()
+    return "far" in (observation.lost if is_lost else observation.unreachable)
+
+
+@pytest.fixture
+async def core(world: DockerWorld, engines: tuple[EngineSettings, ...], tmp_path: Path) -> AsyncIterator[Core]:
+    folder = tmp_path / "shop" / "sleeper"
+    folder.mkdir(parents=True)
+    (folder / "framework.yaml").write_text(SERVICE)
+    world.data_dir.mkdir(mode=0o700)
+    core = await open_core(
+        Settings(
+            data_dir=world.data_dir,
+            backend="docker",
+            backend_options={"engines": engines, "lost_after_s": LOST_S},
+            shop_sources=(str(tmp_path / "shop"),),
+            deployment=world.deployment,
+        )
+    )
+    yield core
+    page = await core.executions(ADA, states=[state for state in State if state is not State.ENDED])
+    for execution in page.items:
+        await core.stop(execution.id, ADA)
+        await until(core, execution.id, State.ENDED)
+    await eventually(lambda: _has_nothing(core))
+    await core.close()
+
+
+async def _has_nothing(core: Core) -> bool:
+    return not (await core._backend.observe()).kept
+
+
+async def until(core: Core, execution_id: str, state: State) -> Execution:
+    async def is_there() -> bool:
+        return (await core.execution(execution_id, ADA)).state is state
+
+    await eventually(is_there, deadline_s=60)
+    return await core.execution(execution_id, ADA)
+
+
+async def test_what_a_lost_engine_ran_goes_on_elsewhere_and_never_twice(core: Core, second: SecondEngine) -> None:
+    await core.set_node_enabled("near", ADA, is_enabled=False)
+    restarting, _ = await core.submit(Submission(use="sleeper"), ADA, key=None)
+    zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "sleeper"}]}
+    waiting, _ = await core.submit(Submission(zapp=zapp), ADA, key=None)
+    for execution in (restarting, waiting):
+        await until(core, execution.id, State.RUNNING)
+    await core.set_node_enabled("near", ADA, is_enabled=True)
+    second.pause()
+    try:
+        await eventually(lambda: _runs_on(core, restarting.id, "near"), deadline_s=60)
+        (service,) = (await core.execution(waiting.id, ADA)).services.values()
+        assert (service.node, service.attempt) == ("far", 1)
+    finally:
+        second.go_on()
+    await eventually(lambda: _is_alone(core, restarting.id))
+    (service,) = (await core.execution(waiting.id, ADA)).services.values()
+    assert (service.node, service.attempt, service.state.value) == ("far", 1, "running")
+
+
+async def _runs_on(core: Core, execution_id: str, node: str) -> bool:
+    execution = await core.execution(execution_id, ADA)
+    return execution.state is State.RUNNING and [each.node for each in execution.services.values()] == [node]
+
+
+async def _is_alone(core: Core, execution_id: str) -> bool:
+    """Whether one container of it runs, and the others are known to have ended."""
+    observation = await core._backend.observe()
+    living = [
+        each
+        for each in observation.services
+        if each.execution_id == execution_id and each.state is not SeenState.EXITED
+    ]
+    return not observation.unreachable and len(living) == 1

@@ -1,0 +1,142 @@
+"""Builds the image of a framework on this machine's engine, and labels it with what is in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from zoe_jupyter.backends.containers.images import CONTENT_LABEL
+from zoe_jupyter.backends.containers.places import PYTHON
+from zoe_jupyter.model.errors import Fatal, ZoeError
+
+_LEFT_OUT = ("image", "README.md", "logo.svg", "__pycache__")
+_PROVIDE = "/opt/zoe/image/provide.py"
+_STEP_S = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image is made of."""
+
+    tag: str
+    folder: Path
+    """The framework's."""
+    requirements: tuple[str, ...] = ()
+    base: str = ""
+    """Empty: the Dockerfile's own."""
+    index_url: str = ""
+    network: str = ""
+
+
+def build(recipe: Recipe, say: Callable[[str], None]) -> Mapping[str, Any]:
+    """Make the image; what is in it. ``say`` hears the builder's own words. Raises ZoeError with the last of them."""
+    with _engine() as client:
+        arguments = {"BASE": recipe.base, "PIP_INDEX_URL": recipe.index_url}
+        draft = f"{recipe.tag}-draft"
+        _build(
+            client, context(recipe), draft, say, network=recipe.network,
+            arguments={name: value for name, value in arguments.items() if value},
+        )  # fmt: skip
+        found = _describe(client, draft)
+        label = json.dumps(json.dumps(found, sort_keys=True))
+        _build(
+            client, _packed({"Dockerfile": f"FROM {draft}\nLABEL {CONTENT_LABEL}={label}\n".encode()}), recipe.tag, say
+        )
+        client.remove_image(draft, noprune=True)
+        return found
+
+
+def context(recipe: Recipe) -> bytes:
+    """What the builder gets: the Dockerfile with what lies beside it, the framework's folder, and what every image needs."""
+    dockerfile = recipe.folder / "image" / "Dockerfile"
+    if not dockerfile.is_file():
+        raise ZoeError(f"{recipe.folder.name} has no image/Dockerfile")
+    content = {
+        "zoe/provide.py": files(__package__).joinpath("provide.py").read_bytes(),
+        "zoe/requirements.txt": "".join(f"{line}\n" for line in recipe.requirements).encode(),
+    }
+    for path in sorted(recipe.folder.rglob("*")):
+        inside = path.relative_to(recipe.folder)
+        if path.is_file() and inside.parts[0] == "image":
+            content["/".join(inside.parts[1:])] = path.read_bytes()
+        elif path.is_file() and not set(inside.parts) & set(_LEFT_OUT):
+            content[f"framework/{inside}"] = path.read_bytes()
+    programs = {
+        f"framework/{path.relative_to(recipe.folder)}"
+        for path in recipe.folder.rglob("*")
+        if path.stat().st_mode & 0o100
+    }
+    return _packed(content, programs)
+
+
+def _packed(content: Mapping[str, bytes], programs: set[str] | frozenset[str] = frozenset()) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in content.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            entry.mode = 0o755 if name in programs else 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _build(
+    client: Any,
+    packed: bytes,
+    tag: str,
+    say: Callable[[str], None],
+    *,
+    arguments: Mapping[str, str] | None = None,
+    network: str = "",
+) -> None:
+    lines = client.build(
+        fileobj=io.BytesIO(packed), custom_context=True, tag=tag, rm=True, forcerm=True, decode=True,
+        buildargs=dict(arguments or {}), network_mode=network or None,
+    )  # fmt: skip
+    said: list[str] = []
+    for line in lines:
+        if text := str(line.get("stream") or line.get("error") or "").rstrip():
+            said.append(text)
+            say(text)
+        if line.get("error"):
+            raise Fatal(f"the image {tag} could not be built: {' '.join(said[-4:])}", reason="image_missing")
+
+
+def _describe(client: Any, image: str) -> dict[str, Any]:
+    made = client.create_container(image, command=[_PROVIDE, "--describe"], entrypoint=[PYTHON])
+    try:
+        client.start(made["Id"])
+        client.wait(made["Id"], timeout=_STEP_S)
+        found: dict[str, Any] = json.loads(client.logs(made["Id"], stdout=True, stderr=False))
+        return found
+    except ValueError as error:
+        raise Fatal(f"the image {image} does not say what is in it: {error}") from error
+    finally:
+        client.remove_container(made["Id"], force=True)
+
+
+@contextmanager
+def _engine() -> Iterator[Any]:
+    """The one that ``DOCKER_HOST`` names, else this machine's."""
+    try:
+        client = docker.from_env(timeout=_STEP_S).api
+    except DockerException as error:
+        raise ZoeError(f"no Docker Engine answers: {error}. Start one, or set DOCKER_HOST") from error
+    try:
+        yield client
+    except ImageNotFound as error:
+        raise ZoeError(f"the base is not there: {error.explanation}") from error
+    except APIError as error:
+        raise ZoeError(f"the engine refused: {error.explanation}") from error
+    finally:
+        client.close()
