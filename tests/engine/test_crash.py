@@ -183,7 +183,7 @@ async def test_what_has_gone_on_beyond_a_restored_store_is_met_again_not_ended(h
 async def test_a_remnant_that_cannot_be_cleaned_holds_nothing_up_and_is_tried_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "CLEAN_AGAIN_S", 0.5)
+    monkeypatch.setattr(actions, "AGAIN_S", 0.5)
     await house.core.close()
     remember(house, "bad", "good")
     for name in ("bad", "good"):

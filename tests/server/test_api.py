@@ -198,6 +198,12 @@ async def test_executions_are_filtered(jp_fetch, core):
     assert [(item["name"], item["outcome"]) for item in ended["items"]] == [("b", "stopped")]
 
 
+async def test_no_more_labels_are_searched_for_than_one_can_have(jp_fetch):
+    words = ",".join(f"l{number}=x" for number in range(65))
+    status, error = await asked(jp_fetch, "executions", params={"label": words})
+    assert (status, error["details"]["problems"][0]["message"]) == (422, "at most 64 labels")
+
+
 async def test_executions_are_found_by_owner_and_parent(jp_fetch, core):
     core.add(Execution("p1", "flow", embedded_user(), APPLICATION))
     core.add(Execution("c1", "child", embedded_user(), APPLICATION, parent="p1"))

@@ -161,6 +161,28 @@ async def test_a_stale_file_of_a_killed_holder_does_not_lead_astray(first, tmp_p
     await late.close()
 
 
+SPOILT = {
+    "pipe": os.mkfifo,
+    "folder": os.mkdir,
+    "link": lambda place: place.symlink_to("/nowhere"),
+    "garbage": lambda place: place.write_bytes(b"\xff\0"),
+    "nothing": lambda place: place.touch(),
+    "deep": lambda place: place.write_text("[" * 100_000),
+    "list": lambda place: place.write_text("[]"),
+    "fields": lambda place: place.write_text(
+        json.dumps({"address": 1, "token": [], "pid": "x", "boot_id": boot_id(), "host": None})
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+async def test_whatever_lies_in_the_place_of_its_file_the_core_opens(first, tmp_path, kind):
+    SPOILT[kind](tmp_path / "core.json")
+    assert await asyncio.to_thread(read_address, tmp_path / "core.json") is None
+    assert (await asyncio.wait_for(first.answer(get("info")), 30)).status == 200
+    assert read_address(tmp_path / "core.json").pid == os.getpid()
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell who is stopped")
 async def test_a_holder_that_is_stopped_is_not_waited_for_long(tmp_path, cores, monkeypatch):
     """As after Ctrl-Z: its socket takes connections, and nobody answers."""

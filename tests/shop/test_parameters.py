@@ -186,3 +186,44 @@ def test_an_allowed_pattern_is_quick_on_the_longest_text(pieces: list[str], is_a
         started = time.process_time()
         re.search(pattern, text)
         assert time.process_time() - started < 2
+
+
+MANY = 9_000
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string"}, [str(number) for number in range(2 * MANY)]),
+        ({"type": "array", "items": {"type": "string"}}, list(range(2 * MANY))),
+        ({"type": "array", "uniqueItems": True}, [{"x": number} for number in range(MANY)]),
+        ({"type": "array", "uniqueItems": True}, [[number] if number % 2 else str(number) for number in range(MANY)]),
+        ({"type": "array", "items": {"enum": [{"k": number} for number in range(3000)]}}, [{"k": -1}] * MANY),
+        (
+            {"type": "array", "items": {"anyOf": [{"type": "string", "pattern": "^a{1,50}b$"}] * 1000}},
+            ["a" * 200] * MANY,
+        ),
+        ({"type": "array", "contains": {"enum": list(range(5000))}, "minContains": 5}, [-1] * MANY),
+        ({"type": "object", "propertyNames": {"enum": ["z"]}}, {f"x{number}": 0 for number in range(MANY)}),
+        ({"type": "array", "items": {"$ref": "#/$defs/d11"}}, [{}] * MANY),
+    ],
+)
+def test_what_takes_long_to_check_is_refused_or_told_soon(schema: Any, value: Any) -> None:
+    """Whoever submits it must not keep the others waiting."""
+    defs = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} if n else {"type": "object"} for n in range(12)}
+    whole = {"type": "object", "properties": {"a": schema}, "$defs": defs}
+    findings, given = Findings(), {f"x{text}": 0 for text in value} if schema["type"] == "string" else {"a": value}
+    began = time.process_time()
+    check_schema(whole, findings)
+    assert not findings.problems
+    fill_parameters(whole, given, findings=findings)
+    assert time.process_time() - began < 6
+    assert len(findings.problems) <= 200
+
+
+def test_equal_items_are_found_whatever_they_are() -> None:
+    for items, is_fine in (([1, 1], False), ([{"a": 1, "b": 2}, {"b": 2, "a": 1}], False), ([1, True, "1"], True)):
+        schema = {"properties": {"a": {"type": "array", "uniqueItems": True}}}
+        findings = Findings()
+        fill_parameters(schema, {"a": items}, findings=findings)
+        assert (not findings.problems) is is_fine, items

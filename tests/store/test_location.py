@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,5 +189,12 @@ def test_a_lock_file_that_was_removed_does_not_make_two_holders(tmp_path: Path) 
 
 def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "core.lock").symlink_to(tmp_path / "target")
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(StoreError, match="symbolic"):
+        core_lock(tmp_path)
+
+
+@pytest.mark.parametrize("lay", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_in_the_place_of_the_lock_is_told(tmp_path: Path, lay: Callable[[Path], None]) -> None:
+    lay(tmp_path / "core.lock")
+    with pytest.raises(StoreError, match="remove it"):
         core_lock(tmp_path)

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 LAUNCHES_AT_ONCE = 16
 ORPHAN_GRACE_S = 5.0
-CLEAN_AGAIN_S = 5.0
+AGAIN_S = 5.0
 CLEANED_S = 600.0
 """How long it is remembered that an execution was cleaned; longer than any look takes."""
 Apply = Callable[..., Awaitable[Execution | None]]
@@ -184,6 +184,9 @@ class Actions:
             await self._backend.stop(execution_id, effect.service, effect.attempt, grace_s=effect.grace_s)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: stop of %s will be tried again: %s", execution_id, effect.service, error)
+        except Exception:
+            logger.exception("execution %s: stop of %s failed; a defect", execution_id, effect.service)
+            await asyncio.sleep(AGAIN_S)
         failpoint("stop.after")
 
     async def _drain(self, execution_id: str, effect: Drain) -> None:
@@ -217,7 +220,10 @@ class Actions:
             self._leave_alone(execution_id, 0.0)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: cleaning will be tried again: %s", execution_id, error)
-            self._leave_alone(execution_id, CLEAN_AGAIN_S)
+            self._leave_alone(execution_id, AGAIN_S)
+        except Exception:
+            logger.exception("execution %s: cleaning failed; a defect", execution_id)
+            self._leave_alone(execution_id, AGAIN_S)
         failpoint("clean.after")
         self._confirmed = {key: at for key, at in self._confirmed.items() if key[0] != execution_id}
 

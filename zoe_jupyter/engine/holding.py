@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from zoe_jupyter.engine.ledger import Ledger
-from zoe_jupyter.engine.submitting import new_lease
+from zoe_jupyter.engine.submitting import check_client, new_lease
 from zoe_jupyter.lifecycle.events import LeasesChanged
-from zoe_jupyter.model.errors import NotFound
+from zoe_jupyter.model.errors import Conflict, NotFound
 from zoe_jupyter.model.execution import Client, Lease
 
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
 SERVER_SILENCE_S = 45.0
+MOST = 1000
+"""Leases of one execution."""
 
 
 class Holding:
@@ -33,10 +35,13 @@ class Holding:
 
     async def take(self, execution_id: str, *, kind: str, client: Client, ttl_s: float | None) -> Lease:
         """A new lease; the same kernel asking again gets the one that it has."""
+        check_client(client)
         wanted = (execution_id, kind, client.kernel_id, client.server)
         for held in self._ledger.leases.values():
             if client.kernel_id and (held.execution_id, held.kind, held.client.kernel_id, held.client.server) == wanted:
                 return held
+        if self.count(execution_id) >= MOST:
+            raise Conflict(f"it has {MOST} leases already; let go of some")
         lease = new_lease(execution_id, kind=kind, client=client, ttl_s=ttl_s, now=self._clock())
         await self._ledger.put_lease(lease)
         self._renewed[lease.id] = self._monotonic()

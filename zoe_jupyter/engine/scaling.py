@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from zoe_jupyter.model.application import Application, Process
 from zoe_jupyter.model.errors import InvalidDescription, Problem
 
+MOST_COUNTS = 100
+
 
 def scalable(application: Application) -> tuple[Process, ...]:
     """The processes whose number of services may change."""
@@ -18,6 +20,8 @@ def elastic_counts(application: Application, counts: Mapping[str, int]) -> dict[
 
     Raises InvalidDescription that names what can be scaled and how far.
     """
+    if len(counts) > MOST_COUNTS:
+        raise InvalidDescription([Problem(f"at most {MOST_COUNTS} processes are scaled at once", "counts")])
     problems: list[Problem] = []
     wanted: dict[str, int] = {}
     for name, total in counts.items():

@@ -177,17 +177,22 @@ class Submitter:
         )
 
     def _client(self, client: Client) -> Client:
-        problems = [
-            Problem(f"is a text of at most {CLIENT_LENGTH} characters, none of them NUL", f"client.{name}")
-            for name, value in asdict(client).items()
-            if len(value) > CLIENT_LENGTH or "\0" in value
-        ]
-        if problems:
-            raise InvalidDescription(problems)
+        check_client(client)
         choices = self._backend.capabilities().choices
         return replace(
             client, python=client.python if "python" in choices else "", cwd=client.cwd if "cwd" in choices else ""
         )
+
+
+def check_client(client: Client) -> None:
+    """Raises InvalidDescription for what is too long to be kept."""
+    problems = [
+        Problem(f"is a text of at most {CLIENT_LENGTH} characters, none of them NUL", f"client.{name}")
+        for name, value in asdict(client).items()
+        if len(value) > CLIENT_LENGTH or "\0" in value
+    ]
+    if problems:
+        raise InvalidDescription(problems)
 
 
 _LATER_WISHES = ("priority", "estimate", "begin", "weight")

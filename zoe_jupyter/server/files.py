@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -58,6 +59,8 @@ def write_address(file: Path, address: Address) -> None:
     try:
         with os.fdopen(descriptor, "w") as stream:
             json.dump(asdict(address), stream)
+        if file.is_dir() and not file.is_symlink():
+            file.rename(f"{file}.{secrets.token_hex(4)}")
         os.replace(name, file)
     except BaseException:
         with suppress(OSError):
@@ -68,12 +71,27 @@ def write_address(file: Path, address: Address) -> None:
 def read_address(file: Path) -> Address | None:
     """What the file says; None when it is not there, or not ours to believe."""
     try:
-        if hasattr(os, "getuid") and file.stat().st_uid != os.getuid():
-            return None
-        content = json.loads(file.read_text())
-        return Address(**{name: content[name] for name in Address.__slots__ if name in content})
-    except (OSError, ValueError, TypeError):
+        with open(file, encoding="utf-8", opener=_without_waiting) as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+                return None
+            content = json.load(stream)
+        address = Address(**{name: content[name] for name in Address.__slots__ if name in content})
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return address if _is_sound(address) else None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """For nobody at the other end of a pipe that lies in the file's place."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_sound(address: Address) -> bool:
+    texts = (address.address, address.token, address.boot_id, address.host, address.url)
+    return all(isinstance(text, str) and "\0" not in text for text in texts) and (
+        isinstance(address.pid, int) and 0 < address.pid < 1 << 31
+    )
 
 
 def remove_address(file: Path) -> None:

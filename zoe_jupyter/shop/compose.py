@@ -108,7 +108,7 @@ def _described(entry: Entry | None, document: Document, catalogue: Catalogue) ->
     try:
         description = entry.description if entry is not None else check(document)
     except InvalidDescription as error:
-        findings.problems += error.problems
+        findings.take(error.problems)
         _note_unknown_uses(catalogue, findings)
         raise InvalidDescription(findings.problems) from None
     if not isinstance(description, ZAppDescription):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -23,6 +25,10 @@ from zoe_jupyter.shop.reading import check_tree
 
 MAX_COST = 5000
 """Schemas that are visited when every reference is followed."""
+MAX_WORK = 100_000
+"""Values to be checked, times what the schema asks of one: some seconds of work."""
+MAX_TOLD = 100
+"""Problems of one kind that are told at once."""
 QUANTITIES: Mapping[str, Callable[[str], float]] = {"memory": memory_bytes, "duration": duration_s}
 _REFUSED = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "patternProperties", "contentSchema")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -99,16 +105,33 @@ def fill_parameters(
     check_tree(values, findings, path)
     if len(findings.problems) > before:
         return dict(values)
+    work = _count(values) * max(_count(schema), _cost(schema))
+    if work > MAX_WORK:
+        findings.add(path, f"has too many values to be checked by this schema ({work} steps, more than {MAX_WORK})")
+        return dict(values)
     filled: dict[str, Any] = _with_defaults(schema, values, schema, user=user or {})
     closed = {"additionalProperties": False, **schema, "type": "object"}
     try:
-        for error in _validator(closed).iter_errors(filled):
+        for error in islice(_validator(closed).iter_errors(filled), MAX_TOLD):
             _note(error, schema, findings, path)
     except RecursionError:
         findings.add(path, "cannot be checked: its schema refers to itself without end")
     if len(findings.problems) == before:
         _note_bounds(schema, filled, findings, path)
     return filled
+
+
+def _count(tree: Any) -> int:
+    """Values in it, collections included."""
+    stack, count = [tree], 0
+    while stack:
+        value = stack.pop()
+        count += 1
+        if isinstance(value, Mapping):
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+    return count
 
 
 def _note_bounds(schema: Mapping[str, Any], filled: Mapping[str, Any], findings: Findings, path: Path) -> None:
@@ -215,6 +238,14 @@ def _resolve(reference: Any, root: Mapping[str, Any]) -> Any:
 
 
 def _check_cost(schema: Mapping[str, Any], findings: Findings, path: Path) -> None:
+    try:
+        _cost(schema)
+    except ValueError as error:
+        findings.add(path, str(error))
+
+
+def _cost(schema: Mapping[str, Any]) -> int:
+    """Schemas that are visited when every reference is followed; raises ValueError where that has no end."""
     known: dict[int, int] = {}
 
     def cost(part: Any, inside: tuple[int, ...]) -> int:
@@ -230,10 +261,7 @@ def _check_cost(schema: Mapping[str, Any], findings: Findings, path: Path) -> No
             known[id(part)] = total
         return known[id(part)]
 
-    try:
-        cost(schema, ())
-    except ValueError as error:
-        findings.add(path, str(error))
+    return cost(schema, ())
 
 
 def _check_properties(schema: Mapping[str, Any], findings: Findings, path: Path) -> None:
@@ -303,8 +331,16 @@ def _multiple_of(validator: Any, divisor: Any, instance: Any, schema: Any) -> It
             yield ValidationError(f"{instance} is not a multiple of {divisor}")
 
 
+def _unique_items(validator: Any, is_wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """By hashing: comparing each with each takes long for long lists."""
+    if is_wanted and validator.is_type(instance, "array"):
+        written = {json.dumps(item, sort_keys=True) for item in instance}
+        if len(written) < len(instance):
+            yield ValidationError(f"{shorten(instance)} has the same item twice")
+
+
 _Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of}
+    Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of, "uniqueItems": _unique_items}
 )
 
 
@@ -333,13 +369,13 @@ def _note(error: ValidationError, schema: Mapping[str, Any], findings: Findings,
     around: Any = error.schema
     limit: Any = error.validator_value
     if error.validator == "required":
-        for missing in sorted(set(limit) - _members(error.instance)):
+        for missing in sorted(set(limit) - _members(error.instance))[:MAX_TOLD]:
             title = _title(around.get("properties", {}).get(missing, {}))
             findings.add((*place, missing), f"{title}is required")
         return
     if error.validator == "additionalProperties" and limit is False:
         known = around.get("properties", {})
-        for extra in sorted(_members(error.instance) - set(known)):
+        for extra in sorted(_members(error.instance) - set(known))[:MAX_TOLD]:
             findings.add((*place, extra), f"is not a parameter{close_names(extra, known)}")
         return
     message = "has a value that does not fit" if hint(part).widget == "secret" else _say(error)

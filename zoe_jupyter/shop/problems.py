@@ -35,18 +35,24 @@ class Findings:
 
     document: Document = field(default_factory=lambda: Document(tree=None))
     problems: list[Problem] = field(default_factory=list)
+    _known: set[Problem] = field(default_factory=set)
 
     def add(self, path: Path, message: str, *, at: Path | None = None) -> None:
         """Note a problem; ``at`` names the field to point at when it is another than ``path``."""
         place = path if at is None else at
         dotted = ".".join(map(str, path))
-        problem = Problem(message, path=dotted, file=self.document.file, line=self.document.line(place))
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.take([Problem(message, path=dotted, file=self.document.file, line=self.document.line(place))])
+
+    def take(self, problems: Iterable[Problem]) -> None:
+        """Note problems that were found elsewhere; each is told once."""
+        for problem in problems:
+            if problem not in self._known:
+                self._known.add(problem)
+                self.problems.append(problem)
 
     def within(self, document: Document) -> Findings:
         """The same list of problems, for another document."""
-        return Findings(document, self.problems)
+        return Findings(document, self.problems, self._known)
 
     def raise_if_any(self) -> None:
         if self.problems:

@@ -143,7 +143,7 @@ def core_lock(folder: Path) -> CoreLock | None:
     """
     path = folder / LOCK_NAME
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = _open_plain(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -153,6 +153,18 @@ def core_lock(folder: Path) -> CoreLock | None:
             _write_holder(descriptor)
             return CoreLock(descriptor)
         os.close(descriptor)
+
+
+def _open_plain(path: Path) -> int:
+    """Raises StoreError for a link, a folder, a pipe: nobody but a stranger or a broken disk puts such in the place of the lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened: {error.strerror or error}; remove it") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StoreError(f"{path} is not a plain file; remove it")
+    return descriptor
 
 
 def _is_still_at(path: Path, descriptor: int) -> bool:

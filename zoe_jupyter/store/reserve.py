@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 
 RESERVE_BYTES = 8 << 20
@@ -36,6 +39,7 @@ class Reserve:
 
     def _extended(self) -> bool:
         try:
+            self._clear_place()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
             return False
@@ -43,6 +47,12 @@ class Reserve:
             return self._is_extended(descriptor)
         finally:
             os.close(descriptor)
+
+    def _clear_place(self) -> None:
+        """Move aside what is no file: else all that is new would be refused for want of room."""
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(self._path.lstat().st_mode):
+                self._path.rename(f"{self._path}.{time.monotonic_ns()}")
 
     def _is_extended(self, descriptor: int) -> bool:
         has = os.fstat(descriptor).st_size

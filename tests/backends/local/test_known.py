@@ -27,7 +27,11 @@ from zoe_jupyter.backends.local.supervisors import Supervisors
 from zoe_jupyter.engine.loop import LOOK_S
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
-STATE = {"bounds": {"silence_s": 60.0}, "services": {}}
+STATE = {
+    "deployment": "test", "execution": "one", "boot_id": "", "supervisor": {"pid": 1, "start": 1},
+    "bounds": {"silence_s": 60.0}, "services": {},
+}  # fmt: skip
+OLD, NEW = {**STATE, "sequence": 1}, {**STATE, "sequence": 2}
 LIMIT_S = 10.0
 
 
@@ -108,24 +112,24 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
 
 async def test_a_new_link_knows_nothing_before_it_has_asked(pair: Pair) -> None:
     assert pair.link.known() is None
-    await pair.whole("observe", {"services": {"a": 1}})
-    assert pair.link.known() == {"services": {"a": 1}}
+    await pair.whole("observe", OLD)
+    assert pair.link.known() == OLD
 
 
 async def test_a_hint_after_an_answer_ends_what_is_known(pair: Pair) -> None:
     await pair.whole("observe")
     await pair.hint()
     assert pair.link.known() is None
-    await pair.whole("observe", {"services": {"b": 2}})
-    assert pair.link.known() == {"services": {"b": 2}}
+    await pair.whole("observe", NEW)
+    assert pair.link.known() == NEW
 
 
 async def test_a_hint_while_the_answer_is_under_way_makes_it_be_asked_again(pair: Pair) -> None:
     asking = pair.begin("observe")
     number = await pair.told.asked("observe")
     await pair.hint()
-    pair.told.answer(number, {"services": {"old": 1}})
-    assert await asking == {"services": {"old": 1}}
+    pair.told.answer(number, OLD)
+    assert await asking == OLD
     assert pair.link.known() is None
 
 
@@ -144,12 +148,12 @@ async def test_of_two_questions_the_one_before_a_hint_cannot_outdo_the_one_after
     await pair.hint()
     late = pair.begin("observe")
     second = await pair.told.asked("observe")
-    pair.told.answer(first, {"services": {"old": 1}})
+    pair.told.answer(first, OLD)
     await early
     assert pair.link.known() is None
-    pair.told.answer(second, {"services": {"new": 1}})
+    pair.told.answer(second, NEW)
     await late
-    assert pair.link.known() == {"services": {"new": 1}}
+    assert pair.link.known() == NEW
 
 
 @pytest.mark.parametrize("do", ["reserve", "launch", "stop", "run", "bound", "finish"])

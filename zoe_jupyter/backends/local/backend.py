@@ -32,7 +32,8 @@ from zoe_jupyter.backends.local.meter import Meter
 from zoe_jupyter.backends.local.places import Places
 from zoe_jupyter.backends.local.supervisor import cages, crowd
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
-from zoe_jupyter.backends.local.supervisor.sweep import sweep
+from zoe_jupyter.backends.local.supervisor.shape import is_usage
+from zoe_jupyter.backends.local.supervisor.sweep import recalled, sweep
 from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
 from zoe_jupyter.failpoints import failpoint
@@ -243,9 +244,12 @@ class LocalBackend(Backend):
         await self._finish(execution_id)
         failpoint("clean.finished")
         await self._supervisors.forget(execution_id)
-        if not await self._off(_clear, run_dir):
+        if not await self._off(_clear, run_dir, self._deployment):
             raise Retryable(f"something of {execution_id} still lives and cannot be killed", delay_s=5.0)
-        await self._off(self._places.remove, execution_id, keep_logs=keep_logs)
+        try:
+            await self._off(self._places.remove, execution_id, keep_logs=keep_logs)
+        except OSError as error:
+            raise Retryable(f"what is left of {execution_id} cannot be removed: {error}", delay_s=5.0) from None
         self._has_news = True
         self._hint()
 
@@ -314,9 +318,10 @@ class LocalBackend(Backend):
 
     async def _sample(self, execution_id: str) -> Mapping[str, Any]:
         try:
-            return await self._supervisors.usage(execution_id) or {}
+            samples = await self._supervisors.usage(execution_id)
         except (Gone, Silent, Refused):
             return {}
+        return samples if samples and is_usage(samples) else {}
 
     async def _finish(self, execution_id: str) -> None:
         """Have the supervisor end everything and itself; one that does not is killed, and its services with it."""
@@ -386,11 +391,15 @@ def _wait_for_end(pid: int, start: int, limit_s: float) -> None:
     send(pid, start, signal.SIGKILL)
 
 
-def _clear(run_dir: Path) -> bool:
+def _clear(run_dir: Path, deployment: str) -> bool:
     """End what a supervisor left, and give its control groups back; says whether nothing lives any more."""
     state = read(run_dir).state
-    if state and not sweep(str(run_dir), state):
+    if not state:
+        state = recalled(deployment, run_dir.name)
+        if not run_dir.exists() and not state["services"][""]["cages"]:
+            return True
+    if not sweep(str(run_dir), state):
         return False
-    for record in state.get("services", {}).values():
+    for record in state["services"].values():
         cages.remove(record.get("cages", ()), limit_s=1.0)
     return True

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, short_path
+from zoe_jupyter.backends.local.supervisor.shape import is_sound
 
 _LONGEST_ANSWER = 64 * 1024 * 1024
 _LONGEST_PING_S = 20.0
@@ -89,7 +90,7 @@ class Link:
             asyncio.create_task(link._ping(), name=f"zoe-local-ping-{run_dir.name}"),
         ]
         try:
-            link.hello = await link.ask("subscribe", limit_s=timeout_s)
+            link.hello = _sound(await link.ask("subscribe", limit_s=timeout_s))
         except BaseException:
             await link.close()
             raise
@@ -99,7 +100,7 @@ class Link:
     async def observe(self, *, limit_s: float) -> Mapping[str, Any]:
         """Ask for its state; raises Gone, Silent or Refused."""
         news, until = self._news, time.monotonic() + random.uniform(KNOWN_S / 2, KNOWN_S)
-        state = await self.ask("observe", limit_s=limit_s)
+        state = _sound(await self.ask("observe", limit_s=limit_s))
         self._said = _Said(state, news, until)
         return state
 
@@ -160,7 +161,7 @@ class Link:
         try:
             while line := await self._reader.readline():
                 self._take(json.loads(line))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, RecursionError):
             pass
         finally:
             self._lose()
@@ -187,10 +188,19 @@ class Link:
 
 
 def _unpack(message: Mapping[str, Any]) -> dict[str, Any]:
-    if "error" in message:
-        raise Refused(message["error"]["text"], kind=message["error"]["kind"])
-    answer: dict[str, Any] = message["ok"]
+    answer, error = message.get("ok"), message.get("error")
+    if isinstance(error, dict):
+        raise Refused(str(error.get("text")), kind=str(error.get("kind")))
+    if not isinstance(answer, dict):
+        raise Silent("what listens in the supervisor's place does not answer as one does")
     return answer
+
+
+def _sound(state: dict[str, Any]) -> dict[str, Any]:
+    """Raises Silent for what no supervisor says: a service can listen in its place, and must not be believed, nor confuse anybody."""
+    if not is_sound(state):
+        raise Silent("what listens in the supervisor's place does not speak as one does")
+    return state
 
 
 def _user_of(writer: asyncio.StreamWriter) -> int:

@@ -57,13 +57,17 @@ class Places:
         return self.data_dir / "logs" / checked(execution_id)
 
     def executions(self) -> list[str]:
-        """Ids of all executions that have a folder."""
+        """Ids of all executions that have a folder; what somebody else put there (``lost+found``) is passed over."""
         try:
             return sorted(
-                entry.name for entry in os.scandir(self.data_dir / "run") if entry.is_dir(follow_symlinks=False)
+                entry.name
+                for entry in os.scandir(self.data_dir / "run")
+                if entry.is_dir(follow_symlinks=False) and _NAME.fullmatch(entry.name)
             )
         except FileNotFoundError:
             return []
+        except NotADirectoryError:
+            raise Fatal(f"{self.data_dir / 'run'} is not a folder; remove it") from None
 
     def refuse_when_full(self) -> None:
         """Raises NoRoom when the disk of run folders has too little of it."""
@@ -98,12 +102,14 @@ class Places:
 
     @staticmethod
     def _keep(live: Path, kept: Path) -> None:
-        if not live.is_dir():
+        """Logs only: a service can put a link to somebody's folder into the place of its own, and other things beside its log."""
+        if live.is_symlink() or not live.is_dir():
             return
         for folder in (kept.parent, kept):
             _make_private(folder)
-        for path in live.iterdir():
-            os.replace(path, kept / path.name)
+        for entry in list(os.scandir(live)):
+            if entry.is_file(follow_symlinks=False):
+                os.replace(entry.path, kept / entry.name)
 
 
 def clear_places(run_dir: Path) -> None:
@@ -128,11 +134,27 @@ def _make_private(folder: Path) -> None:
 
 
 def _remove_tree(folder: Path) -> None:
-    """Also where a service took away our own right to write, and where somebody else removes it at the same time."""
+    """However deep it is, also where a service took away our own right to write, and where somebody else removes it at the same time."""
     with suppress(FileNotFoundError):
-        try:
-            shutil.rmtree(folder)
-        except PermissionError:
-            for path, _, _ in os.walk(folder):
-                os.chmod(path, 0o700)
-            shutil.rmtree(folder)
+        while _emptied(folder):
+            pass
+        folder.rmdir()
+
+
+def _emptied(top: Path) -> bool:
+    """Remove all files in it and in its folders, whose own folders come up into it; says whether there was anything."""
+    top.chmod(0o700)
+    entries = list(os.scandir(top))
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+            continue
+        os.chmod(entry.path, 0o700)
+        for inner in list(os.scandir(entry.path)):
+            if inner.is_dir(follow_symlinks=False):
+                os.chmod(inner.path, 0o700)
+                os.rename(inner.path, top / f".{time.monotonic_ns()}.{inner.inode()}")
+            else:
+                os.unlink(inner.path)
+        os.rmdir(entry.path)
+    return bool(entries)

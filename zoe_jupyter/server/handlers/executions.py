@@ -12,6 +12,9 @@ from zoe_jupyter.server.environments import interpreter_of
 from zoe_jupyter.server.present import execution_bodies, execution_body
 from zoe_jupyter.server.schemas import ClientBody, ExecutionBody, ExecutionPage, SubmissionBody
 
+MOST_LABELS = 64
+"""An execution has no more; and each costs the database a search of its own."""
+
 routes = Subject("executions")
 
 FILTERS = (
@@ -106,7 +109,7 @@ def read_client(request: ApiRequest, body: ClientBody) -> Client:
 def read_states(words: list[str]) -> tuple[State, ...]:
     known = {state.value for state in State}
     wrong = [
-        Problem(f"{word!r} is no state; there are {', '.join(sorted(known))}", path="state")
+        Problem(f"{word[:80]!r} is no state; there are {', '.join(sorted(known))}", path="state")
         for word in words
         if word not in known
     ]
@@ -116,7 +119,9 @@ def read_states(words: list[str]) -> tuple[State, ...]:
 
 
 def read_labels(words: list[str]) -> dict[str, str]:
-    wrong = [Problem(f"{word!r} is no label; write key=value", path="label") for word in words if "=" not in word]
+    wrong = [Problem(f"{word[:80]!r} is no label; write key=value", path="label") for word in words if "=" not in word]
+    if len(words) > MOST_LABELS:
+        wrong = [Problem(f"at most {MOST_LABELS} labels", path="label")]
     if wrong:
         raise InvalidDescription(wrong)
     return {key: value for key, _, value in (word.partition("=") for word in words)}

@@ -151,7 +151,7 @@ class Cage:
         """``{controller: (its place, the group)}`` of the limits that are kept here."""
         wanted = {"memory": memory_bytes, "cpu": microcores, "pids": tasks}
         for place in where:
-            folder = os.path.join(place.parent, re.sub(r"[^\w.-]+", "_", name)[:200])
+            folder = os.path.join(place.parent, _plain(name))
             if self._made(place, folder, wanted[place.controller]) and folder not in self.folders:
                 self.folders.append(folder)
 
@@ -233,14 +233,43 @@ def _shares(version: int, microcores: int) -> int:
     return min(highest, max(of_a_core, microcores * of_a_core // 1_000_000))
 
 
+def named(prefix: str) -> list[str]:
+    """The groups whose names begin so, wherever this process could have made some."""
+    try:
+        groups, points = _own_groups("/proc/self/cgroup"), _mount_points("/proc/self/mountinfo")
+    except OSError:
+        return []
+    parents = {place.parent for controller in CONTROLLERS for place in _candidates(controller, groups, points)}
+    wanted = _plain(prefix)
+    return sorted(
+        os.path.join(parent, name) for parent in parents for name in _names_in(parent) if name.startswith(wanted)
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)[:200]
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _own(folders: Iterable[str]) -> list[str]:
+    """Those that we named ourselves: what is written down may be somebody else's word."""
+    return [folder for folder in folders if os.path.basename(folder).startswith("zoe.")]
+
+
 def pids_in(folders: Iterable[str]) -> set[int]:
     """All processes in these groups."""
-    return {int(pid) for folder in folders for pid in _read(os.path.join(folder, "cgroup.procs")).split()}
+    return {int(pid) for folder in _own(folders) for pid in _read(os.path.join(folder, "cgroup.procs")).split()}
 
 
 def seal(folders: Iterable[str]) -> None:
     """Let nothing more be started in these groups, so that killing what is in them comes to an end."""
-    for limit in (os.path.join(folder, "pids.max") for folder in folders):
+    for limit in (os.path.join(folder, "pids.max") for folder in _own(folders)):
         if os.path.exists(limit):
             with contextlib.suppress(OSError):
                 _write(limit, 0)
@@ -248,7 +277,7 @@ def seal(folders: Iterable[str]) -> None:
 
 def remove(folders: Iterable[str], *, limit_s: float = 0.05) -> list[str]:
     """Remove empty groups; returns those that the kernel still holds. Only what we named ourselves is touched."""
-    left = [folder for folder in folders if os.path.basename(folder).startswith("zoe.")]
+    left = _own(folders)
     end = time.monotonic() + limit_s
     while True:
         left = [folder for folder in left if not _removed(folder)]

@@ -6,6 +6,8 @@ import json
 import os
 from typing import Any
 
+from .shape import is_sound
+
 LOCK_FILE, SETTINGS_FILE, SOCKET_FILE, STATE_FILE = "lock", "supervisor.json", "control.sock", "state.json"
 COMPLAINTS_FILE = "supervisor.log"
 SUPERVISOR_MARK = "ZOE_SUPERVISOR"
@@ -15,18 +17,20 @@ NURSERY_ROOM = 512
 NURSERY = "nursery:".ljust(NURSERY_ROOM, "-")
 """Argument and mark of the nursery; its supervisors write their own over them."""
 _LONGEST_ADDRESS = 100
+_LONGEST_STATE_BYTES = 64 * 1024 * 1024
 
 
 def read_state(run_dir: str) -> dict[str, Any]:
-    """What the supervisor wrote down in that folder, empty when there is nothing or it cannot be read."""
+    """What the supervisor wrote down in that folder, empty when there is nothing or no supervisor writes such."""
     try:
         with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8", opener=plain) as file:
-            if os.fstat(file.fileno()).st_uid != os.getuid():  # somebody else's word
+            found = os.fstat(file.fileno())
+            if found.st_uid != os.getuid() or found.st_size > _LONGEST_STATE_BYTES:  # somebody else's word
                 return {}
             state = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return state if isinstance(state, dict) else {}
+    return state if is_sound(state) else {}
 
 
 def plain(path: str, flags: int) -> int:

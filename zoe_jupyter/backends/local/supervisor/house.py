@@ -19,7 +19,7 @@ from .ports import Ports
 from .processes import boot_id, start_of
 from .service import Service
 from .spawn import SpawnError
-from .sweep import sweep
+from .sweep import recalled, sweep
 from .verdict import EXPIRED, REMOVED, SHUTDOWN
 
 PROTOCOL = 1
@@ -71,6 +71,8 @@ class House:
         self._boot_id = boot_id()
         self._is_change_due = False
         self._is_unsaved = False
+        self._written: tuple[int, ...] = ()
+        """Which file its state was last written to, and how that was left."""
         self._bounds_timer: Timer | None = None
 
     # What is written down
@@ -82,6 +84,10 @@ class House:
         self._sequence = int(state.get("sequence", 0))
         if state:
             sweep(self.run_dir, state)
+        elif _has_entries(os.path.join(self.run_dir, "services")):
+            before = recalled(self.deployment, self.execution)
+            sweep(self.run_dir, before)
+            cages.remove(before["services"][""]["cages"])
         for name, record in state.get("services", {}).items():
             if record["state"] != "exited":
                 record.update(
@@ -158,6 +164,7 @@ class House:
         path = os.path.join(self.run_dir, STATE_FILE)
         with open(f"{path}.new", "w", encoding="utf-8", opener=plain) as file:
             json.dump(self.snapshot(), file)
+        self._written = _identity_of(f"{path}.new")
         os.replace(f"{path}.new", path)
 
     # Processes
@@ -230,7 +237,7 @@ class House:
         if not self.lock.is_held():
             self.end_all(REMOVED)
             return
-        if not os.path.exists(os.path.join(self.run_dir, STATE_FILE)):
+        if _identity_of(os.path.join(self.run_dir, STATE_FILE)) != self._written:
             self.changed()
         self.on_look()
 
@@ -294,6 +301,22 @@ class House:
             service.end(cause, grace_s=float(service.order.get("grace_s") or 0.0) if grace_s is None else grace_s)
         if not living:
             self.on_empty()
+
+
+def _has_entries(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except OSError:
+        return False
+
+
+def _identity_of(path: str) -> tuple[int, ...]:
+    """Another one as soon as somebody replaces or changes the file; empty when there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def running_s() -> float:

@@ -37,6 +37,14 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     return found
 
 
+def recalled(deployment: str, execution: str) -> dict[str, Any]:
+    """What is known of an execution whose state is gone: a service may have removed or spoilt it."""
+    groups = cages.named(f"zoe.{deployment}.{execution}.")
+    return {
+        "deployment": deployment, "execution": execution, "boot_id": boot_id(), "services": {"": {"cages": groups}},
+    }  # fmt: skip
+
+
 def sweep(
     run_dir: str, state: Mapping[str, Any], *, service: str = "", grace_s: float = 0.5, limit_s: float = 5.0
 ) -> bool:

@@ -1,0 +1,252 @@
+"""Services run as the same user as Zoe: what one writes, removes or listens on in Zoe's own places harms nobody but itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.local.conftest import LocalWorld, exists
+from tests.backends.local.test_survival import daemon, supervisor_of
+from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, read_state
+from zoe_jupyter.backends.local.supervisor.shape import _is_reason, is_sound
+from zoe_jupyter.backends.local.supervisor.verdict import (
+    EXPIRED,
+    NOT_READY,
+    OUT_OF_MEMORY,
+    PROCESS_LIMIT,
+    REMOVED,
+    SHUTDOWN,
+    STOP,
+    End,
+    judge,
+)
+from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.testing.backend_contract import Runner, eventually
+
+RECORD = "app.main-0"
+SPOILT: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no state": lambda _: [],
+    "a deep one": lambda _: "[" * 200_000,
+    "supervisor": lambda state: {**state, "supervisor": "none"},
+    "pid": lambda state: {**state, "supervisor": {"pid": "x", "start": 1}},
+    "large pid": lambda state: {**state, "supervisor": {"pid": 10**30, "start": 1}},
+    "services": lambda state: {**state, "services": [1]},
+    "record": lambda state: {**state, "services": {RECORD: "x"}},
+    "members": lambda state: spoilt(state, members="abc"),
+    "groups": lambda state: spoilt(state, cages=None),
+    "no attempt": lambda state: {**state, "services": {RECORD: {"state": "exited"}}},
+    "attempt": lambda state: spoilt(state, attempt="one"),
+    "ports": lambda state: spoilt(state, ports=[1]),
+    "kind of state": lambda state: spoilt(state, state="dancing"),
+    "exit code": lambda state: spoilt(state, state="exited", exit_code="x"),
+    "reason": lambda state: spoilt(state, state="exited", reason="x"),
+    "numbers": lambda state: spoilt(state, reason={"code": "out_of_memory", "text": "", "numbers": {}}),
+    "infinite numbers": lambda state: spoilt(state, reason={"code": "x", "text": "", "numbers": {"n": float("inf")}}),
+    "half a character": lambda state: spoilt(state, reason={"code": "x", "text": "\ud800", "numbers": {}}),
+    "long text": lambda state: spoilt(state, reason={"code": "x", "text": "x" * 10**6, "numbers": {}}),
+}
+
+
+def spoilt(state: dict[str, Any], /, **fields: Any) -> dict[str, Any]:
+    return {**state, "services": {RECORD: {**state["services"][RECORD], **fields}}}
+
+
+def spoil(world: LocalWorld, how: str) -> None:
+    path = world.run_dir("one") / "state.json"
+    new = SPOILT[how](json.loads(path.read_text()))
+    path.write_text(new if isinstance(new, str) else json.dumps(new))
+
+
+async def is_looked_after(runner: Runner, execution_id: str) -> None:
+    """Its end is noticed, with the true reason."""
+    seen = await runner.until(execution_id, RECORD, SeenState.READY)
+    os.kill(seen.handle["pid"], signal.SIGKILL)
+    assert (await runner.ended(execution_id)).exit_code == 137
+
+
+@pytest.mark.parametrize("how", SPOILT)
+async def test_a_spoilt_state_of_a_dead_supervisor_blinds_nobody_and_is_cleaned(
+    runner: Runner, world: LocalWorld, how: str
+) -> None:
+    await runner.start("one")
+    await runner.start("two")
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    await runner.ended("one")
+    spoil(world, how)
+    assert not is_sound(read_state(str(world.run_dir("one"))))
+
+    runner.backend = await world.open()
+    await is_looked_after(runner, "two")
+    await runner.backend.stop("one", RECORD, 1, grace_s=0)
+    await runner.backend.clean("one", keep_logs=True)
+    assert not world.run_dir("one").exists()
+
+
+@pytest.mark.parametrize("how", ["no state", "supervisor", "numbers"])
+async def test_a_living_supervisor_writes_a_spoilt_state_anew(runner: Runner, world: LocalWorld, how: str) -> None:
+    before = await runner.start("one")
+    await runner.backend.close()
+    spoil(world, how)
+
+    async def is_whole() -> bool:
+        return is_sound(read_state(str(world.run_dir("one"))))
+
+    await eventually(is_whole, deadline_s=10)
+    runner.backend = await world.open()
+    assert (await runner.until("one", RECORD, SeenState.READY)).handle["pid"] == before.handle["pid"]
+
+
+@pytest.mark.parametrize("takes", ["state.json", "the folder"])
+async def test_who_kills_its_supervisor_and_removes_what_is_written_of_it_is_ended_all_the_same(
+    runner: Runner, world: LocalWorld, tmp_path: Path, takes: str
+) -> None:
+    if takes != "state.json" and runner.backend.capabilities().limits["strays"] != "cgroup":
+        pytest.skip("nobody can tell without control groups")
+    grandchild = await daemon(runner, tmp_path)
+    await runner.start("two")
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    if takes == "state.json":
+        (world.run_dir("one") / takes).unlink()
+    else:
+        shutil.rmtree(world.run_dir("one"))
+
+    await is_looked_after(runner, "two")
+    assert exists(grandchild)
+    await runner.backend.clean("one", keep_logs=True)
+    assert not exists(grandchild)
+
+
+async def test_the_next_supervisor_ends_what_one_left_whose_state_is_gone(
+    runner: Runner, world: LocalWorld, tmp_path: Path
+) -> None:
+    grandchild = await daemon(runner, tmp_path)
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    await runner.ended("one")
+    (world.run_dir("one") / "state.json").unlink()
+    await runner.start("one", attempt=2)
+    assert not exists(grandchild)
+
+
+ANSWERS = [{"ok": {}}, {"ok": {"services": 5}}, {"ok": None}, {"error": "no"}, {}, 5, []]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=str)
+async def test_who_listens_in_the_place_of_a_supervisor_blinds_nobody(
+    runner: Runner, world: LocalWorld, answer: Any
+) -> None:
+    """The supervisor is stopped, so that it does not take its socket back."""
+    await runner.start("one")
+    await runner.start("two")
+    supervisor = await supervisor_of(runner)
+    await runner.backend.close()
+    os.kill(supervisor, signal.SIGSTOP)
+    path = world.run_dir("one") / SOCKET_FILE
+    path.unlink()
+    server = await asyncio.start_unix_server(lambda *ends: says(answer, *ends), path)
+    try:
+        runner.backend = await world.open()
+        assert list((await runner.backend.observe()).unreachable) == ["one"]
+        await is_looked_after(runner, "two")
+        assert {usage.execution_id for usage in await runner.backend.usage()} <= {"two"}
+        with pytest.raises(Retryable):
+            await runner.backend.stop("one", RECORD, 1, grace_s=0)
+        await runner.backend.clean("one", keep_logs=False)
+        assert not world.marked("one")
+    finally:
+        server.close()
+
+
+async def says(answer: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while line := await reader.readline():
+        number = json.loads(line)["id"]
+        writer.write(json.dumps({"id": number, **answer} if isinstance(answer, dict) else answer).encode() + b"\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("name", ["lost+found", ".nfs0001", "a b", "x\n", "é"])
+async def test_folders_that_are_no_executions_are_passed_over(runner: Runner, world: LocalWorld, name: str) -> None:
+    await runner.start("two")
+    other = world.data_dir / "run" / name
+    other.mkdir()
+    await is_looked_after(runner, "two")
+    other.rmdir()
+
+
+async def test_no_link_in_the_place_of_the_logs_is_followed(runner: Runner, world: LocalWorld, tmp_path: Path) -> None:
+    """What it leads to is the user's."""
+    thesis = tmp_path / "precious" / "thesis"
+    thesis.parent.mkdir()
+    thesis.write_text("mine")
+    await runner.start("one")
+    logs = world.run_dir("one") / "logs"
+    logs.rename(world.run_dir("one") / "aside")
+    logs.symlink_to(thesis.parent)
+
+    await runner.backend.clean("one", keep_logs=True)
+
+    assert thesis.read_text() == "mine"
+    assert not world.run_dir("one").exists()
+    await runner.backend.clean("one", keep_logs=False)
+    assert thesis.read_text() == "mine"
+
+
+async def test_only_logs_are_kept_of_the_folder_of_logs(runner: Runner, world: LocalWorld) -> None:
+    for _ in range(2):
+        await runner.start("one")
+        logs = world.run_dir("one") / "logs"
+        (logs / "nest" / "egg").mkdir(parents=True)
+        (logs / "link").symlink_to("/etc/passwd")
+        await runner.backend.clean("one", keep_logs=True)
+        assert [path.name for path in (world.data_dir / "logs" / "one").iterdir()] == [f"{RECORD}.log"]
+
+
+async def test_a_tree_of_any_depth_is_removed(runner: Runner, world: LocalWorld) -> None:
+    """Deeper than Python recurses, and longer than a path may be; with folders that nobody may write to on the way."""
+    dig = "for _ in range(1500): os.mkdir('d' * 20); os.chdir('d' * 20)"
+    code = f"import os\n{dig}\nos.mkdir('closed', 0o500)\nprint('dug', flush=True)\nimport time; time.sleep(600)"
+    await runner.start("one", code=code)
+    await runner.said("one", RECORD, b"dug")
+
+    await runner.backend.clean("one", keep_logs=True)
+
+    assert not world.run_dir("one").exists()
+
+
+async def test_what_cannot_be_removed_says_so_and_may_be_tried_again(
+    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await runner.start("one")
+    real = os.unlink
+
+    def refuse(path: Any, **options: Any) -> None:
+        if os.fspath(path).endswith("state.json"):
+            raise PermissionError(1, "Operation not permitted", path)
+        real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(Retryable, match="cannot be removed"):
+            await runner.backend.clean("one", keep_logs=True)
+    await runner.backend.clean("one", keep_logs=True)
+    assert not world.run_dir("one").exists()
+
+
+@pytest.mark.parametrize("cause", ["", STOP, EXPIRED, SHUTDOWN, REMOVED, OUT_OF_MEMORY, PROCESS_LIMIT, NOT_READY])
+@pytest.mark.parametrize("exit_code", [None, 0, 1, 137])
+@pytest.mark.parametrize("taken", [(), (8080, 8081)])
+def test_every_reason_that_a_supervisor_gives_is_believed(
+    cause: str, exit_code: int | None, taken: tuple[int, ...]
+) -> None:
+    log = ("\0\x1b]0;title\x07", "x" * 100_000, "�")
+    end = End(exit_code=exit_code, cause=cause, taken=taken, log=log, timeout_s=1.5, oom_kills=1, limit_bytes=1)
+    reason, _ = judge(end)
+    assert _is_reason(json.loads(json.dumps(reason)))
