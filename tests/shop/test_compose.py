@@ -175,7 +175,7 @@ CHANGES = {
     "shell string": ("command: [drain, \"{{ service.name }}\"]", "command: drain it", "should be a list"),
     "empty command": ("command: [drain, \"{{ service.name }}\"]", "command: ['{{ 1 + }}']", "not a valid expression"),
     "NUL": ("cores: 0.5", "cores: \"a\\0\"", "NUL"),
-    "unknown field": ("title: Engine", "titel: Engine", "did you mean title?"),
+    "unknown field": ("title: Engine", "titel: Engine", "did you mean title"),
     "version that is a number": ("title: Engine", "version: 4.0", "write it in quotes"),
 }  # fmt: skip
 
