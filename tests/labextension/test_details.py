@@ -117,6 +117,7 @@ def test_it_is_suspended_resumed_restarted_stopped_and_forgotten(lab: Lab, artif
     tab.get_by_role("button", name="Stop…").click()
     lab.dialog.get_by_role("button", name="Stop").click()
     expect(mark(tab)).to_contain_text("stopped", timeout=SOON_MS)
+    expect(tab.locator('.zoe-Table .zoe-Mark[data-look="stopped"]')).to_have_count(2)
     tab.get_by_role("button", name="Forget…").click()
     lab.dialog.get_by_role("button", name="Forget").click()
     expect(tab).to_contain_text("This execution was forgotten.", timeout=SOON_MS)

@@ -13,9 +13,9 @@ from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Heading, Lines,
 
 _COLOURS = {
     Tone.PLAIN: "inherit",
-    Tone.GOOD: "var(--jp-success-color0, #1b5e20)",
-    Tone.BUSY: "var(--jp-brand-color0, #0d47a1)",
-    Tone.BAD: "var(--jp-error-color0, #b71c1c)",
+    Tone.GOOD: "var(--zoe-good, var(--jp-success-color0, #1b5e20))",
+    Tone.BUSY: "var(--zoe-busy, var(--jp-brand-color0, #0d47a1))",
+    Tone.BAD: "var(--zoe-bad, var(--jp-error-color0, #b71c1c))",
     Tone.QUIET: "var(--jp-ui-font-color2, #616161)",
 }
 _BORDER = "var(--jp-border-color2, #bdbdbd)"

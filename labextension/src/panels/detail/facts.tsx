@@ -120,8 +120,15 @@ function Row(props: {
   );
 }
 
-function lookOf({ state, exit_code: code }: IService): string {
-  return state === 'ended' && code !== null ? (code === 0 ? 'succeeded' : 'failed') : state;
+/** That a signal ended what was to end is no failure. */
+function lookOf({ state, exit_code: code, reason }: IService): string {
+  if (state !== 'ended' || code === null) {
+    return state;
+  }
+  if (code === 0) {
+    return 'succeeded';
+  }
+  return reason?.text.startsWith('stopped: ') ? 'stopped' : 'failed';
 }
 
 function serviceWord(state: IService['state'], trans: TranslationBundle): string {
