@@ -32,6 +32,7 @@ def test_a_shape_that_has_no_room_does_not_stop_smaller_ones() -> None:
     big, small = demand(0, 2, cores=3, process="a.big"), demand(1, 2, process="a.small")
     decided = plan([node("n", 4)], job("a", small, big))
     assert decided.start["a"].elastic == {"a.small": {"n": 2}}
+    assert plan([node("n", 4)], job("a", demand(1, process="a.core"), demand(0, 9))).start["a"].elastic == {W: {"n": 3}}
     huge = demand(0, 2, cores=5, process="a.huge")
     assert plan([node("n", 4)], job("a", small, huge)).start["a"].elastic == {"a.small": {"n": 2}}
 

@@ -36,7 +36,9 @@ def test_the_first_gets_one_after_a_while() -> None:
     busy = running("x", "a", 60.0), running("y", "b", 90.0)
     assert decided(*busy, job("first", demand(1, cores=4), at=WAITED + 1)).reservation is None
     assert decided(*busy, first()).reservation == Reservation("first", NOW + 60, {W: {"a": 1}})
-    assert decided(*busy, first(), rules=Rules(reserve_after_s=None)).reservation is None
+    assert decided(*busy, first(), rules=Rules(reserve_after_s=None, ageing_s=None)).reservation is None
+    for ageing_s, kept in ((301.0, None), (300.0, Reservation("first", NOW + 60, {W: {"a": 1}}))):
+        assert decided(*busy, first(), rules=Rules(reserve_after_s=None, ageing_s=ageing_s)).reservation == kept
 
 
 def test_it_counts_with_cores_alone() -> None:

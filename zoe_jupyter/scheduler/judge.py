@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -54,6 +55,8 @@ class Judge:
         self.guarded: int = 0
         """The class of who has the reservation."""
         self._snapshot = snapshot
+        rules = snapshot.rules
+        self._patience_s = min(each for each in (rules.reserve_after_s, rules.ageing_s, math.inf) if each is not None)
         self._now = now
         self._world = world
         self._shares = shares
@@ -151,18 +154,18 @@ class Judge:
 
     def _reserve(self, entry: Entry, number: int) -> None:
         """For the first that waits for room, once it has waited long enough; whoever has the reservation keeps it."""
-        rules, before, job = self._snapshot.rules, self._snapshot.reservation, entry.job
-        if rules.reserve_after_s is None or self.guard is not None:
+        before, job = self._snapshot.reservation, entry.job
+        if self.guard is not None or self._patience_s == math.inf:
             return
         is_holder = before is not None and before.job == job.id
         if (self._is_anybody_blocked and not is_holder) or self._world.never(entry) is not None:
             return
         self._is_anybody_blocked = True
-        if is_holder or job.is_admitted or self._now - job.queued_at >= rules.reserve_after_s:
+        if is_holder or job.is_admitted or self._now - job.queued_at >= self._patience_s:
             base = self.holders.space(number)
             kept = before if is_holder else None
             reservation, spare = reserve(entry, self.ends(entry, number), base, self._world.machines, kept)
-            self.guard = Guard(reservation, spare, self.room, rules, self._snapshot.seed)
+            self.guard = Guard(reservation, spare, self.room, self._snapshot.rules, self._snapshot.seed)
             self.guarded = number
 
     def ends(self, entry: Entry | None, number: int) -> list[End]:

@@ -130,7 +130,7 @@ class Rules:
     protection_s: float = 60.0
     """So long after a shrink for another the victim does not grow, unless nobody waits. Never holds up a core."""
     reserve_after_s: float | None = 300.0
-    """The first in the queue gets a reservation after so long a wait; None: never."""
+    """The first in the queue gets a reservation after so long a wait, or when it has aged; None: not before it has aged."""
     ageing_s: float | None = 86400.0
     """Who waits for so long goes before everybody of its class, and after as long again before the next class; None: never."""
     preempts: bool = False

@@ -1,0 +1,36 @@
+"""When time alone may change a decision."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scheduler.world import NOW, admitted, demand, job
+from zoe_jupyter.scheduler.moments import next_moment
+from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot
+
+NEVER = Rules(reserve_after_s=None, ageing_s=None)
+
+
+@pytest.mark.parametrize(
+    ("one", "rules", "at"),
+    [
+        (job("j", demand(1), at=NOW - 10), NEVER, None),
+        (job("j", demand(1), not_before=NOW + 5), NEVER, NOW + 5),
+        (job("j", demand(1), not_before=NOW), NEVER, None),
+        (job("j", demand(1), at=NOW - 10), Rules(ageing_s=None), NOW + 290),
+        (job("j", demand(1), at=NOW - 300), Rules(ageing_s=None), None),
+        (job("j", demand(1), at=NOW - 10), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 50),
+        (job("j", demand(1), at=NOW - 60), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 60),
+        (job("j", demand(1), at=NOW - 70), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 50),
+        (admitted("j", demand(1), grow_after=NOW + 7), Rules(), NOW + 7),
+        (admitted("j", demand(1), not_before=NOW + 7), Rules(), None),
+    ],
+)
+def test_the_next_moment(one: Job, rules: Rules, at: float | None) -> None:
+    assert next_moment(Snapshot((), (one,), rules=rules), NOW) == at
+
+
+def test_the_earliest_of_all() -> None:
+    jobs = job("a", demand(1), not_before=NOW + 9), admitted("b", demand(1), grow_after=NOW + 3)
+    assert next_moment(Snapshot((), jobs, rules=NEVER), NOW) == NOW + 3
+    assert next_moment(Snapshot((), ()), NOW) is None
