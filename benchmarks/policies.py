@@ -94,9 +94,13 @@ def _tasks(effort: Effort) -> Iterable[_Task]:
             yield _Task(cell, policy, "zoe_drain_30_s", count=count)
 
 
-def _turn(task: _Task) -> tuple[bool, bool]:
-    """First what the limits speak of, so that a run that is cut short tells something."""
-    return task.algorithm in ("rigid", "malleable"), task.cell.load != BUSY
+def _turn(task: _Task) -> tuple[bool, int]:
+    """First what the limits speak of, seed by seed, so that a run that is cut short tells something."""
+    is_limited = task.algorithm in ("flexible", OURS, "zoe_drain_30_s") or (task.algorithm, task.policy) == (
+        "rigid",
+        "fifo",
+    )
+    return not is_limited or task.is_misjudged, task.cell.seed
 
 
 def _simulate(task: _Task) -> Run:
