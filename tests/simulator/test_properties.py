@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -49,11 +50,7 @@ SETTINGS = st.builds(
 
 
 def _named(application: Application, name: str) -> Application:
-    return app(
-        name, application.run_s, at=application.submit_s, core=application.core, elastic=application.elastic,
-        cores=application.core_resources.microcores / 1e6, gib=application.core_resources.memory_bytes / 2**30,
-        priority=application.priority,
-    )  # fmt: skip
+    return replace(application, id=name)
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,7 +13,7 @@ from zoe_jupyter.scheduler.plan import Plan, Start
 from zoe_jupyter.scheduler.snapshot import Snapshot
 from zoe_jupyter.simulator.outcome import summary
 from zoe_jupyter.simulator.simulation import Settings, simulate
-from zoe_jupyter.simulator.workload import CORE, ELASTIC
+from zoe_jupyter.simulator.workload import CORE, ELASTIC, two_kinds
 
 
 def close(**expected: tuple[float, float]) -> Mapping[str, object]:
@@ -95,7 +95,7 @@ def test_who_never_fits_is_in_no_statistic() -> None:
 
 
 def test_elastic_services_that_never_fit_do_not_keep_it_from_running() -> None:
-    wide = replace(app("a", 10, elastic=3), elastic_resources=res(9))
+    wide = replace(app("a", 10), demands=two_kinds(1, res(1), 3, res(9)))
     assert times(run([wide], [machine(4)])) == close(a=(0, 40))
 
 

@@ -12,7 +12,7 @@ from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.simulator import trace
 from zoe_jupyter.simulator.cluster import parse_cluster, read_cluster
 from zoe_jupyter.simulator.trace import COLUMNS, parse_trace, read_trace
-from zoe_jupyter.simulator.workload import Application
+from zoe_jupyter.simulator.workload import Application, two_kinds
 
 HEADER = ",".join(COLUMNS)
 GOOD = {
@@ -34,7 +34,7 @@ def problems(text: str | bytes) -> str:
 class TestTrace:
     def test_a_row_is_an_application(self) -> None:
         expected = Application(
-            "a", 1.5, 30, 2, res(0.5, 1), 3, Resources(1_000_000, 512 << 10), owner="ada", priority=100
+            "a", 1.5, 30, two_kinds(2, res(0.5, 1), 3, Resources(1_000_000, 512 << 10)), owner="ada", priority=100
         )
         assert parse_trace(f"{HEADER}\n{row()}\n") == (expected,)
 
@@ -52,11 +52,11 @@ class TestTrace:
 
     def test_what_a_rigid_application_leaves_empty_is_nothing(self) -> None:
         text = f"{HEADER}\n{row(elastic_services='0', elastic_cores='', elastic_memory_mib='')}"
-        assert parse_trace(text)[0].elastic_resources == Resources()
+        assert parse_trace(text)[0].demands == two_kinds(2, res(0.5, 1))
 
     def test_amounts_are_rounded_up(self) -> None:
         found = parse_trace(f"{HEADER}\n{row(core_cores='0.0000001', core_memory_mib='0.0000001')}")[0]
-        assert found.core_resources == Resources(1, 1)
+        assert found.demands[0].resources == Resources(1, 1)
 
     @pytest.mark.parametrize(
         ("changed", "told"),

@@ -8,7 +8,7 @@ from zoe_jupyter import plugins
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.simulator.outcome import Outcome
 from zoe_jupyter.simulator.simulation import Settings, deciding, simulate
-from zoe_jupyter.simulator.workload import Application
+from zoe_jupyter.simulator.workload import Application, two_kinds
 
 GIB = 1 << 30
 
@@ -26,10 +26,8 @@ def app(
     priority: int = 100, estimate_s: float | None = None,
 ) -> Application:  # fmt: skip
     """All its services are alike."""
-    return Application(
-        name, at, run_s, core, res(cores, gib), elastic, res(cores, gib) if elastic else Resources(),
-        priority=priority, estimate_s=estimate_s,
-    )  # fmt: skip
+    demands = two_kinds(core, res(cores, gib), elastic, res(cores, gib))
+    return Application(name, at, run_s, demands, priority=priority, estimate_s=estimate_s)
 
 
 def run(

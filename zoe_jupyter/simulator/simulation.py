@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from heapq import heappop, heappush
 
 from zoe_jupyter.model.errors import ZoeError
-from zoe_jupyter.model.resources import Node
+from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
 from zoe_jupyter.scheduler.plan import Plan, Start
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Rules, Snapshot
-from zoe_jupyter.simulator.live import Live, Nodes
+from zoe_jupyter.simulator.live import Live, total
 from zoe_jupyter.simulator.machines import Machines
 from zoe_jupyter.simulator.outcome import Finished, Outcome
-from zoe_jupyter.simulator.workload import CORE, ELASTIC, Application
+from zoe_jupyter.simulator.workload import Application
 
 Decider = Callable[[Snapshot, float], Plan]
 SAME_MOMENT_S = 1e-6
@@ -72,7 +72,7 @@ class _Event:
     holds_for: int = field(compare=False)
     """The version of the application for which its end is expected; the try to which its services belong."""
     batch: int = field(compare=False, default=0)
-    nodes: Nodes = field(compare=False, default_factory=dict)
+    services: Counts = field(compare=False, default_factory=dict)
 
 
 def deciding(policy: Policy) -> Decider:
@@ -88,13 +88,12 @@ def simulate(
     return _Simulation(applications, nodes, decider, settings or Settings()).run()
 
 
-def fits(application: Application, core: int, nodes: Sequence[Node]) -> bool:
-    """Whether empty nodes could hold the application if it had that many core services."""
-    whole = application.core_resources * core
-    if any(whole.fits_in(node.capacity) for node in nodes):
+def fits(demands: Sequence[Demand], nodes: Sequence[Node]) -> bool:
+    """Whether empty nodes could hold the core of what is demanded."""
+    whole = sum((demand.resources * demand.core for demand in demands), Resources())
+    if any(whole.fits_in(node.capacity) for node in nodes) and not any(demand.labels for demand in demands):
         return True
-    demand = Demand(CORE, application.core_resources, core=core, elastic=0)
-    return can_ever_fit([demand], nodes) is None
+    return can_ever_fit(demands, nodes) is None
 
 
 class _Simulation:
@@ -107,7 +106,7 @@ class _Simulation:
         self._nodes = tuple(nodes)
         self._machines = Machines(self._nodes)
         self._applications = applications
-        self._never = [rank for rank, one in enumerate(applications) if not fits(one, one.core, self._nodes)]
+        self._never = [rank for rank, one in enumerate(applications) if not fits(one.demands, self._nodes)]
         never = set(self._never)
         fitting = [rank for rank in range(len(applications)) if rank not in never]
         self._arrivals = sorted(fitting, key=lambda rank: applications[rank].submit_s)
@@ -121,9 +120,10 @@ class _Simulation:
 
     def run(self) -> Outcome:
         while (first := self._next_s()) < math.inf:
+            usage = self._machines.usage(first)
             now, is_due = self._happen(first)
             if is_due:
-                self._settle(now)
+                self._settle(now, usage)
                 self._machines.note(now)
         if self._live:
             stuck = next(iter(self._live.values())).application.id
@@ -173,7 +173,7 @@ class _Simulation:
         if event.kind is _Kind.END:
             self._end(live, event.at)
         elif event.kind is _Kind.LEFT:
-            self._leave(live, event.nodes)
+            self._leave(live, event.services)
         elif event.kind is _Kind.CORE_UP:
             live.come_up(event.at)
             self._expect_end(live)
@@ -182,10 +182,11 @@ class _Simulation:
             self._expect_end(live)
         return event.kind in (_Kind.END, _Kind.LEFT, _Kind.WAKE)
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, now: float, usage: Mapping[str, float]) -> None:
         """Decide until there is nothing to decide any more: what leaves without delay makes room in the same moment."""
         for _ in range(MOST_ROUNDS):
-            snapshot = Snapshot(self._nodes, tuple(live.job for live in self._live.values()), rules=self._rules)
+            jobs = tuple([live.job for live in self._live.values()])
+            snapshot = Snapshot(self._nodes, jobs, rules=self._rules, usage=usage)
             if not self._carry_out(self._decide(snapshot, now), now):
                 return
         raise ZoeError(f"the scheduler goes round in circles at {now} s")
@@ -205,11 +206,12 @@ class _Simulation:
         return bool(plan.preempt) or (bool(plan.shrink) and not self._settings.drain_s)
 
     def _start(self, live: Live, start: Start, now: float) -> None:
-        core = start.core.get(CORE, {})
-        if live.started_s is not None or sum(core.values()) != live.application.core:
-            raise ZoeError(f"the plan starts {live.application.id!r} with {start.core}, not with its whole core")
-        self._machines.take(live.application.core_resources, core)
-        live.start(now, core)
+        application = live.application
+        is_whole = all(sum(start.core.get(each.process, {}).values()) == each.core for each in application.demands)
+        if live.started_s is not None or not is_whole:
+            raise ZoeError(f"the plan starts {application.id!r} with {start.core}, not with its whole core")
+        self._machines.take(application, start.core)
+        live.start(now, start.core)
         if self._settings.startup_s:
             self._expect(_Kind.CORE_UP, live, now + self._settings.startup_s)
         else:
@@ -217,31 +219,29 @@ class _Simulation:
         self._grow(live, start.elastic, now)
 
     def _grow(self, live: Live, elastic: Counts, now: float) -> None:
-        nodes = elastic.get(ELASTIC, {})
-        if not nodes:
+        if not elastic:
             return
-        self._machines.take(live.application.elastic_resources, nodes)
-        batch = live.add(now, nodes)
+        self._machines.take(live.application, elastic)
+        batch = live.add(now, elastic)
         if self._settings.startup_s:
             self._expect(_Kind.ELASTIC_UP, live, now + self._settings.startup_s, batch=batch)
         else:
             live.batch_is_up(now, batch)
 
     def _shrink(self, live: Live, elastic: Counts, now: float) -> None:
-        nodes = elastic.get(ELASTIC, {})
-        self._reclaimed += sum(nodes.values())
+        self._reclaimed += total(elastic)
         protected_until = now + self._settings.protection_s
-        live.take_back(now, nodes, grow_after=protected_until)
+        live.take_back(now, elastic, grow_after=protected_until)
         if self._settings.protection_s:
             self._expect(_Kind.WAKE, live, protected_until)
         if self._settings.drain_s:
-            self._expect(_Kind.LEFT, live, now + self._settings.drain_s, nodes=nodes)
+            self._expect(_Kind.LEFT, live, now + self._settings.drain_s, services=elastic)
         else:
-            self._leave(live, nodes)
+            self._leave(live, elastic)
 
-    def _leave(self, live: Live, nodes: Nodes) -> None:
-        live.have_left(nodes)
-        self._machines.give_back(live.application.elastic_resources, nodes)
+    def _leave(self, live: Live, services: Counts) -> None:
+        live.have_left(services)
+        self._machines.give_back(live.application, services)
 
     def _preempt(self, live: Live, now: float) -> None:
         self._preempted += 1
@@ -255,16 +255,15 @@ class _Simulation:
         self._finished[int(live.id)] = Finished(live.application, live.started_s, now)
 
     def _release(self, live: Live) -> None:
-        self._machines.give_back(live.application.core_resources, live.core)
-        for nodes in (live.elastic, live.leaving):
-            self._machines.give_back(live.application.elastic_resources, nodes)
+        for services in (live.core, live.elastic, live.leaving):
+            self._machines.give_back(live.application, services)
 
     def _expect_end(self, live: Live) -> None:
         if (end_s := live.end_s()) is not None:
             self._expect(_Kind.END, live, end_s)
 
-    def _expect(self, kind: _Kind, live: Live, at: float, *, batch: int = 0, nodes: Nodes | None = None) -> None:
+    def _expect(self, kind: _Kind, live: Live, at: float, *, batch: int = 0, services: Counts | None = None) -> None:
         self._numbers += 1
         holds_for = live.version if kind is _Kind.END else live.tries
-        event = _Event(at, int(live.id), kind, self._numbers, holds_for, batch, nodes or {})
+        event = _Event(at, int(live.id), kind, self._numbers, holds_for, batch, services or {})
         heappush(self._events, event)

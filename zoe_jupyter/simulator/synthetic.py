@@ -14,8 +14,9 @@ from itertools import pairwise
 from random import Random
 
 from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.scheduler.snapshot import Demand
 from zoe_jupyter.simulator.simulation import fits
-from zoe_jupyter.simulator.workload import PRIORITIES, Application
+from zoe_jupyter.simulator.workload import PRIORITIES, Application, two_kinds
 
 GIB = 1 << 30
 MACHINES, MACHINE = 25, Resources(32_000_000, 128 * GIB)
@@ -64,11 +65,7 @@ def synthetic(count: int, *, mix: Mix, load: float, seed: int, nodes: Sequence[N
     kinds, weights = zip(*mix.shares.items(), strict=True)
     drawn = [_application(f"{number:05}", random.choices(kinds, weights)[0], random) for number in range(count)]
     groups = [random.expovariate(1.0) for _ in range(math.ceil(count / GROUP))]
-    kept = [
-        (number, application)
-        for number, application in enumerate(drawn)
-        if fits(application, application.services, nodes)
-    ]
+    kept = [(number, application) for number, application in enumerate(drawn) if fits(_whole(application), nodes)]
     at = [0.0]
     for gap in groups[1:]:
         at.append(at[-1] + gap)
@@ -79,10 +76,11 @@ def synthetic(count: int, *, mix: Mix, load: float, seed: int, nodes: Sequence[N
 
 def offered_s(applications: Sequence[Application], nodes: Sequence[Node]) -> float:
     """How long all the nodes together would have to work for these, by the resource that is scarcer."""
-    cores = sum(_work(app, app.core_resources.microcores, app.elastic_resources.microcores) for app in applications)
-    memory = sum(
-        _work(app, app.core_resources.memory_bytes, app.elastic_resources.memory_bytes) for app in applications
-    )
+    wanted = [
+        (app.run_s, demand.resources * (demand.core + demand.elastic)) for app in applications for demand in app.demands
+    ]
+    cores = sum(run_s * resources.microcores for run_s, resources in wanted)
+    memory = sum(run_s * resources.memory_bytes for run_s, resources in wanted)
     return max(
         cores / sum(node.capacity.microcores for node in nodes),
         memory / sum(node.capacity.memory_bytes for node in nodes),
@@ -93,10 +91,6 @@ def with_wrong_estimates(applications: Sequence[Application], *, sigma: float, s
     """The same, with estimates that are wrong by a factor lognormal(0, sigma)."""
     random = Random(seed)
     return tuple(replace(app, estimate_s=app.run_s * random.lognormvariate(0.0, sigma)) for app in applications)
-
-
-def _work(application: Application, of_core: int, of_elastic: int) -> float:
-    return application.run_s * (application.core * of_core + application.elastic * of_elastic)
 
 
 def _application(name: str, kind: Kind, random: Random) -> Application:
@@ -111,13 +105,15 @@ def _application(name: str, kind: Kind, random: Random) -> Application:
         id=f"{kind.value}-{name}",
         submit_s=0.0,
         run_s=_interactive_s(random) if kind is Kind.INTERACTIVE else _run_s(random),
-        core=size if kind is Kind.RIGID else core,
-        core_resources=resources,
-        elastic=elastic,
-        elastic_resources=resources,
+        demands=two_kinds(size if kind is Kind.RIGID else core, resources, elastic, resources),
         owner=f"user-{random.randrange(20):02}",
         priority=PRIORITIES["interactive" if kind is Kind.INTERACTIVE else "batch"],
     )
+
+
+def _whole(application: Application) -> tuple[Demand, ...]:
+    """As if all services were core services."""
+    return tuple(replace(each, core=each.core + each.elastic, elastic=0) for each in application.demands)
 
 
 def _run_s(random: Random) -> float:

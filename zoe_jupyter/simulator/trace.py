@@ -12,7 +12,7 @@ from pathlib import Path
 from zoe_jupyter.model.errors import InvalidDescription, Problem
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.model.units import microcores
-from zoe_jupyter.simulator.workload import PRIORITIES, Application
+from zoe_jupyter.simulator.workload import PRIORITIES, Application, two_kinds
 
 COLUMNS = (
     "id", "owner", "priority", "submit_s", "run_s", "core_services", "core_cores", "core_memory_mib", "elastic_services", "elastic_cores",
@@ -127,10 +127,12 @@ def _application(fields: Mapping[str, str], lines: Mapping[str, int]) -> Applica
         priority=_priority(fields),
         submit_s=_number(fields, "submit_s", MAX_SECONDS),
         run_s=_number(fields, "run_s", MAX_SECONDS),
-        core=_count(fields, "core_services", least=1),
-        core_resources=_resources(fields, "core"),
-        elastic=elastic,
-        elastic_resources=_resources(fields, "elastic") if elastic else Resources(),
+        demands=two_kinds(
+            _count(fields, "core_services", least=1),
+            _resources(fields, "core"),
+            elastic,
+            _resources(fields, "elastic") if elastic else None,
+        ),
         estimate_s=_number(fields, "estimate_s", MAX_SECONDS) if fields.get("estimate_s") else None,
     )
 
