@@ -27,6 +27,12 @@ export function execution(changes: Partial<IExecution> = {}): IExecution {
     scalable: [],
     leases: 0,
     notebook: '',
+    priority: 'batch',
+    estimate_s: null,
+    is_assumed: false,
+    begins_at: null,
+    done_s: 0,
+    demands: [],
     story: [],
     ...changes
   };

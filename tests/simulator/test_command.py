@@ -99,7 +99,7 @@ def test_the_synthetic_workload_needs_no_file(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "one of the arguments --trace --synthetic"),
+        ([], "one of the arguments --trace --synthetic --history"),
         (["--synthetic", "--drain-s", "-1"], "must be a number of seconds, not '-1'"),
         (["--synthetic", "--startup-s", "nan"], "must be a number of seconds, not 'nan'"),
         (["--synthetic", "--load", "0"], "must be a number of 0.001 to 1000"),

@@ -112,6 +112,19 @@ def test_without_reclaim_a_core_waits_for_the_end() -> None:
     assert times(run(applications, [machine(4)], Settings(reclaims=False))) == close(a=(0, 100), b=(100, 130))
 
 
+@pytest.mark.parametrize(("protection_s", "ended_s"), [(0, 105), (60, 130)])
+def test_a_victim_does_not_grow_for_a_while_as_long_as_somebody_waits(protection_s: float, ended_s: float) -> None:
+    """15 are done when the second ends, at 20. The third wants all of the machine, and waits until the first has ended."""
+    applications = [app("a", 100, elastic=3), app("b", 10, at=10, core=2), app("c", 5, at=11, core=4)]
+    outcome = run(applications, [machine(4)], Settings(protection_s=protection_s))
+    assert times(outcome) == close(a=(0, ended_s), b=(10, 20), c=(ended_s, ended_s + 5))
+
+
+def test_a_victim_grows_at_once_where_nobody_waits() -> None:
+    applications = [app("a", 100, elastic=3), app("b", 10, at=10, core=2)]
+    assert times(run(applications, [machine(4)], Settings(protection_s=60))) == close(a=(0, 105), b=(10, 20))
+
+
 class TestStatistics:
     def test_are_of_turnaround_waiting_and_slowdown(self) -> None:
         told = summary(run([app("a", 10), app("b", 1, at=2), app("c", 100, at=3)], [machine(1)]))
@@ -167,7 +180,7 @@ class TestPreemption:
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (Plan(start={"0": Start({CORE: {"n": 2}}, {ELASTIC: {"n": 1}})}), "gives away more than n has"),
+        (Plan(start={"0": Start({CORE: {"n": 2}}, {ELASTIC: {"n": 1}})}), "gives 'a' more than n has"),
         (Plan(start={"0": Start({CORE: {"n": 1}})}), "not with its whole core"),
         (Plan(), "would wait for ever"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter.engine.door import Caller, Check, CoreDoor, NodeUse, QuotaUse, Sample, Waiting, is_trusted
@@ -17,6 +18,7 @@ from zoe_jupyter.server.queue_schemas import LimitBody, QuotaBody
 from zoe_jupyter.server.schemas import (
     AmountBody,
     CheckBody,
+    DemandBody,
     EndpointBody,
     EntryBody,
     EntryDetailBody,
@@ -42,7 +44,7 @@ ANSWERING = frozenset({ServiceState.RUNNING, ServiceState.DRAINING})
 
 def execution_body(request: ApiRequest, execution: Execution, *, story: Sequence[Story] = ()) -> ExecutionBody:
     """One execution as the API tells it to the caller; secret parameters are masked."""
-    return _execution_body(request, execution, story)
+    return replace(_execution_body(request, execution, story), demands=demand_bodies(execution))
 
 
 def execution_bodies(request: ApiRequest, executions: Iterable[Execution]) -> list[ExecutionBody]:
@@ -80,6 +82,7 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
         estimate_s=execution.estimate_s,
         is_assumed=execution.is_assumed,
         begins_at=execution.not_before or None,
+        done_s=execution.done_s,
         story=[StoryBody(line.at, line.text) for line in story],
     )
 
@@ -148,6 +151,21 @@ def scale_bodies(execution: Execution) -> list[ScaleBody]:
         )
         for process in execution.application.processes
         if process.elastic_limit > 0
+    ]
+
+
+def demand_bodies(execution: Execution) -> list[DemandBody]:
+    """What it asks for, whatever of it is done already."""
+    return [
+        DemandBody(
+            process=process.name,
+            core=process.core,
+            elastic=execution.target.elastic.get(process.name, process.elastic),
+            cores=process.resources.microcores / 1_000_000,
+            memory_bytes=process.resources.memory_bytes,
+            gpus=process.resources.gpus,
+        )
+        for process in execution.application.processes
     ]
 
 

@@ -102,6 +102,19 @@ class ScaleBody:
 
 
 @dataclass
+class DemandBody:
+    """What one process of an execution asks for; the amounts are of one service."""
+
+    process: str
+    core: int
+    elastic: int
+    """As many as the user wants now."""
+    cores: float
+    memory_bytes: int
+    gpus: int = 0
+
+
+@dataclass
 class StoryBody:
     at: float
     text: str
@@ -143,6 +156,10 @@ class ExecutionBody:
     """``estimate_s`` is what such executions took before."""
     begins_at: float | None = None
     """Epoch seconds: it does not start before, or null."""
+    done_s: float = 0.0
+    """How long the work that is done takes with all services that it wants; as of the last time that their number changed."""
+    demands: list[DemandBody] = field(default_factory=list)
+    """In the answer about one execution only."""
     story: list[StoryBody] = field(default_factory=list)
     """In the answer about one execution only."""
 

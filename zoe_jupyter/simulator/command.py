@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from zoe_jupyter import plugins
+from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.verbs.parser import Usage
 from zoe_jupyter.model.errors import UserError
 from zoe_jupyter.model.resources import Node
 from zoe_jupyter.simulator import plots, report
 from zoe_jupyter.simulator.cluster import read_cluster
+from zoe_jupyter.simulator.history import read_history, read_nodes
 from zoe_jupyter.simulator.outcome import Outcome
 from zoe_jupyter.simulator.simulation import Settings, deciding, simulate
 from zoe_jupyter.simulator.synthetic import Mix, authors_cluster, synthetic
@@ -23,7 +25,7 @@ from zoe_jupyter.simulator.workload import Application
 
 GROUP = "zoe_jupyter.policies"
 DESCRIPTION = """Replay a workload through the scheduler that decides here, under several policies, and say how long everybody would have waited.
-The workload is a CSV file, or the synthetic one of arXiv 1611.09528."""
+The workload is a CSV file, what ran here, or the synthetic one of arXiv 1611.09528."""
 
 
 class SimulateCommand:
@@ -56,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--trace", type=Path, metavar="FILE", help="a CSV file, one application a line")
     source.add_argument("--synthetic", action="store_true", help="the authors' workload, made up")
+    source.add_argument("--history", action="store_true", help="what ran here, asked of the running Zoe")
     parser.add_argument(
         "--cluster", type=Path, metavar="FILE", help="YAML: nodes: [{count: 25, cores: 32, memory: 128GiB}]"
     )
@@ -119,12 +122,14 @@ def _cluster(args: argparse.Namespace) -> tuple[Node, ...]:
         return read_cluster(args.cluster)
     if args.trace:
         raise Usage("--trace needs --cluster FILE: on which machines shall it run?")
-    return authors_cluster()
+    return authors_cluster() if args.synthetic else read_nodes(Api())
 
 
 def _workload(args: argparse.Namespace, nodes: Sequence[Node]) -> tuple[Application, ...]:
     if args.trace:
         return read_trace(args.trace)
+    if args.history:
+        return read_history(Api())
     return synthetic(args.applications, mix=Mix(args.mix), load=args.load, seed=args.seed, nodes=nodes)
 
 

@@ -616,6 +616,16 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description What one process of an execution asks for; the amounts are of one service. */
+        DemandBody: {
+            process: string;
+            core: number;
+            elastic: number;
+            cores: number;
+            memory_bytes: number;
+            /** @default 0 */
+            gpus: number;
+        };
         DrainRequest: {
             /** @default null */
             begin: string | number | null;
@@ -721,6 +731,9 @@ export interface components {
             is_assumed: boolean;
             /** @default null */
             begins_at: number | null;
+            /** @default 0 */
+            done_s: number;
+            demands: components["schemas"]["DemandBody"][];
             story: components["schemas"]["StoryBody"][];
         };
         ExecutionPage: {

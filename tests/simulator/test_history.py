@@ -1,0 +1,52 @@
+"""What ran here as a workload, through the API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.client.running import RunningZoe
+from zoe_jupyter.cli.app import ABSENT, FAILED, OK, main
+from zoe_jupyter.client.api import Api
+from zoe_jupyter.model.execution import Outcome, State
+from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.simulator.history import read_history
+
+
+def _ran(zoe: RunningZoe, *, created_at: float, started_at: float, ended_at: float, done_s: float = 0.0) -> str:
+    name = str(Api().submit({"use": "spark"})["id"])
+    zoe.change(
+        name, state=State.ENDED, outcome=Outcome.SUCCEEDED, services={}, created_at=created_at, started_at=started_at,
+        ended_at=ended_at, done_s=done_s,
+    )  # fmt: skip
+    return name
+
+
+def test_ended_executions_are_applications(zoe: RunningZoe) -> None:
+    late = _ran(zoe, created_at=200, started_at=210, ended_at=260)
+    early = _ran(zoe, created_at=100, started_at=110, ended_at=150, done_s=30)
+    Api().submit({"use": "spark"})
+    found = read_history(Api())
+    assert [(one.id, one.submit_s, one.run_s, one.owner) for one in found] == [
+        (early, 100, 30, "ann"),
+        (late, 200, 50, "ann"),
+    ]
+    assert [(each.process, each.core, each.elastic) for each in found[0].demands] == [
+        ("spark.master", 1, 0),
+        ("spark.worker", 1, 1),
+    ]
+    assert found[0].demands[1].resources == Resources(1_000_000, 1 << 30)
+
+
+def test_the_history_is_replayed_on_the_machines_of_today(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:
+    _ran(zoe, created_at=100, started_at=110, ended_at=150)
+    assert main(["simulate", "--history", "--json"]) == OK
+    assert json.loads(capsys.readouterr().out)["fifo"]["turnaround_s"]["mean"] == pytest.approx(40, abs=40)
+
+
+def test_without_a_history_there_is_nothing_to_replay(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--history"]) == FAILED
+    assert "nothing has run and ended here yet" in capsys.readouterr().err
+    zoe.down()
+    assert main(["simulate", "--history"]) == ABSENT
