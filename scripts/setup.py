@@ -77,8 +77,10 @@ def install_packages(purpose: str) -> None:
 def install(*what: str, **variables: str) -> None:
     """Install into .venv: by uv, which builds Spark's wheel once and keeps it, else by pip."""
     uv = find_uv()
-    command = [uv, "pip", "install", "-q", "--compile-bytecode"] if uv else [str(BIN / "pip"), "install", "-q"]
-    run([*command, *what], {**os.environ, "VIRTUAL_ENV": str(VENV), **(pip_index() if uv else {}), **variables})
+    command = [uv, "pip", "install", "--compile-bytecode"] if uv else [str(BIN / "pip"), "install"]
+    # In a terminal it shows how far it is: some minutes of silence look like a hang.
+    quiet = [] if sys.stderr.isatty() else ["-q"]
+    run([*command, *quiet, *what], {**os.environ, "VIRTUAL_ENV": str(VENV), **(pip_index() if uv else {}), **variables})
 
 
 def find_uv() -> str | None:

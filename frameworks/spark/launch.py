@@ -117,11 +117,19 @@ def _java_arguments(options: argparse.Namespace, spark: Path, settings: dict[str
         "-Dio.netty.tryReflectionSetAccessible=true",
         "-Dio.netty.allocator.type=pooled",
         "-Dio.netty.handler.ssl.defaultEndpointVerificationAlgorithm=NONE",
+        *_log_flags(options),
         *(f"-D{name}={value}" for name, value in settings.items()),
         *shlex.split(settings.get("spark.driver.extraJavaOptions", "")),
         "-cp",
         os.pathsep.join(filter(None, [settings.get("spark.driver.extraClassPath"), f"{spark}/jars/*"])),
     ]
+
+
+def _log_flags(options: argparse.Namespace) -> list[str]:
+    """Before the user's own options, so that a ``log4j2.configurationFile`` of theirs counts."""
+    if options.role != "connect":
+        return []
+    return [f"-Dlog4j2.configurationFile={Path(__file__).resolve().with_name('log4j2.properties').as_uri()}"]
 
 
 def _program(options: argparse.Namespace, settings: dict[str, str]) -> list[str]:

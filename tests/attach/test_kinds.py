@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -165,6 +167,14 @@ def test_classic_settings_carry_the_shared_secret_and_the_users_own() -> None:
     found = spark._classic_configuration(connection)
     assert found["spark.authenticate.secret"] == "s"
     assert (found["spark.a"], found["spark.driver.host"], found["spark.app.name"]) == ("1", "10.0.0.2", "mine")
+
+
+def test_a_dask_client_that_is_closed_in_the_middle_of_it_logs_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    DaskAttach().prepare()
+    logger = logging.getLogger("distributed.client")
+    for error in (asyncio.CancelledError(), ValueError("news")):
+        logger.error("", exc_info=error)
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error]
 
 
 def test_detaching_from_a_dead_spark_does_not_ask_it() -> None:

@@ -60,7 +60,7 @@ def test_a_kernel_of_the_server_takes_its_lease_with_the_submission(
 
 
 def test_an_unknown_parameter_is_told_before_anything_starts(session: Session, zoe: RunningZoe) -> None:
-    with pytest.raises(Usage, match=r"unrecognized arguments: --wrokers"):
+    with pytest.raises(Usage, match=r"unrecognized arguments: --wrokers 4; did you mean --workers\?"):
         do(session, "start spark --wrokers 4")
     with pytest.raises(InvalidDescription, match="--workers: 'four' is not a whole number"):
         do(session, "start spark --workers four")

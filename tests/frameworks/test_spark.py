@@ -35,6 +35,15 @@ def test_options_for_java_and_its_classes_reach_it(tmp_path: Path) -> None:
     assert arguments[arguments.index("-cp") - 2 :][:2] == ["-Djavax.net.ssl.trustStore=/a b/store", "-verbose:gc"]
 
 
+@pytest.mark.spark
+def test_a_users_own_configuration_of_the_log_counts_more_than_ours(tmp_path: Path) -> None:
+    require("spark")
+    given = "-Dlog4j2.configurationFile=/own.properties"
+    arguments = java_arguments(tmp_path, {"spark.driver.extraJavaOptions": given})
+    ours, theirs = (word for word in arguments if word.startswith("-Dlog4j2.configurationFile="))
+    assert (Path(ours.partition("=file://")[2]).is_file(), theirs) == (True, given)
+
+
 def java_arguments(folder: Path, conf: dict[str, str]) -> list[str]:
     """What the launcher of the Connect server writes for Java; ``true`` stands in its place."""
     (folder / "secret").write_text("s3cret")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
@@ -33,6 +35,7 @@ class DaskAttach:
     def prepare(self) -> None:
         with suppress(ImportError):
             import distributed  # noqa: F401
+        logging.getLogger("distributed.client").addFilter(_is_news)
 
     def attach(
         self,
@@ -62,6 +65,11 @@ class DaskAttach:
 
     def detach(self, value: Any, *, is_over: bool) -> None:
         value.close(timeout=0 if is_over else _CLOSE_S)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """That a client is closed before all of it has said goodbye is what we ask for in ``detach``; distributed logs a traceback for it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _security(connection: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def progress_html(steps: Sequence[tuple[str, Tone]], *, is_done: bool) -> str:
         is_current = not is_done and number == len(steps) - 1
         sign = "!" if tone is Tone.BAD else ("…" if is_current else "✓")
         colour = _COLOURS[Tone.BUSY if is_current else tone]
+        name = ' class="zoe-progress-now"' if is_current else ""
         rows.append(
-            f'<div style="color:{colour}"><span aria-hidden="true" style="display:inline-block;width:1.4em">{sign}</span>{_escaped(text)}</div>'
+            f'<div{name} style="color:{colour}"><span aria-hidden="true" style="display:inline-block;width:1.4em">{sign}</span>{_escaped(text)}</div>'
         )
     return framed(f'<div class="zoe-progress" role="status">{"".join(rows)}</div>')
 

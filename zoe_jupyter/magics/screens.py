@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 from uuid import uuid4
 
@@ -10,6 +12,9 @@ from zoe_jupyter.client.follow import Step
 from zoe_jupyter.client.text import as_line
 from zoe_jupyter.client.verbs.results import Tone
 from zoe_jupyter.magics.html import progress_html
+from zoe_jupyter.model.units import format_duration
+
+_WORTH_TELLING_S = 1.0
 
 
 class LiveScreen(Protocol):
@@ -46,11 +51,24 @@ class LineScreen:
         pass
 
 
+@dataclass(slots=True)
+class _Line:
+    """One step, and how long it took once the next one has come."""
+
+    text: str
+    tone: Tone
+    began_s: float
+    took_s: float = 0.0
+
+    def told(self) -> str:
+        return f"{self.text} ({format_duration(round(self.took_s))})" if self.took_s >= _WORTH_TELLING_S else self.text
+
+
 class DisplayScreen:
     """One HTML display that is updated in place; its plain form is the same lines."""
 
     def __init__(self) -> None:
-        self._steps: list[tuple[str, Tone]] = []
+        self._lines: list[_Line] = []
         self._id = ""
 
     def step(self, step: Step) -> None:
@@ -72,15 +90,20 @@ class DisplayScreen:
             self._show(is_done=True)
 
     def _add(self, text: str, tone: Tone) -> None:
-        if not self._steps or self._steps[-1][0] != text:
-            self._steps.append((text, tone))
-            self._show(is_done=False)
+        now_s, last = time.monotonic(), self._lines[-1] if self._lines else None
+        if last and last.text == text:
+            return
+        if last:
+            last.took_s = now_s - last.began_s
+        self._lines.append(_Line(text, tone, now_s))
+        self._show(is_done=False)
 
     def _show(self, *, is_done: bool) -> None:
         from IPython.display import display
 
-        plain = "\n".join(as_line(text) for text, _ in self._steps)
-        bundle = {"text/html": progress_html(self._steps, is_done=is_done), "text/plain": plain}
+        steps = [(line.told(), line.tone) for line in self._lines]
+        plain = "\n".join(as_line(text) for text, _ in steps)
+        bundle = {"text/html": progress_html(steps, is_done=is_done), "text/plain": plain}
         is_first, self._id = not self._id, self._id or f"zoe-{uuid4().hex}"
         display(bundle, raw=True, display_id=self._id, update=not is_first)
 

@@ -46,7 +46,10 @@ def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence
     """The arguments by name. A verb with a form asks Zoe for it. Raises Usage, HelpWanted."""
     form = _form_of(verb, words, session)
     parser = build(verb, command=session.command, form=form, extra=extra)
-    found = vars(parser.parse_args(list(words)))
+    known, unknown = parser.parse_known_args(list(words))
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown, parser)}")
+    found = vars(known)
     parameters = {
         option.name: coerce(option, found.pop(_FORM_DEST + option.name))
         for option in form
@@ -57,6 +60,13 @@ def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence
     if verb.has_form:
         found["parameters"] = {**parameters, **_settings(found.pop("set") or [], form)}
     return found
+
+
+def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """``; did you mean --workers?``, where an option is near."""
+    flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+    near = [match for flag in flags for match in get_close_matches(flag, parser._option_string_actions, n=1)]
+    return f"; did you mean {' and '.join(near)}?" if near else ""
 
 
 def build(

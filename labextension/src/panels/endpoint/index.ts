@@ -9,6 +9,7 @@ import {
   IFrame,
   InputDialog,
   MainAreaWidget,
+  Spinner,
   WidgetTracker,
   showErrorMessage
 } from '@jupyterlab/apputils';
@@ -138,7 +139,9 @@ function endpointTab(
   const { model, trans } = context;
   const frame = new IFrame({ sandbox: sandboxOf(endpoint), loading: 'eager' });
   const url = model.client.pageUrl(endpoint.url);
+  const loading = loadingSign(frame);
   const show = (address: string) => {
+    loading.show();
     frame.url = address;
   };
   frame.node.querySelector('iframe')?.setAttribute('title', endpoint.title || endpoint.name);
@@ -163,6 +166,19 @@ function endpointTab(
     })
   );
   return tab;
+}
+
+/** Turns until the page has come, which may take long while the machine is busy; a blank tab would look like a broken one. */
+function loadingSign(frame: IFrame): Spinner {
+  const sign = new Spinner();
+  const page = frame.node.querySelector('iframe');
+  frame.node.appendChild(sign.node);
+  page?.addEventListener('load', () => {
+    if (page.src) {
+      sign.hide();
+    }
+  });
+  return sign;
 }
 
 /** How to show a page that is not trusted in its tab: the ticket in its address lives as long as the tab. */
