@@ -10,6 +10,9 @@ from pathlib import Path
 
 INFRA_VARIABLE = "ZOE_TEST_INFRA"
 STATE = Path(os.environ.get("KUBE_DIR", "/var/lib/zoe-test-kubernetes"))
+FRAMEWORKS = "zoe-test/framework-"
+"""Prefix of the frameworks' images that ``tests/backends/docker/framework_images.py`` builds."""
+TAGS = {"dask": "dask:1", "spark": "spark:4"}
 NETWORKS = "10.246.0.0/24,10.244.0.0/16,10.96.0.0/16"
 
 
@@ -50,6 +53,19 @@ def provide(*images: str) -> None:
     cluster("load", *(f"zoe-test/{name}" for name in lacking))
 
 
+def provide_framework(name: str) -> None:
+    """See that the framework's image is on every node, built by Zoe's own command."""
+    image = f"{FRAMEWORKS}{TAGS[name]}"
+    if _is_loaded(image):
+        return
+    import docker
+
+    from tests.backends.docker import framework_images
+
+    framework_images.ensure(docker.APIClient(), name)
+    cluster("load", image)
+
+
 def cluster(*arguments: str) -> None:
     """Run the script that keeps the cluster: ``cut-node 2``, for one."""
     scripts = infra()
@@ -77,7 +93,7 @@ def kubeconfig_of(account: str, namespace: str, file: Path) -> Path:
 def _is_loaded(image: str) -> bool:
     program = STATE / "bin" / "kubectl"
     found = json.loads(_run(str(program), f"--kubeconfig={STATE}/admin.conf", "get", "nodes", "-o", "json"))
-    wanted = f"docker.io/{image}:latest"
+    wanted = f"docker.io/{image if ':' in image else f'{image}:latest'}"
     return all(
         any(wanted in each.get("names", ()) for each in node["status"].get("images", ()))
         for node in found["items"]

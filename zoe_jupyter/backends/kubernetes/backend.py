@@ -269,9 +269,11 @@ class KubernetesBackend(Backend):
             raise Retryable(f"{service} of {execution_id} has no address now")
         if self._reaching is Reaching.POD or (self._reaching is Reaching.AUTO and self._server.is_inside):
             return Address(pod["status"]["podIP"], inside.ports)
-        path = self._paths.pod(pod["metadata"]["name"])
         wanted = [name for name in translate.facts_of(pod).get("published", ()) if name in inside.ports]
-        return Address("127.0.0.1", {name: await self._forwarder.port(path, inside.ports[name]) for name in wanted})
+        numbers = [inside.ports[name] for name in wanted]
+        path = self._paths.pod(pod["metadata"]["name"])
+        local = await self._forwarder.ports(path, pod["status"]["podIP"], numbers)
+        return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
 
     def _refuse_when_blind(self) -> None:
         problem = self._pods.problem or self._jobs.problem

@@ -1,0 +1,71 @@
+"""The same lines in a notebook, on Kubernetes: a kernel outside the cluster, with no way in but the API server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import cluster
+from tests.attach.notebook import notebook
+from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer, jupyter_home, wait_for
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def home() -> Iterator[JupyterHome]:
+    with jupyter_home() as found:
+        yield found
+
+
+@pytest.fixture
+def deployed(rights: Path, namespace: str, tmp_path: Path) -> Iterator[KubernetesWorld]:
+    world = KubernetesWorld(rights, namespace, tmp_path)
+    world.deployment = f"lab-{uuid.uuid4().hex[:8]}"
+    yield world
+    world.assert_nothing_is_left()
+
+
+def start(home: JupyterHome, world: KubernetesWorld) -> JupyterServer:
+    options = {
+        "kubeconfig": str(world.kubeconfig),
+        "namespace": world.namespace,
+        "image_prefix": cluster.FRAMEWORKS,
+    }
+    given = (f"--Zoe.backend_options={name}={value}" for name, value in options.items())
+    return home.start("--Zoe.backend=kubernetes", f"--Zoe.deployment={world.deployment}", *given, app="server")
+
+
+@pytest.mark.dask
+def test_dask_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: KubernetesWorld) -> None:
+    cluster.provide_framework("dask")
+    server = start(home, deployed)
+    with notebook(home, server) as book:
+        book.run("%load_ext zoe_jupyter")
+        text = book.run("%zoe attach dask --set scheduler_memory=512MiB --set worker_memory=512MiB").text
+        assert "Dask with" in text
+        assert book.value("client.submit(sum, [1, 2]).result()") == "3"
+        found = home.zoe_json("info", "dask")
+        (page,) = [each for each in found["endpoints"] if each["title"] == "Dask dashboard"]
+        assert page["url"]
+        assert "worker" in home.zoe("logs", "dask").stdout.lower()
+        server.kill()
+        server = start(home, deployed)
+        wait_for("it to be found again", lambda: home.zoe_json("info", "dask")["state"] == "running")
+    assert home.zoe("stop", "dask", "--wait").returncode == 0
+
+
+@pytest.mark.spark
+def test_spark_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: KubernetesWorld) -> None:
+    cluster.provide_framework("spark")
+    server = start(home, deployed)
+    with notebook(home, server) as book:
+        book.run("%load_ext zoe_jupyter")
+        text = book.run("%zoe attach spark", timeout_s=400).text
+        assert "`spark`: Spark 4" in text
+        assert book.value("spark.range(100).count()") == "100"
+        assert home.zoe("stop", "spark", "--wait").returncode == 0

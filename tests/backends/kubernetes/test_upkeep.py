@@ -1,0 +1,158 @@
+"""Which nodes count as lost, which pods are overdue, and what Zoe remembers of pods that are gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoe_jupyter.backends.base import Bounds, Seen, SeenState
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import manifests, names
+from zoe_jupyter.backends.kubernetes.hints import Hints
+from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.backends.kubernetes.site import Site
+from zoe_jupyter.backends.kubernetes.upkeep import SilentNodes, bounds_of, epoch_s, overdue, renewal, stranded
+from zoe_jupyter.model.execution import Reason
+
+SITE = Site(deployment="lab", namespace="zoe")
+WHO = Attempt("lab", "x1", "app.main-0", 1)
+NOON = epoch_s("2026-01-31T12:00:00Z")
+
+
+def node(status: str) -> dict[str, Any]:
+    return {"status": {"conditions": [{"type": "Ready", "status": status}]}}
+
+
+def pod(attempt: Attempt = WHO, *, phase: str = "Running", code: int | None = None, **metadata: Any) -> dict[str, Any]:
+    state: dict[str, Any] = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
+    return {
+        "metadata": {
+            "name": attempt.name,
+            "uid": f"u{attempt.attempt}",
+            "annotations": {
+                names.DEPLOYMENT: attempt.deployment,
+                names.EXECUTION: attempt.execution_id,
+                names.SERVICE: attempt.service,
+                names.ATTEMPT: str(attempt.attempt),
+            },
+            **metadata,
+        },
+        "spec": {"nodeName": "n1"},
+        "status": {
+            "phase": phase,
+            "reason": "",
+            "message": "",
+            "podIP": "",
+            "conditions": [],
+            "containerStatuses": [{"state": state}],
+        },
+    }
+
+
+def known(*pods: dict[str, Any]) -> Known:
+    found = Known(SITE, Hints())
+    for each in pods:
+        found.take(each["metadata"]["name"], each)
+    return found
+
+
+def only(found: Known) -> Seen:
+    (seen,) = found.observed()
+    return seen
+
+
+def test_a_node_is_silent_at_once_and_lost_after_the_sites_time() -> None:
+    nodes = {"n1": node("True"), "n2": node("Unknown")}
+    silent = SilentNodes(nodes, lost_after_s=60)
+
+    assert silent.look({"n1", "gone"}, 1000.0)
+    assert (set(silent.silent), set(silent.lost)) == ({"n2", "gone"}, set())
+    assert not silent.look({"n1", "gone"}, 1059.0)
+
+    assert silent.look({"n1"}, 1060.0)
+    assert (set(silent.silent), set(silent.lost)) == ({"n2"}, {"n2"})
+
+
+def test_a_node_that_answered_in_between_is_given_the_whole_time_again() -> None:
+    nodes = {"n1": node("Unknown")}
+    silent = SilentNodes(nodes, lost_after_s=60)
+    silent.look((), 1000.0)
+    nodes["n1"] = node("True")
+    silent.look((), 1050.0)
+    nodes["n1"] = node("Unknown")
+
+    silent.look((), 1070.0)
+
+    assert not silent.lost
+
+
+def test_who_should_be_gone_long_since_is_given_up() -> None:
+    found = known(pod(deletionTimestamp="2026-01-31T12:00:00Z"))
+
+    assert overdue(found, NOON + 10) == []
+    ((attempt, reason),) = overdue(found, NOON + 30)
+    found.give_up(attempt, reason)
+
+    assert overdue(found, NOON + 30) == []
+    assert (only(found).state, only(found).is_blameless) == (SeenState.EXITED, True)
+
+
+def test_who_is_on_a_lost_node_is_stranded_unless_it_has_ended() -> None:
+    lost = {"n1": "it has not answered"}
+
+    assert [attempt for attempt, _ in stranded(known(pod()), lost)] == [WHO]
+    assert stranded(known(pod(phase="Failed", code=1)), lost) == []
+    assert stranded(known(pod()), {"n2": "why"}) == []
+
+
+def test_how_it_ended_is_known_after_its_pod_is_gone() -> None:
+    found = known(pod(phase="Failed", code=3))
+
+    found.take(WHO.name, None)
+
+    assert (only(found).exit_code, only(found).state) == (3, SeenState.EXITED)
+    found.forget("x1")
+    assert found.observed() == []
+
+
+def test_a_pod_that_somebody_else_removed_is_nobodys_fault() -> None:
+    found = known(pod(phase="Failed", code=143, deletionTimestamp="2026-01-31T12:00:00Z"))
+
+    assert only(found).is_blameless
+    assert only(found).reason is not None
+    assert "not by Zoe" in str(only(found).reason)
+
+
+def test_who_was_ended_by_zoe_says_why() -> None:
+    found = known(pod())
+    reason = Reason("not_ready", "not ready after 5 s")
+
+    found.condemn(WHO, reason)
+    found.take(WHO.name, pod(phase="Failed", code=143, deletionTimestamp="2026-01-31T12:00:00Z"))
+
+    assert (only(found).reason, only(found).is_blameless) == (reason, False)
+
+
+def test_only_the_last_of_several_ended_attempts_is_told_and_every_live_one() -> None:
+    attempts = [Attempt("lab", "x1", "app.main-0", number) for number in (1, 2, 3)]
+    found = known(pod(attempts[0], phase="Failed", code=1), pod(attempts[1]), pod(attempts[2], phase="Failed", code=1))
+
+    assert sorted(seen.attempt for seen in found.observed()) == [2, 3]
+
+
+def test_what_was_not_made_by_zoe_is_not_known() -> None:
+    stranger = pod()
+    stranger["metadata"]["annotations"] = {}
+
+    assert known(stranger).observed() == []
+
+
+def test_a_parent_is_told_that_a_core_lives() -> None:
+    parent = manifests.parent(SITE, "x1", Bounds(ends_at=None, silence_s=100.0), NOON)
+    parent["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-31T12:00:00Z"}
+
+    change = renewal(parent, Bounds(ends_at=None, silence_s=200.0), NOON + 50)
+
+    assert bounds_of(parent) == (Bounds(None, 100.0), NOON)
+    assert bounds_of(change) == (Bounds(None, 200.0), NOON + 50)
+    assert change["spec"] == {"activeDeadlineSeconds": 310}
+    assert (change["metadata"]["name"], change["metadata"]["uid"]) == (parent["metadata"]["name"], "u")

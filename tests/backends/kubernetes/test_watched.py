@@ -1,0 +1,163 @@
+"""The copy of what the cluster has stays right: pages, changes, versions that are too old, connections that break, and late words of what is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.kubernetes import watched
+from zoe_jupyter.backends.kubernetes.client import ApiError
+from zoe_jupyter.backends.kubernetes.watched import Watched
+
+
+def item(name: str, version: int, uid: str = "") -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": uid or f"u-{name}", "resourceVersion": str(version)}}
+
+
+def event(kind: str, what: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "object": what}
+
+
+class Cluster:
+    """An API server that answers what a test has laid out: lists, then what each watch says."""
+
+    def __init__(self, lists: list[list[dict[str, Any]]], watches: list[list[Any]]) -> None:
+        self.lists = lists
+        self.watches = watches
+        self.asked: list[Mapping[str, str]] = []
+        self.is_done = asyncio.Event()
+
+    async def get(self, path: str, query: Mapping[str, str]) -> Any:
+        self.asked.append(dict(query))
+        page = self.lists.pop(0)
+        rest = {"continue": "more"} if page and page[-1] == {} else {}
+        return {"items": [each for each in page if each], "metadata": {"resourceVersion": "100", **rest}}
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, query: Mapping[str, str], *, silence_s: float) -> AsyncIterator[Any]:
+        self.asked.append(dict(query))
+        if not self.watches:
+            self.is_done.set()
+            await asyncio.Event().wait()
+        yield Lines(self.watches.pop(0))
+
+
+class Lines:
+    def __init__(self, said: list[Any]) -> None:
+        self._said = said
+
+    async def readline(self) -> bytes:
+        if not self._said:
+            return b""
+        said = self._said.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return json.dumps(said).encode() + b"\n"
+
+
+async def follow(cluster: Cluster) -> tuple[Watched, list[tuple[str, bool]]]:
+    """Until the cluster has nothing more to say; and each change, with whether the object was there."""
+    changes: list[tuple[str, bool]] = []
+    copy = Watched(
+        cluster, "/things", keep=dict, on_change=lambda name, found: changes.append((name, found is not None))
+    )  # type: ignore[arg-type]
+    following = asyncio.create_task(copy.follow())
+    await asyncio.wait_for(cluster.is_done.wait(), 10)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    return copy, changes
+
+
+async def test_a_long_list_comes_in_pages() -> None:
+    copy, _ = await follow(Cluster([[item("a", 1), {}], [item("b", 2)]], []))
+
+    assert set(copy.items) == {"a", "b"}
+    assert copy.lists == 1
+    assert copy.problem == ""
+
+
+async def test_changes_are_taken_in_as_they_come() -> None:
+    said = [event("ADDED", item("b", 2)), event("MODIFIED", item("a", 3)), event("DELETED", item("b", 4))]
+
+    copy, changes = await follow(Cluster([[item("a", 1)]], [said]))
+
+    assert {name: each["metadata"]["resourceVersion"] for name, each in copy.items.items()} == {"a": "3"}
+    assert changes == [("a", True), ("b", True), ("a", True), ("b", True), ("b", False)]
+
+
+async def test_a_watch_goes_on_where_the_last_one_ended() -> None:
+    bookmark = event("BOOKMARK", {"metadata": {"resourceVersion": "250"}})
+    cluster = Cluster([[]], [[bookmark], []])
+
+    copy, _ = await follow(cluster)
+
+    assert [query.get("resourceVersion") for query in cluster.asked] == [None, "100", "250", "250"]
+    assert copy.lists == 1
+
+
+@pytest.mark.parametrize("ending", [event("ERROR", {"code": 410, "reason": "Expired"}), ApiError(410, "Expired", "")])
+async def test_a_version_that_is_too_old_is_followed_by_a_list(ending: Any) -> None:
+    copy, changes = await follow(Cluster([[item("a", 1)], [item("b", 2)]], [[ending]]))
+
+    assert set(copy.items) == {"b"}
+    assert copy.lists == 2
+    assert ("a", False) in changes
+
+
+async def test_a_broken_connection_is_a_doubt_until_the_next_watch_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "RETRY_S", (0.0,))
+    copy, _ = await follow(Cluster([[item("a", 1)]], [[OSError("reset")]]))
+
+    assert set(copy.items) == {"a"}
+    assert copy.lists == 1
+
+
+async def test_what_is_listed_again_now_and_then_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "RELIST_S", 0.0)
+    copy, _ = await follow(Cluster([[item("a", 1)], [item("b", 2)]], [[]]))
+
+    assert set(copy.items) == {"b"}
+
+
+def test_a_late_word_of_what_is_gone_does_not_bring_it_back() -> None:
+    copy = Watched(None, "/things", keep=dict, on_change=lambda name, found: None)  # type: ignore[arg-type]
+    copy.put(item("a", 5))
+
+    copy.put(item("a", 4))
+    assert copy.items["a"]["metadata"]["resourceVersion"] == "5"
+
+    copy._take(event("DELETED", item("a", 6)))
+    copy.put(item("a", 5))
+    assert copy.items == {}
+
+    copy.put({**item("a", 3, uid="successor")})
+    assert copy.items["a"]["metadata"]["uid"] == "successor"
+
+
+async def test_a_copy_that_was_never_made_says_so() -> None:
+    copy = Watched(None, "/things", keep=dict, on_change=lambda name, found: None)  # type: ignore[arg-type]
+
+    assert copy.problem
+
+
+async def test_no_answer_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dead(Cluster):
+        async def get(self, path: str, query: Mapping[str, str]) -> Any:
+            self.is_done.set()
+            raise Unreachable("no answer")
+
+    cluster = Dead([], [])
+    copy = Watched(cluster, "/things", keep=dict, on_change=lambda name, found: None)  # type: ignore[arg-type]
+    following = asyncio.create_task(copy.follow())
+    await cluster.is_done.wait()
+    await asyncio.sleep(0)
+
+    assert copy.problem == "no answer"
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
