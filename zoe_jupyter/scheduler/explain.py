@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zoe_jupyter.model.execution import Reason
@@ -25,6 +25,8 @@ class Explanation:
     assumes: str
     now: float
     expected_start: Callable[[ExecutionId], float | None]
+    lacks: dict[Hashable, Reason] = field(default_factory=dict)
+    """Those that were worked out already."""
 
     def __call__(self, execution_id: ExecutionId, position: int) -> Reason:
         denied = self.judge.denied[execution_id]
@@ -56,12 +58,21 @@ class Explanation:
             kept = guard.reservation
             return [reasons.reserved(kept.job, kept.at, self.now, is_known=entry.job.run_s is not None)]
         is_coming = denied.cause is Cause.COMING
-        space = self.free if is_coming else self.judge.holders.space(denied.number)
-        lack = reasons.lacks_room(entry.needs, self.world.machines, space, is_room_coming=is_coming)
+        lack = self._lack(denied, is_coming=is_coming)
         first = self._first()
         if is_coming or first == entry.job.id:
             return [lack]
         return [reasons.behind(position, first), lack]
+
+    def _lack(self, denied: Denied, *, is_coming: bool) -> Reason:
+        """Worked out once for all that need the same."""
+        key = denied.entry.needs, denied.number, is_coming
+        if key not in self.lacks:
+            space = self.free if is_coming else self.judge.holders.space(denied.number)
+            self.lacks[key] = reasons.lacks_room(
+                denied.entry.needs, self.world.machines, space, is_room_coming=is_coming
+            )
+        return self.lacks[key]
 
     def _first(self) -> ExecutionId:
         """The first that waits for room."""

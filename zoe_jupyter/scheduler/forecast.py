@@ -56,7 +56,7 @@ class _Line:
     def __init__(self, machines: Machines, space: Space, ends: list[End], now: float) -> None:
         self._machines = machines
         self._space = space
-        self._ends = [(max(now, end.at), end.job.id, end.holdings) for end in ends]
+        self._ends = [(max(now, end.at), end.job.id, end) for end in ends]
         self._now = now
         heapify(self._ends)
 
@@ -71,14 +71,14 @@ class _Line:
             return None
         end = core_only_end(entry.job, self._now)
         if end < math.inf:
-            heappush(self._ends, (end, entry.job.id, [(node, shape, 1) for _, shape, node in taken]))
+            heappush(self._ends, (end, entry.job.id, End(end, entry.job, taken=taken)))
         return self._now
 
     def _wait(self, entry: Entry) -> Taken | None:
         taken = self._room(entry)
         while taken is None and self._ends:
-            self._now, _, holdings = heappop(self._ends)
-            for node, shape, count in holdings:
+            self._now, _, end = heappop(self._ends)
+            for node, shape, count in end.holdings(self._machines):
                 self._space.give(node, shape, count)
             taken = self._room(entry)
         return taken

@@ -170,15 +170,12 @@ class Judge:
 
     def ends(self, entry: Entry | None, number: int) -> list[End]:
         """Of all that run or were just started, but for who asks; elastic services of higher classes than ``number`` stay until then."""
-        found = []
-        for each in self._world.entries.values():
-            job, taken = each.job, self.granted.get(each.job.id, ())
-            if (job.is_admitted or taken) and each is not entry and job.id not in self.preempted:
-                held = [(node, shape, 1) for _, shape, node in taken]
+        found, granted, preempted = [], self.granted, self.preempted
+        for key, each in self._world.entries.items():
+            job, taken = each.job, granted.get(key)
+            if (job.is_admitted or taken) and each is not entry and key not in preempted:
                 kept = (job.core, job.elastic) if job.priority > number else (job.core,)
-                for counts in filter(None, kept):
-                    held += self._world.machines.held(job.demands, counts)
-                found.append(End(core_only_end(job, self._now), job, held))
+                found.append(End(core_only_end(job, self._now), job, kept, taken))
         return found
 
     def _give_back(self, share: Share) -> None:

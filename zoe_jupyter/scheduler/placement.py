@@ -184,6 +184,8 @@ def place_tightly(needs: Sequence[Need], machines: Machines, space: Space, mates
 
 def fits(needs: Sequence[Need], machines: Machines, space: Space, mates: Mates) -> Taken | None:
     """Where all of the needs would go in such a space, or None; does not change it."""
+    if not all(space.has_any(shape) for _, shape, _ in needs):
+        return None
     return Places(machines, space.copy()).take_all(needs, mates)
 
 

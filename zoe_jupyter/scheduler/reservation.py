@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zoe_jupyter.scheduler.memo import Entry, Holding
 from zoe_jupyter.scheduler.placement import Places, Taken, fits
 from zoe_jupyter.scheduler.room import Room
-from zoe_jupyter.scheduler.snapshot import Job, Reservation, Rules
+from zoe_jupyter.scheduler.snapshot import Counts, Job, Reservation, Rules
 from zoe_jupyter.scheduler.space import Machines, Space
 from zoe_jupyter.scheduler.work import core_only_end
 
@@ -20,7 +20,15 @@ class End:
 
     at: float
     job: Job
-    holdings: Sequence[Holding]
+    counts: tuple[Counts, ...] = ()
+    taken: Taken | None = None
+    """What it was given in this decision."""
+
+    def holdings(self, machines: Machines) -> Iterator[Holding]:
+        for counts in filter(None, self.counts):
+            yield from machines.held(self.job.demands, counts)
+        for _, shape, node in self.taken or ():
+            yield node, shape, 1
 
 
 class Guard:
@@ -90,20 +98,20 @@ def _earliest(entry: Entry, ends: Sequence[End], base: Space, machines: Machines
 
 
 def _fits_after(entry: Entry, ends: Iterable[End], base: Space, machines: Machines) -> Taken | None:
-    return fits(entry.needs, machines, _after(ends, base), entry.mates)
+    return fits(entry.needs, machines, _after(ends, base, machines), entry.mates)
 
 
-def _after(ends: Iterable[End], base: Space) -> Space:
+def _after(ends: Iterable[End], base: Space, machines: Machines) -> Space:
     space = base.copy()
     for end in ends:
-        for node, shape, count in end.holdings:
+        for node, shape, count in end.holdings(machines):
             space.give(node, shape, count)
     return space
 
 
 def _spare(entry: Entry, reservation: Reservation, ends: Iterable[End], base: Space, machines: Machines) -> Space:
     """Without nodes in the reservation nobody knows where there will be room first: nothing is to spare wherever the needs could go."""
-    space = _after(ends, base)
+    space = _after(ends, base, machines)
     if reservation.core:
         for node, shape, count in machines.held(entry.job.demands, reservation.core):
             space.take(node, shape, count)

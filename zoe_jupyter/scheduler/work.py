@@ -22,9 +22,12 @@ def remaining_s(job: Job, now: float) -> float:
 
 def done_s(job: Job, now: float) -> float:
     """How much of ``run_s`` is worked off: what was told, and what the services did since then."""
+    return _done_s(job, now, *wanted(job))
+
+
+def _done_s(job: Job, now: float, core: int, elastic: int) -> float:
     if job.started_at is None:
         return job.done_s
-    core, elastic = wanted(job)
     rate = (core + count(job.elastic)) / (core + elastic) if core + elastic else 1.0
     return job.done_s + max(0.0, now - job.done_at) * min(1.0, rate)
 
@@ -35,12 +38,16 @@ def core_only_end(job: Job, now: float) -> float:
         return math.inf
     core, elastic = wanted(job)
     slowness = (core + elastic) / core if core else 1.0
-    return now + max(0.0, job.run_s - done_s(job, now)) * slowness
+    return now + max(0.0, job.run_s - _done_s(job, now, core, elastic)) * slowness
 
 
 def wanted(job: Job) -> tuple[int, int]:
     """Core and elastic services that it wants in all."""
-    return sum(demand.core for demand in job.demands), sum(demand.elastic for demand in job.demands)
+    core = elastic = 0
+    for demand in job.demands:
+        core += demand.core
+        elastic += demand.elastic
+    return core, elastic
 
 
 def count(counts: Counts) -> int:
