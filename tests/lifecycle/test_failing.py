@@ -233,3 +233,29 @@ def test_an_exit_of_what_has_ended_or_waits_changes_nothing() -> None:
     life = Life.placed()
     before = life.execution
     assert life.happens(ServiceExited("spark.worker-0", 1, 1), ServiceExited("spark.gone-0", 1, 1)).execution is before
+
+
+def test_a_program_that_is_not_there_is_not_tried_again() -> None:
+    missing = Reason("command_not_found", "the image zoe/spark:4 cannot run 'spark'")
+    life = Life.placed().exits("spark.head-0", 127, missing)
+    assert (life.state, life.execution.outcome) == (State.ENDED, Outcome.FAILED)
+    assert life.execution.target.reason is not None
+    assert life.execution.target.reason.code == "command_not_found"
+
+
+def test_waiting_for_what_will_come_costs_no_try() -> None:
+    waiting = Reason("no_network", "no network is free")
+    life = Life.placed()
+    for _ in range(10):
+        attempt = life["spark.head-0"].attempt
+        life.happens(LaunchFailed("spark.head-0", attempt, waiting, retry_in_s=5.0, is_blameless=True))
+        assert (life["spark.head-0"].failures, life["spark.head-0"].reason) == (0, waiting)
+        life.later(5, TimePassed())
+    assert life.state is State.STARTING
+
+
+def test_what_ran_on_a_lost_machine_is_placed_anew_also_when_it_had_just_begun() -> None:
+    gone = Reason("lost", "its machine far is lost", {"node": "far"})
+    life = Life.running().exits("spark.worker-0", None, gone, is_blameless=True)
+    assert "spark.worker-0" not in life.execution.services
+    assert life.state is not State.STOPPING
