@@ -94,7 +94,7 @@ class Core:
         self._policy = open_policy(settings)
         self._catalogue = open_catalogue(settings.shop_sources, trusted=settings.trusted_sources)
         self._estimates = Estimates()
-        self._outlook = Outlook(settings)
+        self._outlook = Outlook(settings, is_multi_node=backend.capabilities().is_multi_node)
         self._ledger = Ledger(
             store,
             clock,

@@ -11,11 +11,13 @@ from functools import lru_cache
 from zoe_jupyter.engine import views
 from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.engine.settings import Settings
-from zoe_jupyter.model.execution import Execution
+from zoe_jupyter.engine.together import Together, never_fits
+from zoe_jupyter.model.execution import Execution, Reason
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.model.resources import Node, Resources
+from zoe_jupyter.scheduler.decide import can_ever_fit
 from zoe_jupyter.scheduler.plan import Plan
-from zoe_jupyter.scheduler.snapshot import Job, Quotas, Reservation, Rules, Snapshot
+from zoe_jupyter.scheduler.snapshot import Demand, Job, Quotas, Reservation, Rules, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,8 @@ STORE_S = 60.0
 class Outlook:
     """One for each core; carries from one decision to the next what ``kept`` says."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_multi_node: bool = True) -> None:
+        self._together = None if is_multi_node else Together()
         self.rules: Rules = settings.rules
         self.groups = {user: name for name, users in reversed(list(settings.groups.items())) for user in users}
         self._preemptible = frozenset(settings.preemptible)
@@ -61,7 +64,7 @@ class Outlook:
         is_reachable: bool,
     ) -> Snapshot:
         """All that wants or holds room, and what is to be kept in mind."""
-        jobs = tuple(made for _, made in self._made.all(executions) if made is not None)
+        jobs = self._placed(tuple(made for _, made in self._made.all(executions) if made is not None), nodes)
         return Snapshot(
             nodes=tuple(nodes),
             jobs=jobs,
@@ -71,6 +74,13 @@ class Outlook:
             usage=self._usage,
             reservation=self._reservation,
         )
+
+    def _placed(self, jobs: tuple[Job, ...], nodes: Sequence[Node]) -> tuple[Job, ...]:
+        return jobs if self._together is None else self._together.pin(jobs, nodes)
+
+    def never_fits(self, demands: Sequence[Demand], nodes: Sequence[Node]) -> Reason | None:
+        """Why its core fits on no node, or no nodes together, however empty; None when it does."""
+        return can_ever_fit(demands, nodes) if self._together is None else never_fits(demands, nodes)
 
     def carry(self, snapshot: Snapshot, plan: Plan, now: float) -> dict[str, str]:
         """Keep in mind what this decision leaves for the next; says what of it is to be stored now."""

@@ -22,7 +22,7 @@ from zoe_jupyter.model.application import Application
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfit
 from zoe_jupyter.model.execution import Client, Execution, Lease
 from zoe_jupyter.model.resources import Node, Resources
-from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
+from zoe_jupyter.scheduler.decide import Memo, decide
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.shop.catalogue import Catalogue, UsersCatalogue
 from zoe_jupyter.shop.compose import compose
@@ -90,7 +90,7 @@ class Submitter:
                 "\n".join(environment.problems),
                 details={"problems": list(environment.problems), "environment": asdict(environment)},
             )
-        never = can_ever_fit(views.demands(execution), nodes)
+        never = self._outlook.never_fits(views.demands(execution), nodes)
         if never is not None:
             raise Unfit(never.text, details={"code": never.code, "numbers": dict(never.numbers)})
         return replace(execution, environment=asdict(environment))

@@ -185,7 +185,11 @@ class FakeBackend(Backend):
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            name="fake", isolation="process", limits={"memory": "none", "cpu": "none"}, choices=("python", "cwd")
+            name="fake",
+            isolation="process",
+            limits={"memory": "none", "cpu": "none"},
+            is_multi_node=True,
+            choices=("python", "cwd"),
         )
 
     async def start(self) -> None:
