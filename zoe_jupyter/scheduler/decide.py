@@ -10,7 +10,7 @@ that run already; in the authors' workload strict order doubled the mean turnaro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from zoe_jupyter.model.execution import Reason
@@ -72,7 +72,7 @@ def can_ever_fit(
     )
 
 
-def _claims(world: World, policy: Policy, snapshot: Snapshot, now: float) -> list[tuple[Entry, int]]:
+def _claims(world: World, policy: Policy, snapshot: Snapshot, now: float) -> Iterator[tuple[Entry, int]]:
     """Lost core services of those in progress first, then whole cores of those that wait; each in order, with the class in which it stands."""
     entries = world.entries
     lacking = [job for job in snapshot.jobs if job.is_admitted and entries[job.id].needs]
@@ -81,7 +81,7 @@ def _claims(world: World, policy: Policy, snapshot: Snapshot, now: float) -> lis
         waiting.jobs = own_first(waiting.jobs, snapshot, waiting.class_of)
     jobs = [*in_order(lacking, policy, snapshot, now).jobs, *waiting.jobs]
     raised = waiting.raised
-    return [(entries[job.id], raised.get(job.id, job.priority) if raised else job.priority) for job in jobs]
+    return ((entries[job.id], raised.get(job.id, job.priority)) for job in jobs)
 
 
 def _shares(world: World) -> dict[ExecutionId, Share]:
