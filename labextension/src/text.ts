@@ -41,6 +41,15 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(hours / 24)} d`;
 }
 
+/** A moment in epoch seconds as people here read it; the day only when it is another one. */
+export function formatMoment(at: number): string {
+  const moment = new Date(at * 1000);
+  const isToday = moment.toDateString() === new Date().toDateString();
+  return isToday
+    ? moment.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+    : moment.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+}
+
 /** An amount of CPU, memory and GPUs: `1.5 cores, 2 GiB`. */
 export function formatAmount(amount: IAmount, trans: TranslationBundle): string {
   const parts = [

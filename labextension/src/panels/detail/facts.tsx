@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useRef } from 'react';
 
 import type { IExecution, IService } from '../../api/types';
-import { formatDuration } from '../../text';
+import { formatDuration, formatMoment } from '../../text';
 import { useNow } from '../hooks';
 import { Mark, Notice, Said } from '../parts';
 
@@ -20,6 +20,16 @@ export function Telling({ execution, trans }: IFactsProps): React.JSX.Element | 
         <p>
           <Said text={queue.reason.text} />
         </p>
+        {queue.detail?.map(reason => (
+          <p key={reason.code} className="zoe-Hint">
+            <Said text={trans.__('Also: %1', reason.text)} />
+          </p>
+        ))}
+        {typeof queue.starts_at === 'number' && (
+          <p className="zoe-Hint">
+            {trans.__('It may start at %1.', formatMoment(queue.starts_at))}
+          </p>
+        )}
       </Notice>
     );
   }
