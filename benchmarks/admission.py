@@ -88,7 +88,8 @@ def measure(effort: Effort) -> Report:
 
 
 async def _run(folder: Path, *, part: int) -> tuple[float, int]:
-    async with _core(folder) as core:
+    entries = {kind.name: FRAMEWORK.format(name=kind.name, cores=kind.cores) for kind in KINDS}
+    async with core_on(folder, entries, backend=Worker(data_dir=folder / "backend", nodes=NODES)) as core:
         admin = Caller("admin", is_admin=True)
         for name, users in GROUPS.items():
             await core.put_quota(f"group:{name}", GROUP, admin)
@@ -110,15 +111,16 @@ async def _run(folder: Path, *, part: int) -> tuple[float, int]:
 
 
 @asynccontextmanager
-async def _core(folder: Path) -> AsyncIterator[Core]:
-    for kind in KINDS:
-        place = folder / "shop" / kind.name
-        place.mkdir(parents=True)
-        (place / "framework.yaml").write_text(FRAMEWORK.format(name=kind.name, cores=kind.cores))
-    settings = Settings(data_dir=folder, shop_sources=(str(folder / "shop"),), groups=GROUPS)
+async def core_on(
+    folder: Path, entries: Mapping[str, str], *, backend: FakeBackend | None = None
+) -> AsyncIterator[Core]:
+    """A core with a real store and a shop of these frameworks; simulated services."""
+    for name, text in entries.items():
+        (folder / "shop" / name).mkdir(parents=True)
+        (folder / "shop" / name / "framework.yaml").write_text(text)
     core = Core(
-        settings=settings,
-        backend=Worker(data_dir=folder / "backend", nodes=NODES),
+        settings=Settings(data_dir=folder, shop_sources=(str(folder / "shop"),), groups=GROUPS),
+        backend=backend or FakeBackend(data_dir=folder / "backend"),
         store=Store(f"sqlite:///{folder / 'zoe.db'}"),
     )
     await core.open()
