@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ async def test_what_waits_is_not_looked_at_again_for_each_change(house: House, m
     looked_at = Counter[str]()
     real = views.job
 
-    def job(execution: Execution) -> object:
+    def job(execution: Execution, **wishes: Any) -> object:
         looked_at[execution.owner] += 1
-        return real(execution)
+        return real(execution, **wishes)
 
     monkeypatch.setattr(views, "job", job)
     began = time.process_time()

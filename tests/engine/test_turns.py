@@ -83,9 +83,7 @@ async def test_a_failed_start_gives_its_room_back_and_is_tried_again_by_itself(h
     assert waiting is not None
     assert waiting.reason.code == "start_failed"
     assert waits.failed_starts == 1
-    other = await house.submit("job")
     house.backend.auto_ready = True
-    await house.until_state(State.STARTING, other)
     house.clock.ahead_s += 31
     await house.until_state(State.RUNNING, await house.submit("job"))
     await house.until_state(State.RUNNING, execution)

@@ -9,9 +9,9 @@ from zoe_jupyter.model.application import Application
 from zoe_jupyter.model.execution import Reason, ServiceState, State
 
 
-def test_what_is_accepted_waits_from_that_moment() -> None:
+def test_what_is_accepted_waits_since_it_was_submitted() -> None:
     life = Life.of().later(5, Accepted())
-    assert (life.state, life.execution.queued_at, life.kinds) == (State.QUEUED, START + 5, ["execution.queued"])
+    assert (life.state, life.execution.queued_at, life.kinds) == (State.QUEUED, START, ["execution.queued"])
 
 
 def test_services_are_launched_in_the_order_that_after_says() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine.rendering import Renderer
@@ -51,28 +51,28 @@ class Actions:
         self._look = look
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
-        self._confirmed: dict[tuple[str, str, int], float] = {}
+        self._confirmed: dict[str, dict[tuple[str, int], float]] = {}
         self._cleaned: dict[str, float] = {}
 
     def carry_out(self, execution: Execution, effects: Sequence[Effect]) -> None:
         """Begin each effect; returns at once."""
         for effect in effects:
             if isinstance(effect, Launch):
-                self._begin((execution.id, effect.service), self._launch(execution.id, effect))
+                self._begin((execution.id, effect.service), partial(self._launch, execution.id, effect))
             elif isinstance(effect, Stop):
-                self._begin((execution.id, effect.service), self._stop(execution.id, effect))
+                self._begin((execution.id, effect.service), partial(self._stop, execution.id, effect))
             elif isinstance(effect, Drain):
-                self._begin((execution.id, effect.service), self._drain(execution.id, effect))
+                self._begin((execution.id, effect.service), partial(self._drain, execution.id, effect))
             elif isinstance(effect, Clean):
-                self._begin((execution.id, ""), self._clean(execution.id))
+                self._begin((execution.id, ""), partial(self._clean, execution.id))
 
     def stop_orphan(self, execution_id: str, service: str, attempt: int) -> None:
         """Begin to end what nobody wants any more; one that cannot be ended holds nothing else up."""
-        self._begin((execution_id, service), self._stop(execution_id, Stop(service, attempt, ORPHAN_GRACE_S)))
+        self._begin((execution_id, service), partial(self._stop, execution_id, Stop(service, attempt, ORPHAN_GRACE_S)))
 
     def clean_remnant(self, execution_id: str) -> None:
         """Begin to remove what is left of an execution that does not live."""
-        self._begin((execution_id, ""), self._clean(execution_id))
+        self._begin((execution_id, ""), partial(self._clean, execution_id))
 
     async def settle(self, execution_id: str) -> None:
         """Return when nothing is being done to this execution any more."""
@@ -85,7 +85,7 @@ class Actions:
 
     def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool:
         """Whether its launch was confirmed after ``moment`` (loop time), so that an older look cannot have seen it."""
-        return self._confirmed.get((execution_id, service, attempt), -1.0) >= moment
+        return self._confirmed.get(execution_id, {}).get((service, attempt), -1.0) >= moment
 
     def was_cleaned_after(self, execution_id: str, moment: float) -> bool:
         """Whether it was cleaned after ``moment`` (loop time), so that an older look may have seen what is gone now.
@@ -100,20 +100,16 @@ class Actions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, key: Key, work: Callable[[], Awaitable[None]]) -> None:
         before = self._tasks.get(key)
         task = asyncio.get_running_loop().create_task(self._after(before, work), name=f"zoe {key[0]} {key[1]}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._done(key, done))
 
-    async def _after(self, before: asyncio.Task[None] | None, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            if before is not None:
-                await asyncio.wait([before])
-        except asyncio.CancelledError:
-            work.close()
-            raise
-        await work
+    async def _after(self, before: asyncio.Task[None] | None, work: Callable[[], Awaitable[None]]) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await work()
 
     def _done(self, key: Key, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:
@@ -162,7 +158,8 @@ class Actions:
         except Exception as error:
             logger.exception("execution %s: launch of %s failed; a defect", execution.id, service.name)
             return LaunchFailed(service.name, service.attempt, _defect(error))
-        self._confirmed[(execution.id, service.name, service.attempt)] = asyncio.get_running_loop().time()
+        confirmed = self._confirmed.setdefault(execution.id, {})
+        confirmed[service.name, service.attempt] = asyncio.get_running_loop().time()
         return ServiceLaunched(
             service.name, service.attempt, handle, host=str(handle.get("host", "127.0.0.1")), ports=order.port_numbers
         )
@@ -225,12 +222,14 @@ class Actions:
             logger.exception("execution %s: cleaning failed; a defect", execution_id)
             self._leave_alone(execution_id, AGAIN_S)
         failpoint("clean.after")
-        self._confirmed = {key: at for key, at in self._confirmed.items() if key[0] != execution_id}
+        self._confirmed.pop(execution_id, None)
 
     def _leave_alone(self, execution_id: str, for_s: float) -> None:
         now = asyncio.get_running_loop().time()
-        kept = {key: at for key, at in self._cleaned.items() if now - at < CLEANED_S}
-        self._cleaned = {**kept, execution_id: now + for_s}
+        self._cleaned.pop(execution_id, None)
+        while self._cleaned and now - self._cleaned[oldest := next(iter(self._cleaned))] >= CLEANED_S:
+            del self._cleaned[oldest]
+        self._cleaned[execution_id] = now + for_s
 
 
 def _defect(error: Exception) -> Reason:

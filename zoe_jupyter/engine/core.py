@@ -94,7 +94,6 @@ class Core:
         self._policy = open_policy(settings)
         self._catalogue = open_catalogue(settings.shop_sources, trusted=settings.trusted_sources)
         self._estimates = Estimates()
-        self._outlook = Outlook(settings, is_multi_node=backend.capabilities().is_multi_node)
         self._ledger = Ledger(
             store,
             clock,
@@ -102,6 +101,7 @@ class Core:
             on_change=lambda: self._loop.on_change(),  # noqa: PLW0108 (there is no loop yet)
             on_end=self._estimates.note,
         )
+        self._outlook = self._open_outlook()
         self._timekeeper = Timekeeper(self._ledger, clock)
         self._renderer = Renderer(backend, self._secrets, settings.deployment)
         self._reach = Reach(self._renderer)
@@ -132,9 +132,14 @@ class Core:
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
         self._book = Book(self._ledger, self._outlook.groups)
         self._reception = self._open_reception()
+        self._ended = self._ledger.executions.changes()
         self._secret_cache: dict[str, Mapping[str, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.fenced = asyncio.Event()
+
+    def _open_outlook(self) -> Outlook:
+        is_multi_node = self._backend.capabilities().is_multi_node
+        return Outlook(self._settings, self._ledger.executions, is_multi_node=is_multi_node)
 
     def _open_reception(self) -> Reception:
         submitter = Submitter(
@@ -394,10 +399,7 @@ class Core:
         _refuse_others(caller, "ask what would be")
         now = self._clock()
         snapshot = self._outlook.snapshot(
-            self._ledger.executions.values(),
-            self._nodes.at(now),
-            quotas=self._book.now,
-            is_reachable=self._loop.is_reachable,
+            self._nodes.at(now), quotas=self._book.now, is_reachable=self._loop.is_reachable
         )
         supposed = installed_policy(policy) if policy else self._policy
         return await asyncio.to_thread(suppose, snapshot, supposed, limits, quotas=self._book.now, now=now)
@@ -472,10 +474,14 @@ class Core:
         return lifetimes.bounds(execution, silence_s=self._settings.silence_s, is_embedded=self._settings.is_embedded)
 
     async def _secrets(self, execution_id: str) -> Mapping[str, str]:
+        """Kept for as long as it lives, as each of its launches asks."""
+        execution = self._ledger.executions.get(execution_id)
+        if execution is not None and not execution.application.secrets:
+            return {}
         if execution_id not in self._secret_cache:
-            self._secret_cache = {
-                key: value for key, value in self._secret_cache.items() if key in self._ledger.executions
-            }
+            for gone in self._ended.take():
+                if gone not in self._ledger.executions:
+                    self._secret_cache.pop(gone, None)
             self._secret_cache[execution_id] = await self._ledger.read(self._store.secrets, execution_id)
         return self._secret_cache[execution_id]
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from zoe_jupyter.engine.feed import Feed
+from zoe_jupyter.engine.living import Living
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.effects import Effect, Record
 from zoe_jupyter.lifecycle.events import Event
@@ -44,6 +45,15 @@ class _Arrival:
     outcome: Submitted | BaseException = field(default_factory=lambda: AssertionError("not stored yet"))
 
 
+@dataclass(slots=True)
+class _Wish:
+    """What is to happen, and what became of it."""
+
+    happened: Happened
+    results: dict[str, Execution] = field(default_factory=dict)
+    error: Exception | None = None
+
+
 class Ledger:
     """Memory and store as one. All methods run on the core's loop; SQL runs in one writer thread and a few readers."""
 
@@ -66,7 +76,8 @@ class Ledger:
         self._turn = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._arrived: list[_Arrival] = []
-        self.executions: dict[str, Execution] = {}
+        self._wishes: list[_Wish] = []
+        self.executions = Living()
         self.leases: dict[str, Lease] = {}
         self.settled = Settled()
         self.feed = Feed(self._read_log, 0)
@@ -78,7 +89,7 @@ class Ledger:
         earlier = await self.write(find_turn, self._store)
         await self.write(lambda: self._store.take_over(holder, self._clock(), earlier=earlier))
         failpoint("open.taken")
-        self.executions = {execution.id: execution for execution in await self.read(self._store.live)}
+        self.executions.fill(await self.read(self._store.live))
         self.leases = {lease.id: lease for lease in await self.read(self._store.leases)}
         self.settled = await self.read(self._store.settled)
         self.feed.last_seq = await self.read(self._store.last_seq)
@@ -170,15 +181,29 @@ class Ledger:
         """Let events happen to one execution, in one transaction; None when it does not live."""
         return (await self.apply_all({execution_id: events})).get(execution_id)
 
-    async def apply_all(self, happened: Mapping[str, Sequence[Event]]) -> dict[str, Execution]:
-        """Let events happen to several executions, in one transaction; answers with those that live or just ended."""
-        return await self._in_turn(lambda: self._apply_all(happened))
+    async def apply_all(self, happened: Happened) -> dict[str, Execution]:
+        """Let events happen to several executions, in one transaction; answers with those that live or just ended.
+
+        What waits for its turn at the same time shares the transaction, each after the other.
+        """
+        wish = _Wish(happened)
+        self._wishes.append(wish)
+        await self._in_turn(self._apply_wishes)
+        if wish.error is not None:
+            raise wish.error
+        return wish.results
+
+    async def _apply_wishes(self) -> None:
+        """All that wait; nothing when an earlier turn has done them."""
+        wishes, self._wishes = self._wishes, []
+        if wishes:
+            await self._apply_together(wishes)
 
     async def apply_to_all(self, event: Event, *, then: Callable[[], None] = lambda: None) -> None:
         """Let one event happen to all that live, and do ``then`` before anything else can happen."""
 
         async def apply() -> None:
-            await self._apply_all({execution_id: [event] for execution_id in self.executions})
+            await self._apply_now({execution_id: [event] for execution_id in self.executions})
             then()
 
         await self._in_turn(apply)
@@ -191,40 +216,35 @@ class Ledger:
 
         async def look_and_act() -> dict[str, Execution]:
             happened, kept = await make()
-            return await self._apply_all(happened, kept)
+            return await self._apply_now(happened, kept)
 
         return await self._in_turn(look_and_act)
 
-    async def _apply_all(self, happened: Happened, kept: Kept = NOTHING) -> dict[str, Execution]:
-        now = self._clock()
-        results: dict[str, Execution] = {}
-        changed: list[Execution] = []
-        drafts: list[EventDraft] = []
-        follow_up: list[tuple[Execution, list[Effect]]] = []
-        for execution_id, events in happened.items():
-            before = self.executions.get(execution_id)
-            if before is None:
-                continue
-            try:
-                after, effects = _steps(before, events, now)
-            except InvalidTransition:
-                if len(happened) == 1:
-                    raise
-                logger.exception("execution %s: event refused", execution_id)
-                continue
-            records = [effect for effect in effects if isinstance(effect, Record)]
-            drafts += [self._draft(after, record.kind, record.data, record) for record in records]
-            if after != before or records:
-                after = replace(after, version=before.version + 1)
-                changed.append(after)
-            results[execution_id] = after
-            follow_up.append((after, [effect for effect in effects if not isinstance(effect, Record)]))
-        await self._commit(changed, drafts, kept)
-        for execution, effects in follow_up:
-            self._carry_out(execution, effects)
-        if changed:
+    async def _apply_now(self, happened: Happened, kept: Kept = NOTHING) -> dict[str, Execution]:
+        wish = _Wish(happened)
+        await self._apply_together([wish], kept)
+        if wish.error is not None:
+            raise wish.error
+        return wish.results
+
+    async def _apply_together(self, wishes: Sequence[_Wish], kept: Kept = NOTHING) -> None:
+        """One transaction for all; an event that is refused is the trouble of its own wish."""
+        steps = _Steps(self.executions, self._clock())
+        for wish in wishes:
+            steps.take(wish)
+        drafts = [self._draft(one, record.kind, record.data, record) for one, record in steps.records]
+        try:
+            await self._commit(list(steps.changed.values()), drafts, kept)
+        except Exception as error:
+            for wish in wishes:
+                wish.error = wish.error or error
+            return
+        for wish in wishes:
+            wish.results = {key: steps.now.get(key, found) for key, found in wish.results.items()}
+        for execution_id, effects in steps.effects:
+            self._carry_out(steps.now[execution_id], effects)
+        if steps.changed:
             self._on_change()
-        return results
 
     async def _commit(self, changed: Sequence[Execution], drafts: Sequence[EventDraft], kept: Kept = NOTHING) -> None:
         if not changed and not drafts and not kept:
@@ -235,11 +255,15 @@ class Ledger:
         for execution in changed:
             if execution.is_ended:
                 self._on_end(execution)
-                self.executions.pop(execution.id, None)
-                self.leases = {key: lease for key, lease in self.leases.items() if lease.execution_id != execution.id}
+                del self.executions[execution.id]
+                self._forget_leases(execution.id)
             else:
                 self.executions[execution.id] = execution
         self.feed.publish(events)
+
+    def _forget_leases(self, execution_id: str) -> None:
+        for key in [key for key, lease in self.leases.items() if lease.execution_id == execution_id]:
+            del self.leases[key]
 
     async def prove(self) -> None:
         """Raises Fenced when another core has taken over: what this one does not know may be that one's."""
@@ -356,9 +380,47 @@ def _is_admitted(arrival: _Arrival) -> bool:
     return True
 
 
-def _steps(execution: Execution, events: Sequence[Event], now: float) -> tuple[Execution, list[Effect]]:
-    effects: list[Effect] = []
-    for event in events:
-        execution, more = step(execution, event, now)
-        effects += more
-    return execution, effects
+class _Steps:
+    """What becomes of executions, one wish after the other."""
+
+    def __init__(self, executions: Mapping[str, Execution], moment: float) -> None:
+        self._executions = executions
+        self._moment = moment
+        self.now: dict[str, Execution] = {}
+        """Those that were touched, as they are now."""
+        self.changed: dict[str, Execution] = {}
+        """Those of them that are to be stored."""
+        self.records: list[tuple[Execution, Record]] = []
+        self.effects: list[tuple[str, list[Effect]]] = []
+
+    def take(self, wish: _Wish) -> None:
+        for execution_id, events in wish.happened.items():
+            self._try_step(wish, execution_id, events)
+
+    def _try_step(self, wish: _Wish, execution_id: str, events: Sequence[Event]) -> None:
+        """An impossible event among others is a defect that holds up none of them."""
+        try:
+            self._step(wish, execution_id, events)
+        except ZoeError as error:
+            if isinstance(error, InvalidTransition) and len(wish.happened) > 1:
+                logger.exception("execution %s: event refused", execution_id)
+            else:
+                wish.error = error
+
+    def _step(self, wish: _Wish, execution_id: str, events: Sequence[Event]) -> None:
+        stored = self._executions.get(execution_id)
+        before = self.now.get(execution_id, stored)
+        if before is None or stored is None:
+            return
+        after, effects = before, list[Effect]()
+        for event in events:
+            after, more = step(after, event, self._moment)
+            effects += more
+        records = [effect for effect in effects if isinstance(effect, Record)]
+        self.records += [(after, record) for record in records]
+        if after != before or records:
+            after = self.changed[execution_id] = replace(after, version=stored.version + 1)
+        wish.results[execution_id] = self.now[execution_id] = after
+        actions: list[Effect] = [effect for effect in effects if not isinstance(effect, Record)]
+        if actions:
+            self.effects.append((execution_id, actions))

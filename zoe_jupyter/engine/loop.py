@@ -18,14 +18,12 @@ from zoe_jupyter.engine.nodes import Nodes
 from zoe_jupyter.engine.observing import Attempt, Findings, compare
 from zoe_jupyter.engine.outlook import Outlook
 from zoe_jupyter.engine.quarantine import Quarantine
-from zoe_jupyter.engine.remembering import Remembered
 from zoe_jupyter.engine.telling import Teller
+from zoe_jupyter.engine.timetable import Timetable
 from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import Accepted, TimePassed
-from zoe_jupyter.lifecycle.step import next_due, step
 from zoe_jupyter.model.errors import BackendError, ZoeError
-from zoe_jupyter.model.execution import Execution, State
 from zoe_jupyter.scheduler.decide import Memo, decide
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.base import Policy
@@ -40,9 +38,10 @@ CALM_S = 30.0
 SUBSCRIBED_S = 0.2
 """After so long a new subscription to hints stands; what happened before it is looked for."""
 LONGEST_SLEEP_S = 60.0
-LONG_DECISION_S = 0.1
-REST, LONGEST_REST_S = 3.0, 3.0
-"""After a decision about very many executions the next one waits this many times as long, so that requests are served meanwhile."""
+LONG_WORK_S = 0.01
+REST, LONGEST_REST_S = 1.5, 2.0
+"""After a decision about very many executions, or a look at them, the next one waits this many times as long, so that requests are served
+meanwhile and what happens in a burst is dealt with at once."""
 
 
 class Loop:
@@ -83,7 +82,8 @@ class Loop:
         self._missing: Mapping[Attempt, float] = {}
         self._memo = Memo()
         self._next_at: float | None = None
-        self._moments = Remembered(next_due)
+        self._timetable = Timetable(ledger.executions)
+        self._unbound = ledger.executions.changes()
         self._decision_s = 0.0
         self.quarantine = Quarantine(ledger)
         self.is_reachable = True
@@ -120,7 +120,14 @@ class Loop:
             is_calm = self.is_reachable and not self._has_silent and not self._missing
             await wait_set(self._look_wanted, LOOK_S if is_calm else RETRY_S)
             self._look_wanted.clear()
+            began = asyncio.get_running_loop().time()
             await self._try("look", self._look)
+            await self._rest_after(asyncio.get_running_loop().time() - began)
+
+    async def _rest_after(self, work_s: float) -> None:
+        """What comes meanwhile is one look, and one decision."""
+        if work_s > LONG_WORK_S:
+            await asyncio.sleep(min(LONGEST_REST_S, REST * work_s))
 
     async def _look(self) -> None:
         looked_at = asyncio.get_running_loop().time()
@@ -183,8 +190,7 @@ class Loop:
             await wait_set(self._decision_wanted, self._rest_s())
             self._decision_wanted.clear()
             await self._try("decide", self.decide_now)
-            if self._decision_s > LONG_DECISION_S:
-                await asyncio.sleep(min(LONGEST_REST_S, REST * self._decision_s))
+            await self._rest_after(self._decision_s)
 
     def _rest_s(self) -> float:
         """Until something may start without anything having happened."""
@@ -198,55 +204,58 @@ class Loop:
 
     async def _plan_events(self) -> tuple[Happened, Kept]:
         began, now = asyncio.get_running_loop().time(), self._clock()
-        executions = self._ledger.executions
-        taken_in = {e.id: step(e, Accepted(), now)[0] for e in executions.values() if e.state is State.SUBMITTED}
         snapshot = self._outlook.snapshot(
-            (taken_in.get(execution_id, execution) for execution_id, execution in executions.items()),
-            self._nodes.at(now),
-            quotas=self._ledger.settled.quotas,
-            is_reachable=self.is_reachable,
+            self._nodes.at(now), quotas=self._ledger.settled.quotas, is_reachable=self.is_reachable
         )
+        taken_in = self._outlook.submitted
         self.plan = decide(snapshot, self._policy, now, self._memo)
         moments = (views.next_moment(snapshot, self.plan, now), self._nodes.next_drain(now))
         self._next_at = min((at for at in moments if at is not None), default=None)
         kept = self._outlook.carry(snapshot, self.plan, now)
         self._decision_s = asyncio.get_running_loop().time() - began
         happened = views.happened(self.plan, grow_after=now + self._outlook.rules.protection_s)
-        happened |= drained(executions.values(), self._nodes.drained(now))
+        happened |= drained(self._ledger.executions.values(), self._nodes.drained(now))
         return {key: [Accepted()] for key in taken_in if key not in happened} | {
             key: [*([Accepted()] if key in taken_in else ()), *events] for key, events in happened.items()
         }, kept
 
     async def _tell_bounds(self) -> None:
-        for execution in list(self._ledger.executions.values()):
-            if not any(service.handle for service in execution.services.values()):
-                continue
-            bounds = self._bounds(execution)
-            if self._told_bounds.get(execution.id) != bounds:
-                failpoint("bound.before")
-                await self._backend.bound(execution.id, bounds)
-                failpoint("bound.after")
-                self._told_bounds[execution.id] = bounds
-        self._told_bounds = {key: bounds for key, bounds in self._told_bounds.items() if key in self._ledger.executions}
+        """To those that have changed; who could not be told is told the next time."""
+        changed = self._unbound.take()
+        try:
+            while changed:
+                await self._tell_bound(changed[-1])
+                changed.pop()
+        finally:
+            self._unbound.put_back(changed)
+
+    async def _tell_bound(self, execution_id: str) -> None:
+        execution = self._ledger.executions.get(execution_id)
+        if execution is None:
+            self._told_bounds.pop(execution_id, None)
+            return
+        if not any(service.handle for service in execution.services.values()):
+            return
+        bounds = self._bounds(execution)
+        if self._told_bounds.get(execution_id) != bounds:
+            failpoint("bound.before")
+            await self._backend.bound(execution_id, bounds)
+            failpoint("bound.after")
+            self._told_bounds[execution_id] = bounds
 
     async def _timing(self) -> None:
         while True:
-            due = min((at for _, at in self._due() if at is not None), default=None)
+            due = self._timetable.next()
             pause_s = LONGEST_SLEEP_S if due is None else max(0.0, min(LONGEST_SLEEP_S, due - self._clock()))
             if pause_s:
                 await wait_set(self._timer_wanted, pause_s)
                 self._timer_wanted.clear()
             await self._try("time", self.let_time_pass)
 
-    def _due(self) -> list[tuple[Execution, float | None]]:
-        return self._moments.all(self._ledger.executions.values())
-
     async def let_time_pass(self) -> None:
         """Let happen what is due; a small pause when nothing came of it, so that a stuck deadline cannot spin."""
         await self._notice_time()
-        now = self._clock()
-        due = [execution.id for execution, at in self._due() if at is not None and at <= now]
-        if due:
+        if due := self._timetable.due(self._clock()):
             before = {key: self._ledger.executions[key] for key in due}
             await self._ledger.apply_all({key: [TimePassed()] for key in due})
             if all(self._ledger.executions.get(key) == execution for key, execution in before.items()):

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from functools import lru_cache
 
 from zoe_jupyter.engine import views
-from zoe_jupyter.engine.remembering import Remembered
+from zoe_jupyter.engine.living import Living
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.together import Together, never_fits
-from zoe_jupyter.model.execution import Execution, Reason
+from zoe_jupyter.model.execution import Execution, Reason, State
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.decide import can_ever_fit
@@ -34,12 +34,16 @@ STORE_S = 60.0
 class Outlook:
     """One for each core; carries from one decision to the next what ``kept`` says."""
 
-    def __init__(self, settings: Settings, *, is_multi_node: bool = True) -> None:
+    def __init__(self, settings: Settings, living: Living, *, is_multi_node: bool = True) -> None:
         self._together = None if is_multi_node else Together()
+        self._living = living
+        self._changes = living.changes()
+        self._jobs: dict[str, Job] = {}
+        self.submitted: dict[str, None] = {}
+        """Those that were not taken in yet, as of the last snapshot."""
         self.rules: Rules = settings.rules
         self.groups = {user: name for name, users in reversed(list(settings.groups.items())) for user in users}
         self._preemptible = frozenset(settings.preemptible)
-        self._made = Remembered(self._job)
         self._usage: dict[str, float] = {}
         self._looked_at: float | None = None
         self._stored_at = 0.0
@@ -55,19 +59,13 @@ class Outlook:
         except (ValueError, TypeError, AttributeError) as error:
             logger.warning("what the last core left for decisions cannot be read: %s", error)
 
-    def snapshot(
-        self,
-        executions: Iterable[Execution],
-        nodes: Sequence[Node],
-        *,
-        quotas: Mapping[str, Quota],
-        is_reachable: bool,
-    ) -> Snapshot:
-        """All that wants or holds room, and what is to be kept in mind."""
-        jobs = self._placed(tuple(made for _, made in self._made.all(executions) if made is not None), nodes)
+    def snapshot(self, nodes: Sequence[Node], *, quotas: Mapping[str, Quota], is_reachable: bool) -> Snapshot:
+        """All that wants or holds room, each made again only when it has changed; and what is to be kept in mind."""
+        for execution_id in self._changes.take():
+            self._look_at(execution_id)
         return Snapshot(
             nodes=tuple(nodes),
-            jobs=jobs,
+            jobs=self._placed(tuple(self._jobs.values()), nodes),
             is_reachable=is_reachable,
             rules=self.rules,
             quotas=by_kind(sorted_quotas(quotas)),
@@ -107,18 +105,23 @@ class Outlook:
             usage[name] = usage.get(name, 0.0) + _part(held, cluster) * passed_s
         self._usage = usage
 
-    def _job(self, execution: Execution) -> Job | None:
-        if not views.has_room_business(execution):
-            return None
+    def _look_at(self, execution_id: str) -> None:
+        execution = self._living.get(execution_id)
+        self.submitted.pop(execution_id, None)
+        if execution is None or not views.has_room_business(execution):
+            self._jobs.pop(execution_id, None)
+            return
+        if execution.state is State.SUBMITTED:
+            self.submitted[execution_id] = None
+        self._jobs[execution_id] = self.job(execution)
+
+    def job(self, execution: Execution) -> Job:
+        """As a decision sees it."""
         return views.job(
             execution,
             group=self.groups.get(execution.owner, ""),
             may_be_preempted=execution.priority_class in self._preemptible,
         )
-
-    def job(self, execution: Execution) -> Job:
-        """One that is not stored, as a decision would see it."""
-        return views.job(execution, group=self.groups.get(execution.owner, ""))
 
 
 @lru_cache(maxsize=4)

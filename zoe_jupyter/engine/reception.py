@@ -45,12 +45,10 @@ class Reception:
     async def check(self, submission: Submission, caller: Caller, *, is_reachable: bool) -> Check:
         """What would become of it now; changes nothing."""
         async with self._gate.turn(caller.name):
-            alive = list(self._ledger.executions.values())
             with told_to_users():
                 return await self._submitter.check(
                     submission,
                     caller,
-                    alive=alive,
                     nodes=self._nodes.now,
                     book=self._book,
                     is_reachable=is_reachable,
@@ -74,7 +72,7 @@ class Reception:
         with told_to_users():
             execution = await self._submitter.execution(submission, caller, nodes=self._nodes.now)
         secrets, lease = new_secrets(execution.application), self._first_lease(execution, submission)
-        with self._under_way.named(submission, execution, self._ledger.executions.values()) as named:
+        with self._under_way.named(submission, execution, self._ledger.executions.names(execution.owner)) as named:
             stored, is_new = await self._ledger.submit(
                 named,
                 key=key,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from zoe_jupyter.shop.compose import compose
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 CLIENT_LENGTH = 4096
 LEASE_TTL_S = 90.0
-COMPOSED = 64
+COMPOSED = 512
 """So many applications are kept as they were composed: the same is often submitted again. None with a secret in it."""
 
 
@@ -60,7 +60,7 @@ class Submitter:
 
     async def execution(self, submission: Submission, caller: Caller, *, nodes: Sequence[Node]) -> Execution:
         """The execution to store, but for its name. Raises InvalidDescription and Unfit (environment or size, with the way out)."""
-        application, parameters = await asyncio.to_thread(self._compose, submission, caller)
+        application, parameters = await self._compose(submission, caller)
         client = self._client(submission.client)
         now = self._clock()
         turn = wishes.turn(submission, application, classes=self._classes, now=now)
@@ -100,14 +100,13 @@ class Submitter:
         submission: Submission,
         caller: Caller,
         *,
-        alive: Sequence[Execution],
         nodes: Sequence[Node],
         book: Book,
         is_reachable: bool,
     ) -> Check:
         """What would become of it now. Raises InvalidDescription."""
         check_name(submission.name)
-        application, parameters = await asyncio.to_thread(self._compose, submission, caller)
+        application, parameters = await self._compose(submission, caller)
         client = self._client(submission.client)
         wishes.labels(submission.labels)
         wishes.lifetime(submission.lifetime, application.lifetime)
@@ -126,7 +125,7 @@ class Submitter:
         )
         book.admit(execution, has_own_end=submission.lifetime is not None)
         demands = views.demands(execution)
-        snapshot = self._outlook.snapshot(alive, nodes, quotas=book.now, is_reachable=is_reachable)
+        snapshot = self._outlook.snapshot(nodes, quotas=book.now, is_reachable=is_reachable)
         plan = decide(
             replace(snapshot, jobs=(*snapshot.jobs, self._outlook.job(execution))),
             self._policy,
@@ -144,7 +143,7 @@ class Submitter:
             problems=environment.problems,
         )
 
-    def _compose(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:
+    async def _compose(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:
         """Raises NotFound for what the caller may not see; an application of the shop may use what only admins may run alone."""
         key = (
             self._catalogue.version,
@@ -154,7 +153,7 @@ class Submitter:
         )
         known = self._composed.get(key)
         if known is None:
-            known = self._compose_anew(submission, caller)
+            known = await asyncio.to_thread(self._compose_anew, submission, caller)
             if known[0].secret_parameters:
                 return known
             if len(self._composed) >= COMPOSED:
@@ -229,7 +228,7 @@ def new_lease(execution_id: str, *, kind: str, client: Client, ttl_s: float | No
     )
 
 
-def choose_name(submission: Submission, application: Application, taken: set[str]) -> str:
+def choose_name(submission: Submission, application: Application, taken: Set[str]) -> str:
     """The name asked for, else the entry's with a number; raises Conflict when it is taken, InvalidDescription when it is none."""
     if submission.name:
         check_name(submission.name)

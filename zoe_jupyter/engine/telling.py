@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.model.execution import Execution, Reason, State
@@ -24,24 +24,36 @@ class Teller:
     def __init__(self, ledger: Ledger, wake: Callable[[], object]) -> None:
         self._ledger = ledger
         self._wake = wake
+        self._changes = ledger.executions.changes()
         self._told: dict[str, Place] = {}
         self._moved_at = -AGAIN_S
         self._timer: asyncio.TimerHandle | None = None
 
     async def tell(self, plan: Plan) -> None:
         """Tell what has changed since the last time, in one transaction."""
-        waiting = list(self._first_of_each(plan))
+        changed = self._changes.take()
+        is_time = self._may_tell_moves()
+        waiting = list(self._first_of_each(plan) if is_time else self._new(changed, plan))
         places = {e.id: (reason.code, int(reason.numbers.get("position", 0))) for e, reason in waiting}
-        moved = {key for key, place in places.items() if self._told.get(key, place) != place}
-        postponed = moved if moved and not self._may_tell_moves() else set()
-        changed = [
+        news = [
             (execution, "execution.waiting", {"code": why.code, "text": why.text, "numbers": dict(why.numbers)})
             for execution, why in waiting
-            if execution.id not in postponed and self._told.get(execution.id) != places[execution.id]
+            if self._told.get(execution.id) != places[execution.id]
         ]
-        self._told = {key: self._told[key] if key in postponed else place for key, place in places.items()}
-        if changed:
-            await self._ledger.note(changed)
+        self._told = places if is_time else {**self._told, **places}
+        if news:
+            await self._ledger.note(news)
+
+    def _new(self, changed: Sequence[str], plan: Plan) -> Iterator[tuple[Execution, Reason]]:
+        """Those that nobody was told of yet."""
+        told = Counter(e.owner for key in self._told if (e := self._ledger.executions.get(key)) is not None)
+        for execution_id in changed:
+            execution = self._ledger.executions.get(execution_id)
+            if execution is None or execution_id in self._told or execution_id not in plan.waiting:
+                continue
+            if execution.state is State.QUEUED and told[execution.owner] < MOST:
+                told[execution.owner] += 1
+                yield execution, plan.waiting[execution_id]
 
     def _first_of_each(self, plan: Plan) -> Iterator[tuple[Execution, Reason]]:
         """The first of each owner that wait, in the queue's order."""

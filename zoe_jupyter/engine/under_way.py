@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from weakref import WeakValueDictionary
@@ -29,11 +29,13 @@ class UnderWay:
             yield
 
     @contextmanager
-    def named(self, submission: Submission, execution: Execution, alive: Iterable[Execution]) -> Iterator[Execution]:
-        """The execution with a name that no other living one of its owner has, or is about to have. Raises Conflict when it is taken."""
+    def named(self, submission: Submission, execution: Execution, alive: Set[str]) -> Iterator[Execution]:
+        """The execution with a name that no other living one of its owner has (``alive``), or is about to have.
+
+        Raises Conflict when it is taken.
+        """
         owner = execution.owner
-        taken = {other.name for other in alive if other.owner == owner}
-        taken |= {name for holder, name in self._names if holder == owner}
+        taken = alive | {name for holder, name in self._names if holder == owner}
         name = choose_name(submission, execution.application, taken)
         self._names.add((owner, name))
         try:

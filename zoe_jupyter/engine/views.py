@@ -146,7 +146,7 @@ def has_room_business(execution: Execution) -> bool:
     return (
         execution.state in ADMITTED
         or execution.state is State.STOPPING
-        or (execution.state is State.QUEUED and execution.target.goal is Goal.RUN)
+        or (execution.state in (State.SUBMITTED, State.QUEUED) and execution.target.goal is Goal.RUN)
     )
 
 

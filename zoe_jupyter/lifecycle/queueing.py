@@ -13,7 +13,9 @@ from zoe_jupyter.model.execution import Goal, Reason, Service, State
 
 
 def accepted(draft: Draft, event: Accepted) -> None:
+    """It waits since it was submitted: those that are taken in together keep their order."""
     enqueue(draft)
+    draft.change(queued_at=draft.execution.created_at)
 
 
 def enqueue(draft: Draft, *, reason: Reason | None = None) -> None:

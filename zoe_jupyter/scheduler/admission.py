@@ -132,8 +132,13 @@ def is_unlimited(quotas: Quotas) -> bool:
 
 def needed(demands: Sequence[Demand]) -> Amount:
     """What a start takes."""
-    total = sum((demand.resources * demand.core for demand in demands), Resources())
-    return 1, total.microcores, total.memory_bytes, total.gpus
+    cores = memory = gpus = 0
+    for demand in demands:
+        resources, count = demand.resources, demand.core
+        cores += resources.microcores * count
+        memory += resources.memory_bytes * count
+        gpus += resources.gpus * count
+    return 1, cores, memory, gpus
 
 
 def held(job: Job) -> Amount:

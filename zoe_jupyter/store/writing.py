@@ -69,6 +69,11 @@ _SERVICE_BODY = (
     .where(services.c.execution_id == bindparam("own"), services.c.name == bindparam("called"))
     .values(body=bindparam("text"))
 )
+_SERVICE_NEW = insert(services)
+_SERVICE_GONE = delete(services).where(
+    services.c.execution_id == bindparam("own"), services.c.name == bindparam("called")
+)
+_Row = dict[str, Any]
 
 
 def update_executions(connection: Connection, changed: Sequence[Execution], stored: Mapping[str, Execution]) -> None:
@@ -82,8 +87,8 @@ def update_executions(connection: Connection, changed: Sequence[Execution], stor
     ]
     if connection.execute(_NEXT_VERSION, rows).rowcount != len(rows):
         raise _stale(connection, changed)
-    for execution in changed:
-        _update_parts(connection, execution, stored.get(execution.id))
+    earlier = [_update_parts(connection, execution, stored.get(execution.id)) for execution in changed]
+    _write_services(connection, list(zip(changed, earlier, strict=True)))
 
 
 def _stale(connection: Connection, changed: Sequence[Execution]) -> StaleWrite:
@@ -99,7 +104,8 @@ def _stale(connection: Connection, changed: Sequence[Execution]) -> StaleWrite:
     )
 
 
-def _update_parts(connection: Connection, execution: Execution, earlier: Execution | None) -> None:
+def _update_parts(connection: Connection, execution: Execution, earlier: Execution | None) -> Mapping[str, Service]:
+    """Application and labels; answers with the services that are stored."""
     if earlier is None or earlier.version != execution.version - 1:
         earlier = _parts_of(connection, execution)
     if earlier.application is not execution.application and earlier.application != execution.application:
@@ -108,7 +114,7 @@ def _update_parts(connection: Connection, execution: Execution, earlier: Executi
     if earlier.labels != execution.labels:
         connection.execute(delete(labels).where(labels.c.execution_id == execution.id))
         _insert_labels(connection, execution)
-    _write_services(connection, execution, earlier.services)
+    return earlier.services
 
 
 def _parts_of(connection: Connection, execution: Execution) -> Execution:
@@ -121,27 +127,25 @@ def _insert_labels(connection: Connection, execution: Execution) -> None:
         connection.execute(insert(labels), rows)
 
 
-def _write_services(connection: Connection, execution: Execution, earlier: Mapping[str, Service]) -> None:
-    wanted = execution.services
-    _delete_services(connection, execution.id, [name for name in earlier if name not in wanted])
-    _insert_services(connection, execution.id, [service for name, service in wanted.items() if name not in earlier])
-    changed = [s for name, s in wanted.items() if name in earlier and s is not earlier[name] and s != earlier[name]]
-    if changed:
-        rows = [{"own": execution.id, "called": s.name, "text": records.service_text(execution.id, s)} for s in changed]
-        connection.execute(_SERVICE_BODY, rows)
-
-
-def _insert_services(connection: Connection, execution_id: str, new: Sequence[Service]) -> None:
-    if new:
-        rows: list[dict[str, Any]] = [
-            {"execution_id": execution_id, "name": s.name, "body": records.service_text(execution_id, s)} for s in new
+def _write_services(connection: Connection, changed: Sequence[tuple[Execution, Mapping[str, Service]]]) -> None:
+    """Few statements, however many executions have changed; each comes with the services that are stored of it."""
+    gone, new, other = list[_Row](), list[_Row](), list[_Row]()
+    for execution, earlier in changed:
+        wanted = execution.services
+        gone += [{"own": execution.id, "called": name} for name in earlier if name not in wanted]
+        new += [
+            {"execution_id": execution.id, "name": name, "body": records.service_text(execution.id, service)}
+            for name, service in wanted.items()
+            if name not in earlier
         ]
-        connection.execute(insert(services), rows)
-
-
-def _delete_services(connection: Connection, execution_id: str, names: Sequence[str]) -> None:
-    for some in reading.chunks(names):
-        connection.execute(delete(services).where(services.c.execution_id == execution_id, services.c.name.in_(some)))
+        other += [
+            {"own": execution.id, "called": name, "text": records.service_text(execution.id, service)}
+            for name, service in wanted.items()
+            if name in earlier and service is not earlier[name] and service != earlier[name]
+        ]
+    for statement, rows in ((_SERVICE_GONE, gone), (_SERVICE_NEW, new), (_SERVICE_BODY, other)):
+        if rows:
+            connection.execute(statement, rows)
 
 
 def put_lease(connection: Connection, lease: Lease) -> None:
