@@ -83,7 +83,7 @@ def measure(effort: Effort) -> Report:
         taken_s, count = asyncio.run(_run(Path(folder), part=QUICK_PART if effort.is_quick else 1))
     note(f"{count} executions in {taken_s:.1f} s")
     report = Report(figures={"per_s": round(count / taken_s, 1)})
-    report.runs.append({"executions": count, "wall_s": round(taken_s, 2)})
+    report.runs.append({"side": "zoe", "executions": count, "wall_s": round(taken_s, 2)})
     return report
 
 

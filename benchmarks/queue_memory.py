@@ -51,7 +51,7 @@ def measure(effort: Effort) -> Report:
     mib = (after - before) / 2**20
     note(f"{before / 2**20:.0f} MiB empty, {after / 2**20:.0f} MiB with {count} queued")
     report = Report(figures={"mib": round(mib, 1)})
-    report.runs.append({"queued": count, "before_bytes": before, "after_bytes": after})
+    report.runs.append({"side": "zoe", "queued": count, "before_bytes": before, "after_bytes": after})
     return report
 
 

@@ -15,6 +15,8 @@ from benchmarks.running import Effort, Report, Taken, add, compare, in_turns, in
 from tests.requirements import require
 
 KEYS = {
+    "admission": {"per_s"},
+    "queue_memory": {"mib"},
     "alive": {"server_cpu_percent", "event_p95_ms", "server_mib", "supervisor_mib"},
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
