@@ -5,7 +5,8 @@ room, until it has waited for so long that a reservation keeps room for it. Elas
 give way to every core of their own class or a higher one.
 
 Why backfill is open until there is a reservation: a core that fits now does work now, and what makes the first in the queue wait is the cores
-that run already; in the authors' workload strict order doubled the mean turnaround. That nothing starves is the reservation's and ageing's business.
+that run already; in the authors' workload strict order makes the mean turnaround a fifth longer.
+That nothing starves is the business of reservations and ageing.
 """
 
 from __future__ import annotations
