@@ -14,6 +14,7 @@ from zoe_jupyter.model.execution import Execution, LogEvent, Outcome, Reason, Se
 from zoe_jupyter.store.errors import Fenced, StaleWrite, StoreError
 from zoe_jupyter.store.repository import EventDraft, NewExecution, Store
 from zoe_jupyter.testing.executions import OWNER, make_application, make_event, make_execution, make_lease, make_service
+from zoe_jupyter.testing.settled_contract import SettledContract
 
 DAY_S = 86400.0
 
@@ -44,7 +45,7 @@ def end(store: Store, execution: Execution, at: float) -> Execution:
     return advance(store, execution, state=State.ENDED, outcome=Outcome.SUCCEEDED, ended_at=at, services={})
 
 
-class StoreContract:
+class StoreContract(SettledContract):
     """Every test gets ``store``: migrated, taken over. ``another`` opens the same database once more, as a second core would."""
 
     @pytest.fixture
