@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "docs" / "users" / "first-notebook.ipynb"
 WORK = ROOT / "notebooks"
-"""The user's own; git ignores it, so that running the first notebook changes no tracked file."""
+"""The user's own, and all that JupyterLab shows; git ignores it, so that nobody's work lands among the sources."""
 
 
 def main() -> None:
@@ -30,8 +30,8 @@ def main() -> None:
 
 def options() -> list[str]:
     """What this machine asks for."""
-    page = f"/lab/tree/{own_copy(NOTEBOOK, WORK).relative_to(ROOT).as_posix()}"
-    chosen = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url={page}"]
+    page = f"/lab/tree/{own_copy(NOTEBOOK, WORK).name}"
+    chosen = [f"--ServerApp.root_dir={WORK}", f"--LabApp.default_url={page}"]
     if not has_screen():
         print("No screen here, so no browser is opened: open the address that JupyterLab prints below.", flush=True)
         chosen.append("--no-browser")

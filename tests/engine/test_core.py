@@ -28,6 +28,15 @@ async def test_an_execution_runs_once_all_of_it_is_ready(house: House) -> None:
     assert len(head.command[-1]) > 30
 
 
+async def test_a_mistyped_name_is_met_with_a_close_one_of_ones_own(house: House) -> None:
+    execution = await house.submit()
+
+    with pytest.raises(NotFound, match=f"did you mean {execution.name}?"):
+        await house.core.execution(f"{execution.name[:-1]}x", ALICE)
+    with pytest.raises(NotFound, match="`%zoe ps` or `jupyter zoe ps --all` lists them"):
+        await house.core.execution(f"{execution.name[:-1]}x", BOB)
+
+
 async def test_workers_wait_until_the_head_is_ready(house: House) -> None:
     house.backend.auto_ready = False
     execution = await house.submit()

@@ -49,7 +49,7 @@ def test_without_a_screen_it_says_so_and_opens_no_browser(
     options = lab.options()
 
     assert "--no-browser" in options
-    assert "--LabApp.default_url=/lab/tree/notebooks/first-notebook.ipynb" in options
+    assert "--LabApp.default_url=/lab/tree/first-notebook.ipynb" in options
     assert "open the address that JupyterLab prints" in capsys.readouterr().out
 
 
