@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from zoe_jupyter.backends.base import Backend, Bounds, Capabilities
@@ -231,13 +230,10 @@ class Core:
         if found is None:
             found = await self._ledger.read(self._store.find_by_name, caller.name, execution_id)
         if found is None or not (caller.is_admin or found.owner == caller.name):
-            raise NotFound(f"there is no execution {execution_id[:80]!r} of yours; {self._hint(execution_id, caller)}")
+            raise NotFound(
+                f"there is no execution {execution_id[:80]!r} of yours; {views.closest(execution_id, caller.name, self._ledger.executions.values())}"
+            )
         return found
-
-    def _hint(self, name: str, caller: Caller) -> str:
-        names = {e.name for e in self._ledger.executions.values() if e.owner == caller.name}
-        close = get_close_matches(name[:80], sorted(names), n=1)
-        return f"did you mean {close[0]}?" if close else "`%zoe ps` or `jupyter zoe ps --all` lists them"
 
     def _named(self, name: str, caller: Caller) -> Execution | None:
         named = [e for e in self._ledger.executions.values() if e.name == name and e.owner == caller.name]
