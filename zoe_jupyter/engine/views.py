@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
 from zoe_jupyter.lifecycle.counts import wanted_core, wanted_elastic
 from zoe_jupyter.lifecycle.events import Event, Grown, Placed, Preempted, Shrunk
@@ -164,3 +165,10 @@ def _sum(execution: Execution, services: Iterable[Service]) -> Resources:
     for service in services:
         total = total + execution.application.process(service.process).resources
     return total
+
+
+def closest(name: str, owner: str, executions: Iterable[Execution]) -> str:
+    """The owner's living execution that may be meant, as the end of an error; else where to look."""
+    names = sorted({execution.name for execution in executions if execution.owner == owner})
+    close = get_close_matches(name[:80], names, n=1)
+    return f"did you mean {close[0]}?" if close else "`%zoe ps` or `jupyter zoe ps --all` lists them"
