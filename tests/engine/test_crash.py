@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,8 +79,6 @@ async def test_a_launch_that_never_happened_is_made_up_for(house: House) -> None
 
 def _forget_handles(house: House) -> None:
     """Put the store back to the moment before the launch was confirmed."""
-    from dataclasses import replace
-
     store = Store(f"sqlite:///{house.folder / 'zoe.db'}")
     store.take_over("test", 0.0)
     for execution in store.live():
@@ -346,6 +345,45 @@ async def test_one_silent_execution_is_not_dead_either(house: House) -> None:
     await house.until_state(State.RUNNING, other)
 
     assert running(await house.get(execution)) == TWO_WORKERS
+
+
+class Idle:
+    """Nothing is being done."""
+
+    def is_busy(self, execution_id: str, service: str) -> bool:
+        return False
+
+    def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool:
+        return False
+
+    def was_cleaned_after(self, execution_id: str, moment: float) -> bool:
+        return False
+
+
+async def test_who_is_silent_is_not_missed_however_long(house: House) -> None:
+    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
+    living = {execution.id: await house.get(execution)}
+    silent = Observation([], {execution.id: "its supervisor does not answer"}, frozenset())
+    long_ago = {(execution.id, name, 1): 0.0 for name in TWO_WORKERS}
+
+    findings = compare(living, silent, Idle(), looked_at=1e6, missing=long_ago)
+    assert (findings.events, findings.missing, findings.again) == ({}, {}, {})
+
+    seen_by_all = replace(silent, unreachable={})
+    findings = compare(living, seen_by_all, Idle(), looked_at=1e6, missing=long_ago)
+    assert len(findings.events[execution.id]) == len(TWO_WORKERS)
+
+
+async def test_an_earlier_attempt_that_still_runs_is_stopped_and_the_newest_is_not(house: House) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    (order,) = house.backend.launched
+    await house.backend.launch(replace(order, attempt=0), "local")
+    house.core._loop.look_soon()
+
+    await eventually(lambda: bool(house.backend.stopped))
+
+    assert {stopped[:3] for stopped in house.backend.stopped} == {(execution.id, "job.main-0", 0)}
+    assert (await house.get(execution)).state is State.RUNNING
 
 
 async def test_a_service_that_vanished_is_started_again(house: House) -> None:

@@ -39,6 +39,17 @@ def test_nothing_of_jupyter_goes_in():
     ]
 
 
+def test_nothing_of_jupyter_goes_in_to_a_page_without_a_token_of_its_own():
+    page = Page(PREFIX, "hub.example", "127.0.0.1", 4040, keeps_prefix=True)
+    given = [
+        ("Authorization", "token outer"),
+        ("Proxy-Authorization", "Basic x"),
+        ("Cookie", "_xsrf=2|x"),
+        ("Accept", "*/*"),
+    ]
+    assert page.request_headers(given) == [("Accept", "*/*")]
+
+
 def test_a_page_that_keeps_its_prefix_is_not_told_of_it():
     page = Page(PREFIX, "hub.example", "127.0.0.1", 8888, keeps_prefix=True)
     assert page.request_headers([]) == []

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from sqlalchemy import event
 from zoe_jupyter.store import connections, migration, schema
 from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
 from zoe_jupyter.store.repository import Store, file_url
+from zoe_jupyter.store.writing import Transaction
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
 from zoe_jupyter.testing.store_contract import advance, submit
 
@@ -292,6 +294,32 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(store: Store) -> None:
     assert store.get(large.id) == large
 
 
+def test_nothing_new_is_stored_without_room_to_stop_it_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = make_execution(1)
+    submit(store, execution)
+    monkeypatch.setattr(store._reserve, "hold", lambda: False)
+
+    with pytest.raises(StoreFull, match="make room"):
+        submit(store, make_execution(2))
+    assert store.get(make_execution(2).id) is None
+    store.save([replace(execution, version=execution.version + 1)], [])
+
+
+def test_nothing_more_is_written_to_what_was_found_damaged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(store, make_execution(1))
+
+    def damaged(*_: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "close", damaged)
+        with pytest.raises(StoreCorrupt):
+            submit(store, make_execution(2))
+    with pytest.raises(StoreCorrupt):
+        submit(store, make_execution(3))
+    assert store.last_seq() == 1
+
+
 def test_a_lock_that_lasts_is_told_and_one_that_ends_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "BUSY_S", 0.3)
     with opened(path) as store:
@@ -322,6 +350,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from zoe_jupyter.store.repository import Store, file_url
+from zoe_jupyter.store.writing import Transaction
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
 from zoe_jupyter.testing.store_contract import advance, submit
 
