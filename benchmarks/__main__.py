@@ -15,6 +15,7 @@ NO_BENCHMARKS = {
     "attaching",
     "baselines",
     "by_hand",
+    "containers",
     "judging",
     "missed",
     "recording",

@@ -20,6 +20,9 @@ KEYS = {
     "alive": {"server_cpu_percent", "event_p95_ms", "server_mib", "supervisor_mib"},
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "docker_burst": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "docker_launch": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "docker_stop": {"ratio", "cpu_ratio", "seconds", "left"},
     "policies": {"worst_ratio", "fifo_ratio", "fifo_rigid_ratio", "others_ratio", "reclaim_cost", "interactive_ratio"},
     "spawn": {"added_ms", "zoe_ms", "by_hand_ms"},
     "durable_submits": {"sqlite_per_s", "postgresql_per_s", "lost"},
@@ -27,7 +30,14 @@ KEYS = {
     "soak": {"memory_growth_percent", "database_growth_percent", "memory_mib", "database_mib"},
     "server_overhead": {"start_s", "memory_mib", "used_memory_mib", "idle_cpu_percent", "first_use_s"},
 }
-NEEDS = {"attach_dask": "dask", "durable_submits": "postgresql", "attach_spark": "spark"}
+NEEDS = {
+    "docker_burst": "docker",
+    "docker_launch": "docker",
+    "docker_stop": "docker",
+    "attach_dask": "dask",
+    "durable_submits": "postgresql",
+    "attach_spark": "spark",
+}
 
 
 def test_the_list_names_each_benchmark_with_what_it_measures(root: Path) -> None:
