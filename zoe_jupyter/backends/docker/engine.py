@@ -13,7 +13,7 @@ from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.docker import translate
-from zoe_jupyter.backends.docker.calls import SILENT, Calls
+from zoe_jupyter.backends.docker.calls import QUICK_S, SILENT, SLOW_S, Calls
 from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.backends.docker.translate import LABEL, Container
 
@@ -89,10 +89,10 @@ class Engine:
 
     async def _look(self) -> None:
         is_fresh = self._listed_at is not None and time.monotonic() - self._listed_at < LISTED_EVERY_S
-        if not self._is_subscribed or not is_fresh:
-            await self._list()
-        elif not self._dirty:
+        if self._is_subscribed and is_fresh:
             await self.calls.do(lambda client: client.ping())
+        else:
+            await self._list()
         await self._inspect_dirty()
 
     async def _list(self) -> None:
@@ -113,28 +113,27 @@ class Engine:
         return known is None or known.is_running != (listed["State"] in ("running", "paused")) or known.is_created
 
     async def _inspect_dirty(self) -> None:
+        """One that the engine is busy with does not answer: the next look asks again, and nobody waits for it."""
         dirty, self._dirty = self._dirty, set()
-        try:
-            found = await asyncio.gather(*(self._inspect(key) for key in dirty))
-        except BaseException:
-            self._dirty |= dirty
-            raise
+        found = await asyncio.gather(*(self._inspect(key) for key in dirty), return_exceptions=True)
         for key, seen in zip(dirty, found, strict=True):
-            if seen is None:
+            if isinstance(seen, BaseException):
+                self._dirty.add(key)
+            elif seen is None:
                 self.containers.pop(key, None)
             else:
                 self.containers[key] = seen
 
-    async def _inspect(self, container_id: str) -> Container | None:
+    async def _inspect(self, container_id: str, *, limit_s: int = QUICK_S) -> Container | None:
         try:
-            body = await self.calls.do(lambda client: client.inspect_container(container_id))
+            body = await self.calls.do(lambda client: client.inspect_container(container_id), limit_s=limit_s)
         except NotFound:
             return None
         return translate.container(body) if translate.is_own(body["Config"]["Labels"], self._deployment) else None
 
     async def inspect(self, name: str) -> Container | None:
         """One container as it is now, by name or id; remembered."""
-        found = await self._inspect(name)
+        found = await self._inspect(name, limit_s=SLOW_S)
         if found is not None:
             self.containers[found.id] = found
         return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from docker.errors import NotFound
 
+from zoe_jupyter.backends.docker.calls import SLOW_S
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import network_labels, network_name
 from zoe_jupyter.model.errors import Fatal, Retryable
@@ -50,13 +51,13 @@ class Networks:
     async def remove(self, execution_id: str) -> None:
         """Remove it, also one that was made twice; none is no error."""
         wanted = {"label": [f"{key}={value}" for key, value in network_labels(self._deployment, execution_id).items()]}
-        for found in await self._engine.calls.do(lambda client: client.networks(filters=wanted)):
+        for found in await self._engine.calls.do(lambda client: client.networks(filters=wanted), limit_s=SLOW_S):
             await self._remove(execution_id, found["Id"])
         self._engine.networks.discard(execution_id)
 
     async def _remove(self, execution_id: str, network_id: str) -> None:
         try:
-            await self._engine.calls.do(lambda client: client.remove_network(network_id))
+            await self._engine.calls.do(lambda client: client.remove_network(network_id), limit_s=SLOW_S)
         except NotFound:
             pass
         except Fatal as error:
@@ -64,7 +65,7 @@ class Networks:
 
     async def _make(self, execution_id: str, services: int) -> None:
         name, mine = network_name(self._deployment, execution_id), network_labels(self._deployment, execution_id)
-        existing = await self._engine.calls.do(lambda client: client.networks(names=[name]))
+        existing = await self._engine.calls.do(lambda client: client.networks(names=[name]), limit_s=SLOW_S)
         if any(each["Name"] == name and each["Labels"] == mine for each in existing):
             self._engine.networks.add(execution_id)
             return
@@ -85,7 +86,7 @@ class Networks:
         """Whether it could be made there; another's may overlap."""
         self._reserved.add(subnet)
         try:
-            await self._engine.calls.do(_create, name, labels, subnet, self._mtu, limit_s=90)
+            await self._engine.calls.do(_create, name, labels, subnet, self._mtu, limit_s=SLOW_S)
         except (Fatal, Retryable) as error:
             if "overlap" in error.message:
                 return False
@@ -96,7 +97,7 @@ class Networks:
 
     async def _taken(self) -> Iterator[Network]:
         """Of every network that the engine has, whoever made it."""
-        found = await self._engine.calls.do(lambda client: client.networks())
+        found = await self._engine.calls.do(lambda client: client.networks(), limit_s=SLOW_S)
         return _subnets(found)
 
     def _exhausted(self, prefix: int) -> Retryable:
