@@ -20,7 +20,7 @@ export function Telling({ execution, trans }: IFactsProps): React.JSX.Element | 
         <p>
           <Said text={queue.reason.text} />
         </p>
-        {queue.detail?.map(reason => (
+        {queue.detail.map(reason => (
           <p key={reason.code} className="zoe-Hint">
             <Said text={trans.__('Also: %1', reason.text)} />
           </p>
