@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 15.0
 RETRY_S = 2.0
+MISSED_S = 0.5
+"""Until the next look when one did not see what should be there: several have to agree that it is gone."""
 CALM_S = 30.0
 """A decision is made so often although nothing has happened."""
 SUBSCRIBED_S = 0.2
@@ -117,8 +119,8 @@ class Loop:
 
     async def _looking(self) -> None:
         while True:
-            is_calm = self.is_reachable and not self._has_silent and not self._missing
-            await wait_set(self._look_wanted, LOOK_S if is_calm else RETRY_S)
+            is_calm = self.is_reachable and not self._has_silent
+            await wait_set(self._look_wanted, MISSED_S if self._missing else LOOK_S if is_calm else RETRY_S)
             self._look_wanted.clear()
             began = asyncio.get_running_loop().time()
             await self._try("look", self._look)

@@ -56,7 +56,8 @@ class _Line:
     def __init__(self, machines: Machines, space: Space, ends: list[End], now: float) -> None:
         self._machines = machines
         self._space = space
-        self._ends = [(max(now, end.at), end.job.id, end) for end in ends]
+        self._ends = [(max(now, end.at), end.job.id, number, end) for number, end in enumerate(ends)]
+        self._count = len(self._ends)
         self._now = now
         heapify(self._ends)
 
@@ -71,13 +72,14 @@ class _Line:
             return None
         end = core_only_end(entry.job, self._now)
         if end < math.inf:
-            heappush(self._ends, (end, entry.job.id, End(end, entry.job, taken=taken)))
+            self._count += 1
+            heappush(self._ends, (end, entry.job.id, self._count, End(end, entry.job, taken=taken)))
         return self._now
 
     def _wait(self, entry: Entry) -> Taken | None:
         taken = self._room(entry)
         while taken is None and self._ends:
-            self._now, _, end = heappop(self._ends)
+            self._now, _, _, end = heappop(self._ends)
             for node, shape, count in end.holdings(self._machines):
                 self._space.give(node, shape, count)
             taken = self._room(entry)
