@@ -138,12 +138,12 @@ class KubernetesBackend(Backend):
             await self._machines.begin()
             await self._jobs.list()
             await self._pods.list()
-            await self._meter.find(self._machines.all)
         except Unreachable as error:
             logger.warning("%s; it is tried again", error)
         except ApiError as error:
             raise told(error) from None
-        works = [self._jobs.follow(), self._pods.follow(), *self._machines.works(), self._keep_up()]
+        found_out = self._meter.find(self._machines.all)
+        works = [self._jobs.follow(), self._pods.follow(), *self._machines.works(), self._keep_up(), found_out]
         self._tasks = [asyncio.get_running_loop().create_task(work, name="zoe kubernetes") for work in works]
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ class Meter:
         self.source = "none"
 
     async def find(self, nodes: Iterable[str]) -> None:
-        """Raises Unreachable."""
+        """Ask each source once; one that does not answer now is not used."""
         if await self._may(f"/apis/metrics.k8s.io/v1beta1/namespaces/{self._site.namespace}/pods"):
             self.source = "metrics"
         elif any([await self._may(_summary(node)) for node in list(nodes)[:1]]):
@@ -46,7 +46,7 @@ class Meter:
     async def _may(self, path: str) -> bool:
         try:
             await self._server.get(path, limit_s=LIMIT_S)
-        except ApiError:
+        except (ApiError, Unreachable):
             return False
         return True
 
