@@ -18,6 +18,7 @@ import docker
 from docker.types import IPAMConfig, IPAMPool
 
 from benchmarks.running import Taken
+from tests.backends.docker import kernel_image
 from zoe_jupyter.backends.docker.archive import folder_archive
 from zoe_jupyter.engine.core import Core, open_core
 from zoe_jupyter.engine.door import Caller, Submission
@@ -59,6 +60,9 @@ class Zoe:
         (shop / "framework.yaml").write_text(SLEEPERS.format(image=IMAGE))
         (folder / "state").mkdir(mode=0o700)
         self.deployment = f"bench-{uuid.uuid4().hex[:8]}"
+        client = docker.from_env(timeout=600)
+        kernel_image.ensure_base(client.api)
+        client.close()
         self._loop = loop
         self.core: Core = loop.run_until_complete(
             open_core(

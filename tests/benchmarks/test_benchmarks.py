@@ -21,7 +21,6 @@ KEYS = {
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "docker_burst": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
-    "docker_launch": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "docker_stop": {"ratio", "cpu_ratio", "seconds", "left"},
     "policies": {"worst_ratio", "fifo_ratio", "fifo_rigid_ratio", "others_ratio", "reclaim_cost", "interactive_ratio"},
     "spawn": {"added_ms", "zoe_ms", "by_hand_ms"},

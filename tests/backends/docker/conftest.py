@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import docker
 import pytest
 
-from tests.requirements import infra
+from tests.backends.docker import kernel_image
 from zoe_jupyter.backends.base import Backend
 from zoe_jupyter.backends.docker import DockerBackend
 from zoe_jupyter.testing.backend_contract import Runner, World
 
-BASE = "zoe-test/base"
+BASE = kernel_image.BASE
 
 
 class DockerWorld(World):
@@ -53,11 +52,7 @@ class DockerWorld(World):
 def engine() -> Iterator[Any]:
     """The engine's own client, with the image that the tests run."""
     client = docker.from_env(timeout=60)
-    if not client.images.list(BASE):
-        build = infra("docker/build-test-images")
-        if build is None:
-            pytest.skip(f"there is no image {BASE}; name the folder of scripts that build it in ZOE_TEST_INFRA")
-        subprocess.run([build, "base"], check=True, timeout=600)
+    kernel_image.ensure_base(client.api)
     yield client.api
     client.close()
 

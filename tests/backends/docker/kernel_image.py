@@ -1,12 +1,13 @@
 """An image with the Python packages of the environment that runs the tests: a base that needs no registry and no index.
 
-Same versions in notebook and cluster. ``python kernel_image.py`` makes it; nothing is done when it is current.
+Same versions in notebook and cluster. Nothing is done when it is current.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import docker
 from packaging.requirements import Requirement
+
+from tests.requirements import infra
 
 BASE, IMAGE = "zoe-test/base", "zoe-test/kernel"
 LABEL = "zoe-test.kernel"
@@ -55,8 +57,19 @@ def files(found: dict[str, Distribution]) -> Iterator[tuple[str, Path]]:
                 yield str(file), path
 
 
+def ensure_base(client: Any) -> str:
+    """The image that services of tests run; built by the script that tests know, when it is not there. Raises LookupError without one."""
+    if not client.images(name=BASE):
+        script = infra("docker/build-test-images")
+        if script is None:
+            raise LookupError(f"there is no image {BASE}; name the folder of scripts that build it in ZOE_TEST_INFRA")
+        subprocess.run([script, "base"], check=True, timeout=900)
+    return BASE
+
+
 def ensure(client: Any) -> str:
     """The image's name; made when it is not there, or of other versions."""
+    ensure_base(client)
     found = distributions()
     versions = sorted(f"{name}=={each.version}" for name, each in found.items())
     mark = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
@@ -83,7 +96,3 @@ def _packed(found: dict[str, Distribution], target: str) -> io.BytesIO:
                 archive.addfile(entry, stream)
     buffer.seek(0)
     return buffer
-
-
-if __name__ == "__main__":
-    print(ensure(docker.from_env(timeout=600).api))
