@@ -11,7 +11,8 @@ services = by_hand.start(orders)
 from pyspark.sql import SparkSession
 connect = next(order for order in services.orders if order["service"] == "spark.connect-0")
 by_hand.wait_until_ready(connect)
-address = f"sc://localhost:{{connect['port_numbers']['grpc']}}/;token={{connect['environment']['SPARK_CONNECT_AUTHENTICATE_TOKEN']}}"
+token = next(content for name, content in connect["files"].items() if name.endswith("token"))
+address = f"sc://localhost:{{connect['port_numbers']['grpc']}}/;token={{token.strip()}}"
 spark = SparkSession.builder.remote(address).create()
 {QUESTION}
 """

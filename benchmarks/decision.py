@@ -42,7 +42,7 @@ def measure(effort: Effort) -> Report:
         note(
             f"pair {number + 1} of {effort.pairs}: {', '.join(f'{name} {value:.2f}' for name, value in taken.items())}"
         )
-        report.runs.append({"pair": number, **{name: round(value, 3) for name, value in taken.items()}})
+        report.runs.append({"pair": number, "side": "zoe", **{name: round(value, 3) for name, value in taken.items()}})
         for name, value in taken.items():
             found.setdefault(name, []).append(value)
     for name, values in found.items():

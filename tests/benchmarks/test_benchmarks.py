@@ -20,6 +20,8 @@ KEYS = {
     "alive": {"server_cpu_percent", "event_p95_ms", "server_mib", "supervisor_mib"},
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "decision": {"after_change_ms", "growth"},
+    "kubernetes_scale": {"start_s", "memory_mib", "change_ms"},
     "docker_burst": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "docker_stop": {"ratio", "cpu_ratio", "seconds", "left"},
     "policies": {"worst_ratio", "fifo_ratio", "fifo_rigid_ratio", "others_ratio", "reclaim_cost", "interactive_ratio"},
@@ -31,8 +33,8 @@ KEYS = {
 }
 NEEDS = {
     "docker_burst": "docker",
-    "docker_launch": "docker",
     "docker_stop": "docker",
+    "kubernetes_scale": "kubernetes",
     "attach_dask": "dask",
     "durable_submits": "postgresql",
     "attach_spark": "spark",
