@@ -7,6 +7,7 @@ import glob
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ def _docker() -> str | None:
     lacking = _packages("docker")
     if lacking:
         return lacking
+    if not _listens() and not _start_docker():
+        return "no Docker Engine listens"
     import docker
 
     try:
@@ -103,6 +106,15 @@ def _docker() -> str | None:
         return None if _start_docker() else f"no Docker Engine answers ({type(error).__name__})"
     client.close()
     return None
+
+
+def _listens() -> bool:
+    """Whether somebody is at the Unix socket; the driver leaves its own open where nobody is."""
+    path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not path.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as door:
+        return door.connect_ex(path.removeprefix("unix://")) == 0
 
 
 @functools.cache
