@@ -37,7 +37,7 @@ def told_as(record: dict[str, Any], look: str) -> dict[str, Any]:
     return {
         **record, "id": look, "name": look, "state": "ended" if is_over else look, "outcome": look if is_over else None,
         "reason": reason, "progress": "" if is_over else f"it is {look}", "lifetime": LIFETIME, "parameters": {},
-        "queue": {"position": 1, "reason": reason} if look == "queued" else None,
+        "queue": {"position": 1, "reason": reason, "detail": [], "starts_at": None} if look == "queued" else None,
         "ended_at": record["created_at"] + 5 if is_over else None,
     }  # fmt: skip
 

@@ -162,9 +162,11 @@ def lacking(route: Route) -> None:
 def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
     found = server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "patient"})
     why = "needs 8 GiB, the largest free node has 6 GiB; lower `memory` or wait"
+    behind = "behind 2 others"
 
     def queued(record: dict[str, object]) -> dict[str, object]:
-        queue = {"position": 3, "reason": {"code": "memory", "text": why, "numbers": {}}}
+        reasons = [{"code": code, "text": text, "numbers": {}} for code, text in (("memory", why), ("behind", behind))]
+        queue = {"position": 3, "reason": reasons[0], "detail": reasons[1:], "starts_at": time.time() + 600}
         return {**record, "state": "queued", "started_at": None, "services": [], "endpoints": [], "queue": queue}
 
     def one(route: Route) -> None:
@@ -185,5 +187,7 @@ def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, arti
     expect(lab.item("patient").locator("code")).to_have_text("memory")
     lab.item("patient").locator(".zoe-Item-name").click()
     expect(lab.tab).to_contain_text(told, timeout=SOON_MS)
+    expect(lab.tab).to_contain_text(f"Also: {behind}")
+    expect(lab.tab).to_contain_text("It may start at ")
     expect(lab.tab).to_contain_text("It has no service now, so there is no log.")
     lab.screenshot(artifacts, "queued")

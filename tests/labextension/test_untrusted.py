@@ -71,7 +71,13 @@ def cookies(lab: Lab) -> set[str]:
 
 def page_frame(lab: Lab) -> Frame:
     expect(lab.page.locator(".zoe-Page iframe")).to_be_attached(timeout=SOON_MS)
-    return wait_for("the page's frame", lambda: next((f for f in lab.page.frames if "/zoe/ticket/" in f.url), None))
+
+    def framed() -> Frame | None:
+        # Playwright learns of frames only while it is asked to wait.
+        lab.page.wait_for_timeout(100)
+        return next((frame for frame in lab.page.frames if "/zoe/ticket/" in frame.url), None)
+
+    return wait_for("the page's frame", framed)
 
 
 def open_tab(lab: Lab, execution: dict[str, Any]) -> Frame:
