@@ -16,9 +16,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from zoe_jupyter.engine.feed import Feed
 from zoe_jupyter.engine.living import Living
+from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.effects import Effect, Record
-from zoe_jupyter.lifecycle.events import Event
+from zoe_jupyter.lifecycle.events import Accepted, Event
 from zoe_jupyter.lifecycle.step import step
 from zoe_jupyter.model.errors import InvalidTransition, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 Happened = Mapping[str, Sequence[Event]]
+GATHER_S = 0.006
+"""So long a commit of submits waits for more of them than the last one had, where that had several: few large commits cost less than many small
+ones (group commit; PostgreSQL's ``commit_delay`` with ``commit_siblings`` 1)."""
 Kept = Mapping[str, str]
 """JSON by name: what a decision leaves for the next."""
 CarryOut = Callable[[Execution, Sequence[Effect]], None]
@@ -76,6 +80,9 @@ class Ledger:
         self._turn = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._arrived: list[_Arrival] = []
+        self._together = 0
+        """So many submits had the last commit of them."""
+        self._is_more = asyncio.Event()
         self._wishes: list[_Wish] = []
         self.executions = Living()
         self.leases: dict[str, Lease] = {}
@@ -131,6 +138,8 @@ class Ledger:
         drafts = [self._draft(execution, "execution.submitted", {"name": execution.name, "entry": execution.entry})]
         arrival = _Arrival(NewExecution(execution, key, digest, drafts, secrets, lease), admit)
         self._arrived.append(arrival)
+        if len(self._arrived) > self._together:
+            self._is_more.set()
         await self._in_turn(self._store_arrived)
         if isinstance(arrival.outcome, BaseException):
             raise arrival.outcome
@@ -139,7 +148,8 @@ class Ledger:
 
     async def _store_arrived(self) -> None:
         """All that wait to be stored; nothing when an earlier turn has stored them."""
-        arrived, self._arrived = [a for a in self._arrived if _is_admitted(a)], []
+        await self._gather()
+        arrived, self._arrived = [a for a in self._arrived if self._is_admitted(a)], []
         if not arrived:
             return
         failpoint("submit.before")
@@ -154,6 +164,24 @@ class Ledger:
             arrival.outcome = outcome
             if not isinstance(outcome, ZoeError):
                 self._take_in(arrival.new, *outcome)
+
+    async def _gather(self) -> None:
+        """Let those come who submit at the same time. A single one never waits."""
+        if 0 < len(self._arrived) <= self._together > 1:
+            self._is_more.clear()
+            await wait_set(self._is_more, GATHER_S)
+        self._together = len(self._arrived) or self._together
+
+    def _is_admitted(self, arrival: _Arrival) -> bool:
+        """What is admitted waits from the moment it is stored: its place in the queue is part of the same transaction."""
+        try:
+            execution, effects = step(arrival.admit(arrival.new.execution), Accepted(), self._clock())
+        except ZoeError as error:
+            arrival.outcome = error
+            return False
+        drafts = [self._draft(execution, one.kind, one.data, one) for one in effects if isinstance(one, Record)]
+        arrival.new = replace(arrival.new, execution=execution, events=[*arrival.new.events, *drafts])
+        return True
 
     def _take_in(self, new: NewExecution, stored: Execution, is_new: bool, events: Sequence[LogEvent]) -> None:
         if is_new:
@@ -368,16 +396,6 @@ class Ledger:
         if record is not None and record.reason is not None:
             body["reason"] = asdict(record.reason)
         return EventDraft(kind=kind, execution_id=execution.id, owner=execution.owner, data=body, at=self._clock())
-
-
-def _is_admitted(arrival: _Arrival) -> bool:
-    try:
-        execution = arrival.admit(arrival.new.execution)
-    except ZoeError as error:
-        arrival.outcome = error
-        return False
-    arrival.new = replace(arrival.new, execution=execution)
-    return True
 
 
 class _Steps:

@@ -53,8 +53,10 @@ def _key(new: NewExecution) -> Key:
 
 def _used_keys(connection: Connection, wanted: Sequence[NewExecution]) -> set[Key]:
     asked = [_key(new) for new in wanted if new.key is not None]
+    if not asked:
+        return set()
     query = select(keys.c.owner, keys.c.key).where(tuple_(keys.c.owner, keys.c.key).in_(asked))
-    return {(row.owner, row.key) for row in connection.execute(query)} if asked else set()
+    return {(row.owner, row.key) for row in connection.execute(query)}
 
 
 def _earlier(connection: Connection, new: NewExecution, used: set[Key], now: float) -> Submitted | ZoeError | None:

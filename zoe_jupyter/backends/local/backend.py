@@ -127,7 +127,8 @@ class LocalBackend(Backend):
         return (await self._off(local_node, overcommit=self._overcommit, memory_fraction=self._memory_fraction),)
 
     async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
-        return await self._off(self._inspect, requires, client.python)
+        seen = self._inspector.just_seen(requires, client.python)
+        return seen or await self._off(self._inspect, requires, client.python)
 
     def _inspect(self, requires: Requirement, python: str) -> Environment:
         self._places.refuse_when_full()

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from zoe_jupyter.model.application import Requirement
 _LOOK_LIMIT_S = 20.0
 _JAVA_LIMIT_S = 10.0
 _MOST_REMEMBERED = 64
+_JUST_S = 1.0
+"""So long what was just seen is believed without a look: many submits at once ask the same, and a thread for each costs more than it tells."""
 _LOOK = """
 import importlib.util, json, os, sys
 from importlib.metadata import PackageNotFoundError, version
@@ -57,10 +60,22 @@ class Inspector:
     _seen: dict[tuple[str, ...], _Remembered] = field(default_factory=dict)
     _java: dict[tuple[str, int], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _last: tuple[Requirement, str, Environment, float] | None = None
+
+    def just_seen(self, requires: Requirement, python: str) -> Environment | None:
+        """The last answer, when it was to the same question, a moment ago, and without a problem. Does not block."""
+        last = self._last
+        if last is None or last[:2] != (requires, python) or time.monotonic() - last[3] > _JUST_S:
+            return None
+        return last[2]
 
     def inspect(self, requires: Requirement, python: str) -> Environment:
         """What is there and what is missing; ``python`` empty means the interpreter of the core."""
-        python = python or sys.executable
+        found = self._inspect(requires, python or sys.executable)
+        self._last = None if found.problems else (requires, python, found, time.monotonic())
+        return found
+
+    def _inspect(self, requires: Requirement, python: str) -> Environment:
         unusable = _unusable(python)
         if unusable:
             return Environment(python=python, problems=(unusable,))
