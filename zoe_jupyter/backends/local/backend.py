@@ -128,7 +128,7 @@ class LocalBackend(Backend):
 
     async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
         seen = self._inspector.just_seen(requires, client.python)
-        return seen or await self._off(self._inspect, requires, client.python)
+        return await self._off(self._inspect, requires, client.python) if seen is None else seen
 
     def _inspect(self, requires: Requirement, python: str) -> Environment:
         self._places.refuse_when_full()
