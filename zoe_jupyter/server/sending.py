@@ -30,6 +30,11 @@ TOO_MUCH = {
 TOO_SLOW = {"message": f"the body did not arrive within {BODY_S:g} s", "reason": "timeout", "details": {}}
 
 
+def _is_beyond(length: str) -> bool:
+    """Whether it says that more comes than is even thrown away; with more digits than these Python reads no number."""
+    return length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > THROWN_AWAY_BYTES)
+
+
 class _Held:
     """What the bodies in this process take; its threads serve different sockets."""
 
@@ -59,7 +64,7 @@ class Carrier(web.RequestHandler):
         self._received = 0
         headers = self.request.headers
         length = headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > THROWN_AWAY_BYTES:
+        if _is_beyond(length):
             self.refuse_body()
         elif length != "0" or "Transfer-Encoding" in headers:
             self._body_timer = asyncio.get_running_loop().call_later(BODY_S, self._refuse, 408, TOO_SLOW)
