@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import event
 
 from zoe_jupyter.store import connections, migration, schema
-from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
+from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone, StoreTooNew
 from zoe_jupyter.store.repository import Store, file_url
 from zoe_jupyter.store.writing import Transaction
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
@@ -303,6 +303,44 @@ def test_nothing_new_is_stored_without_room_to_stop_it_again(store: Store, monke
         submit(store, make_execution(2))
     assert store.get(make_execution(2).id) is None
     store.save([replace(execution, version=execution.version + 1)], [])
+
+
+@pytest.mark.parametrize("name", ["zoe.db", "zoe.db-wal"])
+@pytest.mark.parametrize("way", ["removed", "replaced"])
+def test_nothing_new_is_stored_in_files_that_the_next_start_will_not_find(
+    path: Path, store: Store, name: str, way: str
+) -> None:
+    """SQLite itself writes on, into files that have no name any more; what lives may still be changed."""
+    execution = make_execution(1)
+    submit(store, execution)
+    file, aside = path.with_name(name), path.with_name("aside")
+    file.rename(aside)
+    if way == "replaced":
+        shutil.copy(aside, file)
+
+    with pytest.raises(StoreGone, match="removed or replaced"):
+        submit(store, make_execution(2))
+    store.save([replace(execution, version=execution.version + 1)], [])
+
+    aside.replace(file)
+    submit(store, make_execution(2))
+
+
+def test_a_connection_that_was_opened_anew_counts(path: Path, store: Store) -> None:
+    submit(store, make_execution(1))
+    store._engines.dispose()
+    assert not path.with_name("zoe.db-wal").exists()
+
+    submit(store, make_execution(2))
+    submit(store, make_execution(3))
+
+
+def test_reading_a_database_that_was_removed_says_so(path: Path, store: Store) -> None:
+    store._engines.dispose()
+    path.rename(path.with_name("aside"))
+
+    with pytest.raises(StoreGone, match=r"unable to open .* removed or replaced"):
+        store.live()
 
 
 def test_nothing_more_is_written_to_what_was_found_damaged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone
 from zoe_jupyter.store.reserve import free_bytes
 
 BUSY_S = 10.0
@@ -172,6 +172,13 @@ def full_text(place: str) -> str:
     return f"no room is left on the disk for {place}; make room, Zoe goes on by itself"
 
 
+def gone_text(place: str) -> str:
+    return (
+        f"{place} was removed or replaced while Zoe used it: nothing new is accepted, what runs goes on; put the file back"
+        " as it was, or start Zoe again with what is there now"
+    )
+
+
 def _is_on_full_disk(place: str) -> bool:
     """SQLite does not say so where it could not make or grow a file beside the database."""
     try:
@@ -190,4 +197,6 @@ def _sqlite_meaning(text: str, place: str) -> StoreError:
         return StoreCorrupt(
             f"{place} is damaged ({text}); move it away to begin anew, or put a backup in its place, and start Zoe again"
         )
+    if "unable to open" in text and not Path(str(make_url(place).database)).exists():
+        return StoreGone(f"{text}: {gone_text(place)}")
     return StoreError(f"{place}: {text}")

@@ -29,6 +29,12 @@ class StoreFull(StoreError):
     reason = "store_full"
 
 
+class StoreGone(StoreError):
+    """The database's files are not those any more that were opened: what is written would not be there at the next start."""
+
+    reason = "store_gone"
+
+
 class StoreCorrupt(StoreError):
     """The database, or a record in it, cannot be read."""
 

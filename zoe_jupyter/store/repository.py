@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from sqlalchemy import Connection, RootTransaction
+from sqlalchemy import Connection, RootTransaction, event
 from sqlalchemy.exc import DBAPIError
 
 from zoe_jupyter.failpoints import failpoint
@@ -19,7 +19,8 @@ from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.store import connections, migration, reading, retention, settled, submitting, writing
 from zoe_jupyter.store.connections import file_url
-from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone
+from zoe_jupyter.store.footing import Footing, NoFooting
 from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.reserve import NoReserve, Reserve
 from zoe_jupyter.store.schema import executions as executions_table
@@ -52,7 +53,10 @@ class Store:
         self._engines = connections.open_engines(self._url)
         self._one_writer = Lock()
         is_file = connections.is_sqlite(self._url)
-        self._reserve: Reserve | NoReserve = Reserve(Path(str(self._url.database))) if is_file else NoReserve()
+        file = Path(str(self._url.database))
+        self._reserve: Reserve | NoReserve = Reserve(file) if is_file else NoReserve()
+        self._footing: Footing | NoFooting = Footing(file) if is_file else NoFooting()
+        event.listen(self._engines.writing, "connect", lambda *_: self._footing.lose())
         self._epoch: int | None = None
         self._damage: StoreCorrupt | None = None
         # What is stored now of the executions that live, so that a save sees which services changed without reading them.
@@ -105,8 +109,8 @@ class Store:
     def submit(self, new: NewExecution, *, now: float) -> Submitted:
         """Store a new execution, with all that belongs to it; with a known key of its owner, return the earlier one and False.
 
-        Raises Conflict when the key stood for another request (``digest``) in the last seven days, and StoreFull as soon as there is
-        too little room to be sure that it can be stopped again.
+        Raises Conflict when the key stood for another request (``digest``) in the last seven days, StoreFull as soon as there is
+        too little room to be sure that it can be stopped again, and StoreGone when the next start would not find it.
         """
         (outcome,) = self.submit_all([new], now=now)
         if isinstance(outcome, ZoeError):
@@ -119,8 +123,10 @@ class Store:
             raise StoreFull(connections.full_text(self._place))
         try:
             with self._transaction() as transaction:
+                if not self._footing.is_firm():
+                    raise StoreGone(connections.gone_text(self._place))
                 outcomes = submitting.submit_all(transaction, wanted, now)
-        except (Fenced, StoreBusy, StoreFull, StoreCorrupt):
+        except (Fenced, StoreBusy, StoreFull, StoreGone, StoreCorrupt):
             raise
         except ZoeError as error:
             if len(wanted) == 1:
@@ -324,6 +330,7 @@ class Store:
             failpoint("commit.before")
             # Leaving without having come here gives the connection back, which rolls back.
             self._commit(begun, transaction)
+            self._footing.take()
 
     @contextmanager
     def _noticing_damage(self) -> Iterator[None]:
