@@ -268,8 +268,16 @@ class Service:
         self.house.changed()
 
     def _was_never_ready(self, timeout_s: float) -> None:
-        self.log.note(f"not ready after {timeout_s:g} s: waited for {self._probe.describe() if self._probe else 'it'}")
+        self._stop_probing()
+        self.log.note(f"not ready after {timeout_s:g} s: waited for {self._probe_text or 'it'}")
         self.end(NOT_READY, grace_s=min(2.0, float(self.order.get("grace_s") or 0.0)))
+
+    def _stop_probing(self) -> None:
+        """What it waited for until now is what is told: from here on it would meet the service's end."""
+        if self._probe is not None:
+            self._probe_text = self._probe.describe()
+            self._probe.close()
+            self._probe = None
 
     def _readable(self, _: int) -> None:
         if self._read_once() == 0:
@@ -331,9 +339,7 @@ class Service:
         self._exit_code = exit_code_of(status)
         self.note_oom_kills()
         self.note_crowd()
-        if self._probe is not None:
-            self._probe_text = self._probe.describe()
-            self._probe.close()
+        self._stop_probing()
         self._kill_at = (
             min(self._kill_at, time.monotonic() + _LEFT_GRACE_S)
             if self._is_ending
@@ -385,9 +391,7 @@ class Service:
         self._close_pipe()
         for name in list(self._timers):
             self._cancel(name)
-        if self._probe is not None:
-            self._probe_text = self._probe_text or self._probe.describe()
-            self._probe.close()
+        self._stop_probing()
         reason, is_blameless = judge(self._describe_end())
         self.record.update(
             state="exited",
