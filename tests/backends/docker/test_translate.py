@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -184,6 +186,18 @@ def test_the_kernels_list_of_sockets_is_read() -> None:
     table = "  sl  local_address rem_address   st\n   0: 00000000:4E21 00000000:0000 0A 0\n   1: 0100007F:4E22 0100007F:4E21 01 0\n"
     assert probing.is_listening(table, 20001)
     assert not probing.is_listening(table, 20002)
+
+
+@pytest.mark.parametrize(("said", "is_ready"), [(b"ab" * 500_000, False), (b"ab" * 500_000 + b"\nacbc\n", True)])
+async def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for(said: bytes, is_ready: bool) -> None:
+    async def do(_: object) -> bytes:
+        return said
+
+    engine: Any = SimpleNamespace(calls=SimpleNamespace(do=do))
+    looks = probing._LogMatch(engine, SimpleNamespace(id="c"), "a.*b.*c")  # type: ignore[arg-type]
+    began = time.process_time()
+    assert await looks() is is_ready
+    assert time.process_time() - began < 2
 
 
 def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None:

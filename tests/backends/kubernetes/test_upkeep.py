@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
 
 from zoe_jupyter.backends.base import Bounds, Seen, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
@@ -10,7 +17,15 @@ from zoe_jupyter.backends.kubernetes import manifests, names
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.site import Site
-from zoe_jupyter.backends.kubernetes.upkeep import SilentNodes, bounds_of, epoch_s, overdue, renewal, stranded
+from zoe_jupyter.backends.kubernetes.upkeep import (
+    Readiness,
+    SilentNodes,
+    bounds_of,
+    epoch_s,
+    overdue,
+    renewal,
+    stranded,
+)
 from zoe_jupyter.model.execution import Reason
 
 SITE = Site(deployment="lab", namespace="zoe")
@@ -156,3 +171,23 @@ def test_a_parent_is_told_that_a_core_lives() -> None:
     assert bounds_of(change) == (Bounds(None, 200.0), NOON + 50)
     assert change["spec"] == {"activeDeadlineSeconds": 310}
     assert (change["metadata"]["name"], change["metadata"]["uid"]) == (parent["metadata"]["name"], "u")
+
+
+@pytest.mark.parametrize(("line", "is_ready"), [(b"ab" * 500_000 + b"\n", False), (b"acbc\n", True)])
+async def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for(line: bytes, is_ready: bool) -> None:
+    confirmed: list[Attempt] = []
+
+    async def lines(_: Attempt) -> AsyncIterator[bytes]:
+        yield line
+
+    async def confirm(attempt: Attempt) -> None:
+        confirmed.append(attempt)
+
+    logs = SimpleNamespace(lines=lines)
+    readiness = Readiness(known(), logs, confirm=confirm, end=AsyncMock())  # type: ignore[arg-type]
+    began = time.process_time()
+    proof = asyncio.create_task(readiness._proof(WHO, "a.*b.*c"))
+    await asyncio.wait({proof}, timeout=0.1)
+    proof.cancel()
+    assert time.process_time() - began < 2
+    assert confirmed == ([WHO] if is_ready else [])

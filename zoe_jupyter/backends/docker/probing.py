@@ -28,6 +28,8 @@ _ANSWER_S = 2.0
 _COMMAND_S = 30
 _LISTENING = "0A"
 _SHOWN_LINES = 20
+_LOOKED_AT = 256
+"""Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
 _ASK_INSIDE = "import sys, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=2)"
 
 
@@ -164,7 +166,7 @@ class _LogMatch:
             )
         )
         self._since = asked_at
-        return any(self._pattern.search(line) for line in said.decode(errors="replace").splitlines())
+        return any(self._pattern.search(line[:_LOOKED_AT]) for line in said.decode(errors="replace").splitlines())
 
 
 async def _too_late(engine: Engine, found: Container, probe: Probe) -> Reason:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -144,7 +145,7 @@ class ApiServer:
                     yield answer
                 finally:
                     _break_off(answer)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError) as error:
             raise Unreachable(_told(error)) from None
 
     async def _headers(self) -> dict[str, str]:

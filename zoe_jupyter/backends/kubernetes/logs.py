@@ -19,6 +19,7 @@ from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.model.errors import NotFound
 
 CHUNK = 65536
+BEGINNING = 1024
 COPIES_AT_ONCE = 32
 WAIT_S = 5.0
 _T = TypeVar("_T")
@@ -110,10 +111,10 @@ class Logs:
         return []
 
     async def lines(self, attempt: Attempt) -> AsyncIterator[bytes]:
-        """Every line as it is written, until the pod ends. Raises ApiError, Unreachable."""
+        """The beginning of every line as it is written, until the pod ends. Raises ApiError, Unreachable."""
         path = f"{self._pod(attempt)}/log"
         async with self._server.stream(path, {"container": "main", "follow": "true"}, silence_s=None) as content:
-            while line := await content.readline():
+            async for line in beginnings(content.iter_any()):
                 yield line
 
     async def _tail(self, attempts: list[Attempt], wanted: int) -> list[bytes]:
@@ -215,3 +216,20 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError:
         return b""
+
+
+async def beginnings(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Of each line the first ``BEGINNING`` bytes, without its end, as soon as they are there: one may go on for ever."""
+    rest, is_told = b"", False
+    async for chunk in chunks:
+        *ended, last = chunk.split(b"\n")
+        for line in ended:
+            if not is_told:
+                yield (rest + line[:BEGINNING])[:BEGINNING]
+            rest, is_told = b"", False
+        if not is_told:
+            rest += last[:BEGINNING]
+            if is_told := len(rest) >= BEGINNING:
+                yield rest[:BEGINNING]
+    if rest and not is_told:
+        yield rest

@@ -23,6 +23,8 @@ from zoe_jupyter.model.execution import Reason
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
+LOOKED_AT = 256
+"""Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
 OVERDUE_S = 20.0
 """A pod that is still there so long after it should have been killed is on a node that does not answer."""
 End = Callable[[Attempt, Reason], Awaitable[None]]
@@ -69,7 +71,7 @@ class Readiness:
         while pattern:
             try:
                 async for line in self._logs.lines(attempt):
-                    if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")):
+                    if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")[:LOOKED_AT]):
                         await self._confirm(attempt)
                         return
             except (ApiError, Unreachable) as error:
