@@ -65,18 +65,25 @@ def context(recipe: Recipe) -> bytes:
         "zoe/provide.py": files(__package__).joinpath("provide.py").read_bytes(),
         "zoe/requirements.txt": "".join(f"{line}\n" for line in recipe.requirements).encode(),
     }
-    for path in sorted(recipe.folder.rglob("*")):
+    programs: set[str] = set()
+    for path in _files(recipe.folder):
         inside = path.relative_to(recipe.folder)
-        if path.is_file() and inside.parts[0] == "image":
+        if inside.parts[0] == "image":
             content["/".join(inside.parts[1:])] = path.read_bytes()
-        elif path.is_file() and not set(inside.parts) & set(_LEFT_OUT):
+        elif not set(inside.parts) & set(_LEFT_OUT):
             content[f"framework/{inside}"] = path.read_bytes()
-    programs = {
-        f"framework/{path.relative_to(recipe.folder)}"
-        for path in recipe.folder.rglob("*")
-        if path.stat().st_mode & 0o100
-    }
+        if path.stat().st_mode & 0o100:
+            programs.add(f"framework/{inside}")
     return _packed(content, programs)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All that lie in it; raises ZoeError for a link to elsewhere: whoever wrote the framework must not have files of this machine packed."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise ZoeError(f"{path} is a link that leads out of {folder}; nothing is built with it")
+        if path.is_file():
+            yield path
 
 
 def _packed(content: Mapping[str, bytes], programs: set[str] | frozenset[str] = frozenset()) -> bytes:
