@@ -14,6 +14,8 @@ _DURATION_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 8640
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]{0,3})", re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", re.ASCII)
 _MOST_CORES = 1e12
+_MOST = 1e18
+"""Bytes or seconds; an integer of some hundred digits is no float any more."""
 _STEPS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 
@@ -22,8 +24,8 @@ def memory_bytes(value: str | int | float) -> int:
     if isinstance(value, bool):
         raise ValueError("a memory size is a number with a unit, such as 512MiB")
     if isinstance(value, int | float):
-        if not math.isfinite(value) or value < 0:
-            raise ValueError(f"a memory size is a finite number of bytes, not {value}")
+        if not 0 <= value <= _MOST:
+            raise ValueError(f"a memory size is a finite number of bytes, not {str(value)[:40]}")
         return math.ceil(value)
     match = _QUANTITY.fullmatch(value.strip())
     factor = _MEMORY.get(match[2].upper()) if match else None
@@ -45,8 +47,8 @@ def duration_s(value: str | int | float) -> float:
     if isinstance(value, bool):
         raise ValueError("a duration is a number with a unit, such as 10m")
     if isinstance(value, int | float):
-        if not math.isfinite(value) or value < 0:
-            raise ValueError(f"a duration is a finite number of seconds, not {value}")
+        if not 0 <= value <= _MOST:
+            raise ValueError(f"a duration is a finite number of seconds, not {str(value)[:40]}")
         return float(value)
     text = value.strip()
     parts = list(_DURATION_PART.finditer(text))
