@@ -328,7 +328,11 @@ def test_news_come_through_a_restart_of_the_server(zoe: RunningZoe, in_kernel: C
     zoe.down()
     zoe.end(zoe.only.id)
     zoe.up()
-    until(lambda: watcher().notices())
+    found: list[str] = []
+    until(lambda: found.extend(watcher().notices()) or found)
+    assert len(found) == 1
+    assert found[0].startswith(f"{zoe.only.name} has ended: failed: out of memory")
+    assert watcher().notices() == []
 
 
 def test_what_the_user_stops_is_no_news(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:

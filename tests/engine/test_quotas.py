@@ -123,7 +123,8 @@ async def test_only_admins_set_quotas_and_nonsense_is_refused(house: House) -> N
 async def test_what_if_answers_and_changes_nothing(house: House) -> None:
     await house.core.put_quota("alice", ONE_CLUSTER, ADMIN)
     await house.until_state(State.RUNNING, await house.submit("job"))
-    second = await house.submit("job")
+    # A decision is known a moment before what follows from it is stored.
+    second = await house.until_state(State.QUEUED, await house.submit("job"))
     await house.until(lambda now: house.core.waiting(now.id) is not None, second)
 
     plan = await house.core.what_if("sjf", {"alice": Limit(executions=2)}, ADMIN)

@@ -160,6 +160,17 @@ def test_what_counts_reaches_or_writes_too_far_is_refused_with_its_place(tmp_pat
     assert "processes.main" in refused(tmp_path, text), line
 
 
+@pytest.mark.parametrize("suffix", ["", "#", "#/properties/a", "?a=1"])
+def test_no_reference_is_fetched_although_somebody_would_answer(tmp_path: Path, suffix: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/schema.json{suffix}"
+        text = FRAMEWORK.replace("n: {type: integer, default: 1}", f'n: {{$ref: "{url}"}}')
+        assert "never fetched" in refused(tmp_path, text, n=1)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
 @pytest.mark.parametrize(
     "name",
     [

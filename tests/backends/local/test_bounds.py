@@ -86,8 +86,10 @@ async def test_new_bounds_take_the_place_of_old_ones(runner: Runner) -> None:
     assert (await runner.until("one", "app.main-1", SeenState.READY)).exit_code is None
 
 
-async def test_bounding_what_is_unknown_is_no_error(runner: Runner) -> None:
+async def test_bounding_what_is_unknown_is_no_error_and_makes_nothing(runner: Runner, world: LocalWorld) -> None:
     await runner.backend.bound("one", Bounds())
+    assert not world.run_dir("one").exists()
+    assert world.marked() == []
 
 
 async def test_after_it_expired_an_execution_can_be_started_again(runner: Runner, world: LocalWorld) -> None:
@@ -95,8 +97,11 @@ async def test_after_it_expired_an_execution_can_be_started_again(runner: Runner
     await runner.backend.close()
     await asyncio.to_thread(wait_until_gone, world)
     runner.backend = await world.open()
-    await runner.ended("one")
-    await runner.start("one", attempt=2)
+    expired = await runner.ended("one")
+    assert expired.reason is not None
+    assert (expired.attempt, expired.reason.code) == (1, "expired")
+    again = await runner.start("one", attempt=2)
+    assert (again.attempt, again.reason, exists(again.handle["pid"])) == (2, None, True)
 
 
 def test_after_a_sleep_of_the_machine_the_core_has_its_turn_before_anything_ends(

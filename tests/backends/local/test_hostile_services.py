@@ -177,6 +177,9 @@ async def test_folders_that_are_no_executions_are_passed_over(runner: Runner, wo
     await runner.start("two")
     other = world.data_dir / "run" / name
     other.mkdir()
+    observation = await runner.backend.observe()
+    assert [seen.execution_id for seen in observation.services] == ["two"]
+    assert (dict(observation.unreachable), observation.kept) == ({}, {"two"})
     await is_looked_after(runner, "two")
     other.rmdir()
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.backends.local.conftest import LocalWorld, status
+from tests.backends.local.conftest import LocalWorld, exists, status
 from zoe_jupyter.backends.base import Seen, SeenState
 from zoe_jupyter.backends.local.supervisor import cages
 from zoe_jupyter.model.resources import Resources
@@ -63,11 +63,17 @@ def assert_out_of_memory(seen: Seen) -> None:
     assert seen.reason.numbers["used"] >= 96 * MIB
 
 
-async def test_a_greedy_process_is_ended(runner: Runner, world: LocalWorld) -> None:
+async def test_a_greedy_process_is_ended_and_the_rest_untouched(runner: Runner, world: LocalWorld) -> None:
+    others = [await runner.start("one", "app.other-0", resources=LIMIT), await runner.start("two", resources=LIMIT)]
     handle = await runner.launch(runner.order("one", code=GREEDY, resources=LIMIT))
     assert handle["memory"] == world.kind
     assert runner.backend.capabilities().limits["memory"] == world.kind
     assert_out_of_memory(await runner.ended("one"))
+    for other in others:
+        now = await runner.seen(other.execution_id, other.service)
+        assert now is not None
+        assert (now.state, now.reason, now.handle["pid"]) == (SeenState.READY, None, other.handle["pid"])
+        assert exists(other.handle["pid"])
 
 
 async def test_children_count_too(runner: Runner, world: LocalWorld) -> None:

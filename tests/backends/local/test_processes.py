@@ -157,6 +157,10 @@ async def test_no_limit_is_no_limit(runner: Runner, world: LocalWorld) -> None:
     runner.backend = await world.open()
     await runner.start("one", code=THREADS + "print('all', flush=True)\n" + FOREVER)
     await runner.said("one", "app.main-0", b"all")
+    seen = await runner.until("one", "app.main-0", SeenState.READY)
+    found = read(seen.handle["pid"])
+    assert found is not None
+    assert (found.threads, seen.reason) == (61, None)
 
 
 def test_threads_and_the_users_other_processes_are_counted() -> None:
