@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
@@ -122,12 +123,12 @@ class Loop:
             is_calm = self.is_reachable and not self._has_silent
             await wait_set(self._look_wanted, MISSED_S if self._missing else LOOK_S if is_calm else RETRY_S)
             self._look_wanted.clear()
-            began = asyncio.get_running_loop().time()
+            began = time.thread_time()
             await self._try("look", self._look)
-            await self._rest_after(asyncio.get_running_loop().time() - began)
+            await self._rest_after(time.thread_time() - began)
 
     async def _rest_after(self, work_s: float) -> None:
-        """What comes meanwhile is one look, and one decision."""
+        """What comes meanwhile is one look, and one decision. Work is what keeps this thread busy; waiting for others is none."""
         if work_s > LONG_WORK_S:
             await asyncio.sleep(min(LONGEST_REST_S, REST * work_s))
 

@@ -27,6 +27,7 @@ from zoe_jupyter.backends.base import (
 from zoe_jupyter.backends.local.inspection import Inspector
 from zoe_jupyter.backends.local.link import Gone, Link, Refused, Silent
 from zoe_jupyter.backends.local.logs import LogReader
+from zoe_jupyter.backends.local.looks import Look, Looks
 from zoe_jupyter.backends.local.machine import gpu_count, local_node
 from zoe_jupyter.backends.local.meter import Meter
 from zoe_jupyter.backends.local.places import Places
@@ -44,6 +45,7 @@ from zoe_jupyter.model.resources import Node
 
 _T = TypeVar("_T")
 _THREADS = 8
+_NEWS_S, _CALM_S = 0.1, 1.0
 _LAUNCH_LIMIT_S = 30.0
 _CLEAN_GRACE_S, _CLEAN_LIMIT_S = 2.0, 8.0
 _FOLLOW_S = (0.05, 0.1, 0.2, 0.4)
@@ -87,11 +89,13 @@ class LocalBackend(Backend):
         self._listeners: set[asyncio.Event] = set()
         self._has_news = False
         """Whether a hint was given, or something was ordered, since the last look began."""
+        self._is_open = self._has_met_all = False
         self._controllers: frozenset[str] = frozenset()
         settings = {
             "deployment": deployment, "log_limit_bytes": log_limit_bytes, "log_files": max(1, log_files), "niceness": niceness,
             "process_limit": process_limit, "is_caged": is_caged, "bounds": wire_bounds(Bounds()),
         }  # fmt: skip
+        self._looks = Looks(self._look, on_answer=self._hint)
         self._supervisors = Supervisors(self._places, self._executor, settings=settings, on_change=self._hint)
 
     def capabilities(self) -> Capabilities:
@@ -117,8 +121,10 @@ class LocalBackend(Backend):
             found = await self._off(cages.places)
             self._controllers = frozenset(place.controller for place in found)
         await self.observe()
+        self._is_open = True
 
     async def close(self) -> None:
+        await self._looks.close()
         await self._supervisors.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._hint()
@@ -205,17 +211,26 @@ class LocalBackend(Backend):
         return int(answer["exit_code"])
 
     async def observe(self) -> Observation:
-        """A look that follows news asks those who have some, and whose answer is too old; one without, such as now and then, asks all."""
+        """A look that follows news asks those who have some, and whose answer is too old; one without, such as now and then, asks all.
+
+        The first one waits for all; later ones tell soon what those say who answer soon.
+        """
         has_news, self._has_news = self._has_news, False
         names = await self._off(self._places.executions)
         known = {name: state for name in names if has_news and (state := self._supervisors.known(name)) is not None}
         asked = [name for name in names if name not in known]
-        looks = dict(zip(asked, await asyncio.gather(*(self._look(name) for name in asked)), strict=True))
+        looks = await self._looks.at(asked, within_s=self._patience_s(has_news))
+        self._has_met_all = self._is_open
         services = [seen for state in known.values() for seen in self._own(state)]
         services += [seen for found, _ in looks.values() for seen in found]
         unknown = {name: why for name, (_, why) in looks.items() if why}
         kept = await self._off(self._kept, asked)
         return Observation(services, unknown, kept.union(name for name in known if self._is_own(known[name])))
+
+    def _patience_s(self, has_news: bool) -> float | None:
+        if not self._has_met_all:
+            return None
+        return _NEWS_S if has_news else _CALM_S
 
     def _kept(self, names: Sequence[str]) -> frozenset[str]:
         """Those whose folder this deployment made; one that says nothing yet is ours, as nobody else works here."""
@@ -293,8 +308,7 @@ class LocalBackend(Backend):
         record = read(run_dir).state.get("services", {}).get(service)
         return record is not None and record["state"] == "exited" and record["is_stopping"]
 
-    async def _look(self, execution_id: str) -> tuple[list[Seen], str]:
-        """Its services, or why nothing is known of it."""
+    async def _look(self, execution_id: str) -> Look:
         run_dir = self._places.run_dir(execution_id)
         try:
             state = await self._supervisors.observe(execution_id)
