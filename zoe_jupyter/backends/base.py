@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from zoe_jupyter.model.application import OnLost, Port, Probe, Requirement
+from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node, Resources
 
@@ -26,6 +27,8 @@ class Capabilities:
     survives_restart: bool = True
     is_multi_node: bool = False
     has_gpus: bool = False
+    changes_cores: bool = False
+    """Services are held to their cores, and how many these are can be changed while they run."""
     choices: tuple[str, ...] = ()
     """What the client may choose: ``python``, ``cwd``."""
 
@@ -208,6 +211,13 @@ class Backend(ABC):
     @abstractmethod
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
         """Ask it to end and see to it that it is killed after ``grace_s``; returns at once. An unknown attempt is no error."""
+
+    async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:
+        """Let a service that runs use so many cores from now on; called only where ``capabilities`` say ``changes_cores``.
+
+        An attempt that does not run is no error. Raises Retryable, Fatal.
+        """
+        raise Fatal("this backend does not hold services to a number of cores")
 
     @abstractmethod
     async def run(

@@ -1,6 +1,6 @@
 """The one loop: looks at the backend, lets time pass, asks the scheduler, and hands what follows to the ledger.
 
-Four tasks, each with one duty and a wake-up of its own; nothing is polled for correctness, slow rounds only catch what hints missed.
+Five tasks, each with one duty and a wake-up of its own; nothing is polled for correctness, slow rounds only catch what hints missed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine import views
 from zoe_jupyter.engine.actions import Actions
+from zoe_jupyter.engine.cores import Cores
 from zoe_jupyter.engine.draining import drained
 from zoe_jupyter.engine.ledger import Happened, Kept, Ledger
 from zoe_jupyter.engine.nodes import Nodes
@@ -26,6 +27,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import Accepted, TimePassed
 from zoe_jupyter.model.errors import BackendError, ZoeError
 from zoe_jupyter.scheduler.decide import Memo, decide
+from zoe_jupyter.scheduler.moments import next_moment
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.store.errors import Fenced, StoreError
@@ -78,6 +80,7 @@ class Loop:
         self._decision_wanted = asyncio.Event()
         self._timer_wanted = asyncio.Event()
         self._told_bounds: dict[str, Bounds] = {}
+        self._cores = Cores(backend, ledger.executions)
         self._teller = Teller(ledger, self._decision_wanted.set)
         self._tasks: list[asyncio.Task[None]] = []
         self._has_looked = False
@@ -100,6 +103,7 @@ class Loop:
             ("look", self._looking),
             ("hints", self._hinting),
             ("decide", self._deciding),
+            ("cores", self._sharing),
             ("time", self._timing),
         ):
             self._tasks.append(asyncio.get_running_loop().create_task(work(), name=f"zoe {name}"))
@@ -212,7 +216,8 @@ class Loop:
         )
         taken_in = self._outlook.submitted
         self.plan = decide(snapshot, self._policy, now, self._memo)
-        moments = (views.next_moment(snapshot, self.plan, now), self._nodes.next_drain(now))
+        self._cores.hear(snapshot)
+        moments = (next_moment(snapshot, now), self._nodes.next_drain(now))
         self._next_at = min((at for at in moments if at is not None), default=None)
         kept = self._outlook.carry(snapshot, self.plan, now)
         self._decision_s = asyncio.get_running_loop().time() - began
@@ -221,6 +226,12 @@ class Loop:
         return {key: [Accepted()] for key in taken_in if key not in happened} | {
             key: [*([Accepted()] if key in taken_in else ()), *events] for key, events in happened.items()
         }, kept
+
+    async def _sharing(self) -> None:
+        while True:
+            await self._cores.wanted.wait()
+            self._cores.wanted.clear()
+            await self._try("sharing cores", self._cores.share)
 
     async def _tell_bounds(self) -> None:
         """To those that have changed; who could not be told is told the next time."""

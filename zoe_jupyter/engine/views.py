@@ -11,7 +11,7 @@ from zoe_jupyter.lifecycle.events import Event, Grown, Placed, Preempted, Shrunk
 from zoe_jupyter.model.execution import Execution, Goal, Reason, Service, ServiceState, State
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.scheduler.plan import Plan
-from zoe_jupyter.scheduler.snapshot import Demand, Job, Snapshot, Together
+from zoe_jupyter.scheduler.snapshot import Demand, Job, Together
 
 ADMITTED = frozenset({State.STARTING, State.RUNNING})
 LEAVING = frozenset({ServiceState.DRAINING, ServiceState.STOPPING})
@@ -131,15 +131,6 @@ def happened(plan: Plan, *, grow_after: float) -> dict[str, list[Event]]:
     for execution_id, more in plan.grow.items():
         events.setdefault(execution_id, []).append(Grown(core=more.core, elastic=more.elastic))
     return events
-
-
-def next_moment(snapshot: Snapshot, plan: Plan, now: float) -> float | None:
-    """When the next decision may be another one although nothing has happened: a try is due, somebody may grow again, a reservation is."""
-    moments = [job.not_before for job in snapshot.jobs if not job.is_admitted and job.not_before > now]
-    moments += [job.grow_after for job in snapshot.jobs if job.grow_after > now]
-    if plan.reservation is not None and plan.reservation.at > now:
-        moments.append(plan.reservation.at)
-    return min(moments, default=None)
 
 
 def has_room_business(execution: Execution) -> bool:

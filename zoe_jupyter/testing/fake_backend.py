@@ -93,6 +93,10 @@ class FakeBackend(Backend):
         """Services launched from now on are missing in so many looks."""
         self.stale_looks: list[int] = []
         """Each of the next looks is so many looks old: 0 is what is, 1 what the look before it saw."""
+        self.changes_cores = False
+        """Whether services can be told how many cores they may use; ``cores`` has what they were told, ``core_calls`` counts how often."""
+        self.cores: dict[Attempt, int] = {}
+        self.core_calls = 0
         self.environment = Environment(python="/usr/bin/python3", python_version="3.11.7")
         """What ``inspect`` finds."""
         self.run_exit_code = 0
@@ -189,6 +193,7 @@ class FakeBackend(Backend):
             isolation="process",
             limits={"memory": "none", "cpu": "none"},
             is_multi_node=True,
+            changes_cores=self.changes_cores,
             choices=("python", "cwd"),
         )
 
@@ -251,6 +256,13 @@ class FakeBackend(Backend):
         if self.auto_exit and self.world.seen[key].state is not SeenState.EXITED:
             reason = Reason("killed", "stopped: exited with 143", {"exit_code": 143})
             self._change(key, state=SeenState.EXITED, exit_code=143, reason=reason)
+
+    async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:
+        await self._answer()
+        key = (execution_id, service, attempt)
+        self.core_calls += 1
+        if key in self.world.seen and self.world.seen[key].state is not SeenState.EXITED:
+            self.cores[key] = microcores
 
     async def run(
         self,

@@ -54,9 +54,10 @@ class DockerBackend(Backend):
     Options: ``engines`` (each with ``name``, ``url``, ``tls_ca``, ``tls_cert``, ``tls_key``, ``labels``, ``host``, ``publish_on``, ``probes``,
     ``gpus``; unset: this machine's), ``image_prefix`` (where images named ``zoe/...`` are), ``pull`` (``missing`` or ``never``),
     ``network_pool`` (from which executions get their networks), ``network_mtu``, ``user`` (whose number services run under),
-    ``capabilities`` (that containers keep; none), ``process_limit``, ``shm_bytes``, ``limits_cpu`` (whether a service may use no more cores
-    than it asked for), ``overcommit`` (how often each core is given away), ``memory_fraction`` (of an engine's memory, to give away),
-    ``lost_after_s`` (so long an engine may be silent before its executions go on elsewhere), ``log_limit_bytes``, ``log_files``.
+    ``capabilities`` (that containers keep; none), ``process_limit``, ``shm_bytes``, ``limits_cpu`` (whether a service is held to the
+    cores that it asked for), ``shares_cpu`` (whether it then also gets its part of those that nobody asked for), ``overcommit`` (how
+    often each core is given away), ``memory_fraction`` (of an engine's memory, to give away), ``lost_after_s`` (so long an engine may be
+    silent before its executions go on elsewhere), ``log_limit_bytes``, ``log_files``.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class DockerBackend(Backend):
         process_limit: int = 4096,
         shm_bytes: int = 256 * 1024**2,
         limits_cpu: bool = False,
+        shares_cpu: bool = True,
         overcommit: float = 2.0,
         memory_fraction: float = 0.9,
         lost_after_s: float = 60.0,
@@ -82,8 +84,8 @@ class DockerBackend(Backend):
     ) -> None:
         self._settings = ContainerSettings(
             deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,
-            log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, capabilities=tuple(capabilities),
-            pull=pull, mtu=network_mtu,
+            log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, shares_cpu=shares_cpu,
+            capabilities=tuple(capabilities), pull=pull, mtu=network_mtu,
         )  # fmt: skip
         self._folder = data_dir / "docker"
         self._lost_after_s = lost_after_s
@@ -108,7 +110,10 @@ class DockerBackend(Backend):
             "processes": "cgroup",
             "strays": "cgroup",
         }
-        return Capabilities("docker", isolation="container", limits=limits, has_gpus=self._site.has_gpus)
+        changes_cores = self._settings.limits_cpu and self._settings.shares_cpu
+        return Capabilities(
+            "docker", isolation="container", limits=limits, has_gpus=self._site.has_gpus, changes_cores=changes_cores
+        )
 
     async def start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,6 +169,11 @@ class DockerBackend(Backend):
         if not found and silent:
             raise Unreachable(f"whether {service} runs is unknown: {'; '.join(engine.why_silent for engine in silent)}")
         self._hint()
+
+    async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:
+        for engine, found in self._site.attempts(execution_id, service):
+            if found.attempt.attempt == attempt and found.is_running:
+                await engine.set_cores(found, microcores / 1_000_000)
 
     async def run(
         self,

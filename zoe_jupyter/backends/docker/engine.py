@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from docker.errors import NotFound
@@ -40,6 +41,8 @@ class Engine:
         self._deployment = deployment
         self._on_news = on_news
         self._dirty: set[str] = set()
+        self._quotas: dict[str, int] = {}
+        """Of containers that were made to keep to another than the one they were made with."""
         self._is_subscribed = False
         self._listed_at: float | None = None
         self._looking = asyncio.Lock()
@@ -104,6 +107,7 @@ class Engine:
         self.networks = {network["Labels"][f"{LABEL}execution"] for network in networks}
         ids = {each["Id"] for each in found}
         self.containers = {key: each for key, each in self.containers.items() if key in ids}
+        self._quotas = {key: quota_us for key, quota_us in self._quotas.items() if key in ids}
         self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
         if self._is_subscribed:
             self._listed_at = listed_at
@@ -145,6 +149,14 @@ class Engine:
             if listed["Id"] not in self.containers:
                 await self.inspect(listed["Id"])
 
+    async def set_cores(self, found: Container, cores: float) -> None:
+        """As ``docker update`` does it; one that has just gone is no error."""
+        quota_us = translate.cpu_quota_us(min(cores, self.cores))
+        if quota_us != self._quotas.get(found.id, found.cpu_quota_us):
+            with suppress(NotFound):
+                await self.calls.do(_update, found.id, quota_us)
+            self._quotas[found.id] = quota_us
+
     def of(self, execution_id: str) -> Sequence[Container]:
         return [each for each in self.containers.values() if each.attempt.execution_id == execution_id]
 
@@ -184,3 +196,7 @@ class Engine:
                 self._loop.call_soon_threadsafe(work, *arguments)
             except RuntimeError:
                 self._is_closed = True
+
+
+def _update(client: Any, container_id: str, quota_us: int) -> None:
+    client.update_container(container_id, cpu_period=translate.CPU_PERIOD_US, cpu_quota=quota_us)

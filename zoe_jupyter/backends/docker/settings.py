@@ -43,7 +43,9 @@ class ContainerSettings:
     log_limit_bytes: int = 10_000_000
     log_files: int = 3
     limits_cpu: bool = False
-    """Whether a service may use no more cores than it asked for; else they are shares of what is free."""
+    """Whether a service is held to the cores that it asked for; else they are shares of what is free."""
+    shares_cpu: bool = True
+    """With ``limits_cpu``: whether it also gets its part of the cores that nobody asked for."""
     capabilities: tuple[str, ...] = ()
     pull: Literal["missing", "never"] = "missing"
     mtu: int = 0

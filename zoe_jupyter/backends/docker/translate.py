@@ -49,6 +49,7 @@ class Container:
     published: Mapping[str, int] = field(default_factory=dict)
     probe: Probe | None = None
     memory_bytes: int = 0
+    cpu_quota_us: int = 0
     command: Sequence[str] = ()
     image: str = ""
     image_id: str = ""
@@ -169,6 +170,7 @@ def container(body: Mapping[str, Any]) -> Container:
         published=_published(network.get("Ports") or {}, ports),
         probe=_probe(labels.get(f"{LABEL}probe", "")),
         memory_bytes=int(body["HostConfig"].get("Memory") or 0),
+        cpu_quota_us=int(body["HostConfig"].get("CpuQuota") or 0),
         command=tuple(body["Config"].get("Cmd") or ()),
         image=body["Config"]["Image"],
         image_id=body["Image"],
