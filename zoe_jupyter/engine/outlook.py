@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 GROUP = "group:"
 DEFAULT = "default"
-HALF_LIFE_S = 2 * 86400.0
-"""What was used so long ago counts half."""
 LOOK_S = 5.0
 """How often it is noted who uses how much."""
 STORE_S = 60.0
@@ -44,6 +42,7 @@ class Outlook:
         self.rules: Rules = settings.rules
         self.groups = {user: name for name, users in reversed(list(settings.groups.items())) for user in users}
         self._preemptible = frozenset(settings.preemptible)
+        self._half_life_s = settings.usage_half_life_s
         self._usage: dict[str, float] = {}
         self._looked_at: float | None = None
         self._stored_at = 0.0
@@ -99,7 +98,7 @@ class Outlook:
         passed_s = 0.0 if self._looked_at is None else max(0.0, now - self._looked_at)
         self._looked_at = now
         cluster = sum((node.capacity for node in snapshot.nodes), Resources())
-        left = 0.5 ** (passed_s / HALF_LIFE_S)
+        left = 0.5 ** (passed_s / self._half_life_s)
         usage = {key: value * left for key, value in self._usage.items() if value * left > 1e-3}
         for name, held in _held(snapshot.jobs).items():
             usage[name] = usage.get(name, 0.0) + _part(held, cluster) * passed_s

@@ -24,6 +24,8 @@ class Settings:
     """Keyword arguments of the backend's class, beside ``deployment`` and ``data_dir``."""
     policy: str = "fifo"
     rules: Rules = Rules()
+    usage_half_life_s: float = 2 * 86400.0
+    """What was used so long ago counts half for who goes first."""
     priority_classes: Mapping[str, int] = field(default_factory=lambda: dict(PRIORITY_CLASSES))
     """The higher goes first."""
     preemptible: tuple[str, ...] = ("filler",)

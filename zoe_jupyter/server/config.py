@@ -102,6 +102,13 @@ class Zoe(Configurable):
         what they do not use. Somebody who is in several counts for the first.""",
     ).tag(config=True)
 
+    usage_half_life_s = Float(
+        172800.0,
+        min=1.0,
+        help="""For the policy ``fair``: what somebody used so many seconds ago counts half, and twice as long ago a quarter. Too small: who
+        has just ended goes first again. Too large: who used much once waits for long. Two days unless set.""",
+    ).tag(config=True)
+
     shop_sources = List(
         Unicode(),
         help="""Folders with more frameworks and ZApps, beside those that Zoe ships. Of two entries with one name, the
@@ -158,6 +165,7 @@ class Zoe(Configurable):
             backend_options=_plain(self.backend_options),
             policy=self.policy,
             rules=self._rules(),
+            usage_half_life_s=self.usage_half_life_s,
             priority_classes={**PRIORITY_CLASSES, **self.priority_classes},
             preemptible=tuple(self.preemptible),
             groups={name: tuple(users) for name, users in self.groups.items()},

@@ -13,6 +13,7 @@ from zoe_jupyter.engine.core import Core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.execution import Execution, ServiceState, State
+from zoe_jupyter.scheduler.snapshot import Rules
 from zoe_jupyter.store.repository import Store
 from zoe_jupyter.testing.fake_backend import FakeBackend
 
@@ -83,6 +84,7 @@ class House:
     backend: FakeBackend
     clock: MovedClock = field(default_factory=MovedClock)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rules: Rules = Rules()
     core: Core = None  # type: ignore[assignment]
 
     def furnish(self) -> None:
@@ -93,7 +95,9 @@ class House:
             (folder / "framework.yaml").write_text(text)
 
     async def open(self) -> Core:
-        settings = Settings(data_dir=self.folder, shop_sources=(str(self.folder / "shop"),), groups=self.groups)
+        settings = Settings(
+            data_dir=self.folder, shop_sources=(str(self.folder / "shop"),), groups=self.groups, rules=self.rules
+        )
         self.core = Core(
             settings=settings,
             backend=self.backend,

@@ -1,0 +1,24 @@
+"""What is kept in mind from one decision to the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.scheduler.world import W, admitted, demand, node
+from zoe_jupyter.engine.living import Living
+from zoe_jupyter.engine.outlook import Outlook
+from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.scheduler.plan import Plan
+from zoe_jupyter.scheduler.snapshot import Snapshot
+
+
+def test_what_was_used_counts_half_after_the_time_that_the_site_says(tmp_path: Path) -> None:
+    outlook = Outlook(Settings(data_dir=tmp_path, usage_half_life_s=100.0), Living())
+    busy = Snapshot((node("n", 4),), (admitted("a", demand(2), core={W: {"n": 2}}, owner="ada"),))
+    for now in (0.0, 10.0):
+        outlook.carry(busy, Plan(), now)
+    assert outlook.snapshot([], quotas={}, is_reachable=True).usage == {"ada": pytest.approx(5.0)}
+    outlook.carry(Snapshot((node("n", 4),), ()), Plan(), 110.0)
+    assert outlook.snapshot([], quotas={}, is_reachable=True).usage == {"ada": pytest.approx(2.5)}
