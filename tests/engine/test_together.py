@@ -18,7 +18,7 @@ def job(name: str, count: int = 4, gib: int = 1, **fields: object) -> Job:
 
 
 def places(jobs: list[Job], nodes: tuple[Node, ...] = NODES) -> dict[str, set[str]]:
-    plan = decide(Snapshot(nodes, Together().pin(jobs, nodes)), Fifo(), 1.0)
+    plan = decide(Snapshot(nodes, Together().pin(jobs, nodes, 1.0)), Fifo(), 1.0)
     return {name: {node for counts in start.core.values() for node in counts} for name, start in plan.start.items()}
 
 
@@ -30,7 +30,7 @@ def test_each_is_on_one_node_and_they_spread() -> None:
 
 def test_what_is_somewhere_stays_there() -> None:
     there = job("one", core={"app.main": {"a": 4}}, is_admitted=True)
-    (pinned,) = Together().pin([there], NODES)
+    (pinned,) = Together().pin([there], NODES, 1.0)
     assert pinned.demands[0].nodes == {"a"}
 
 
@@ -49,5 +49,12 @@ def test_labels_and_disabled_nodes_are_heeded() -> None:
 
 def test_the_same_job_gets_the_same_answer() -> None:
     together, waiting = Together(), job("one")
-    assert together.pin([waiting], NODES)[0] is together.pin([waiting], NODES)[0]
-    assert together.pin([waiting], NODES[:1])[0] is waiting
+    assert together.pin([waiting], NODES, 1.0)[0] is together.pin([waiting], NODES, 1.0)[0]
+    assert together.pin([waiting], NODES[:1], 1.0)[0] is waiting
+
+
+def test_a_node_that_is_to_be_emptied_too_soon_is_not_chosen_where_there_is_another() -> None:
+    for closes_at, chosen in ((None, "b"), (50.0, "a"), (101.0, "b")):
+        nodes = (NODES[0], Node("b", NODES[1].capacity, closes_at=closes_at))
+        (pinned,) = Together().pin([job("one", run_s=60.0)], nodes, 1.0)
+        assert pinned.demands[0].nodes == {chosen}

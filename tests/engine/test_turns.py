@@ -128,6 +128,19 @@ async def test_a_drain_at_a_time_begins_at_that_time(house: House) -> None:
         await house.core.drain_node("local", ALICE, begins=None)
 
 
+async def test_who_would_be_in_the_way_of_a_drain_is_not_started_there(house: House) -> None:
+    await house.core.drain_node("local", ADMIN, begins="+1h")
+    long = await house.submit("job", estimate="2h")
+    await house.until_state(State.RUNNING, await house.submit("job", estimate="30m"))
+    await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.until(lambda now: house.core.waiting(now.id) is not None, long)
+    waiting = house.core.waiting(long.id)
+    assert waiting is not None
+    assert waiting.reason.code == "node_closes"
+    await house.core.set_node_enabled("local", ADMIN, is_enabled=True)
+    await house.until_state(State.RUNNING, long)
+
+
 @pytest.mark.parametrize(
     ("said", "at"),
     [

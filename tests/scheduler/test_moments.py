@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.world import NOW, admitted, demand, job
+from tests.scheduler.world import NOW, admitted, demand, job, node
 from zoe_jupyter.scheduler.moments import next_moment
 from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot
 
@@ -34,3 +34,5 @@ def test_the_earliest_of_all() -> None:
     jobs = job("a", demand(1), not_before=NOW + 9), admitted("b", demand(1), grow_after=NOW + 3)
     assert next_moment(Snapshot((), jobs, rules=NEVER), NOW) == NOW + 3
     assert next_moment(Snapshot((), ()), NOW) is None
+    nodes = node("n", closes_at=NOW + 1), node("m", closes_at=NOW), node("o")
+    assert next_moment(Snapshot(nodes, jobs, rules=NEVER), NOW) == NOW + 1

@@ -28,8 +28,9 @@ def node(
     gpus: int = 0,
     labels: Mapping[str, str] | None = None,
     is_enabled: bool = True,
+    closes_at: float | None = None,
 ) -> Node:
-    return Node(name, res(cores, gib, gpus), labels or {}, is_enabled)
+    return Node(name, res(cores, gib, gpus), labels or {}, is_enabled, closes_at)
 
 
 def demand(

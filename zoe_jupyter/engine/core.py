@@ -37,6 +37,7 @@ from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.engine.retention import expiring
 from zoe_jupyter.engine.sampling import Sampler
 from zoe_jupyter.engine.scaling import elastic_counts
+from zoe_jupyter.engine.secrets import Secrets
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.submitting import Submitter
 from zoe_jupyter.engine.succession import Seat, find_turn, holder
@@ -103,7 +104,7 @@ class Core:
         )
         self._outlook = self._open_outlook()
         self._timekeeper = Timekeeper(self._ledger, clock)
-        self._renderer = Renderer(backend, self._secrets, settings.deployment)
+        self._renderer = Renderer(backend, Secrets(self._ledger, store).of, settings.deployment)
         self._reach = Reach(self._renderer)
         self._actions = Actions(
             backend,
@@ -132,8 +133,6 @@ class Core:
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
         self._book = Book(self._ledger, self._outlook.groups)
         self._reception = self._open_reception()
-        self._ended = self._ledger.executions.changes()
-        self._secret_cache: dict[str, Mapping[str, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.fenced = asyncio.Event()
 
@@ -399,7 +398,10 @@ class Core:
         _refuse_others(caller, "ask what would be")
         now = self._clock()
         snapshot = self._outlook.snapshot(
-            self._nodes.at(now), quotas=self._book.now, is_reachable=self._loop.is_reachable
+            self._nodes.at(now),
+            quotas=self._book.now,
+            is_reachable=self._loop.is_reachable,
+            now=now,
         )
         supposed = installed_policy(policy) if policy else self._policy
         return await asyncio.to_thread(suppose, snapshot, supposed, limits, quotas=self._book.now, now=now)
@@ -472,18 +474,6 @@ class Core:
 
     def _bounds(self, execution: Execution) -> Bounds:
         return lifetimes.bounds(execution, silence_s=self._settings.silence_s, is_embedded=self._settings.is_embedded)
-
-    async def _secrets(self, execution_id: str) -> Mapping[str, str]:
-        """Kept for as long as it lives, as each of its launches asks."""
-        execution = self._ledger.executions.get(execution_id)
-        if execution is not None and not execution.application.secrets:
-            return {}
-        if execution_id not in self._secret_cache:
-            for gone in self._ended.take():
-                if gone not in self._ledger.executions:
-                    self._secret_cache.pop(gone, None)
-            self._secret_cache[execution_id] = await self._ledger.read(self._store.secrets, execution_id)
-        return self._secret_cache[execution_id]
 
 
 def _refuse_others(caller: Caller, what: str) -> None:

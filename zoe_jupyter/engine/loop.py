@@ -212,13 +212,15 @@ class Loop:
     async def _plan_events(self) -> tuple[Happened, Kept]:
         began, now = asyncio.get_running_loop().time(), self._clock()
         snapshot = self._outlook.snapshot(
-            self._nodes.at(now), quotas=self._ledger.settled.quotas, is_reachable=self.is_reachable
+            self._nodes.at(now),
+            quotas=self._ledger.settled.quotas,
+            is_reachable=self.is_reachable,
+            now=now,
         )
         taken_in = self._outlook.submitted
         self.plan = decide(snapshot, self._policy, now, self._memo)
         self._cores.hear(snapshot)
-        moments = (next_moment(snapshot, now), self._nodes.next_drain(now))
-        self._next_at = min((at for at in moments if at is not None), default=None)
+        self._next_at = next_moment(snapshot, now)
         kept = self._outlook.carry(snapshot, self.plan, now)
         self._decision_s = asyncio.get_running_loop().time() - began
         happened = views.happened(self.plan, grow_after=now + self._outlook.rules.protection_s)

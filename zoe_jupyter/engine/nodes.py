@@ -27,17 +27,18 @@ class Nodes:
         return self.at(self._clock())
 
     def at(self, now: float) -> Sequence[Node]:
-        """Nothing new may be started on those that are out of use or to be drained by then."""
-        closed = self._ledger.settled.disabled_nodes | self.drained(now)
-        return [replace(node, is_enabled=False) if node.name in closed else node for node in self._reported]
+        """Nothing new may be started on those that are out of use or to be drained by then; others are to be drained later."""
+        closed, drains = self._ledger.settled.disabled_nodes | self.drained(now), self._ledger.settled.drained_nodes
+        return [
+            replace(node, is_enabled=node.is_enabled and node.name not in closed, closes_at=drains.get(node.name))
+            if node.name in closed or node.name in drains
+            else node
+            for node in self._reported
+        ]
 
     def drained(self, now: float) -> frozenset[str]:
         """Those on which nothing is to be."""
         return frozenset(name for name, at in self._ledger.settled.drained_nodes.items() if at <= now)
-
-    def next_drain(self, now: float) -> float | None:
-        """When the next one is to be drained."""
-        return min((at for at in self._ledger.settled.drained_nodes.values() if at > now), default=None)
 
     async def drain(self, name: str, begins_at: float, caller: Caller) -> NodeUse:
         """From then on nothing is to be there. Raises Forbidden, NotFound."""

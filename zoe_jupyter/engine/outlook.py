@@ -58,13 +58,20 @@ class Outlook:
         except (ValueError, TypeError, AttributeError) as error:
             logger.warning("what the last core left for decisions cannot be read: %s", error)
 
-    def snapshot(self, nodes: Sequence[Node], *, quotas: Mapping[str, Quota], is_reachable: bool) -> Snapshot:
+    def snapshot(
+        self,
+        nodes: Sequence[Node],
+        *,
+        quotas: Mapping[str, Quota],
+        is_reachable: bool,
+        now: float,
+    ) -> Snapshot:
         """All that wants or holds room, each made again only when it has changed; and what is to be kept in mind."""
         for execution_id in self._changes.take():
             self._look_at(execution_id)
         return Snapshot(
             nodes=tuple(nodes),
-            jobs=self._placed(tuple(self._jobs.values()), nodes),
+            jobs=self._placed(tuple(self._jobs.values()), nodes, now),
             is_reachable=is_reachable,
             rules=self.rules,
             quotas=by_kind(sorted_quotas(quotas)),
@@ -72,8 +79,8 @@ class Outlook:
             reservation=self._reservation,
         )
 
-    def _placed(self, jobs: tuple[Job, ...], nodes: Sequence[Node]) -> tuple[Job, ...]:
-        return jobs if self._together is None else self._together.pin(jobs, nodes)
+    def _placed(self, jobs: tuple[Job, ...], nodes: Sequence[Node], now: float) -> tuple[Job, ...]:
+        return jobs if self._together is None else self._together.pin(jobs, nodes, now)
 
     def never_fits(self, demands: Sequence[Demand], nodes: Sequence[Node]) -> Reason | None:
         """Why its core fits on no node, or no nodes together, however empty; None when it does."""

@@ -110,7 +110,8 @@ class Submitter:
         client = self._client(submission.client)
         wishes.labels(submission.labels)
         wishes.lifetime(submission.lifetime, application.lifetime)
-        turn = wishes.turn(submission, application, classes=self._classes, now=self._clock())
+        now = self._clock()
+        turn = wishes.turn(submission, application, classes=self._classes, now=now)
         environment = await self._backend.inspect(application.requires, client, images=_images(application))
         execution = Execution(
             "check",
@@ -120,16 +121,17 @@ class Submitter:
             parameters,
             client=client,
             priority=turn.priority,
+            estimate_s=turn.estimate_s,
             not_before=turn.not_before,
-            created_at=self._clock(),
+            created_at=now,
         )
         book.admit(execution, has_own_end=submission.lifetime is not None)
         demands = views.demands(execution)
-        snapshot = self._outlook.snapshot(nodes, quotas=book.now, is_reachable=is_reachable)
+        snapshot = self._outlook.snapshot(nodes, quotas=book.now, is_reachable=is_reachable, now=now)
         plan = decide(
             replace(snapshot, jobs=(*snapshot.jobs, self._outlook.job(execution))),
             self._policy,
-            self._clock(),
+            now,
             self._memo,
         )
         start = plan.start.get(execution.id)

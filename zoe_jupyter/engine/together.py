@@ -9,6 +9,7 @@ from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.decide import can_ever_fit
 from zoe_jupyter.scheduler.snapshot import Demand, Job
+from zoe_jupyter.scheduler.windows import closing_too_soon
 
 
 class Together:
@@ -17,12 +18,12 @@ class Together:
     def __init__(self) -> None:
         self._pinned: dict[str, tuple[Job, str, Job]] = {}
 
-    def pin(self, jobs: Sequence[Job], nodes: Sequence[Node]) -> tuple[Job, ...]:
+    def pin(self, jobs: Sequence[Job], nodes: Sequence[Node], now: float) -> tuple[Job, ...]:
         """The jobs with one node each: where it is already, else where most is free among those that have room for its core."""
         if len(nodes) < 2:
             return tuple(jobs)
         free = _free(jobs, nodes)
-        pinned = {job.id: self._on(job, _home(job) or _choose(job, nodes, free)) for job in jobs}
+        pinned = {job.id: self._on(job, _home(job) or _choose(job, nodes, free, now)) for job in jobs}
         self._pinned = {job.id: (job, node, made) for job, (node, made) in zip(jobs, pinned.values(), strict=True)}
         return tuple(made for _, made in pinned.values())
 
@@ -50,10 +51,12 @@ def _home(job: Job) -> str:
     return max(counts, key=lambda node: (counts[node], node), default="")
 
 
-def _choose(job: Job, nodes: Sequence[Node], free: dict[str, Resources]) -> str:
+def _choose(job: Job, nodes: Sequence[Node], free: dict[str, Resources], now: float) -> str:
     """What is chosen is taken, so that those who wait spread."""
     wanted = sum((demand.resources * demand.core for demand in job.demands), Resources())
     able = [node for node in nodes if node.is_enabled and _has_labels(node, job.demands)] or list(nodes)
+    closing = closing_too_soon(job, nodes, now)
+    able = [node for node in able if node.name not in closing] or able
     large = [node for node in able if wanted.fits_in(node.capacity)] or able
     roomy = [node for node in large if wanted.fits_in(free[node.name])] or large
     chosen = max(roomy, key=lambda node: (free[node.name].memory_bytes, node.name)).name

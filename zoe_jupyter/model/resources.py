@@ -40,3 +40,5 @@ class Node:
     capacity: Resources
     labels: Mapping[str, str] = field(default_factory=dict)
     is_enabled: bool = True
+    closes_at: float | None = None
+    """Epoch seconds: when it is to be empty; None: nobody has said so."""

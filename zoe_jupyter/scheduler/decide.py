@@ -39,6 +39,7 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
     ``memo`` carries over what decisions about the same machines have in common; it changes the time taken, never the plan.
     """
     memo = memo or Memo()
+    snapshot = memo.windows.keep_out(snapshot, now)
     world = memo.read(snapshot)
     ledger = None if is_unlimited(snapshot.quotas) else Ledger(snapshot.quotas, snapshot.jobs)
     claims = _claims(world, policy, snapshot, now)

@@ -57,12 +57,21 @@ class Explanation:
         if denied.cause is Cause.RESERVED and guard is not None:
             kept = guard.reservation
             return [reasons.reserved(kept.job, kept.at, self.now, is_known=entry.job.run_s is not None)]
+        if (closes := self._closes(denied)) is not None:
+            return [closes]
         is_coming = denied.cause is Cause.COMING
         lack = self._lack(denied, is_coming=is_coming)
         first = self._first()
         if is_coming or first == entry.job.id:
             return [lack]
         return [reasons.behind(position, first), lack]
+
+    def _closes(self, denied: Denied) -> Reason | None:
+        """Whether it would start, were it not for nodes that close too soon."""
+        if denied.cause is not Cause.ROOM:
+            return None
+        space = self.judge.holders.space(denied.number)
+        return reasons.closes_too_soon(denied.entry.needs, self.world.machines, space)
 
     def _lack(self, denied: Denied, *, is_coming: bool) -> Reason:
         """Worked out once for all that need the same."""

@@ -11,6 +11,7 @@ from zoe_jupyter.scheduler.placement import Mates, Need, by_size
 from zoe_jupyter.scheduler.reasons import never_fits
 from zoe_jupyter.scheduler.snapshot import ExecutionId, Job, Snapshot
 from zoe_jupyter.scheduler.space import Machines, Shape, Space, nothing, total
+from zoe_jupyter.scheduler.windows import Windows
 
 Holding = tuple[int, Shape, int]
 """(node's number, shape, services)"""
@@ -85,6 +86,7 @@ class Memo:
     """Give the same one to each call of ``decide``; it forgets by itself what no longer holds."""
 
     def __init__(self) -> None:
+        self.windows = Windows()
         self._entries: dict[ExecutionId, Entry] = {}
         self._start_over(())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
-from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot
+from zoe_jupyter.scheduler.snapshot import Rules, Snapshot
 
 
 def next_moment(snapshot: Snapshot, now: float) -> float | None:
@@ -13,18 +14,19 @@ def next_moment(snapshot: Snapshot, now: float) -> float | None:
 
     A policy whose order changes all the time, such as ``hrrn``, changes no decision by that alone: room has to come free as well.
     """
-    later = [
-        each
-        for job in snapshot.jobs
-        for each in (_of_waiting(job, snapshot.rules, now) if not job.is_admitted else [job.grow_after])
-    ]
+    waiting = [job for job in snapshot.jobs if not job.is_admitted]
+    later = chain(
+        (node.closes_at for node in snapshot.nodes if node.closes_at is not None),
+        (job.grow_after for job in snapshot.jobs if job.is_admitted),
+        (job.not_before for job in waiting),
+        _of_queue([job.queued_at for job in waiting], snapshot.rules, now),
+    )
     return min((each for each in later if each > now), default=None)
 
 
-def _of_waiting(job: Job, rules: Rules, now: float) -> Iterator[float]:
-    """Its next try or begin, its turn for a reservation, and when it has aged once more."""
-    yield job.not_before
+def _of_queue(queued_at: Sequence[float], rules: Rules, now: float) -> Iterator[float]:
+    """The turn of each for a reservation, and when it has aged once more."""
     if rules.reserve_after_s is not None:
-        yield job.queued_at + rules.reserve_after_s
+        yield from (at + rules.reserve_after_s for at in queued_at)
     if rules.ageing_s:
-        yield job.queued_at + rules.ageing_s * (math.floor(max(0.0, now - job.queued_at) / rules.ageing_s) + 1)
+        yield from (at + rules.ageing_s * (math.floor(max(0.0, now - at) / rules.ageing_s) + 1) for at in queued_at)

@@ -24,6 +24,7 @@ class Code(str, Enum):
     NO_MATCHING_NODE = "no_matching_node"
     EXCEEDS_EVERY_NODE = "exceeds_every_node"
     EXCEEDS_CLUSTER = "exceeds_cluster"
+    NODE_CLOSES = "node_closes"
     START_FAILED = "start_failed"
     BEGINS_LATER = "begins_later"
     QUOTA = "quota"
@@ -61,6 +62,21 @@ def never_fits(needs: Sequence[Need], machines: Machines) -> Reason | None:
     """Why these needs could not be met even if nothing else ran; None when they could, or when no machine is known."""
     if not machines.nodes:
         return None
+    reason = _never_fits(needs, machines)
+    if reason is not None and (avoided := _avoided(needs)):
+        reason = _never_fits(_anywhere(needs, machines), machines) or _node_closes(avoided)
+    return reason
+
+
+def closes_too_soon(needs: Sequence[Need], machines: Machines, space: Space) -> Reason | None:
+    """There would be room, but with nodes that are taken out of use before it is over; None: not even with those."""
+    avoided = _avoided(needs)
+    if not avoided or fits(_anywhere(needs, machines), machines, space, {}) is None:
+        return None
+    return _node_closes(avoided)
+
+
+def _never_fits(needs: Sequence[Need], machines: Machines) -> Reason | None:
     free = machines.free(machines.capacity)
     for process, shape, _ in needs:
         if not shape.nodes:
@@ -72,6 +88,23 @@ def never_fits(needs: Sequence[Need], machines: Machines) -> Reason | None:
     if fits(needs, machines, machines.capacity, {}) is None:
         return _together(Code.EXCEEDS_CLUSTER, needs, machines, free)
     return None
+
+
+def _avoided(needs: Sequence[Need]) -> frozenset[str]:
+    return frozenset[str]().union(*(shape.demand.avoids for _, shape, _ in needs))
+
+
+def _anywhere(needs: Sequence[Need], machines: Machines) -> list[Need]:
+    """As if no node closed too soon."""
+    return [
+        (process, machines.shape(replace(shape.demand, avoids=frozenset())), count) for process, shape, count in needs
+    ]
+
+
+def _node_closes(avoided: frozenset[str]) -> Reason:
+    names = ", ".join(sorted(avoided)[:3]) + (f" and {len(avoided) - 3} more" if len(avoided) > 3 else "")
+    text = f"it may go on for longer than {names} may be used, and there is no room elsewhere; say a shorter estimate, or wait"
+    return Reason(Code.NODE_CLOSES.value, text, {"nodes": sorted(avoided)})
 
 
 def lacks_room(needs: Sequence[Need], machines: Machines, space: Space, *, is_room_coming: bool) -> Reason:

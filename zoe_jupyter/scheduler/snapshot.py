@@ -52,6 +52,8 @@ class Demand:
     host_ports: frozenset[int] = frozenset()
     """Ports of the node that each service takes for itself: never two of them on one node."""
     together: Together = Together.ANYWHERE
+    avoids: frozenset[str] = frozenset()
+    """Nodes that would do and close too soon for it (``windows.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,11 +117,18 @@ class Machines:
     def shape(self, demand: Demand) -> Shape:
         wanted = demand.resources
         key: Hashable = wanted.microcores, wanted.memory_bytes, wanted.gpus
-        if demand.labels or demand.nodes or demand.host_ports or demand.together is not Together.ANYWHERE:
-            key = key, frozenset(demand.labels.items()), demand.nodes, demand.host_ports, demand.together
+        if (
+            demand.labels
+            or demand.nodes
+            or demand.host_ports
+            or demand.together is not Together.ANYWHERE
+            or demand.avoids
+        ):
+            labels = frozenset(demand.labels.items())
+            key = key, labels, demand.nodes, demand.host_ports, demand.together, demand.avoids
         found = self._shapes.get(key)
         if found is None:
-            is_anywhere = not demand.labels and not demand.nodes
+            is_anywhere = not demand.labels and not demand.nodes and not demand.avoids
             nodes = self._everywhere if is_anywhere else self._matching(demand)
             found = self._shapes[key] = Shape(demand, nodes, is_anywhere=is_anywhere)
         return found
@@ -167,7 +174,9 @@ class Machines:
         return tuple(
             number
             for number, node in enumerate(self.nodes)
-            if (not demand.nodes or node.name in demand.nodes) and demand.labels.items() <= node.labels.items()
+            if (not demand.nodes or node.name in demand.nodes)
+            and node.name not in demand.avoids
+            and demand.labels.items() <= node.labels.items()
         )
 
 

@@ -34,7 +34,7 @@ from zoe_jupyter.scheduler.snapshot import Job, Limit, Rules, Snapshot, Strategy
 from zoe_jupyter.scheduler.work import core_only_end
 
 NEVER = {"misconfigured", "no_matching_node", "exceeds_every_node", "exceeds_cluster"}
-ASIDE = NEVER | {"start_failed", "begins_later", "quota"}
+ASIDE = NEVER | {"node_closes"} | {"start_failed", "begins_later", "quota"}
 
 many = settings(max_examples=150, deadline=None)
 some = settings(max_examples=80, deadline=None)
@@ -72,6 +72,17 @@ def test_nothing_is_given_twice(snapshot: Snapshot, policy: Policy) -> None:
                 assert wanted.together is not Together.APART or beside == 1
     assert all(taken[name].fits_in(nodes[name].capacity) for name in touched)
     assert all(count <= 1 for count in ports.values())
+
+
+@of(snapshots(), POLICIES)
+@many
+def test_nobody_starts_where_it_is_known_to_be_in_the_way(snapshot: Snapshot, policy: Policy) -> None:
+    plan = decide(snapshot, policy, NOW)
+    for each in snapshot.jobs:
+        if each.id in plan.start and each.run_s is not None:
+            there = {name for counts in given(each, plan) for nodes in counts.values() for name in nodes}
+            end = core_only_end(each, NOW)
+            assert all((node_.closes_at or math.inf) >= end for node_ in snapshot.nodes if node_.name in there)
 
 
 @of(snapshots(), POLICIES)
@@ -117,7 +128,9 @@ def test_the_same_in_any_order_and_with_any_memory(snapshot: Snapshot, policy: P
 @many
 def test_the_first_that_waits_gets_room_if_elastic_services_can_make_it(snapshot: Snapshot, policy: Policy) -> None:
     """In policy order, of those that quotas allow: it starts, or room is made for it."""
-    snapshot = replace(snapshot, rules=replace(snapshot.rules, reclaims=True, ageing_s=None, preempts=False))
+    rules = replace(snapshot.rules, reclaims=True, ageing_s=None, preempts=False)
+    nodes = tuple(replace(each, closes_at=None) for each in snapshot.nodes)
+    snapshot = replace(snapshot, rules=rules, nodes=nodes)
     plan = decide(snapshot, policy, NOW)
     first = next((key for key, reason in plan.waiting.items() if reason.code not in ASIDE), None)
     if first is None or plan.waiting[first].code == "reserved":
@@ -236,6 +249,9 @@ def test_every_reason_is_true(snapshot: Snapshot, policy: Policy) -> None:
         elif reason.code == "behind_others":
             assert numbers["ahead"] == numbers["position"] - 1 > 0
             assert plan.waiting[numbers["first"]].numbers["position"] < numbers["position"]
+        elif reason.code == "node_closes":
+            closes = {node_.name: node_.closes_at or math.inf for node_ in snapshot.nodes}
+            assert all(closes[name] < core_only_end(each, NOW) < math.inf for name in numbers["nodes"])
         elif reason.code in NEVER and any(node_.is_enabled for node_ in snapshot.nodes):
             enabled = [node_ for node_ in snapshot.nodes if node_.is_enabled]
             assert can_ever_fit(_lacking(each), enabled) is not None

@@ -40,6 +40,7 @@ NODES = st.lists(
         gpus=st.sampled_from([0, 0, 2]),
         labels=st.sampled_from([{}, {}, {"disk": "fast"}]),
         is_enabled=st.sampled_from([True, True, True, False]),
+        closes_at=st.sampled_from([None, None, NOW + 20, NOW + 5e3]),
     ),
     max_size=3,
     unique_by=lambda each: each.name,
