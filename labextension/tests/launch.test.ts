@@ -11,6 +11,7 @@ import {
   uiSchemaOf,
   type IFormSchema
 } from '../src/panels/launch/schema';
+import { ANY_TURN } from '../src/panels/launch/turn';
 
 const FORM: IFormSchema = {
   type: 'object',
@@ -107,9 +108,16 @@ describe('placed', () => {
     ];
     assert.deepEqual(placed(problems, form), {
       fields: { name: ['not a file'] },
-      name: ['too long'],
+      frame: { name: ['too long'] },
       rest: []
     });
+  });
+
+  it('puts what is wrong with its turn there', () => {
+    const problems = [{ path: 'begin', message: 'is no moment' }];
+    assert.deepEqual(placed(problems, FORM).frame, { begin: ['is no moment'] });
+    const form = { properties: { begin: { type: 'string' } } };
+    assert.deepEqual(placed(problems, form).fields, { begin: ['is no moment'] });
   });
 
   it('takes no name of an object for a field', () => {
@@ -119,7 +127,14 @@ describe('placed', () => {
 
 describe('commandLine', () => {
   const line = (parameters: Record<string, unknown>, name = ''): string =>
-    commandLine({ entry: 'spark', parameters, secrets: secretsOf(FORM), name, lifetime: 'entry' });
+    commandLine({
+      entry: 'spark',
+      parameters,
+      secrets: secretsOf(FORM),
+      name,
+      lifetime: 'entry',
+      turn: ANY_TURN
+    });
 
   it('is short where all is as it comes', () => {
     assert.equal(line({}), '%zoe start spark');
@@ -138,7 +153,8 @@ describe('commandLine', () => {
   });
 
   it('names the lifetime', () => {
-    const options = { entry: 'dask', parameters: {}, secrets: new Set<string>(), name: 'a b' };
+    const plain = { parameters: {}, secrets: new Set<string>(), turn: ANY_TURN };
+    const options = { ...plain, entry: 'dask', name: 'a b' };
     const lines = (['kernel', 'server', 'hours', 'forever'] as const).map(lifetime =>
       commandLine({ ...options, lifetime })
     );
@@ -148,6 +164,15 @@ describe('commandLine', () => {
       "%zoe start dask --name 'a b' --for 8h",
       "%zoe start dask --name 'a b' --keep"
     ]);
+  });
+
+  it('says when it is its turn', () => {
+    const plain = { parameters: {}, secrets: new Set<string>(), name: '', entry: 'dask' };
+    const turn = { priority: 'filler', estimate: ' 2h ', begin: '+30m' };
+    assert.equal(
+      commandLine({ ...plain, lifetime: 'entry', turn }),
+      '%zoe start dask --priority filler --estimate 2h --begin +30m'
+    );
   });
 });
 

@@ -83,6 +83,31 @@ def test_what_is_wrong_is_said_at_its_field_also_behind_the_fold(lab: Lab, artif
     expect(form.locator(".zoe-Check")).to_contain_text("What is wrong is said at the fields.")
 
 
+def test_when_it_is_its_turn_can_be_said_and_is_told(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
+    form = open_form(lab)
+    form.locator("summary", has_text="Its turn").click()
+    form.get_by_label("Priority").fill("vip")
+    form.get_by_label("Begins").fill("soon")
+    wrong = form.locator(".zoe-Field[data-wrong]")
+    expect(wrong).to_have_count(2, timeout=SOON_MS)
+    expect(wrong.first).to_contain_text("no priority class; there are interactive, batch, filler")
+    expect(wrong.last).to_contain_text("is no moment; write 2030-01-31T18:30, 18:30 or +2h")
+    lab.screenshot(artifacts, "wrong")
+    form.get_by_label("Priority").fill("filler")
+    form.get_by_label("Takes about").fill("90m")
+    form.get_by_label("Begins").fill("+2h")
+    form.get_by_label("Name", exact=True).first.fill("later")
+    expect(command(form)).to_have_text("%zoe start workbench --name later --priority filler --estimate 90m --begin +2h")
+    expect(wrong).to_have_count(0, timeout=SOON_MS)
+    expect(form.locator(".zoe-Check")).to_contain_text("it begins in", timeout=SOON_MS)
+    form.get_by_role("button", name="Start", exact=True).click()
+    expect(lab.tab).to_contain_text("Number 1 in the queue", timeout=SOON_MS)
+    expect(lab.tab).to_contain_text("filler, takes 1 h 30 min, not before ")
+    lab.screenshot(artifacts, "waits")
+    found = server.ask("zoe/api/executions/later")
+    assert (found["priority"], found["estimate_s"], found["is_assumed"]) == ("filler", 5400, False)
+
+
 def test_a_name_that_cannot_be_is_refused_in_words(lab: Lab, artifacts: Path) -> None:
     form = open_form(lab)
     form.get_by_label("Name", exact=True).first.fill("no such/name!")

@@ -185,6 +185,8 @@ def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, arti
     told = why.replace("`", "")
     expect(lab.item("patient")).to_contain_text(f"Number 3 in the queue. {told}")
     expect(lab.item("patient").locator("code")).to_have_text("memory")
+    expect(lab.item("patient")).to_contain_text(f"Also: {behind}")
+    expect(lab.item("patient")).to_contain_text("It may start at ")
     lab.item("patient").locator(".zoe-Item-name").click()
     expect(lab.tab).to_contain_text(told, timeout=SOON_MS)
     expect(lab.tab).to_contain_text(f"Also: {behind}")

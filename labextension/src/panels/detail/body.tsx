@@ -15,7 +15,7 @@ import { attachCell } from '../connect/code';
 import { useSignals } from '../hooks';
 import { Button, Elapsed, Notice, StateMark } from '../parts';
 import { PhaseNotice } from '../phase';
-import { LifetimeText, Parameters, Services, Story, Telling } from './facts';
+import { LifetimeText, Parameters, Services, Story, Telling, TurnText } from './facts';
 import { Logs } from './logview';
 import { ScaleControl } from './scale';
 import { Usage } from './usage';
@@ -198,6 +198,10 @@ function Prospects({ execution, trans }: IPartProps): React.JSX.Element {
           <dd>{goals[target.goal]}</dd>
         </>
       )}
+      <dt>{trans.__('Its turn')}</dt>
+      <dd>
+        <TurnText execution={execution} trans={trans} />
+      </dd>
       <dt>{trans.__('Stays')}</dt>
       <dd>
         <LifetimeText execution={execution} trans={trans} />

@@ -5,6 +5,7 @@ import type { IExecution, IService } from '../../api/types';
 import { formatDuration, formatMoment } from '../../text';
 import { useNow } from '../hooks';
 import { Mark, Notice, Said } from '../parts';
+import { QueueNotes } from '../queue';
 
 interface IFactsProps {
   execution: IExecution;
@@ -20,16 +21,7 @@ export function Telling({ execution, trans }: IFactsProps): React.JSX.Element | 
         <p>
           <Said text={queue.reason.text} />
         </p>
-        {queue.detail.map(reason => (
-          <p key={reason.code} className="zoe-Hint">
-            <Said text={trans.__('Also: %1', reason.text)} />
-          </p>
-        ))}
-        {typeof queue.starts_at === 'number' && (
-          <p className="zoe-Hint">
-            {trans.__('It may start at %1.', formatMoment(queue.starts_at))}
-          </p>
-        )}
+        <QueueNotes queue={queue} trans={trans} />
       </Notice>
     );
   }
@@ -41,6 +33,20 @@ export function Telling({ execution, trans }: IFactsProps): React.JSX.Element | 
     return <Notice kind={state === 'suspended' ? 'info' : 'busy'} title={progress} />;
   }
   return reason ? <Notice kind="warning" title={reason.text} /> : null;
+}
+
+/** Its priority class, how long it is expected to take, and the moment for which it was put off. */
+export function TurnText({ execution, trans }: IFactsProps): React.JSX.Element {
+  const { priority, estimate_s, is_assumed, begins_at } = execution;
+  const parts = [priority];
+  if (estimate_s !== null) {
+    const long = formatDuration(estimate_s);
+    parts.push(is_assumed ? trans.__('takes %1, as earlier ones', long) : trans.__('takes %1', long));
+  }
+  if (begins_at !== null) {
+    parts.push(trans.__('not before %1', formatMoment(begins_at)));
+  }
+  return <>{parts.join(', ')}</>;
 }
 
 /** When it goes away by itself. */

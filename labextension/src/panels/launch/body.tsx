@@ -12,9 +12,10 @@ import { Readme } from '../readme';
 import { CheckLine, type Checked } from './check';
 import { commandLine } from './commandline';
 import { ParameterForm } from './form';
-import { NotebookField, LifetimeField, NameField } from './frame';
+import { NotebookField, LifetimeField, NameField, TurnFields } from './frame';
 import { chosen, defaultsOf, placed, secretsOf, type IFormSchema, type Values } from './schema';
 import { clientOf, openNotebooks, submissionOf, type Client } from './submission';
+import { ANY_TURN, type ITurn } from './turn';
 
 export interface ILaunchProps {
   detail: IEntryDetail;
@@ -75,7 +76,7 @@ function Frame(props: ILaunchProps & { form: Form }): React.JSX.Element {
         id={`${idPrefix}-name`}
         value={form.name}
         placeholder={props.detail.entry.name}
-        problems={form.problems?.name ?? []}
+        problems={form.problems?.frame.name ?? []}
         trans={trans}
         onChange={form.setName}
       />
@@ -94,6 +95,13 @@ function Frame(props: ILaunchProps & { form: Form }): React.JSX.Element {
         hasKernel={Boolean(form.client.kernel_id)}
         trans={trans}
         onChange={form.setLifetime}
+      />
+      <TurnFields
+        id={`${idPrefix}-turn`}
+        value={form.turn}
+        problems={form.problems?.frame ?? {}}
+        trans={trans}
+        onChange={form.setTurn}
       />
     </>
   );
@@ -139,6 +147,7 @@ function useLaunch(props: ILaunchProps) {
   const [values, setValues] = useState<Values>({ ...defaults, ...props.parameters });
   const [name, setName] = useState('');
   const [lifetime, setLifetime] = useState<Lifetime>(settings.defaultLifetime);
+  const [turn, setTurn] = useState<ITurn>(ANY_TURN);
   const [notebook, setNotebook] = useState(notebooks?.currentWidget?.context.path ?? '');
   const client = useClient(notebooks, notebook);
   const effective = lifetime === 'kernel' && !client.kernel_id ? 'entry' : lifetime;
@@ -148,6 +157,7 @@ function useLaunch(props: ILaunchProps) {
     name,
     parameters,
     lifetime: effective,
+    turn,
     client,
     server: model.info?.server ?? ''
   });
@@ -158,7 +168,8 @@ function useLaunch(props: ILaunchProps) {
     parameters,
     secrets: secretsOf(schema),
     name: name.trim(),
-    lifetime: effective
+    lifetime: effective,
+    turn
   });
   const told = starting.refused ?? checked;
   return {
@@ -171,6 +182,8 @@ function useLaunch(props: ILaunchProps) {
     setName,
     lifetime: effective,
     setLifetime,
+    turn,
+    setTurn,
     notebook,
     setNotebook,
     client,

@@ -54,13 +54,17 @@ function CheckText({
             <Said text={problem} />
           </p>
         ))}
-        {(Object.keys(checked.problems.fields).length > 0 || checked.problems.name.length > 0) && (
+        {isSaidAtFields(checked.problems) && (
           <p>{trans.__('What is wrong is said at the fields.')}</p>
         )}
       </Notice>
     );
   }
   return <Good check={checked.check} trans={trans} />;
+}
+
+function isSaidAtFields({ fields, frame }: IPlacedProblems): boolean {
+  return Object.keys(fields).length > 0 || Object.keys(frame).length > 0;
 }
 
 function Good({ check, trans }: { check: ICheck; trans: TranslationBundle }): React.JSX.Element {

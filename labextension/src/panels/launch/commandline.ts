@@ -1,5 +1,6 @@
 import type { Lifetime } from '../../tokens';
 import type { Values } from './schema';
+import { TURN, type ITurn } from './turn';
 
 const LIFETIMES: Record<Lifetime, string> = {
   entry: '',
@@ -16,17 +17,22 @@ interface ICommandLine {
   secrets: ReadonlySet<string>;
   name: string;
   lifetime: Lifetime;
+  turn: ITurn;
 }
 
 /** What a user would write in a cell for the same. Secrets are not shown. */
 export function commandLine(options: ICommandLine): string {
-  const { entry, parameters, secrets, name, lifetime } = options;
+  const { entry, parameters, secrets, name, lifetime, turn } = options;
   const flags = Object.entries(parameters).map(([parameter, value]) => {
     const shown = secrets.has(parameter) ? '…' : quoted(argument(value));
     return `--${parameter.replaceAll('_', '-')} ${shown}`;
   });
   const naming = name ? `--name ${quoted(name)}` : '';
-  return ['%zoe start', quoted(entry), ...flags, naming, LIFETIMES[lifetime]]
+  const wishes = TURN.map(wish => {
+    const said = turn[wish].trim();
+    return said ? `--${wish} ${quoted(said)}` : '';
+  });
+  return ['%zoe start', quoted(entry), ...flags, naming, LIFETIMES[lifetime], ...wishes]
     .filter(Boolean)
     .join(' ');
 }

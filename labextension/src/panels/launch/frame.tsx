@@ -1,8 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import React, { type ReactNode } from 'react';
+import React, { useState, type ReactNode } from 'react';
 
 import type { Lifetime } from '../../tokens';
 import { Problems } from '../parts';
+import { TURN, type ITurn } from './turn';
 
 interface IFieldProps<T> {
   id: string;
@@ -15,11 +16,12 @@ function Labelled(props: {
   id: string;
   label: string;
   hint?: string;
+  isWrong?: boolean;
   children: ReactNode;
 }): React.JSX.Element {
-  const { id, label, hint, children } = props;
+  const { id, label, hint, isWrong = false, children } = props;
   return (
-    <div className="zoe-Field">
+    <div className="zoe-Field" data-wrong={isWrong || undefined}>
       <label className="zoe-Field-label" htmlFor={id}>
         {label}
       </label>
@@ -117,3 +119,82 @@ export function LifetimeField(
     </Labelled>
   );
 }
+
+/** When it is its turn, behind a fold: most people leave that to Zoe. */
+export function TurnFields(
+  props: IFieldProps<ITurn> & { problems: Record<string, string[] | undefined> }
+): React.JSX.Element {
+  const { id, value, problems, trans, onChange } = props;
+  const [isOpen, setOpen] = useState(false);
+  const isWrong = TURN.some(wish => problems[wish]?.length);
+  return (
+    <details
+      className="zoe-Advanced"
+      open={isOpen || isWrong}
+      onToggle={event => setOpen(event.currentTarget.open)}
+    >
+      <summary>{trans.__('Its turn')}</summary>
+      {TURN.map(wish => (
+        <WishField
+          key={wish}
+          id={`${id}-${wish}`}
+          wish={wish}
+          value={value[wish]}
+          problems={problems[wish] ?? []}
+          trans={trans}
+          onChange={said => onChange({ ...value, [wish]: said })}
+        />
+      ))}
+    </details>
+  );
+}
+
+function WishField(
+  props: IFieldProps<string> & { wish: keyof ITurn; problems: string[] }
+): React.JSX.Element {
+  const { id, wish, value, problems, trans, onChange } = props;
+  const [label, hint, placeholder] = {
+    priority: [
+      trans.__('Priority'),
+      trans.__('interactive before batch before filler; empty: as the application says.'),
+      'batch'
+    ],
+    estimate: [
+      trans.__('Takes about'),
+      trans.__('With all that it asks for; empty: as long as earlier ones.'),
+      '2h'
+    ],
+    begin: [
+      trans.__('Begins'),
+      trans.__('A time of the day, a moment or a delay; empty: as soon as there is room.'),
+      '18:30, +2h'
+    ]
+  }[wish];
+  return (
+    <Labelled id={id} label={label} hint={hint} isWrong={problems.length > 0}>
+      <input
+        id={id}
+        type="text"
+        value={value}
+        placeholder={placeholder}
+        spellCheck={false}
+        list={wish === 'priority' ? `${id}-classes` : undefined}
+        aria-describedby={`${id}-hint ${id}-problems`}
+        onChange={event => onChange(event.target.value)}
+      />
+      {wish === 'priority' && (
+        <datalist id={`${id}-classes`}>
+          {CLASSES.map(name => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      )}
+      <div aria-live="polite">
+        <Problems id={`${id}-problems`} problems={problems} />
+      </div>
+    </Labelled>
+  );
+}
+
+// An admin may have named more: the server knows them.
+const CLASSES = ['interactive', 'batch', 'filler'];

@@ -106,21 +106,25 @@ export function secretsOf(form: IFormSchema): Set<string> {
 export interface IPlacedProblems {
   /** By field. */
   fields: Record<string, string[]>;
-  /** About the execution's own name. */
-  name: string[];
+  /** About what is asked of every application: its name, and when it is its turn. */
+  frame: Record<string, string[]>;
   /** What is about no field of the form. */
   rest: string[];
 }
 
+const FRAME = new Set(['name', 'priority', 'estimate', 'begin']);
+
 /** Put the server's problems at their fields; `parameters.workers` and `workers` are the same. */
 export function placed(problems: readonly IProblem[], form: IFormSchema): IPlacedProblems {
-  const found: IPlacedProblems = { fields: {}, name: [], rest: [] };
+  const found: IPlacedProblems = { fields: {}, frame: {}, rest: [] };
   for (const { path, message } of problems) {
     const name = path.replace(/^parameters\./, '').split(/[.[]/)[0];
     if (path === 'name') {
-      found.name.push(message);
+      (found.frame[path] ??= []).push(message);
     } else if (Object.hasOwn(form.properties ?? {}, name)) {
       (found.fields[name] ??= []).push(message);
+    } else if (FRAME.has(path)) {
+      (found.frame[path] ??= []).push(message);
     } else {
       found.rest.push(path ? `${path}: ${message}` : message);
     }

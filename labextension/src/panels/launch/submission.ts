@@ -2,6 +2,7 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 
 import type { ISubmission } from '../../api/types';
 import type { Lifetime } from '../../tokens';
+import type { ITurn } from './turn';
 import { evaluate, unquoted } from '../connect/kernel';
 
 /** Which interpreter and folder run it, as the notebook that it belongs to says. */
@@ -49,19 +50,23 @@ interface IParts {
   name: string;
   parameters: Record<string, unknown>;
   lifetime: Lifetime;
+  turn: ITurn;
   client: Client;
   server: string;
 }
 
 /** The body of a submission. Its labels are those by which `%zoe attach` finds its own again. */
 export function submissionOf(parts: IParts): ISubmission {
-  const { entry, name, parameters, lifetime, client, server } = parts;
+  const { entry, name, parameters, lifetime, turn, client, server } = parts;
   const labels = { 'zoe/kernel': client.kernel_id, 'zoe/notebook': client.notebook };
   return {
     use: entry,
     name: name.trim(),
     parameters,
     lifetime: LIFETIMES[lifetime],
+    priority: turn.priority.trim(),
+    estimate: turn.estimate.trim() || null,
+    begin: turn.begin.trim() || null,
     lease: lifetime === 'kernel' || lifetime === 'server' ? lifetime : '',
     client: { ...client, server },
     labels: Object.fromEntries(

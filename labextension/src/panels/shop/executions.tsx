@@ -15,6 +15,7 @@ import { connectIcon, externalIcon, scaleIcon } from '../../icons';
 import { byAge, isEnded, nameToAttach } from '../../merge';
 import { useSignals } from '../hooks';
 import { Button, Elapsed, Notice, Said, StateMark } from '../parts';
+import { QueueNotes } from '../queue';
 import type { IPanelProps } from './props';
 
 /** The executions: those that live, and those that have ended. */
@@ -109,7 +110,12 @@ function Telling({
   const { progress, queue, reason, state } = execution;
   if (queue) {
     const place = trans.__('Number %1 in the queue.', queue.position);
-    return <Line text={`${place} ${queue.reason.text}`} />;
+    return (
+      <>
+        <Line text={`${place} ${queue.reason.text}`} />
+        <QueueNotes queue={queue} trans={trans} />
+      </>
+    );
   }
   return <Line text={(state === 'running' ? '' : progress) || (reason?.text ?? '')} />;
 }
