@@ -55,7 +55,10 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
     explain = Explanation(judge, world, judge.room.free.copy(), assumption(policy), now, forecast)
     growing = in_order(_willing(judge, world, shares, now), policy, snapshot, now).jobs
     for job in growing:
-        shares.setdefault(job.id, Share(job)).core = judge.granted.get(job.id, [])
+        share = shares.get(job.id)
+        if share is None:
+            share = shares[job.id] = Share(job)
+        share.core = judge.granted.get(job.id, ())
     _fill([shares[job.id] for job in growing], judge, world.machines, ledger)
     return _plan(judge, world, shares, reasons.Waiting(list(judge.denied), explain))
 

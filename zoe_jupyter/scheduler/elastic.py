@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heapreplace
 
-from zoe_jupyter.scheduler.placement import NOWHERE, Places, Taken
+from zoe_jupyter.scheduler.placement import NOWHERE, Places
 from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Job
 from zoe_jupyter.scheduler.space import Machines, Shape, total
 
 MutableCounts = dict[str, dict[str, int]]
 LEAST_WEIGHT = 1e-6
+NOTHING: MutableCounts = {}
+NOBODY: set[int] = set()
+"""Never changed: one for all of the thousands that hold, or are beside, nothing. What is not made, the collector need not look at."""
 
 
 class Share:
@@ -20,13 +23,13 @@ class Share:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.held: MutableCounts = {process: dict(nodes) for process, nodes in job.elastic.items()}
+        self.held = {process: dict(nodes) for process, nodes in job.elastic.items()} if job.elastic else NOTHING
         self.count = sum(total(self.held, demand.process) for demand in job.demands) if self.held else 0
         self.weight = max(LEAST_WEIGHT, job.weight)
-        self.core: Taken = []
+        self.core: Sequence[tuple[str, Shape, int]] = ()
         """Core services that it was given in this decision."""
         self.grow: list[tuple[str, int]] = []
-        self.shrink: MutableCounts = {}
+        self.shrink = NOTHING
         self.shrunk_for: ExecutionId | None = None
 
     @property
@@ -37,6 +40,8 @@ class Share:
     def take_back(self, process: str, node: str) -> None:
         self.held[process][node] -= 1
         self.count -= 1
+        if not self.shrink:
+            self.shrink = {}
         there = self.shrink.setdefault(process, {})
         there[node] = there.get(node, 0) + 1
 
@@ -58,7 +63,7 @@ class _Wish:
         self.shape = shape
         self.has = total(share.held, demand.process)
         self.missing = demand.elastic - self.has
-        self.mates: set[int] = set() if shape.is_plain else _lying(share, demand.process, machines)
+        self.mates = NOBODY if shape.is_plain else _lying(share, demand.process, machines)
 
 
 May = Callable[[Job, Shape], bool]

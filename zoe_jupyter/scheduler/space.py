@@ -111,6 +111,7 @@ class Machines:
             {},
         )
         self._everywhere = range(len(self.nodes))
+        self._alone = [{name: 1} for name in self.names]
         self._shapes: dict[Hashable, Shape] = {}
         self._shared: dict[Any, Any] = {}
 
@@ -144,15 +145,17 @@ class Machines:
         return found
 
     def counts(self, placed: Iterable[tuple[str, int]]) -> Counts:
-        """From (process, node's number) to names and how many."""
-        counts: dict[str, dict[str, int]] = {}
+        """From (process, node's number) to names and how many; what is one service on one node is the same object for all."""
+        counts: dict[str, Mapping[str, int]] = {}
+        own: dict[str, dict[str, int]] = {}
         for process, node in placed:
+            if process not in counts:
+                counts[process] = self._alone[node]
+                continue
+            if process not in own:
+                counts[process] = own[process] = {**counts[process]}
             name = self.names[node]
-            nodes = counts.get(process)
-            if nodes is None:
-                counts[process] = {name: 1}
-            else:
-                nodes[name] = nodes.get(name, 0) + 1
+            own[process][name] = own[process].get(name, 0) + 1
         return counts
 
     def held(self, demands: Iterable[Demand], counts: Counts) -> Iterator[tuple[int, Shape, int]]:

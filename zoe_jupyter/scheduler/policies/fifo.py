@@ -12,4 +12,6 @@ class Fifo:
     """Who began to wait earlier goes first; the id settles what happened in one moment."""
 
     def order(self, waiting: Sequence[Job], snapshot: Snapshot, now: float) -> Sequence[ExecutionId]:
-        return [job.id for job in sorted(waiting, key=attrgetter("queued_at", "id"))]
+        ordered = sorted(waiting, key=attrgetter("id"))
+        ordered.sort(key=attrgetter("queued_at"))
+        return [job.id for job in ordered]
