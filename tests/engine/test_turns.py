@@ -45,6 +45,26 @@ async def test_the_higher_class_goes_first(house: House) -> None:
     assert (await house.get(later)).state is State.QUEUED
 
 
+async def test_defect_6_of_the_original_what_ended_made_room_only_a_minute_later(house: House) -> None:
+    """Nothing is looked at by itself here: the end alone wakes the decision."""
+    whole = {"memory": "14GiB", "workers": 1}
+    first = await house.until_state(State.RUNNING, await house.submit(parameters=whole))
+    second = await house.submit(parameters=whole)
+    await house.core.stop(first.id, ALICE)
+    await house.until_state(State.RUNNING, second)
+
+
+async def test_defect_8_of_the_original_who_was_stopped_while_it_waited_was_started_all_the_same(house: House) -> None:
+    whole = {"memory": "14GiB", "workers": 1}
+    first = await house.until_state(State.RUNNING, await house.submit(parameters=whole))
+    stopped, suspended, last = [await house.submit(parameters=whole) for _ in range(3)]
+    await house.core.stop(stopped.id, ALICE)
+    await house.core.suspend(suspended.id, ALICE)
+    await house.core.stop(first.id, ALICE)
+    await house.until_state(State.RUNNING, last)
+    assert {order.execution_id for order in house.backend.launched} == {first.id, last.id}
+
+
 async def test_what_nobody_estimates_is_assumed_from_what_the_entry_took_before(house: House) -> None:
     run = await house.until_state(State.RUNNING, await house.submit("job"))
     assert (run.estimate_s, run.is_assumed) == (None, False)

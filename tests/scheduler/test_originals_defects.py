@@ -1,4 +1,7 @@
-"""What the original scheduler did wrong, and this one must not: one test for each defect that concerns decisions."""
+"""What the original scheduler did wrong, and this one must not: one test for each defect that concerns decisions.
+
+6 and 8 concern the engine: ``tests/engine/test_turns.py``.
+"""
 
 from __future__ import annotations
 

@@ -117,6 +117,13 @@ def test_only_named_nodes_will_do() -> None:
     assert placed(nodes, demand(1, nodes=frozenset({"b", "c"}), labels={"disk": "fast"})) == {W: {"c": 1}}
 
 
+def test_gpus_are_given_by_count_and_by_type() -> None:
+    nodes = [node("a", 64, 64, gpus=8, labels={"gpu": "t4"}), node("b", gpus=2, labels={"gpu": "a100"})]
+    assert placed(nodes, demand(2, gpus=1, labels={"gpu": "a100"})) == {W: {"b": 2}}
+    assert placed(nodes, demand(3, gpus=1, labels={"gpu": "a100"})) is None
+    assert placed(nodes, demand(1, gpus=8)) == {W: {"a": 1}}
+
+
 class TestPorts:
     WEB = demand(1, host_ports=frozenset({80}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,6 +203,17 @@ class TestLending:
         assert len(decided.start) == 2
         assert decided.waiting["a2"].numbers["of"] == "lent_by_groups"
         assert "what the groups leave each other" in decided.waiting["a2"].text
+
+    def test_a_group_gets_its_share_back_when_it_waits(self) -> None:
+        """Within its share nothing but room stands in its way, and elastic services give way to a core."""
+        half = Quota(share=cores(2), limit=cores(4))
+        quotas = Quotas(groups={"lab": half, "hall": half})
+        borrower = admitted("r", demand(1, 3), core={W: {"n": 1}}, elastic={W: {"n": 3}}, group="hall")
+        decided = plan([node("n")], borrower, one("b", "bob", 2, group="lab", at=9), quotas=quotas)
+        assert (decided.shrink, decided.shrunk_for) == ({"r": {W: {"n": 2}}}, {"r": "b"})
+        after = replace(borrower, elastic={W: {"n": 1}})
+        decided = plan([node("n")], after, one("b", "bob", 2, group="lab", at=9), quotas=quotas)
+        assert (list(decided.start), decided.grow) == (["b"], {})
 
 
 def test_a_workload_of_thirty_users_in_five_groups() -> None:
