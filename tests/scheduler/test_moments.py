@@ -20,6 +20,8 @@ NEVER = Rules(reserve_after_s=None, ageing_s=None)
         (job("j", demand(1), at=NOW - 10), Rules(ageing_s=None), NOW + 290),
         (job("j", demand(1), at=NOW - 300), Rules(ageing_s=None), None),
         (job("j", demand(1), at=NOW - 10), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 50),
+        (job("j", demand(1), at=NOW - 9), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 55),
+        (job("j", demand(1), at=NOW - 299), Rules(ageing_s=None), NOW + 5),
         (job("j", demand(1), at=NOW - 60), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 60),
         (job("j", demand(1), at=NOW - 70), Rules(reserve_after_s=None, ageing_s=60.0), NOW + 50),
         (admitted("j", demand(1), grow_after=NOW + 7), Rules(), NOW + 7),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from zoe_jupyter.backends.base import Backend
@@ -29,12 +29,7 @@ class Nodes:
     def at(self, now: float) -> Sequence[Node]:
         """Nothing new may be started on those that are out of use or to be drained by then; others are to be drained later."""
         closed, drains = self._ledger.settled.disabled_nodes | self.drained(now), self._ledger.settled.drained_nodes
-        return [
-            replace(node, is_enabled=node.is_enabled and node.name not in closed, closes_at=drains.get(node.name))
-            if node.name in closed or node.name in drains
-            else node
-            for node in self._reported
-        ]
+        return [_as_it_is(node, closed, drains) for node in self._reported]
 
     def drained(self, now: float) -> frozenset[str]:
         """Those on which nothing is to be."""
@@ -80,3 +75,9 @@ class Nodes:
             resources, services = views.reserved_on(execution, node.name)
             total, count = total + resources, count + services
         return NodeUse(node, total, count, self._ledger.settled.drained_nodes.get(node.name))
+
+
+def _as_it_is(node: Node, closed: frozenset[str], drains: Mapping[str, float]) -> Node:
+    if node.name in closed:
+        return replace(node, is_enabled=False)
+    return replace(node, closes_at=drains[node.name]) if node.name in drains else node

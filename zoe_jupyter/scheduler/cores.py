@@ -33,7 +33,7 @@ def share_cores(nodes: Iterable[Node], jobs: Iterable[Job]) -> Mapping[Execution
     """
     holders: dict[str, list[_Holder]] = {}
     for job in jobs:
-        for node, holder in _holders(job):
+        for node, holder in _holders(job) if job.core or job.elastic or job.leaving else ():
             holders.setdefault(node, []).append(holder)
     found: dict[ExecutionId, dict[str, dict[str, int]]] = {}
     for each in nodes:

@@ -8,6 +8,9 @@ from itertools import chain
 
 from zoe_jupyter.scheduler.snapshot import Rules, Snapshot
 
+COARSE_S = 5.0
+"""Turns that come with waiting are looked for so often at most: thousands that were submitted one after the other make no decision each."""
+
 
 def next_moment(snapshot: Snapshot, now: float) -> float | None:
     """The next moment, in epoch seconds, at which to decide anew though nothing else happened; None: no such moment.
@@ -27,6 +30,10 @@ def next_moment(snapshot: Snapshot, now: float) -> float | None:
 def _of_queue(queued_at: Sequence[float], rules: Rules, now: float) -> Iterator[float]:
     """The turn of each for a reservation, and when it has aged once more."""
     if rules.reserve_after_s is not None:
-        yield from (at + rules.reserve_after_s for at in queued_at)
-    if rules.ageing_s:
-        yield from (at + rules.ageing_s * (math.floor(max(0.0, now - at) / rules.ageing_s) + 1) for at in queued_at)
+        yield from (_coarse(at + rules.reserve_after_s) for at in queued_at)
+    if ageing_s := rules.ageing_s:
+        yield from (_coarse(at + ageing_s * (max(0.0, now - at) // ageing_s + 1)) for at in queued_at)
+
+
+def _coarse(at: float) -> float:
+    return math.ceil(at / COARSE_S) * COARSE_S

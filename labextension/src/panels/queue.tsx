@@ -19,9 +19,7 @@ export function QueueNotes(props: {
         </p>
       ))}
       {typeof queue.starts_at === 'number' && (
-        <p className="zoe-Hint">
-          {trans.__('It may start at %1.', formatMoment(queue.starts_at))}
-        </p>
+        <p className="zoe-Hint">{trans.__('It may start at %1.', formatMoment(queue.starts_at))}</p>
       )}
     </>
   );

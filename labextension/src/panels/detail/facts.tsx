@@ -41,7 +41,9 @@ export function TurnText({ execution, trans }: IFactsProps): React.JSX.Element {
   const parts = [priority];
   if (estimate_s !== null) {
     const long = formatDuration(estimate_s);
-    parts.push(is_assumed ? trans.__('takes %1, as earlier ones', long) : trans.__('takes %1', long));
+    parts.push(
+      is_assumed ? trans.__('takes %1, as earlier ones', long) : trans.__('takes %1', long)
+    );
   }
   if (begins_at !== null) {
     parts.push(trans.__('not before %1', formatMoment(begins_at)));
