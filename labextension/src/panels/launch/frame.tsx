@@ -134,17 +134,19 @@ export function TurnFields(
       onToggle={event => setOpen(event.currentTarget.open)}
     >
       <summary>{trans.__('Its turn')}</summary>
-      {TURN.map(wish => (
-        <WishField
-          key={wish}
-          id={`${id}-${wish}`}
-          wish={wish}
-          value={value[wish]}
-          problems={problems[wish] ?? []}
-          trans={trans}
-          onChange={said => onChange({ ...value, [wish]: said })}
-        />
-      ))}
+      <div className="zoe-Fields">
+        {TURN.map(wish => (
+          <WishField
+            key={wish}
+            id={`${id}-${wish}`}
+            wish={wish}
+            value={value[wish]}
+            problems={problems[wish] ?? []}
+            trans={trans}
+            onChange={said => onChange({ ...value, [wish]: said })}
+          />
+        ))}
+      </div>
     </details>
   );
 }
