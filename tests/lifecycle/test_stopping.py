@@ -55,6 +55,26 @@ def test_it_has_ended_when_the_last_service_has() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (Reason("killed", "killed by SIGTERM", {"signal": 15}), Reason("stopped", "stopped: killed by SIGTERM", {"signal": 15})),
+        (Reason("exited", "exited with 1"), Reason("stopped", "stopped: exited with 1")),
+        (OOM, OOM),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_however_a_program_ends_that_was_told_to_it_was_stopped(seen: Reason | None, told: Reason | None) -> None:
+    """Whatever backend says so: people must not take it for a failure."""
+    life = Life.running().happens(StopRequested(reason=WHY)).exits("spark.head-0", 143, seen)
+    assert life["spark.head-0"].reason == told
+
+
+def test_what_ends_untold_was_not_stopped() -> None:
+    life = Life.running().exits("spark.worker-0", 143, Reason("killed", "killed by SIGTERM"))
+    assert life["spark.worker-0"].reason == Reason("killed", "killed by SIGTERM")
+
+
 def test_what_was_never_launched_is_forgotten_and_what_waits_to_be_tried_again_is_not() -> None:
     life = Life.running().exits("spark.worker-0", 1, OOM).happens(StopRequested())
     assert life["spark.worker-0"].attempt == 1

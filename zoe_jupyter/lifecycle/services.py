@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zoe_jupyter.lifecycle import counts
 from zoe_jupyter.lifecycle.advance import advance
 from zoe_jupyter.lifecycle.draft import Draft
@@ -16,6 +18,11 @@ from zoe_jupyter.lifecycle.events import (
 from zoe_jupyter.lifecycle.failing import exited_unexpectedly, launch_failed_unexpectedly
 from zoe_jupyter.lifecycle.stopping import reach_goal, stop_service
 from zoe_jupyter.model.execution import Reason, Service, ServiceState, State
+
+STOPPED = "stopped"
+"""The code of a service's reason that says: it ended because it was told to."""
+PLAIN_ENDS = ("exited", "killed")
+"""What backends say of programs that have just ended, in whatever way."""
 
 
 def launched(draft: Draft, event: ServiceLaunched) -> None:
@@ -69,6 +76,7 @@ def drained(draft: Draft, event: ServiceDrained) -> None:
 
 def _gone(draft: Draft, service: Service, exit_code: int | None, reason: Reason | None) -> None:
     """It ended as it was told to."""
+    reason = _as_told(reason)
     ended = draft.put(service, state=ServiceState.ENDED, exit_code=exit_code, reason=reason, due_at=0.0)
     if draft.execution.state is State.STOPPING:
         draft.record_service("exited", ended, reason=reason, exit_code=exit_code)
@@ -76,3 +84,10 @@ def _gone(draft: Draft, service: Service, exit_code: int | None, reason: Reason 
     else:
         draft.remove(ended)
         draft.record_service("removed", ended, reason=reason, exit_code=exit_code)
+
+
+def _as_told(reason: Reason | None) -> Reason | None:
+    """Programs end in many ways when they are told to, and none is a failure; what else happened to it meanwhile stays as it is."""
+    if reason is None or reason.code not in PLAIN_ENDS:
+        return reason
+    return replace(reason, code=STOPPED, text=f"stopped: {reason.text}")

@@ -254,7 +254,7 @@ class FakeBackend(Backend):
             return
         self.stopped.append(key)
         if self.auto_exit and self.world.seen[key].state is not SeenState.EXITED:
-            reason = Reason("killed", "stopped: exited with 143", {"exit_code": 143})
+            reason = Reason("killed", "killed by SIGTERM", {"exit_code": 143})
             self._change(key, state=SeenState.EXITED, exit_code=143, reason=reason)
 
     async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:

@@ -143,10 +143,10 @@ function lookOf({ state, exit_code: code, reason }: IService): string {
   if (state !== 'ended' || code === null) {
     return state;
   }
-  if (code === 0) {
-    return 'succeeded';
+  if (reason?.code === 'stopped') {
+    return 'stopped';
   }
-  return reason?.text.startsWith('stopped: ') ? 'stopped' : 'failed';
+  return code === 0 ? 'succeeded' : 'failed';
 }
 
 function serviceWord(state: IService['state'], trans: TranslationBundle): string {

@@ -81,7 +81,7 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
             False,
         )
     if end.cause == STOP:
-        return _plain(end, "stopped: ")
+        return _plain(end)
     if end.taken and not end.was_ready:
         listed = ", ".join(map(str, end.taken))
         return "port_taken", f"another program took its port {listed} before it could", {"ports": list(end.taken)}, True
@@ -93,14 +93,14 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
             False,
         )
     if end.exit_code and end.since_refused_s <= _ECHO_S:
-        _, text, numbers, _ = _plain(end, "")
+        _, text, numbers, _ = _plain(end)
         return (
             "process_limit",
             f"{text} after it {refused_text(end.task_limit)}",
             {**numbers, "limit": end.task_limit},
             False,
         )
-    return _plain(end, "")
+    return _plain(end)
 
 
 def refused_text(limit: int) -> str:
@@ -114,17 +114,13 @@ def _was_starved(end: End) -> bool:
     return end.exit_code == 128 + signal.SIGKILL or end.since_oom_s <= _ECHO_S
 
 
-def _plain(end: End, prefix: str) -> tuple[str, str, dict[str, Any], bool]:
+def _plain(end: End) -> tuple[str, str, dict[str, Any], bool]:
     if end.exit_code is None:
-        return "lost", f"{prefix}nobody saw how it ended", {}, True
+        return "lost", "nobody saw how it ended", {}, True
     if end.exit_code > 128:
-        return (
-            "killed",
-            f"{prefix}killed by {_signal_name(end.exit_code - 128)}",
-            {"signal": end.exit_code - 128},
-            False,
-        )
-    return "exited", f"{prefix}exited with {end.exit_code}", {}, False
+        number = end.exit_code - 128
+        return "killed", f"killed by {_signal_name(number)}", {"signal": number}, False
+    return "exited", f"exited with {end.exit_code}", {}, False
 
 
 def _signal_name(number: int) -> str:
