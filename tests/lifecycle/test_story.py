@@ -122,6 +122,10 @@ class TestProgress:
         life.ready("spark.head-0").ready("jupyter.lab-0")
         assert progress(life.execution) == "jupyter.lab 1 of 2 ready"
 
+    def test_says_a_process_s_own_title_where_it_has_one(self) -> None:
+        processes = (process("spark.connect", title="Spark Connect"), process("spark.worker", core=2))
+        assert progress(Life.placed(Application("spark", "Spark", processes, {})).execution) == "starting Spark Connect"
+
     def test_counts_what_is_left_to_stop(self) -> None:
         life = Life.running().happens(StopRequested(reason=WHY))
         assert progress(life.execution) == "stopping, 3 services left"

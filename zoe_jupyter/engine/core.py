@@ -43,6 +43,7 @@ from zoe_jupyter.engine.submitting import Submitter
 from zoe_jupyter.engine.succession import Seat, find_turn, holder
 from zoe_jupyter.engine.supposing import installed_policy, suppose
 from zoe_jupyter.engine.timekeeping import Timekeeper
+from zoe_jupyter.engine.wording import in_own_words
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import (
     Event,
@@ -430,13 +431,10 @@ class Core:
 
     def waiting(self, execution_id: str) -> Waiting | None:
         execution = self._ledger.executions.get(execution_id)
-        if (
-            execution is None
-            or execution.state not in (State.SUBMITTED, State.QUEUED)
-            or execution_id not in self._loop.plan.waiting
-        ):
+        waits = execution is not None and execution.state in (State.SUBMITTED, State.QUEUED)
+        if execution is None or not waits or execution_id not in self._loop.plan.waiting:
             return None
-        reason = self._loop.plan.waiting[execution_id]
+        reason = in_own_words(self._loop.plan.waiting[execution_id], execution.application)
         return Waiting(execution_id, int(reason.numbers.get("position", 1)), reason)
 
     def lifetime_of(self, execution: Execution) -> Lifetime:

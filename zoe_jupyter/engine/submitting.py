@@ -18,6 +18,7 @@ from zoe_jupyter.engine.door import Caller, Check, Submission
 from zoe_jupyter.engine.estimates import Estimates
 from zoe_jupyter.engine.outlook import Outlook
 from zoe_jupyter.engine.quotas import Book
+from zoe_jupyter.engine.wording import in_own_words
 from zoe_jupyter.model.application import Application
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, Problem, Unfit
 from zoe_jupyter.model.execution import Client, Execution, Lease
@@ -92,6 +93,7 @@ class Submitter:
             )
         never = self._outlook.never_fits(views.demands(execution), nodes)
         if never is not None:
+            never = in_own_words(never, application)
             raise Unfit(never.text, details={"code": never.code, "numbers": dict(never.numbers)})
         return replace(execution, environment=asdict(environment))
 
@@ -134,14 +136,14 @@ class Submitter:
             now,
             self._memo,
         )
-        start = plan.start.get(execution.id)
+        start, reason = plan.start.get(execution.id), plan.waiting.get(execution.id)
         return Check(
             application=_application_json(application, parameters),
             core=_total((demand.resources, demand.core) for demand in demands),
             elastic=_total((demand.resources, demand.elastic) for demand in demands),
             fits_now=start is not None,
             nodes=tuple(sorted({node for places in start.core.values() for node in places})) if start else (),
-            reason=None if start else plan.waiting.get(execution.id),
+            reason=None if start or reason is None else in_own_words(reason, application),
             problems=environment.problems,
         )
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from zoe_jupyter.engine.ledger import Ledger
+from zoe_jupyter.engine.wording import in_own_words
 from zoe_jupyter.model.execution import Execution, Reason, State
 from zoe_jupyter.scheduler.plan import Plan
 
@@ -33,7 +34,8 @@ class Teller:
         """Tell what has changed since the last time, in one transaction."""
         changed = self._changes.take()
         is_time = self._may_tell_moves()
-        waiting = list(self._first_of_each(plan) if is_time else self._new(changed, plan))
+        found = self._first_of_each(plan) if is_time else self._new(changed, plan)
+        waiting = [(execution, in_own_words(reason, execution.application)) for execution, reason in found]
         places = {e.id: (reason.code, int(reason.numbers.get("position", 0))) for e, reason in waiting}
         news = [
             (execution, "execution.waiting", {"code": why.code, "text": why.text, "numbers": dict(why.numbers)})

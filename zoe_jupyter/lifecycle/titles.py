@@ -1,4 +1,4 @@
-"""Names as people read them: without the framework's alias where there is only one."""
+"""Names as people read them: its title, or its name without the framework's alias where there is only one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def of_service(application: Application, service: Service) -> str:
 
 
 def of_process(application: Application, process: str) -> str:
-    """``worker``, or ``spark.worker`` beside another framework."""
-    return _short(application, process, process)
+    """``worker``, ``spark.worker`` beside another framework, or as it says itself: ``Spark Connect``."""
+    return application.process(process).title or _short(application, process, process)
 
 
 def _short(application: Application, process: str, name: str) -> str:

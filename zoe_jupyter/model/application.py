@@ -88,12 +88,16 @@ class Process:
     framework: str
     """The alias, a key of ``Application.contexts``."""
     command: tuple[str, ...]
+    title: str = ""
+    """What people are told that is being started; empty: its name."""
     core: int = 1
     elastic: int = 0
     elastic_limit: int = 64
     """How far the user may scale ``elastic``."""
     resources: Resources = Resources()
     """Of each service."""
+    decided_by: Mapping[str, str] = field(default_factory=dict)
+    """Of its resources (``memory``, ``cores``, ``gpu``), those that one parameter of the form decides, with its name."""
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """``{name: content}``, written with mode 0600 before the start; ``{{ files.name }}`` is the path."""

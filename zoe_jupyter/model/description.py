@@ -130,6 +130,8 @@ class ProcessDescription:
 
     command: tuple[str, ...]
     """An argument list, never a shell string. An argument that is one expression giving a list becomes its items."""
+    title: str = ""
+    """What people are told that is being started; absent: the process's name."""
     count: CountDescription = CountDescription()
     resources: ResourcesDescription = ResourcesDescription()
     place: PlaceDescription = PlaceDescription()

@@ -21,7 +21,7 @@ from zoe_jupyter.shop.catalogue import Catalogue, Entry
 from zoe_jupyter.shop.descriptions import MAX_PROCESSES, check
 from zoe_jupyter.shop.filling import Filler
 from zoe_jupyter.shop.parameters import fill_parameters, secret_names
-from zoe_jupyter.shop.parts import Part, connections_of, processes_of
+from zoe_jupyter.shop.parts import Part, connections_of, only_parameter, processes_of
 from zoe_jupyter.shop.problems import Document, Findings, Path, close_names, shorten
 from zoe_jupyter.shop.reading import document_of, read
 from zoe_jupyter.shop.rehearsal import rehearse
@@ -162,13 +162,14 @@ def _parts(
         assert isinstance(framework, FrameworkDescription)
         own = findings.within(entry.document)
         if is_alone:
-            parts[use.use] = Part(use.use, entry, framework, filled, own)
+            parts[use.use] = Part(use.use, entry, framework, filled, own, deciding={name: name for name in filled})
             continue
         values = filler.tree(dict(use.parameters), (*path, "parameters"))
         if values is None:
             continue
         values = fill_parameters(framework.parameters, values, findings=findings, path=(*path, "parameters"), user=user)
-        parts[use.as_ or use.use] = Part(use.as_ or use.use, entry, framework, values, own)
+        deciding = {name: only_parameter(value) for name, value in use.parameters.items()}
+        parts[use.as_ or use.use] = Part(use.as_ or use.use, entry, framework, values, own, deciding=deciding)
     return parts
 
 

@@ -42,6 +42,8 @@ class Part:
     """For the framework's own document."""
     accepts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """``{accepted name: (alias, provided name)}``"""
+    deciding: Mapping[str, str] = field(default_factory=dict)
+    """``{parameter of the framework: parameter of the form that it follows}``"""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -94,10 +96,12 @@ def _process(
         name=f"{part.alias}.{name}",
         framework=part.alias,
         command=process.command,
+        title=process.title,
         core=core,
         elastic=elastic,
         elastic_limit=limit,
         resources=_resources(process.resources, filler, (*path, "resources")),
+        decided_by=_decided_by(process.resources, part.deciding),
         environment=dict(process.environment),
         files=dict(process.files),
         ports={
@@ -179,6 +183,19 @@ def _resources(resources: ResourcesDescription, filler: Filler, path: Path) -> R
         memory_bytes=filler.memory(resources.memory, (*path, "memory")),
         gpus=filler.count(resources.gpu, (*path, "gpu"), maximum=MAX_GPUS),
     )
+
+
+def _decided_by(resources: ResourcesDescription, deciding: Mapping[str, str]) -> dict[str, str]:
+    written = {"cores": resources.cores, "memory": resources.memory, "gpu": resources.gpu}
+    found = {resource: deciding.get(only_parameter(value)) for resource, value in written.items()}
+    return {resource: parameter for resource, parameter in found.items() if parameter}
+
+
+def only_parameter(value: Any) -> str:
+    """The parameter that a template reads, if it reads one and nothing else; else nothing."""
+    trails = named(value) if is_template(value) else frozenset()
+    parameters = {trail[1] for trail in trails if trail[0] == "parameters" and len(trail) > 1}
+    return parameters.pop() if len(parameters) == len(trails) == 1 else ""
 
 
 def _probe(ready: ReadyDescription | None, filler: Filler, path: Path) -> Probe | None:
