@@ -48,6 +48,11 @@ def test_exit_codes_tell_what_went_wrong(zoe: RunningZoe, capsys: pytest.Capture
     assert "Traceback" not in captured.err
 
 
+def test_what_is_wrong_is_named_as_it_was_typed(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["start", "spark", "--workers", "four"]) == 1
+    assert capsys.readouterr().err == "jupyter zoe: --workers: 'four' is not a whole number\n"
+
+
 def test_without_a_server_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,7 @@ def test_text_becomes_the_value_that_the_schema_wants(name: str, texts: list[str
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("workers", "four", "--workers: 'four' is not a whole number"),
+        ("workers", "four", "workers: 'four' is not a whole number"),
         ("ratio", "half", "is not a number"),
         ("cache", "maybe", "neither true nor false"),
         ("sizes", "1,x", "is not a whole number"),
@@ -74,7 +74,7 @@ def test_text_becomes_the_value_that_the_schema_wants(name: str, texts: list[str
         ("packages", "[1", "is not a JSON array"),
     ],
 )
-def test_text_that_does_not_fit_is_told_with_the_option(name: str, text: str, message: str) -> None:
+def test_text_that_does_not_fit_is_told_with_its_parameter(name: str, text: str, message: str) -> None:
     with pytest.raises(InvalidDescription, match=message) as caught:
         coerce(BY_NAME[name], [text])
     assert caught.value.problems[0].path == f"parameters.{name}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.client.running import RunningZoe
 from zoe_jupyter.attach.verbs import VERBS
+from zoe_jupyter.client.facts import is_job
 from zoe_jupyter.client.follow import Step
 from zoe_jupyter.client.text import to_text
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
@@ -63,7 +65,7 @@ def test_a_kernel_of_the_server_takes_its_lease_with_the_submission(
 def test_an_unknown_parameter_is_told_before_anything_starts(session: Session, zoe: RunningZoe) -> None:
     with pytest.raises(Usage, match=r"unrecognized arguments: --wrokers 4; did you mean --workers\?"):
         do(session, "start spark --wrokers 4")
-    with pytest.raises(InvalidDescription, match="--workers: 'four' is not a whole number"):
+    with pytest.raises(InvalidDescription, match="'four' is not a whole number"):
         do(session, "start spark --workers four")
     with pytest.raises(NotFound, match="no 'sparc'"):
         do(session, "start sparc")
@@ -167,6 +169,12 @@ def test_a_machine_is_taken_out_of_use_and_put_back_by_an_admin(session: Session
     assert "disabled" not in to_text(do(session, "nodes --enable here"))
     with pytest.raises(NotFound, match="no node 'moon'"):
         do(session, "nodes --enable moon")
+
+
+def test_a_machine_whose_cores_are_given_away_several_times_says_so(session: Session, zoe: RunningZoe) -> None:
+    assert "cores are shares: it has 2, each is given away 2 times" in to_text(do(session, "nodes"))
+    zoe.core.node = replace(zoe.core.node, microcores=0)
+    assert "shares" not in to_text(do(session, "nodes"))
 
 
 def test_scale_takes_a_number_or_numbers_by_process(session: Session, zoe: RunningZoe) -> None:
@@ -276,6 +284,15 @@ def test_waiting_ends_when_it_runs(session: Session, zoe: RunningZoe) -> None:
     assert to_text(do(session, "start spark --name one --wait")) == "one is ready"
 
 
+@pytest.mark.parametrize(
+    ("entry", "labels", "found"),
+    [("spark", {}, False), ("python-job", {}, True), ("", {"zoe/job": "spark"}, True), ("spark", {"mine": "x"}, False)],
+)
+def test_a_job_is_what_runs_a_program_to_its_end(entry: str, labels: dict[str, str], found: bool) -> None:
+    """Who waits for one waits for its end: with `--wait`, and with `.wait()` in Python."""
+    assert is_job({"entry": entry, "labels": labels}) is found
+
+
 def test_a_failed_start_tells_reason_and_log(session: Session, zoe: RunningZoe) -> None:
     zoe.begin_in(State.STARTING)
 
@@ -314,7 +331,8 @@ def test_validate_says_what_it_would_take(session: Session, tmp_path: object) ->
 
 def test_shop_is_searched_by_words(session: Session) -> None:
     assert [entry["name"] for entry in do(session, "shop distributed").data] == ["spark"]
-    assert "nothing in the shop matches" in to_text(do(session, "shop bananas"))
+    assert to_text(do(session, "shop bananas")) == "nothing in the shop matches 'bananas'"
+    assert to_text(do(session, "shop sprk")) == "nothing in the shop matches 'sprk'; did you mean spark?"
 
 
 def test_validate_names_the_file_in_each_error(session: Session, zoe: RunningZoe, tmp_path: Path) -> None:

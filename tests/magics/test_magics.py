@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.utils.capture import CapturedIO, RichOutput, capture_output
 
+from tests.attach.fake_kind import FakeSpark
 from tests.client.running import RunningZoe
 from zoe_jupyter.attach.watch import watcher
 from zoe_jupyter.magics.extension import ZoeFailed
@@ -116,7 +118,7 @@ def test_errors_are_short_and_still_stop_a_run_of_all_cells(shell: Any) -> None:
         ("%zoe start spark --workers", "expected"),
         ("%zoe run spark", "takes a cell"),
         ("%%zoe ps\nsomething", "takes no cell"),
-        ("%zoe start spark --workers four", "not a whole number"),
+        ("%zoe start spark --workers four", "--workers: 'four' is not a whole number"),
     ],
 )
 def test_misuse_is_explained(shell: Any, line: str, message: str) -> None:
@@ -225,6 +227,17 @@ def test_progress_is_one_display_in_a_kernel(shell: Any, zoe: RunningZoe, monkey
     last = [output for output in outputs if output.update][-1]
     assert last.data["text/plain"].splitlines()[-1] == "connected"
     assert 'role="status"' in last.data["text/html"]
+
+
+def test_a_step_that_came_to_nothing_has_no_tick(
+    shell: Any, zoe: RunningZoe, fake_spark: type[FakeSpark], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "kernel", object(), raising=False)
+    fake_spark.failure = OSError("refused by the host")
+    with capture_output() as captured:
+        shell.run_cell("%zoe attach spark")
+    steps = re.findall(r"<span[^>]*>(.)</span>([^<]*)", captured.outputs[-1].data["text/html"])
+    assert steps[-1] == ("!", "connecting")
 
 
 @pytest.mark.usefixtures("fake_spark")

@@ -18,6 +18,7 @@ from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Interrupted, Session
 from zoe_jupyter.client.verbs.submit import read_text
 from zoe_jupyter.client.verbs.table import Argument, Faces, Verb, by_name
+from zoe_jupyter.client.verbs.wording import told_as_options
 from zoe_jupyter.model.errors import Unavailable, ZoeError
 
 COMMAND = "jupyter zoe"
@@ -99,6 +100,11 @@ def _complete(words: list[str]) -> int:
 
 def _verb(verb: Verb, words: list[str]) -> int:
     session = Session(screen=ErrorScreen(), command=COMMAND)
+    with told_as_options():
+        return _run(session, verb, words)
+
+
+def _run(session: Session, verb: Verb, words: list[str]) -> int:
     arguments = parse(verb, words, session=session, extra=[_JSON])
     as_json = arguments.pop("as_json")
     if verb.cell:

@@ -70,6 +70,11 @@ def gather(api: Api, namespace: Mapping[str, Any]) -> Facts:
     )  # fmt: skip
 
 
+def is_job(execution: Mapping[str, Any]) -> bool:
+    """Whether it is a program that runs to its end, rather than something to work with."""
+    return LABEL_JOB in (execution.get("labels") or {}) or execution.get("entry") == JOB_ENTRY
+
+
 def kernel_id() -> str:
     """The id of this kernel; empty outside of one."""
     match = _KERNEL_FILE.fullmatch(Path(_kernel_file()).name)

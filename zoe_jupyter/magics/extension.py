@@ -21,6 +21,7 @@ from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, p
 from zoe_jupyter.client.verbs.results import Lines, Result, Tone
 from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.table import Faces, Verb
+from zoe_jupyter.client.verbs.wording import told_as_options
 from zoe_jupyter.magics.completing import matcher
 from zoe_jupyter.magics.functions import call
 from zoe_jupyter.magics.html import message_html, to_html
@@ -59,10 +60,12 @@ class ZoeMagics(Magics):
         screen = screen_for(self.shell)
         self.session.screen = screen
         try:
-            return self._run(line, cell)
+            with told_as_options():
+                return self._run(line, cell)
         except HelpWanted as wanted:
             print(wanted.text)
         except ZoeError as error:
+            screen.give_up()
             raise ZoeFailed(error) from None
         finally:
             screen.close()

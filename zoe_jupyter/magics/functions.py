@@ -17,6 +17,7 @@ from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.table import Argument, Verb, by_name
 from zoe_jupyter.magics.objects import Execution
 from zoe_jupyter.magics.screens import screen_for
+from zoe_jupyter.model.errors import ZoeError
 
 _TABLE = by_name(VERBS)
 _OBJECTS = {"Execution": Execution}
@@ -42,6 +43,9 @@ def call(name: str, /, *arguments: Any, **named: Any) -> Any:
     current.screen = screen
     try:
         return to_value(current, verb, verb.call(current, **bound))
+    except ZoeError:
+        screen.give_up()
+        raise
     finally:
         screen.close()
 

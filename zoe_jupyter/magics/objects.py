@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from zoe_jupyter.client.facts import LABEL_JOB
+from zoe_jupyter.client.facts import is_job
 from zoe_jupyter.client.text import to_text
 from zoe_jupyter.client.verbs.results import Block, Result
 from zoe_jupyter.client.verbs.session import Session, is_ended, is_running
@@ -52,7 +52,7 @@ class Execution:
 
         Raises UserError when it failed, and TimeoutError when that takes longer than ``timeout_s``.
         """
-        goal = until or ("ended" if LABEL_JOB in (self.record.get("labels") or {}) else "running")
+        goal = until or ("ended" if is_job(self.record) else "running")
         if goal not in ("running", "ended"):
             raise UserError(f"wait until 'running' or 'ended', not {goal!r}")
         is_so_far = is_ended if goal == "ended" else is_running

@@ -26,6 +26,9 @@ class LiveScreen(Protocol):
 
     def warn(self, text: str) -> None: ...
 
+    def give_up(self) -> None:
+        """The last step came to nothing."""
+
     def close(self) -> None: ...
 
 
@@ -46,6 +49,9 @@ class LineScreen:
 
     def warn(self, text: str) -> None:
         print(f"warning: {as_line(text)}", file=self._stream or sys.stdout, flush=True)
+
+    def give_up(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -84,6 +90,10 @@ class DisplayScreen:
 
     def warn(self, text: str) -> None:
         self._add(text, Tone.BAD)
+
+    def give_up(self) -> None:
+        if self._lines:
+            self._lines[-1].tone = Tone.BAD
 
     def close(self) -> None:
         if self._id:

@@ -42,3 +42,5 @@ class Node:
     is_enabled: bool = True
     closes_at: float | None = None
     """Epoch seconds: when it is to be empty; None: nobody has said so."""
+    microcores: int = 0
+    """Of the machine itself, where ``capacity`` gives each core away several times; else 0."""

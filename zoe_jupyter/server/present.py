@@ -271,6 +271,7 @@ def node_body(use: NodeUse) -> NodeBody:
         services=use.services,
         is_enabled=use.node.is_enabled,
         drains_at=use.drains_at,
+        cores=use.node.microcores / 1_000_000 or None,
     )
 
 

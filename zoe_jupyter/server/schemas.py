@@ -377,6 +377,8 @@ class NodeBody:
     is_enabled: bool
     drains_at: float | None = None
     """Epoch seconds: from then on nothing is to be there; null: no such thing is planned."""
+    cores: float | None = None
+    """Of the machine itself, where its capacity gives each away several times; else null."""
 
 
 @dataclass

@@ -116,7 +116,7 @@ class FakeCore:
         self.supposed: list[tuple[str, Mapping[str, Limit]]] = []
         self.plan = Plan()
         """The answer to every ``what_if``."""
-        self.node = Node("here", Resources(4_000_000, 8 << 30))
+        self.node = Node("here", Resources(4_000_000, 8 << 30), microcores=2_000_000)
         self.log_chunks: list[bytes] = [b"first line\n", b"second line\n"]
         self.is_slow_reader = False
         self.is_closed = False

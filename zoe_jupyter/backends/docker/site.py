@@ -148,7 +148,9 @@ class Site:
             gpus=settings.gpus,
         )
         labels = {"hostname": str(info.get("Name", "")), "arch": str(info.get("Architecture", "")), **settings.labels}
-        return Node(engine.name, capacity, labels, is_enabled=engine.silent_since is None)
+        return Node(
+            engine.name, capacity, labels, is_enabled=engine.silent_since is None, microcores=int(engine.cores * 1e6)
+        )
 
 
 async def _look(engine: Engine) -> None:

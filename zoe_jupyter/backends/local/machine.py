@@ -16,14 +16,15 @@ _CGROUP_MEMORY = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.lim
 
 def local_node(*, overcommit: float, memory_fraction: float) -> Node:
     """The one node. Cores are shares and are given away ``overcommit`` times over; of memory a reserve stays for everything else."""
-    total = total_memory_bytes()
+    total, cores = total_memory_bytes(), usable_cores()
     free = max(0, total - max(_LEAST_RESERVE_BYTES, total // 10))
     capacity = Resources(
-        microcores=int(usable_cores() * overcommit * 1_000_000),
+        microcores=int(cores * overcommit * 1_000_000),
         memory_bytes=min(int(total * memory_fraction), free),
         gpus=gpu_count(),
     )
-    return Node(NODE, capacity, {"hostname": socket.gethostname(), "arch": platform.machine()})
+    labels = {"hostname": socket.gethostname(), "arch": platform.machine()}
+    return Node(NODE, capacity, labels, microcores=int(cores * 1_000_000))
 
 
 def usable_cores() -> float:

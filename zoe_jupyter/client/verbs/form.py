@@ -69,7 +69,7 @@ def coerce(option: Option, texts: list[str]) -> Any:
             return _object(option, texts)
         return _scalar(option.kind, texts[-1], option.schema)
     except ValueError as error:
-        raise InvalidDescription([Problem(f"{option.flag}: {error}", path=f"parameters.{option.name}")]) from error
+        raise InvalidDescription([Problem(str(error), path=f"parameters.{option.name}")]) from error
 
 
 def _scalar(kind: str, text: str, schema: Mapping[str, Any]) -> Any:

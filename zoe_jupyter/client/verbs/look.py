@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
@@ -25,12 +26,13 @@ NAME = Argument(
 def shop(session: Session, text: str = "") -> Result:
     """List the applications."""
     words = text.lower().split()
-    found = [entry for entry in session.api.entries() if all(word in _searched(entry) for word in words)]
+    entries = session.api.entries()
+    found = [entry for entry in entries if all(word in _searched(entry) for word in words)]
     rows = [
         [Cell(entry["name"]), entry["title"], entry["version"], ", ".join(entry["connections"]), _summary(entry)]
         for entry in found
     ]
-    empty = f"nothing in the shop matches {text!r}" if text else "the shop is empty"
+    empty = f"nothing in the shop matches {text!r}{_near(text, entries)}" if text else "the shop is empty"
     return Result(
         [Table(("NAME", "TITLE", "VERSION", "ATTACH", "SUMMARY"), rows, empty=empty)], data=found, value=found
     )
@@ -145,6 +147,13 @@ def _searched(entry: Mapping[str, Any]) -> str:
     return " ".join([entry["name"], entry["title"], entry["summary"], *entry["tags"]]).lower()
 
 
+def _near(text: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """``; did you mean spark?``, where a name or a title is near."""
+    names = {word.lower(): entry["name"] for entry in entries for word in (entry["title"], entry["name"])}
+    close = get_close_matches(text[:80].lower(), names, n=1)
+    return f"; did you mean {names[close[0]]}?" if close else ""
+
+
 def _summary(entry: Mapping[str, Any]) -> Cell | str:
     if entry["is_runnable"]:
         return str(entry["summary"])
@@ -156,9 +165,21 @@ def _user(found: Json) -> str:
 
 
 def _about(node: Mapping[str, Any]) -> str:
+    return "; ".join(filter(None, (_use_of(node), _shares(node))))
+
+
+def _use_of(node: Mapping[str, Any]) -> str:
     if node.get("drains_at") is not None:
         return f"{'to be empty since' if not node['is_enabled'] else 'will be emptied at'} {clock(node['drains_at'])}"
     return "" if node["is_enabled"] else "disabled"
+
+
+def _shares(node: Mapping[str, Any]) -> str:
+    """Why it seems to have more cores than it has."""
+    cores, given = node.get("cores") or 0, node["capacity"]["cores"]
+    if not cores or given <= cores:
+        return ""
+    return f"cores are shares: it has {cores:.4g}, each is given away {given / cores:.4g} times"
 
 
 def _use(node: Mapping[str, Any], key: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
+from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB, is_job
 from zoe_jupyter.client.follow import ended_text
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.verbs.form import options
@@ -163,8 +163,7 @@ def _started(session: Session, execution: Json, *, wait: bool) -> Result:
         return say(
             f"started {name}; `{command} info {name}` shows how far it is, `{command} stop {name}` ends it", execution
         )
-    is_job = LABEL_JOB in (execution.get("labels") or {}) or execution.get("entry") == JOB_ENTRY
-    last = session.wait(execution, is_ended if is_job else is_running)
+    last = session.wait(execution, is_ended if is_job(execution) else is_running)
     if last["state"] != "ended":
         return say(f"{name} is ready", last, tone=Tone.GOOD)
     if last.get("outcome") == "succeeded":

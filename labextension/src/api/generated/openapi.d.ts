@@ -826,6 +826,8 @@ export interface components {
             is_enabled: boolean;
             /** @default null */
             drains_at: number | null;
+            /** @default null */
+            cores: number | null;
         };
         NodePage: {
             items: components["schemas"]["NodeBody"][];
