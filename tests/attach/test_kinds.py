@@ -59,6 +59,18 @@ def test_a_kernel_without_pyspark_is_told_what_to_install(installed: Any) -> Non
     assert '`%pip install "pyspark[connect]==4.1.*" "pandas<3"`' in problem
 
 
+def test_a_kernel_without_pip_is_told_of_what_it_has(installed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an environment that uv made, where `%pip` would only say that there is no module pip."""
+    installed()
+    monkeypatch.setattr(versions, "find_spec", lambda name: None)
+    monkeypatch.setattr(versions, "which", lambda name: "/usr/bin/uv")
+    (problem,) = DaskAttach().check(None).problems
+    assert f'`!uv pip install --python {sys.executable} "dask[distributed]>=2024.1"' in problem
+    monkeypatch.setattr(versions, "which", lambda name: None)
+    (problem,) = SparkAttach().check(None).problems
+    assert f'`!{sys.executable} -m ensurepip` and then `%pip install "pyspark[connect]>=4,<5"' in problem
+
+
 def test_a_kernel_with_half_of_it_is_told_what_is_missing(installed: Any) -> None:
     installed(pyspark="4.3.0", pandas="2.2")
     (problem,) = SparkAttach().check(None).problems

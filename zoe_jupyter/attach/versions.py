@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 
@@ -16,6 +19,16 @@ def installed(*distributions: str) -> str:
 
 def missing(distributions: Iterable[str]) -> list[str]:
     return [name for name in distributions if not installed(name)]
+
+
+def install_line(packages: str) -> str:
+    """What is typed into a cell to install packages beside this kernel; environments that uv made have no pip, so that ``%pip`` fails in them."""
+    if find_spec("pip") is not None:
+        return f"`%pip install {packages}`"
+    python = shlex.quote(sys.executable)
+    if which("uv"):
+        return f"`!uv pip install --python {python} {packages}`"
+    return f"`!{python} -m ensurepip` and then `%pip install {packages}`"
 
 
 def loaded(module: str) -> str:

