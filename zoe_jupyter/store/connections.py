@@ -62,7 +62,7 @@ def open_engines(url: URL) -> Engines:
     try:
         return _sqlite_engines(url) if is_sqlite(url) else _postgresql_engines(url)
     except (ImportError, NoSuchModuleError) as error:
-        raise StoreError("the driver of PostgreSQL is missing; pip install 'zoe-jupyter[postgresql]'") from error
+        raise StoreError("the driver of PostgreSQL is missing; `pip install 'psycopg[binary]>=3.1'`") from error
 
 
 def is_sqlite(url: URL) -> bool:

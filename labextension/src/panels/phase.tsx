@@ -47,11 +47,9 @@ function MissingNotice(props: IPhaseProps): React.JSX.Element {
     <Notice kind="warning" title={trans.__('The server part of Zoe is missing')}>
       <p>
         {trans.__('This page has the Zoe extension, but the Jupyter server behind it does not.')}{' '}
-        {trans.__('In the environment that runs the server:')}
+        {trans.__('Install Zoe in the environment that runs the server, and there:')}
       </p>
-      <pre className="zoe-Code">
-        pip install zoe-jupyter{'\n'}jupyter server extension enable zoe_jupyter
-      </pre>
+      <pre className="zoe-Code">jupyter server extension enable zoe_jupyter</pre>
       <p>{trans.__('Then restart the Jupyter server and try again.')}</p>
       <Retry {...props} />
     </Notice>
