@@ -81,6 +81,23 @@ def test_two_clicks_connect_a_notebook_and_one_connects_it_again(
     assert saved(lab) is None
 
 
+@pytest.mark.dask
+def test_what_runs_is_shared_under_its_name(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
+    """Though the kernel is told its id: from this notebook, the name alone would start another one."""
+    server.ask("zoe/api/executions", method="POST", body={"use": "dask", "name": "dask"})
+    item = open_notebook(lab)
+    lab.show_panel()
+    lab.expect_state("dask", "running", timeout_ms=ATTACH_MS)
+    item.get_by_role("button").click()
+    lab.page.locator(".zoe-Menu .lm-Menu-item", has_text="dask (Dask, running)").click()
+    expect(lab.page.locator(".Toastify__toast")).to_contain_text("connecting to dask…", timeout=SOON_MS)
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    assert saved(lab)["attached"] == [{"use": "dask", "name": "dask"}]
+    lab.item("dask").locator(".zoe-Item-name").click()
+    expect(lab.tab.get_by_role("region", name="Connect a notebook")).to_contain_text("By its id", timeout=SOON_MS)
+    lab.screenshot(artifacts, "shared")
+
+
 def saved(lab: Lab) -> object:
     """What the notebook in front remembers."""
     return lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.getMetadata('zoe') ?? null")

@@ -108,6 +108,32 @@ def test_when_it_is_its_turn_can_be_said_and_is_told(lab: Lab, server: JupyterSe
     assert (found["priority"], found["estimate_s"], found["is_assumed"]) == ("filler", 5400, False)
 
 
+def test_nothing_is_wrong_before_anything_is_typed(lab: Lab, artifacts: Path) -> None:
+    """A Python job needs a program: what it lacks is said, and not as an error."""
+    lab.open()
+    lab.command("zoe:start-application", "{entry: 'python-job'}")
+    form = lab.tab.locator(".zoe-Launch")
+    check = form.locator(".zoe-Check")
+    expect(check).to_contain_text("Something is to be filled in first", timeout=SOON_MS)
+    expect(check).to_contain_text("give exactly one of script, code and module")
+    expect(form.get_by_role("alert")).to_have_count(0)
+    lab.screenshot(artifacts, "untouched")
+    form.get_by_label("Code", exact=True).fill("print(1)")
+    expect(check).to_contain_text("Fits now", timeout=SOON_MS)
+    form.get_by_label("Script", exact=True).fill("a.py")
+    expect(check.get_by_role("alert")).to_contain_text("It cannot be started like this", timeout=SOON_MS)
+    expect(check).to_contain_text("give exactly one of script, code and module")
+
+
+def test_who_starts_it_empty_is_told_so(lab: Lab) -> None:
+    lab.open()
+    lab.command("zoe:start-application", "{entry: 'python-job'}")
+    form = lab.tab.locator(".zoe-Launch")
+    expect(form.locator(".zoe-Check")).to_contain_text("Something is to be filled in first", timeout=SOON_MS)
+    form.get_by_role("button", name="Start", exact=True).click()
+    expect(form.get_by_role("alert")).to_contain_text("give exactly one of script, code and module", timeout=SOON_MS)
+
+
 def test_a_name_that_cannot_be_is_refused_in_words(lab: Lab, artifacts: Path) -> None:
     form = open_form(lab)
     form.get_by_label("Name", exact=True).first.fill("no such/name!")

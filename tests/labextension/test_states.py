@@ -120,6 +120,21 @@ def test_what_changed_while_the_stream_was_lost_is_not_missed(lab: Lab, server: 
     lab.expect_state("unseen", "running")
 
 
+@pytest.mark.usefixtures("clean")
+def test_nothing_is_asked_again_and_again(lab: Lab, server: JupyterServer) -> None:
+    """What changes is told by the stream: of the lists and the shop no more is asked, however long the panel is open."""
+    asked: list[str] = []
+    lab.page.clock.install()
+    lab.open()
+    panel = lab.show_panel()
+    expect(panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
+    lab.page.on("request", lambda request: asked.append(request.url) if API.search(request.url) else None)
+    lab.page.clock.fast_forward("02:00:00")
+    found = server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "told"})
+    lab.expect_state("told", "running")
+    assert {url.partition("/zoe/api/")[2] for url in asked} == {f"executions/{found['id']}"}
+
+
 def test_the_search_of_the_shop_finds_and_says_when_there_is_nothing(lab: Lab, artifacts: Path) -> None:
     lab.open()
     lab.command("zoe:open-shop")

@@ -10,6 +10,7 @@ import type { IExecution } from '../api/types';
 import { byAge } from '../merge';
 import { stateWord } from '../text';
 import type { IZoeModel, IZoeSettings } from '../tokens';
+import { rankOf } from './ids';
 
 /** What a plugin that registers commands has at hand. */
 export interface ICommandContext {
@@ -37,7 +38,8 @@ export function addCommands(
   for (const [command, { isHidden, ...options }] of Object.entries(commands)) {
     context.app.commands.addCommand(command, options);
     if (!isHidden) {
-      context.palette?.addItem({ command, category, args: { isPalette: true } });
+      const rank = rankOf(command);
+      context.palette?.addItem({ command, category, rank, args: { isPalette: true } });
     }
   }
 }

@@ -25,7 +25,7 @@ type Executed =
   typeof NotebookActions.executed extends ISignal<unknown, infer Event> ? Event : never;
 
 interface IChoice {
-  /** What `%zoe attach` was given. */
+  /** What `%zoe attach` is given for another one of its kind. */
   use: string;
   /** Name of the execution. */
   name: string;
@@ -87,7 +87,7 @@ export class NotebookLink implements INotebookLink {
     }
     const before = this._choices;
     this._isCancelled = false;
-    this._choices = [...before, { use: name, name }];
+    this._choices = [...before, { use: name, name: this._known(name)?.name ?? name }];
     this._setStatus('connecting');
     try {
       await this._announce(runInKernel(kernel, attachCode(name), { onProgress: this._onProgress }));
@@ -192,25 +192,38 @@ export class NotebookLink implements INotebookLink {
     }
     const missing = error instanceof KernelError && error.ename === 'ModuleNotFoundError';
     const message = missing
-      ? trans.__('%1. In the environment of this kernel: pip install zoe-jupyter', messageOf(error))
+      ? trans.__('%1. Install Zoe in the environment of this kernel too.', messageOf(error))
       : messageOf(error);
-    await showErrorMessage(trans.__('Could not connect to %1', name), message);
+    const title = trans.__('Could not connect to %1', this._known(name)?.name ?? name);
+    await showErrorMessage(title, message);
   }
 
-  /** Remember what the kernel has now, and by which word the newest was asked for. */
+  /** Remember what the kernel has now, and of what kind the newest is. */
   private async _take(
-    use: string,
+    word: string,
     kernel: Kernel.IKernelConnection,
     before: readonly IChoice[]
   ): Promise<void> {
-    const names = (await attachedIn(kernel)) ?? [...before.map(({ name }) => name), use];
-    const newest = names[names.length - 1] ?? use;
+    const names = (await attachedIn(kernel)) ?? [...before.map(({ name }) => name), word];
+    const newest = names[names.length - 1] ?? word;
+    const use = this._kindOf(word);
     this._choices = choicesOf(names, before).map(choice =>
       choice.name === newest && !before.some(({ name }) => name === newest)
         ? { ...choice, use }
         : choice
     );
     this._save();
+  }
+
+  /** The execution that an id or a name means. */
+  private _known(word: string): IExecution | null {
+    return this._context.model.executions.get(word) ?? this._find(word);
+  }
+
+  /** What starts one like it, should it be gone: its application, where the shop has that. */
+  private _kindOf(word: string): string {
+    const entry = this._known(word)?.entry;
+    return this._context.model.entries.find(({ name }) => name === entry)?.name ?? word;
   }
 
   private _find(name: string): IExecution | null {

@@ -298,10 +298,16 @@ function Connections({
     return null;
   }
   const why = connector?.current ? connector.current.obstacle : trans.__('Open a notebook first');
+  const name = nameToAttach(execution);
   return (
     <Part title={trans.__('Connect a notebook')}>
       <p className="zoe-Hint">{trans.__('Gives: %1', execution.connections.join(', '))}</p>
-      <pre className="zoe-Code">{attachCell(nameToAttach(execution))}</pre>
+      <pre className="zoe-Code">{attachCell(name)}</pre>
+      {name !== execution.name && (
+        <p className="zoe-Hint">
+          {trans.__('By its id: from another notebook, %1 would start a new one.', execution.name)}
+        </p>
+      )}
       <div className="zoe-Actions">
         {connector && (
           <Button
@@ -310,7 +316,7 @@ function Connections({
             title={why}
             isDisabled={Boolean(why)}
             onClick={() =>
-              void commands.execute(CommandIDs.attachNotebook, { name: nameToAttach(execution) })
+              void commands.execute(CommandIDs.attachNotebook, { name })
             }
           />
         )}

@@ -171,7 +171,9 @@ function useLaunch(props: ILaunchProps) {
     lifetime: effective,
     turn
   });
-  const told = starting.refused ?? checked;
+  const isFilledIn = Object.keys(parameters).length > 0 || name.trim() || turn !== ANY_TURN;
+  const isUntouched = !isFilledIn && !starting.hasTried;
+  const told = starting.refused ?? asTold(checked, isUntouched);
   return {
     ...starting,
     schema,
@@ -192,6 +194,11 @@ function useLaunch(props: ILaunchProps) {
     command,
     problems: told.kind === 'wrong' ? told.problems : null
   };
+}
+
+/** A form that was just opened is not wrong: it only lacks something. */
+function asTold(checked: Checked, isUntouched: boolean): Checked {
+  return checked.kind === 'wrong' && isUntouched ? { ...checked, kind: 'empty' } : checked;
 }
 
 function useClient(notebooks: INotebookTracker | null, path: string): Client {

@@ -11,6 +11,8 @@ export type Checked =
   | { kind: 'checking' }
   | { kind: 'good'; check: ICheck }
   | { kind: 'wrong'; problems: IPlacedProblems }
+  /** Wrong too, in a form that nobody has filled in yet. */
+  | { kind: 'empty'; problems: IPlacedProblems }
   | { kind: 'unknown'; message: string };
 
 /** What it would reserve, and whether that fits now. */
@@ -46,14 +48,17 @@ function CheckText({
       </Notice>
     );
   }
+  if (checked.kind === 'empty') {
+    return (
+      <Notice kind="info" title={trans.__('Something is to be filled in first')}>
+        <Rest problems={checked.problems} />
+      </Notice>
+    );
+  }
   if (checked.kind === 'wrong') {
     return (
       <Notice kind="error" title={trans.__('It cannot be started like this')}>
-        {checked.problems.rest.map(problem => (
-          <p key={problem}>
-            <Said text={problem} />
-          </p>
-        ))}
+        <Rest problems={checked.problems} />
         {isSaidAtFields(checked.problems) && (
           <p>{trans.__('What is wrong is said at the fields.')}</p>
         )}
@@ -65,6 +70,19 @@ function CheckText({
 
 function isSaidAtFields({ fields, frame }: IPlacedProblems): boolean {
   return Object.keys(fields).length > 0 || Object.keys(frame).length > 0;
+}
+
+/** What is wrong and about no field. */
+function Rest({ problems }: { problems: IPlacedProblems }): React.JSX.Element {
+  return (
+    <>
+      {problems.rest.map(problem => (
+        <p key={problem}>
+          <Said text={problem} />
+        </p>
+      ))}
+    </>
+  );
 }
 
 function Good({ check, trans }: { check: ICheck; trans: TranslationBundle }): React.JSX.Element {

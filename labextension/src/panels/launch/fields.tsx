@@ -8,7 +8,7 @@ import {
 } from '@rjsf/utils';
 import React, { useState } from 'react';
 
-import { Problems } from '../parts';
+import { Problems, Said } from '../parts';
 import { PairField, isItem, isPair, isRoot } from './groups';
 
 /** One field: a label that belongs to its input, what it is about, and what is wrong. */
@@ -47,7 +47,7 @@ function Labelled(props: FieldTemplateProps): React.JSX.Element {
       <div className="zoe-Field-input">{children}</div>
       {schema.description && (
         <p id={descriptionId(id)} className="zoe-Hint">
-          {schema.description}
+          <Said text={schema.description} />
         </p>
       )}
     </>

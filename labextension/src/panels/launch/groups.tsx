@@ -10,7 +10,7 @@ import {
 } from '@rjsf/utils';
 import React, { useState } from 'react';
 
-import { Button } from '../parts';
+import { Button, Said } from '../parts';
 
 /** What the form passes down to its templates. */
 export interface IFormContext {
@@ -34,7 +34,7 @@ export function ListField(props: ArrayFieldTemplateProps): React.JSX.Element {
       <legend className="zoe-Field-label">{title}</legend>
       {schema.description && (
         <p id={descriptionId(idSchema)} className="zoe-Hint">
-          {schema.description}
+          <Said text={schema.description} />
         </p>
       )}
       {items.map(item => (
@@ -75,7 +75,7 @@ export function ObjectField(props: ObjectFieldTemplateProps): React.JSX.Element 
       <legend className="zoe-Field-label">{title}</legend>
       {schema.description && (
         <p id={descriptionId(idSchema)} className="zoe-Hint">
-          {schema.description}
+          <Said text={schema.description} />
         </p>
       )}
       {fields}

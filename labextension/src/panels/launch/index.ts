@@ -15,7 +15,7 @@ import React from 'react';
 
 import type { IEntryDetail, IExecution, ISubmission } from '../../api/types';
 import { addCommands, args, reporting, text, type ICommandContext } from '../../commands/context';
-import { CommandIDs } from '../../commands/ids';
+import { CommandIDs, rankOf } from '../../commands/ids';
 import { zoeIcon } from '../../icons';
 import { nameToAttach } from '../../merge';
 import { IZoeModel, IZoeSettings } from '../../tokens';
@@ -146,6 +146,7 @@ function addEntriesToPalette({ model, palette, trans }: ILaunchContext): void {
           palette.addItem({
             command: CommandIDs.startApplication,
             category,
+            rank: rankOf(CommandIDs.startApplication),
             args: { entry: name, isPalette: true }
           })
         )
