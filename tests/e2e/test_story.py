@@ -227,6 +227,7 @@ class TestStory:
     ) -> None:
         refused = home.zoe("start", "dask", "--worker-memory", "64TiB")
         assert (refused.returncode, "the largest node has" in refused.stderr) == (1, True), refused.stderr
+        assert "lower `worker_memory`" in refused.stderr
         whole = home.zoe_json("nodes")[0]["capacity"]["memory_bytes"] // 2**20
         started = home.zoe("start", "dask", "--name", "huge", "--worker-memory", f"{whole - 1100}MiB")
         assert started.returncode == 0, started.stderr

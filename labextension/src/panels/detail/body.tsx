@@ -315,9 +315,7 @@ function Connections({
             label={trans.__('Attach the notebook in front')}
             title={why}
             isDisabled={Boolean(why)}
-            onClick={() =>
-              void commands.execute(CommandIDs.attachNotebook, { name })
-            }
+            onClick={() => void commands.execute(CommandIDs.attachNotebook, { name })}
           />
         )}
         <Button
