@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ import pytest
 
 import zoe_jupyter
 from tests.chaos.story import Step, Story
+from tests.failpoints import failpoints
 from zoe_jupyter.testing.chaos import REPAIRED_S, ChaosHarness, Died, Server, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,29 +30,19 @@ ELSEWHERE = frozenset(
 """Points that no wish of a user leads to; they have tests of their own."""
 
 
-OTHER_BACKENDS = ("docker", "kubernetes")
-"""Their rooms have points that processes of this machine never lead to."""
+ROOMS = Path(zoe_jupyter.__file__).parent
+OTHER_BACKENDS = [ROOMS / "backends" / name for name in ("docker", "kubernetes")]
+"""Their rooms have points that processes of this machine never lead to; each has a ``test_killed.py``."""
 
 
-def failpoints() -> list[str]:
-    """Every name that ``failpoint`` is called with, on the way to a local process."""
-    names: set[str] = set()
-    rooms = Path(zoe_jupyter.__file__).parent
-    others = [rooms / "backends" / name for name in OTHER_BACKENDS]
-    for file in rooms.rglob("*.py"):
-        if any(other in file.parents for other in others):
-            continue
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "failpoint":
-                (name,) = node.args
-                assert isinstance(name, ast.Constant), f"{file.name}:{node.lineno}: tests cannot find this one"
-                names.add(name.value)
-    return sorted(names)
+def local_failpoints() -> list[str]:
+    """Those on the way to a local process."""
+    return failpoints(ROOMS, without=OTHER_BACKENDS)
 
 
 def moments() -> list[object]:
     """Every point when a step comes to it first; some, and in the long tests all, also when it comes again."""
-    names = [name for name in failpoints() if name not in ELSEWHERE]
+    names = [name for name in local_failpoints() if name not in ELSEWHERE]
     again = [f"{name}:3" for name in names if name.split(".")[0] in OFTEN]
     rest = [f"{name}:{count}" for name in names for count in range(2, MOST + 1) if f"{name}:{count}" not in again]
     return [*names, *again, *(pytest.param(moment, marks=pytest.mark.chaos) for moment in rest)]
@@ -117,7 +107,7 @@ class Life:
 
 
 def test_the_code_names_failpoints_around_every_action() -> None:
-    subjects = {name.split(".")[0] for name in failpoints()}
+    subjects = {name.split(".")[0] for name in local_failpoints()}
 
     assert subjects >= {
         "open",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.chaos.test_failpoints import failpoints
+from tests.chaos.test_failpoints import local_failpoints
 from tests.requirements import require
 from zoe_jupyter.store import schema
 from zoe_jupyter.testing.chaos import ChaosHarness, Died, Server, until
@@ -28,7 +28,7 @@ BACK = {
     "0003": ("DROP TABLE zoe_quotas", "DROP TABLE zoe_drained_nodes", "DROP TABLE zoe_kept"),
 }
 """For each schema: what makes it the one before again. Its rows stay."""
-STEPS = [name for name in failpoints() if name.startswith("upgrade.")]
+STEPS = [name for name in local_failpoints() if name.startswith("upgrade.")]
 COMMITTED = "open.migrated"
 """The point that comes next when it is done."""
 SERVICES = ["crew.head-0#1", "crew.worker-0#1", "crew.worker-1#1"]

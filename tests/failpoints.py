@@ -1,0 +1,21 @@
+"""Which failpoints the code names, so that a new one is met by the tests by itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+from pathlib import Path
+
+
+def failpoints(room: Path, *, without: Collection[Path] = ()) -> list[str]:
+    """Every name that ``failpoint`` is called with in a folder of the code, but for the folders ``without``."""
+    names: set[str] = set()
+    for file in room.rglob("*.py"):
+        if any(other in file.parents for other in without):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "failpoint":
+                (name,) = node.args
+                assert isinstance(name, ast.Constant), f"{file.name}:{node.lineno}: tests cannot find this one"
+                names.add(name.value)
+    return sorted(names)
