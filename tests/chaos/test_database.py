@@ -1,4 +1,4 @@
-"""Databases that are locked, damaged, restored from a backup, begun anew, or restarted under load."""
+"""Databases that are locked, damaged, restored from a backup, begun anew, removed, or restarted under load."""
 
 from __future__ import annotations
 
@@ -145,6 +145,46 @@ def test_a_damaged_file_is_told_and_left_untouched_while_running_and_at_the_next
         until_state(server, "mine", "running")
         assert home.sleepers() == before
         server.ask("POST", "executions/mine/stop")
+        home.settle(server, is_idle=True)
+
+
+@pytest.mark.parametrize("name", ["zoe.db", "zoe.db-wal"])
+def test_nothing_is_accepted_that_the_next_start_would_not_find(home: ChaosHarness, name: str) -> None:
+    """Somebody removes the database's files while Zoe runs; SQLite itself would write on into nowhere."""
+    file, aside = home.state / name, home.folder / "aside"
+    with served(home) as server:
+        run(server, "crew", "mine")
+        before = home.sleepers()
+        file.rename(aside)
+
+        status, error = refusal(server, "POST", "executions", {"use": "crew", "name": "late"}, key="once")
+        assert (status, error["reason"]) == (503, "store_gone"), error
+        assert "put the file back" in error["message"]
+        assert server.ask("GET", "executions/mine")["state"] == "running"
+        assert home.sleepers() == before
+
+        aside.rename(file)
+        late = server.ask("POST", "executions", {"use": "crew", "name": "late"}, key="once")
+        until_state(server, late["id"], "running")
+        server.kill()
+    with served(home) as server:
+        assert {item["name"] for item in server.ask("GET", "executions")["items"]} == {"mine", "late"}
+        stop_all(server)
+        home.settle(server, is_idle=True)
+
+
+def test_what_runs_can_be_stopped_although_its_database_was_removed(home: ChaosHarness) -> None:
+    with served(home) as server:
+        run(server, "crew", "mine")
+        for file in home.state.glob("zoe.db*"):
+            file.unlink()
+        assert refusal(server, "POST", "executions", {"use": "crew"})[1]["reason"] == "store_gone"
+        server.ask("POST", "executions/mine/stop")
+        until(lambda: not home.processes() and not home.run_folders(), PATIENCE_S, home.processes)
+    with served(home) as server:
+        assert server.ask("GET", "executions")["items"] == []
+        run(server, "crew", "mine")
+        stop_all(server)
         home.settle(server, is_idle=True)
 
 

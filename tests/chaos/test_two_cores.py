@@ -117,13 +117,16 @@ def test_a_killed_core_is_followed_at_once_on_its_host(homes: tuple[ChaosHarness
     first, second = one.serve(), other.serve()
     try:
         own = first.ask("POST", "executions", {"use": "crew", "name": "mine"})["id"]
-        until(lambda: state(first, own) == "running", PATIENCE_S)
+        until(lambda: state(first, own) == "running" and len(one.sleepers()) == 3, PATIENCE_S)
+        started = one.launches()
 
         first.process.kill()
         first.ended()
 
         until(lambda: state(second, own) == "running", 10.0)
+        assert one.launches() == started, "what ran was adopted, not started anew"
         second.ask("POST", f"executions/{own}/stop")
         until(lambda: state(second, own) == "ended", PATIENCE_S)
+        until(lambda: not one.sleepers(), PATIENCE_S, one.sleepers)
     finally:
         second.end()

@@ -120,11 +120,11 @@ def test_stop_while_queued(server: Server) -> None:
     crew = submit(server, "crew")
     until_state(server, crew, "running")
     hall = submit(server, "hall")
-    waiting = until_state(server, hall, "queued")
+    waiting = until_state(server, hall, "queued")["queue"]
 
     server.ask("POST", f"executions/{hall}/stop")
 
-    assert waiting["queue"] is None or "cores" in waiting["queue"]["reason"]["text"]
+    assert (waiting["position"], "cores" in waiting["reason"]["text"]) == (1, True), waiting
     ended = until_state(server, hall, "ended")
     assert (ended["outcome"], ended["reason"]["code"], ended["services"]) == ("stopped", "stopped_by_user", [])
 

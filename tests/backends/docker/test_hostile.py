@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.backends.docker.conftest import DockerWorld
-from zoe_jupyter.backends.base import Address
+from zoe_jupyter.backends.base import Address, SeenState
 from zoe_jupyter.backends.docker import translate
 from zoe_jupyter.model.application import Port
 from zoe_jupyter.model.errors import Retryable
@@ -93,9 +93,15 @@ async def test_a_container_has_no_rights_and_sees_nothing_of_its_machine(runner:
 async def test_a_fork_bomb_hurts_itself_only(world: DockerWorld) -> None:
     world.options["process_limit"] = 30
     runner = Runner(world, await world.open())
+    await runner.start("two")
     await runner.start("one", code=BOMB)
     await runner.said("one", "app.main-0", b"REFUSED")
-    await runner.backend.clean("one", keep_logs=False)
+    processes = {sample.execution_id: sample.processes for sample in await runner.backend.usage()}
+    assert processes["one"] <= 30
+    bystander = await runner.until("two", "app.main-0", SeenState.READY)
+    assert (bystander.reason, processes["two"]) == (None, 1)
+    for execution_id in ("one", "two"):
+        await runner.backend.clean(execution_id, keep_logs=False)
     await world.close(runner.backend)
 
 

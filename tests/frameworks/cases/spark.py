@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.frameworks.cases import Case
 
 ROWS = 1200
@@ -21,9 +23,20 @@ def attach(values: Mapping[str, Any], secrets: Mapping[str, str]) -> Iterator[An
 
         session = SparkSession.builder.remote(f"{values['url']}/;token={secrets['token']}").create()
         try:
+            _see_that_others_are_not_let_in(values["url"])
             yield session
         finally:
             session.stop()
+
+
+def _see_that_others_are_not_let_in(url: str) -> None:
+    """Neither without a token, nor with another one."""
+    from pyspark.errors.exceptions.connect import SparkConnectException
+    from pyspark.sql import SparkSession
+
+    for address in (url, f"{url}/;token=another"):
+        with pytest.raises(SparkConnectException, match=r"UNAUTHENTICATED|[Aa]uthentication"):
+            SparkSession.builder.remote(address).create().range(1).collect()
 
 
 def work(session: Any, folder: Path) -> None:
