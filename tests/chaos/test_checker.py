@@ -76,7 +76,7 @@ def well() -> Sight:
     ended, third = lived(*START, STOP, ServiceExited("crew.head-0", 1, 143), own="three")
     return Sight(
         executions=(runs, waits, ended),
-        events=numbered(first, second, third),
+        events=numbered(first, second, third, [LogEvent(0, 2.0, "node.disabled", "", "", {"node": "far"})]),
         processes=(
             sight.Process(7, "one", "crew.head-0", 1, "head"),
             sight.Process(6, "one", ports=frozenset({20001})),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado import web
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from zoe_jupyter.server.files import Address, boot_id, new_token, remove_socket, socket_path
@@ -95,7 +96,7 @@ class Listener:
             "accepts_visitors": self._accepts_visitors,
         }
         application = web.Application([(pattern, SocketHandler, options)], log_function=_log_nothing)
-        self._server = HTTPServer(application, max_body_size=ANY_SIZE, idle_connection_timeout=IDLE_S)
+        self._server = _Server(application, max_body_size=ANY_SIZE, idle_connection_timeout=IDLE_S)
         self._server.add_socket(self._socket)
 
     async def close(self) -> None:
@@ -180,6 +181,26 @@ class SocketHandler(Carrier):
         """What tornado refuses itself, such as a method that nothing takes."""
         reason = "method_not_allowed" if status_code == 405 else "internal"
         self.finish({"message": f"this went wrong: {self._reason}", "reason": reason, "details": {}})
+
+
+class _Server(HTTPServer):
+    """Hangs up on who comes while too many are there. Tornado would try to accept whom it has no descriptor for again and again, and log each time."""
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        if len(self._connections) < most_connections():
+            super().handle_stream(stream, address)
+        else:
+            stream.close()
+
+
+def most_connections() -> int:
+    """What the files, sockets and pipes of a core at work leave of this process's descriptors."""
+    try:
+        import resource
+    except ImportError:
+        return 512
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return limit * 3 // 4 if 0 < limit < BACKLOG * 16 else BACKLOG * 12
 
 
 def _log_nothing(handler: web.RequestHandler) -> None:

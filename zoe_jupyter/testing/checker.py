@@ -145,7 +145,8 @@ def _log(sight: Sight) -> Iterator[str]:
         yield f"the event log has gaps or repeats: {numbers}"
     by_execution: dict[str, list[LogEvent]] = defaultdict(list)
     for event in sight.events:
-        by_execution[event.execution_id].append(event)
+        if event.execution_id:  # else it is of a machine or a quota
+            by_execution[event.execution_id].append(event)
     states = {execution.id: execution.state.value for execution in sight.executions}
     for execution_id in {**by_execution, **states}:
         happened = by_execution[execution_id]

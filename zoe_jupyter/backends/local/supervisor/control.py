@@ -20,6 +20,8 @@ from .loop import READ, WRITE, Loop, complain
 
 _LONGEST_REQUEST = 64 * 1024 * 1024
 _BACKLOG = 64
+_MOST_PEERS = 128
+"""A service may knock as often as it likes; the supervisor needs its descriptors for what it looks after."""
 Reply = Callable[[Mapping[str, Any]], None]
 Handler = Callable[[Mapping[str, Any], Reply], None]
 
@@ -78,7 +80,7 @@ class Control:
             connection, _address = self._listener.accept()
         except OSError:
             return
-        if _user_of(connection) not in (os.getuid(), 0):
+        if _user_of(connection) not in (os.getuid(), 0) or len(self._peers) >= _MOST_PEERS:
             connection.close()
             return
         self._peers.add(_Peer(self._loop, connection, self._handle, on_close=self._forget))
