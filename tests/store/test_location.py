@@ -78,6 +78,13 @@ def test_a_folder_that_will_be_made_counts_as_where_it_will_be(tmp_path: Path) -
     assert not is_network_filesystem(tmp_path / "a" / "b")
 
 
+def test_a_folder_whose_name_is_no_text_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """It could stand in no URL, no log and no answer."""
+    with pytest.raises(StoreError, match=r"not UTF-8.*JUPYTER_DATA_DIR"):
+        state_folder(tmp_path / os.fsdecode(b"\xff\xfe"), is_network=lambda path: False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_state_lives_in_the_data_folder_for_its_user_only(tmp_path: Path) -> None:
     folder = state_folder(tmp_path / "data", is_network=lambda path: False)
     assert folder == tmp_path / "data" / "zoe"

@@ -68,7 +68,11 @@ class ServeApp(JupyterApp):
         from zoe_jupyter.store.location import state_folder
 
         data_dir = Path(jupyter_data_dir())
-        folder = state_folder(data_dir)
+        try:
+            folder = state_folder(data_dir)
+        except ZoeError as error:
+            print(f"Zoe could not be started: {error.message}", file=sys.stderr)
+            return 1
         zoe = Zoe(parent=self)
         visitor = Visitor(embedded_user(), zoe.is_admin, secrets.token_hex(8), sys.executable)
         home = Home(folder, lambda: _open_core(zoe, folder), visitor)

@@ -44,6 +44,10 @@ def state_folder(data_dir: Path, *, is_network: Callable[[Path], bool] = is_netw
     SQLite's shared memory and locks do not work across machines. Raises StoreError for a folder that others could write to.
     """
     wanted = data_dir / "zoe"
+    if not _is_text(wanted):
+        raise StoreError(
+            f"{str(data_dir)!a} is not UTF-8, and Zoe keeps its state below it; set JUPYTER_DATA_DIR to another folder"
+        )
     if not is_network(wanted):
         return _private(wanted)
     digest = hashlib.sha256(os.fsencode(wanted.absolute())).hexdigest()[:12]
@@ -52,6 +56,15 @@ def state_folder(data_dir: Path, *, is_network: Callable[[Path], bool] = is_netw
             return _private(_private(base) / digest)
     # A host without a disk of its own: its temporary folder is at least not shared with other hosts.
     return _private(_private(base) / digest)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether its name can be written in a URL, a log, an answer."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _local_bases() -> Iterator[Path]:

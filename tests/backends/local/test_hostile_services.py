@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import daemon, supervisor_of
 from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.local.supervisor import control
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, read_state
 from zoe_jupyter.backends.local.supervisor.shape import _is_reason, is_sound
 from zoe_jupyter.backends.local.supervisor.verdict import (
@@ -29,7 +31,9 @@ from zoe_jupyter.backends.local.supervisor.verdict import (
     End,
     judge,
 )
+from zoe_jupyter.model.application import Requirement
 from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.model.execution import Client
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 RECORD = "app.main-0"
@@ -170,6 +174,45 @@ async def says(answer: Any, reader: asyncio.StreamReader, writer: asyncio.Stream
         number = json.loads(line)["id"]
         writer.write(json.dumps({"id": number, **answer} if isinstance(answer, dict) else answer).encode() + b"\n")
     writer.close()
+
+
+SPOILT_BOUNDS = [
+    5, {}, {"ends_at": None, "silence_s": []}, {"ends_at": "x", "silence_s": 9.0}, {"ends_at": None, "silence_s": "nan"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bounds", SPOILT_BOUNDS, ids=str)
+async def test_spoilt_bounds_change_nothing(runner: Runner, world: LocalWorld, bounds: Any) -> None:
+    """A service may speak to its supervisor as the core does."""
+    await runner.start("one")
+    reader, writer = await asyncio.open_unix_connection(world.run_dir("one") / SOCKET_FILE)
+    writer.write(json.dumps({"id": 1, "do": "bound", "bounds": bounds}).encode() + b"\n")
+    assert "error" in json.loads(await reader.readline())
+    writer.close()
+    await writer.wait_closed()
+    await is_looked_after(runner, "one")
+
+
+async def test_a_supervisor_talks_to_so_many_at_a_time_and_always_to_the_core(
+    runner: Runner, world: LocalWorld
+) -> None:
+    await runner.start("one")
+    path = world.run_dir("one") / SOCKET_FILE
+    knocking = [await asyncio.open_unix_connection(path) for _ in range(control._MOST_PEERS + 20)]
+    reader, _ = knocking[-1]
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    await is_looked_after(runner, "one")
+    for _, writer in knocking:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def test_a_state_folder_that_is_gone_is_not_taken_for_a_full_disk(world: LocalWorld) -> None:
+    backend = await world.open()
+    shutil.rmtree(world.data_dir)
+    assert not (await backend.inspect(Requirement(), Client())).problems
+    await backend.close()
 
 
 @pytest.mark.parametrize("name", ["lost+found", ".nfs0001", "a b", "x\n", "é"])

@@ -72,7 +72,10 @@ class Places:
     def refuse_when_full(self) -> None:
         """Raises NoRoom when the disk of run folders has too little of it."""
         folder = self.data_dir / "run"
-        found = os.statvfs(folder if folder.exists() else self.data_dir)
+        try:
+            found = os.statvfs(folder if folder.exists() else self.data_dir)
+        except FileNotFoundError:
+            return  # What is gone is not full: whoever writes next tells what has happened.
         free_bytes = found.f_bavail * found.f_frsize
         if free_bytes < LEAST_FREE_BYTES or (found.f_files and not found.f_favail):
             raise NoRoom(

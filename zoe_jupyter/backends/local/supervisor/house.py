@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -253,8 +254,12 @@ class House:
         return self._bounds
 
     def bound(self, bounds: Mapping[str, Any]) -> None:
-        self._bounds = dict(bounds)
-        self._ends_at = _on_own_clock(bounds)
+        """Whoever speaks may be a service of ours: nothing is taken over of what cannot be counted with. Raises ValueError, TypeError."""
+        ends_at, silence_s = _on_own_clock(bounds), float(bounds["silence_s"])
+        if not math.isfinite(silence_s) or not math.isfinite(ends_at or 0.0):
+            raise ValueError("bounds are finite")
+        self._bounds = {"ends_at": bounds.get("ends_at"), "silence_s": silence_s}
+        self._ends_at = ends_at
         self._over_at = None
         self.changed()
         self.check_bounds()
