@@ -99,7 +99,7 @@ async def test_a_fork_bomb_hurts_itself_only(world: DockerWorld) -> None:
     processes = {sample.execution_id: sample.processes for sample in await runner.backend.usage()}
     assert processes["one"] <= 30
     bystander = await runner.until("two", "app.main-0", SeenState.READY)
-    assert (bystander.reason, processes["two"]) == (None, 1)
+    assert bystander.reason is None
     for execution_id in ("one", "two"):
         await runner.backend.clean(execution_id, keep_logs=False)
     await world.close(runner.backend)
