@@ -46,10 +46,13 @@ def test_log_scale_pages_and_end(lab: Lab, server: JupyterServer, artifacts: Pat
     lab.page.keyboard.type("tick 1")
     lab.press("Enter")
     expect(tab.locator(".zoe-Logs-search")).to_contain_text(re.compile(r"\d+ of \d+"))
+    current = tab.locator(".zoe-Log .zoe-mod-current")
+    expect(current).to_have_text("tick 1")
     until_focused(lab, tab.get_by_role("button", name=re.compile("^Follow")))
     lab.screenshot(artifacts, "log")
     lab.press("Space")
     expect(tab.get_by_role("button", name="Pause")).to_be_visible()
+    expect(current).to_have_text("tick 1")
     until_focused(lab, tab.get_by_role("log"))
 
     until_focused(lab, tab.get_by_role("button", name="One more"), steps=80)

@@ -25,20 +25,22 @@ export class LogLines {
     this._host.scrollTop = this._host.scrollHeight;
   }
 
-  /** Mark the lines that hold the text; gives how many. */
+  /** Mark the lines that hold the text; gives how many. Looked for again, the hit that one is at stays. */
   find(text: string): number {
+    const current = text === this._text ? this._hits[this._hit] : undefined;
+    this._text = text;
     this._hits = [];
     const wanted = text.toLowerCase();
     for (const line of this._buffer.lines) {
       const element = this._elements.get(line.number);
       const isHit = wanted !== '' && line.text.toLowerCase().includes(wanted);
       element?.classList.toggle('zoe-mod-hit', isHit);
-      element?.classList.remove('zoe-mod-current');
+      element?.classList.toggle('zoe-mod-current', element === current);
       if (element && isHit) {
         this._hits.push(element);
       }
     }
-    this._hit = -1;
+    this._hit = current ? this._hits.indexOf(current) : -1;
     return this._hits.length;
   }
 
@@ -86,4 +88,5 @@ export class LogLines {
   private _hit = -1;
   private _hits: HTMLElement[] = [];
   private _last = 0;
+  private _text = '';
 }
