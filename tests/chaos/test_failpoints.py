@@ -32,7 +32,7 @@ ELSEWHERE = frozenset(
 
 ROOMS = Path(zoe_jupyter.__file__).parent
 OTHER_BACKENDS = [ROOMS / "backends" / name for name in ("docker", "kubernetes")]
-"""Their rooms have points that processes of this machine never lead to."""
+"""Their rooms have points that processes of this machine never lead to; each has a ``test_killed.py``."""
 
 
 def local_failpoints() -> list[str]:
