@@ -134,7 +134,10 @@ class LocalBackend(Backend):
 
     async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
         seen = self._inspector.just_seen(requires, client.python)
-        return await self._off(self._inspect, requires, client.python) if seen is None else seen
+        if seen is None:
+            return await self._off(self._inspect, requires, client.python)
+        self._places.refuse_when_full()
+        return seen
 
     def _inspect(self, requires: Requirement, python: str) -> Environment:
         self._places.refuse_when_full()
