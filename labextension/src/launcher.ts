@@ -38,7 +38,8 @@ function addFirstNotebook(context: ICommandContext): void {
   const { app, trans } = context;
   addCommands(context, {
     [CommandIDs.openFirstNotebook]: {
-      label: trans.__('First notebook'),
+      label: values =>
+        values.isPalette ? trans.__('Open the First Zoe Notebook') : trans.__('First notebook'),
       caption: trans.__('Spark on real data in a few cells: the tour of Zoe'),
       icon: values => (values.isPalette ? undefined : zoeIcon),
       describedBy: args({

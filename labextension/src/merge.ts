@@ -5,6 +5,11 @@ export function isEnded(execution: IExecution): boolean {
   return execution.state === 'ended';
 }
 
+/** Whether it runs or is about to, so that whoever attaches to it starts nothing. */
+export function isUp(execution: IExecution): boolean {
+  return !['suspended', 'stopping', 'ended'].includes(execution.state);
+}
+
 /** Whether it went away although nobody asked for that. */
 export function endedBadly(execution: IExecution): boolean {
   return isEnded(execution) && ['failed', 'lost', 'expired'].includes(execution.outcome ?? '');

@@ -67,7 +67,10 @@ export type LinkStatus = 'none' | 'connecting' | 'connected' | 'lost';
 /** One notebook's attachment; the choice is kept in the notebook's metadata. */
 export interface INotebookLink {
   readonly status: LinkStatus;
-  /** Names of the executions, newest last; of the shop entry until there is one. */
+  /**
+   * Names of the executions, newest last; of the shop entry until there is one. Without those that
+   * have ended, and where the kernel has gone without those that do not run.
+   */
   readonly targets: readonly string[];
   /** The newest. */
   readonly target: string;
@@ -77,9 +80,9 @@ export interface INotebookLink {
   /** Why this notebook cannot attach to anything; empty when it can. */
   readonly obstacle: string;
   readonly changed: ISignal<INotebookLink, void>;
-  /** Attach to an execution or a shop entry by name; shows errors itself. */
+  /** Attach to an execution or a shop entry; starts the kernel, and shows errors itself. */
   attach(name: string): Promise<boolean>;
-  /** To what it was attached to before. */
+  /** To what it was attached to before and still runs. */
   reattach(): Promise<boolean>;
   detach(): Promise<void>;
   /** Give up attaching: interrupts the kernel. */

@@ -67,7 +67,6 @@ class TestStory:
         lab.screenshot(artifacts, "launcher")
         card.click()
         notebook.wait_until_idle()
-        notebook.run("%load_ext zoe_jupyter")
 
     def test_attach_starts_spark_and_tells_how_far_it_is(self, lab: Lab, notebook: Notebook, artifacts: Path) -> None:
         lab.collect_progress()
@@ -182,7 +181,6 @@ class TestStory:
     ) -> None:
         identity = running_id(home)
         notebook.restart_kernel()
-        notebook.run("%load_ext zoe_jupyter")
         expect(notebook.run("%zoe attach spark", timeout_ms=ATTACH_MS)).to_contain_text("Spark 4")
         assert running_id(home) == identity
         assert len(home.zoe_json("ps")) == 2
@@ -202,7 +200,6 @@ class TestStory:
         lab.expect_state("dask", "running")
         lab.command("docmanager:open", f"{{path: '{NOTEBOOK}'}}")
         notebook.wait_until_idle()
-        notebook.run("%load_ext zoe_jupyter")
         expect(notebook.run("%zoe attach spark", timeout_ms=ATTACH_MS)).to_contain_text("Spark 4")
         assert running_id(home) == identity
         notebook.run("files(")

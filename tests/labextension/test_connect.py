@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -75,7 +76,10 @@ def test_two_clicks_connect_a_notebook_and_one_connects_it_again(
     expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
     expect(notebook.run("client.submit")).to_contain_text("42")
     assert [one["name"] for one in server.ask("zoe/api/executions")["items"]] == ["dask"]
-    assert saved(lab)["attached"] == [{"use": "dask", "name": "dask"}]
+    assert saved(lab)["attached"] == [{"name": "dask"}]
+    toast = lab.page.locator(".Toastify__toast", has_text="is connected to dask.")
+    expect(toast.first).to_be_visible()
+    expect(toast).to_have_count(0)
     choose(lab, item, "Detach")
     expect(item).to_contain_text("Connect", timeout=SOON_MS)
     assert saved(lab) is None
@@ -92,7 +96,8 @@ def test_what_runs_is_shared_under_its_name(lab: Lab, server: JupyterServer, art
     lab.page.locator(".zoe-Menu .lm-Menu-item", has_text="dask (Dask, running)").click()
     expect(lab.page.locator(".Toastify__toast")).to_contain_text("connecting to dask…", timeout=SOON_MS)
     expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
-    assert saved(lab)["attached"] == [{"use": "dask", "name": "dask"}]
+    expect(lab.page.locator(".Toastify__toast", has_text="is connected to dask.")).to_be_visible()
+    assert saved(lab)["attached"] == [{"name": "dask"}]
     lab.item("dask").locator(".zoe-Item-name").click()
     expect(lab.tab.get_by_role("region", name="Connect a notebook")).to_contain_text("By its id", timeout=SOON_MS)
     lab.screenshot(artifacts, "shared")
@@ -101,6 +106,57 @@ def test_what_runs_is_shared_under_its_name(lab: Lab, server: JupyterServer, art
 def saved(lab: Lab) -> object:
     """What the notebook in front remembers."""
     return lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.getMetadata('zoe') ?? null")
+
+
+@pytest.mark.dask
+def test_what_was_stopped_elsewhere_is_not_started_again(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
+    server.ask("zoe/api/executions", method="POST", body={"use": "dask", "name": "second"})
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill("%zoe attach second --as other")
+    notebook.run("attach second", timeout_ms=ATTACH_MS)
+    expect(item).to_have_text("second · running and 1 more", timeout=SOON_MS)
+    stop(server, "dask")
+    expect(item).to_have_text("second · running", timeout=SOON_MS)
+    notebook.restart_kernel()
+    expect(item).to_have_text("Reconnect second", timeout=SOON_MS)
+    lab.screenshot(artifacts, "one-is-left")
+    stop(server, "second")
+    expect(item).to_have_text("Connect", timeout=SOON_MS)
+    item.get_by_role("button").click()
+    expect(lab.page.locator(".zoe-Menu")).to_contain_text("Start Dask")
+    assert live(server) == []
+
+
+def stop(server: JupyterServer, name: str) -> None:
+    """As from a terminal."""
+    execution = next(one for one in live(server) if one["name"] == name)
+    server.ask(f"zoe/api/executions/{execution['id']}/stop", method="POST", body={})
+
+
+def live(server: JupyterServer) -> list[dict[str, Any]]:
+    return [one for one in server.ask("zoe/api/executions")["items"] if one["state"] != "ended"]
+
+
+@pytest.mark.dask
+def test_a_notebook_whose_kernel_has_gone_is_given_one_and_connected_again(
+    lab: Lab, server: JupyterServer, artifacts: Path
+) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    before = live(server)[0]["id"]
+    for session in server.ask("api/sessions"):
+        server.ask(f"api/sessions/{session['id']}", method="DELETE")
+    expect(item).to_contain_text("Reconnect dask", timeout=SOON_MS)
+    expect(Notebook(lab).node).to_contain_text("No Kernel")
+    lab.screenshot(artifacts, "no-kernel")
+    item.get_by_role("button", name="Reconnect dask").click()
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    expect(lab.dialog).to_have_count(0)
+    assert [one["id"] for one in live(server)] == [before]
 
 
 @pytest.mark.dask

@@ -81,7 +81,7 @@ def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, server
     lab.press("Control+Shift+C")
     expect(lab.page.locator(".lm-CommandPalette-item", has_text="Start Workbench")).to_be_attached(timeout=SOON_MS)
     found = lab.page.evaluate(IN_THE_PALETTE)
-    assert found[:3] == ["Show the Zoe Panel", "Open the Shop", "First notebook"]
+    assert found[:3] == ["Show the Zoe Panel", "Open the Zoe Shop", "Open the First Zoe Notebook"]
     wanted = ["Start Workbench…", "Open Execution…", "Scale Execution…", "Stop Execution…", "Load Zoe Again"]
     assert [label for label in found if label in wanted] == wanted
 

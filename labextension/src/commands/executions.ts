@@ -227,7 +227,7 @@ async function forgetOne({ model, trans }: ICommandContext, execution: IExecutio
 function copyAttachCode(context: ICommandContext): Options {
   const { trans } = context;
   return {
-    label: trans.__('Copy Attach Code'),
+    label: trans.__('Copy Attach Code of Execution…'),
     caption: trans.__('Copy the two lines that attach a notebook to an execution'),
     describedBy: args(EXECUTION_ARGS),
     execute: async values => {

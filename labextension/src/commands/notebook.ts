@@ -18,7 +18,7 @@ export function addNotebookCommands(context: INotebookContext): void {
   const { app, connector, notebooks, trans } = context;
   addCommands(context, {
     [CommandIDs.attachNotebook]: {
-      label: trans.__('Attach Notebook to…'),
+      label: trans.__('Attach Notebook to an Execution…'),
       caption: trans.__('Connect the notebook in front to an execution, or to something new'),
       describedBy: args({
         name: {
@@ -35,7 +35,7 @@ export function addNotebookCommands(context: INotebookContext): void {
       }
     },
     [CommandIDs.detachNotebook]: {
-      label: trans.__('Detach Notebook'),
+      label: trans.__('Detach Notebook from Its Executions'),
       caption: trans.__('Take the notebook in front off what it is connected to'),
       isEnabled: () => (connector.current?.status ?? 'none') !== 'none',
       execute: () => connector.current?.detach()

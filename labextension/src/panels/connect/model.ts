@@ -1,4 +1,4 @@
-import { Notification, showErrorMessage } from '@jupyterlab/apputils';
+import { Notification, SessionContextDialogs, showErrorMessage } from '@jupyterlab/apputils';
 import { NotebookActions, type INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -6,7 +6,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { messageOf } from '../../api/errors';
 import type { IExecution } from '../../api/types';
-import { byAge, isEnded, nameToAttach } from '../../merge';
+import { byAge, isEnded, isUp } from '../../merge';
 import type {
   INotebookLink,
   IZoeConnector,
@@ -23,13 +23,6 @@ const DEAD = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
 
 type Executed =
   typeof NotebookActions.executed extends ISignal<unknown, infer Event> ? Event : never;
-
-interface IChoice {
-  /** What `%zoe attach` is given for another one of its kind. */
-  use: string;
-  /** Name of the execution. */
-  name: string;
-}
 
 export interface ILinkContext {
   model: IZoeModel;
@@ -53,15 +46,17 @@ export class NotebookLink implements INotebookLink {
   }
 
   get status(): LinkStatus {
-    return this._status;
+    return this._status === 'lost' && !this.targets.length ? 'none' : this._status;
   }
 
   get targets(): readonly string[] {
-    return this._choices.map(({ name }) => name);
+    const names = this._names.filter(name => !this._isGone(name));
+    // Of what a kernel holds, the end of the newest is told.
+    return names.length || this._status === 'lost' ? names : this._names.slice(-1);
   }
 
   get target(): string {
-    return this._choices[this._choices.length - 1]?.name ?? '';
+    return this.targets[this.targets.length - 1] ?? '';
   }
 
   get progress(): string {
@@ -80,36 +75,42 @@ export class NotebookLink implements INotebookLink {
     return this._changed;
   }
 
-  async attach(name: string): Promise<boolean> {
-    const kernel = await this._readyKernel();
-    if (!kernel || this._status === 'connecting') {
+  async attach(word: string): Promise<boolean> {
+    if (this._status === 'connecting') {
       return false;
     }
-    const before = this._choices;
+    const before = this._names;
+    const name = this._known(word)?.name ?? word;
     this._isCancelled = false;
-    this._choices = [...before, { use: name, name: this._known(name)?.name ?? name }];
+    this._names = [...before.filter(one => one !== name), name];
     this._setStatus('connecting');
     try {
-      await this._announce(runInKernel(kernel, attachCode(name), { onProgress: this._onProgress }));
-      await this._take(name, kernel, before);
-      this._setStatus('connected');
-      return true;
+      const kernel = await this._readyKernel();
+      if (kernel) {
+        await this._announce(this._run(kernel, word), name);
+        this._setStatus('connected');
+        return true;
+      }
+      this._giveUp(before);
     } catch (error) {
-      this._choices = before;
-      this._setStatus(before.length ? 'lost' : 'none');
-      // What it was attached to before, it may be still.
-      void this.look();
+      this._giveUp(before);
       await this._explain(error, name);
-      return false;
     }
+    return false;
   }
 
-  /** Each again: the same one, or a new one of its kind where that has gone. */
   async reattach(): Promise<boolean> {
-    for (const { use, name } of this._choices) {
-      const execution = this._find(name);
-      const again = execution && !isEnded(execution) ? nameToAttach(execution) : use;
-      if (!(await this.attach(again))) {
+    const { model, trans } = this._context;
+    await model.activate();
+    const executions = this._names.map(name => this._find(name)).filter(one => one && isUp(one));
+    if (!executions.length) {
+      const nothing = trans.__('Nothing that this notebook was connected to runs any more.');
+      Notification.info(model.problem || nothing, { autoClose: 5000 });
+      return false;
+    }
+    for (const execution of executions) {
+      // By its id, which can start nothing.
+      if (!execution || !(await this.attach(execution.id))) {
         return false;
       }
     }
@@ -124,7 +125,7 @@ export class NotebookLink implements INotebookLink {
         await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
       }
     }
-    this._choices = [];
+    this._names = [];
     this._save();
     this._setStatus('none');
   }
@@ -140,15 +141,33 @@ export class NotebookLink implements INotebookLink {
     return this._panel.sessionContext.session?.kernel ?? null;
   }
 
+  /** Started where there is none; null when the user wants none. */
   private async _readyKernel(): Promise<Kernel.IKernelConnection | null> {
-    const { trans } = this._context;
-    await this._panel.sessionContext.ready;
-    if (!this._kernel) {
-      await showErrorMessage(trans.__('This notebook has no kernel'), trans.__('Start one first.'));
-    } else if (this._obstacle) {
-      await showErrorMessage(trans.__('This notebook cannot attach'), this._obstacle);
+    const { sessionContext } = this._panel;
+    await sessionContext.ready;
+    if (!this._kernel && (await sessionContext.startKernel())) {
+      await new SessionContextDialogs().selectKernel(sessionContext);
     }
-    return this._obstacle ? null : this._kernel;
+    const kernel = this._kernel;
+    this._obstacle = kernel ? await this._obstacleOf(kernel) : '';
+    if (this._obstacle) {
+      throw new Error(this._obstacle);
+    }
+    return this._isCancelled ? null : kernel;
+  }
+
+  /** Attach, and remember what the kernel has now. */
+  private async _run(kernel: Kernel.IKernelConnection, word: string): Promise<void> {
+    await runInKernel(kernel, attachCode(word), { onProgress: this._onProgress });
+    this._names = (await attachedIn(kernel)) ?? this._names;
+    this._save();
+  }
+
+  private _giveUp(before: readonly string[]): void {
+    this._names = before;
+    this._setStatus(before.length ? 'lost' : 'none');
+    // What it was attached to before, it may be still.
+    void this.look();
   }
 
   private readonly _onProgress = (line: string): void => {
@@ -157,16 +176,12 @@ export class NotebookLink implements INotebookLink {
   };
 
   /** The progress where it is seen, also with the toolbar out of sight. */
-  private async _announce(running: Promise<void>): Promise<void> {
+  private async _announce(running: Promise<void>, name: string): Promise<void> {
     const { trans } = this._context;
     const file = this._panel.title.label;
-    const id = Notification.emit(
-      trans.__('%1: connecting to %2…', file, this.target),
-      'in-progress',
-      {
-        autoClose: false
-      }
-    );
+    const id = Notification.emit(trans.__('%1: connecting to %2…', file, name), 'in-progress', {
+      autoClose: false
+    });
     const follow = (): void => {
       const message = shortened(`${file}: ${this._progress}`);
       Notification.update({ id, message, type: 'in-progress', autoClose: false });
@@ -174,7 +189,8 @@ export class NotebookLink implements INotebookLink {
     this._changed.connect(follow);
     try {
       await running;
-      const message = trans.__('%1 is connected to %2.', file, this.target);
+      const newest = this._names.includes(name) ? name : this.target;
+      const message = trans.__('%1 is connected to %2.', file, newest);
       Notification.update({ id, message, type: 'success', autoClose: 3000 });
     } catch (error) {
       Notification.dismiss(id);
@@ -194,25 +210,7 @@ export class NotebookLink implements INotebookLink {
     const message = missing
       ? trans.__('%1. Install Zoe in the environment of this kernel too.', messageOf(error))
       : messageOf(error);
-    const title = trans.__('Could not connect to %1', this._known(name)?.name ?? name);
-    await showErrorMessage(title, message);
-  }
-
-  /** Remember what the kernel has now, and of what kind the newest is. */
-  private async _take(
-    word: string,
-    kernel: Kernel.IKernelConnection,
-    before: readonly IChoice[]
-  ): Promise<void> {
-    const names = (await attachedIn(kernel)) ?? [...before.map(({ name }) => name), word];
-    const newest = names[names.length - 1] ?? word;
-    const use = this._kindOf(word);
-    this._choices = choicesOf(names, before).map(choice =>
-      choice.name === newest && !before.some(({ name }) => name === newest)
-        ? { ...choice, use }
-        : choice
-    );
-    this._save();
+    await showErrorMessage(trans.__('Could not connect to %1', name), message);
   }
 
   /** The execution that an id or a name means. */
@@ -220,10 +218,15 @@ export class NotebookLink implements INotebookLink {
     return this._context.model.executions.get(word) ?? this._find(word);
   }
 
-  /** What starts one like it, should it be gone: its application, where the shop has that. */
-  private _kindOf(word: string): string {
-    const entry = this._known(word)?.entry;
-    return this._context.model.entries.find(({ name }) => name === entry)?.name ?? word;
+  /** Whether there is nothing to connect to again, or to speak of. */
+  private _isGone(name: string): boolean {
+    if (this._context.model.phase !== 'ready' || this._status === 'connecting') {
+      return false;
+    }
+    const execution = this._find(name);
+    return this._status === 'lost'
+      ? !execution || !isUp(execution)
+      : execution !== null && isEnded(execution);
   }
 
   private _find(name: string): IExecution | null {
@@ -232,8 +235,8 @@ export class NotebookLink implements INotebookLink {
   }
 
   private async _restore(): Promise<void> {
-    this._choices = savedChoices(this._panel.content.model?.getMetadata(METADATA));
-    if (this._choices.length) {
+    this._names = savedNames(this._panel.content.model?.getMetadata(METADATA));
+    if (this._names.length) {
       this._setStatus('lost');
     }
     await this._panel.sessionContext.ready;
@@ -245,6 +248,8 @@ export class NotebookLink implements INotebookLink {
     this._obstacle = kernel ? await this._obstacleOf(kernel) : '';
     if (kernel && !this._obstacle && this._status !== 'connecting') {
       await this.look();
+    } else if (!kernel && this._status === 'connected') {
+      this._setStatus('lost');
     }
     this._emit();
   }
@@ -258,12 +263,12 @@ export class NotebookLink implements INotebookLink {
       return;
     }
     if (attached.length) {
-      this._choices = choicesOf(attached, this._choices);
+      this._names = attached;
       this._setStatus('connected');
     } else if (this._status === 'connected' && !this._isRestarting) {
-      this._choices = [];
+      this._names = [];
       this._setStatus('none');
-    } else if (this._choices.length) {
+    } else if (this._names.length) {
       this._setStatus('lost');
     }
   }
@@ -294,8 +299,8 @@ export class NotebookLink implements INotebookLink {
 
   private _save(): void {
     const notebook = this._panel.content.model;
-    if (this._choices.length) {
-      notebook?.setMetadata(METADATA, { attached: this._choices.map(choice => ({ ...choice })) });
+    if (this._names.length) {
+      notebook?.setMetadata(METADATA, { attached: this._names.map(name => ({ name })) });
     } else {
       notebook?.deleteMetadata(METADATA);
     }
@@ -329,11 +334,12 @@ export class NotebookLink implements INotebookLink {
     this._changed.emit();
   };
 
-  private _choices: readonly IChoice[] = [];
   private _isCancelled = false;
   private _isRestarting = false;
   /** The kernel was too busy to say what it is attached to. */
   private _isUnsure = false;
+  /** Of what it is attached to, or was before its kernel went. */
+  private _names: readonly string[] = [];
   private _obstacle = '';
   private _progress = '';
   private _status: LinkStatus = 'none';
@@ -372,18 +378,11 @@ export class ZoeConnector implements IZoeConnector {
 }
 
 /** A notebook comes from anywhere: what is saved in it is looked at before it is believed. */
-function savedChoices(saved: unknown): IChoice[] {
+function savedNames(saved: unknown): string[] {
   const { attached } = (saved ?? {}) as { attached?: unknown };
-  const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
   return (Array.isArray(attached) ? (attached as unknown[]) : [])
-    .map(one => (one ?? {}) as Partial<IChoice>)
-    .filter((one): one is IChoice => isText(one.use) && isText(one.name))
-    .map(({ use, name }) => ({ use, name }));
-}
-
-/** By these names, with the words that are known for them. */
-function choicesOf(names: readonly string[], known: readonly IChoice[]): IChoice[] {
-  return names.map(name => known.find(one => one.name === name) ?? { use: name, name });
+    .map(one => ((one ?? {}) as { name?: unknown }).name)
+    .filter((name): name is string => typeof name === 'string' && name !== '');
 }
 
 // Notifications take 140 characters.

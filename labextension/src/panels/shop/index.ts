@@ -96,7 +96,7 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
       }
     },
     [CommandIDs.openShop]: {
-      label: values => (values.isLauncher ? trans.__('Zoe shop') : trans.__('Open the Shop')),
+      label: values => (values.isLauncher ? trans.__('Zoe shop') : trans.__('Open the Zoe Shop')),
       caption: trans.__('Spark, Dask and other applications to start'),
       icon: values => (values.isPalette ? undefined : zoeIcon),
       execute: async () => {
