@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { Refetcher, endedBadly, merged, nameToAttach, replaceLive } from '../src/merge';
+import { Refetcher, endedBadly, isUp, merged, nameToAttach, replaceLive } from '../src/merge';
 import { execution } from './make';
 
 /** Timers that a test lets go of. */
@@ -83,6 +83,22 @@ describe('endedBadly', () => {
       endedBadly(execution({ state: 'ended', outcome }))
     );
     assert.deepEqual(ends, ['failed', 'lost', 'expired']);
+  });
+});
+
+describe('isUp', () => {
+  it('is what nobody has to start again', () => {
+    const states = [
+      'submitted',
+      'queued',
+      'starting',
+      'running',
+      'suspended',
+      'stopping',
+      'ended'
+    ] as const;
+    const up = states.filter(state => isUp(execution({ state })));
+    assert.deepEqual(up, ['submitted', 'queued', 'starting', 'running']);
   });
 });
 

@@ -137,7 +137,7 @@ def stop(server: JupyterServer, name: str) -> None:
 
 
 def live(server: JupyterServer) -> list[dict[str, Any]]:
-    return [one for one in server.ask("zoe/api/executions")["items"] if one["state"] != "ended"]
+    return [one for one in server.ask("zoe/api/executions")["items"] if one["state"] not in {"stopping", "ended"}]
 
 
 @pytest.mark.dask
