@@ -113,6 +113,8 @@ def test_a_running_one_is_shared_by_name(zoe: RunningZoe, in_kernel: Callable[..
     assert (second.is_new, second.execution["id"]) == (False, first.execution["id"])
     with pytest.raises(NotFound, match="neither an application nor a running execution"):
         attach(kernel(in_kernel), Wish("huge"))
+    with pytest.raises(NotFound, match="'sprk'; did you mean spark"):
+        attach(kernel(in_kernel), Wish("sprk"))
 
 
 def test_without_a_target_the_notebooks_own_is_meant(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:

@@ -251,6 +251,21 @@ def test_an_applications_name_means_this_notebooks_own(
     assert {one.name: one.state.value for one in zoe.core.by_id.values()} == {"spark": "running", "spark-2": "ended"}
 
 
+def test_a_shell_stops_nothing_that_is_not_named(
+    session: Session, zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
+    do(session, "start spark --name one")
+    zoe.change(zoe.only.id, labels={})  # as another command of the shell has started it
+    with pytest.raises(Usage, match="name what to stop: `jupyter zoe stop one`, or `jupyter zoe stop --all`"):
+        do(session, "stop")
+    assert zoe.only.state is State.RUNNING
+    in_kernel()
+    mine = Session()
+    do(mine, "start spark --name two")
+    do(mine, "stop")
+    assert {one.name: one.state.value for one in zoe.core.by_id.values()} == {"one": "running", "two": "ended"}
+
+
 def test_stop_all_stops_all(session: Session, zoe: RunningZoe) -> None:
     do(session, "start spark")
     do(session, "start dask")

@@ -6,6 +6,7 @@ import keyword
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from zoe_jupyter.attach import registry
@@ -147,9 +148,10 @@ def _named(session: Session, live: Sequence[Json], name: str) -> Json:
     for execution in live:
         if name in (execution["name"], execution["id"]):
             return execution
-    raise NotFound(
-        f"there is neither an application nor a running execution {name[:60]!r}; `{session.command} shop` and `{session.command} ps` list them"
-    )
+    known = [entry["name"] for entry in session.api.entries()] + [execution["name"] for execution in live]
+    near = get_close_matches(name[:80], known, n=1)
+    way_out = f"did you mean {near[0]}?" if near else f"`{session.command} shop` and `{session.command} ps` list them"
+    raise NotFound(f"there is neither an application nor a running execution {name[:60]!r}; {way_out}")
 
 
 def _way_to_name(execution: Mapping[str, Any]) -> str:

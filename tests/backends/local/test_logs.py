@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends.local.conftest import LocalWorld, status
-from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.local.logs import LogReader
 from zoe_jupyter.backends.local.supervisor.logfile import LogFile
 from zoe_jupyter.model.errors import NotFound
@@ -45,6 +45,19 @@ async def test_a_follower_sees_every_line_once_across_rotations(world: LocalWorl
     files = sorted(path.name for path in (world.run_dir("one") / "logs").iterdir())
     assert files == ["app.main-0.log", "app.main-0.log.1", "app.main-0.log.2"]
     assert sum(path.stat().st_size for path in (world.run_dir("one") / "logs").iterdir()) < 3 * 70_000
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def test_a_follower_is_told_when_zoe_is_closed(world: LocalWorld) -> None:
+    runner = Runner(world, await world.open())
+    await runner.start("one")
+    following = asyncio.create_task(runner.output("one", follow=True))
+    await asyncio.sleep(0)
+    await runner.backend.close()
+    with pytest.raises(Unreachable, match="being closed"):
+        await asyncio.wait_for(following, 20)
+    runner = Runner(world, await world.open())
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
 

@@ -393,8 +393,12 @@ class LocalBackend(Backend):
             self._has_news = True
 
     async def _off(self, work: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
-        """Do blocking work in one of the bounded threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*arguments, **options))
+        """Do blocking work in one of the bounded threads. Raises Unreachable when they were closed meanwhile, as for who follows a log."""
+        try:
+            doing = asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*arguments, **options))
+        except RuntimeError:
+            raise Unreachable("Zoe is being closed") from None
+        return await doing
 
     def _hint(self) -> None:
         for listener in self._listeners:

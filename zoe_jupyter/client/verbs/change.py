@@ -69,7 +69,13 @@ def forget(session: Session, names: Sequence[str] = (), *, ended: bool = False) 
 
 
 def _picked(session: Session, names: Sequence[str]) -> list[Json]:
-    return _each_once([session.resolve(name) for name in names]) if names else [session.pick("")]
+    """Those named; without a name the only one of this notebook, and never somebody's who did not say so."""
+    if names:
+        return _each_once([session.resolve(name) for name in names])
+    found = session.pick("")
+    if not session.facts.owns(found):
+        raise Usage(f"name what to stop: `{session.command} stop {found['name']}`, or `{session.command} stop --all`")
+    return [found]
 
 
 def _each_once(executions: Sequence[Json]) -> list[Json]:
