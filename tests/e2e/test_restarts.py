@@ -123,7 +123,7 @@ def test_services_run_on_through_a_kill_of_the_server_and_are_found_again(home: 
     wait_until(first, "running")
     before = {process.pid for process in home.services()}
     first.kill()
-    assert {process.pid for process in home.services()} == before
+    wait_for("the server's own are gone", lambda: {process.pid for process in home.services()} == before)
     second = start(home)
     assert wait_until(second, "running")["started_at"] > 0
     assert {process.pid for process in home.services()} == before

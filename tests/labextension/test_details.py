@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.e2e.lab import SOON_MS, Lab, Notebook, eventually
+from tests.labextension.test_forms import LAUNCHER_HAS_FOCUS
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
@@ -25,6 +26,7 @@ def desk(server: JupyterServer, clean: None) -> dict[str, Any]:
 
 def open_details(lab: Lab, *, look: str = "running") -> Locator:
     lab.open()
+    lab.page.wait_for_function(LAUNCHER_HAS_FOCUS)
     lab.show_panel()
     lab.expect_state("desk", look)
     lab.item("desk").locator(".zoe-Item-name").click()

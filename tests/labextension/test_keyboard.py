@@ -76,9 +76,11 @@ def test_log_scale_pages_and_end(lab: Lab, server: JupyterServer, artifacts: Pat
 
 def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, server: JupyterServer) -> None:
     lab.open()
+    lab.page.wait_for_function(LAUNCHER_HAS_FOCUS)  # Else it takes the focus from the palette, which closes then.
     lab.show_panel()
     expect(lab.panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
     lab.press("Control+Shift+C")
+    expect(lab.page.locator(".lm-CommandPalette-input")).to_be_focused(timeout=SOON_MS)
     expect(lab.page.locator(".lm-CommandPalette-item", has_text="Start Workbench")).to_be_attached(timeout=SOON_MS)
     found = lab.page.evaluate(IN_THE_PALETTE)
     assert found[:3] == ["Show the Zoe Panel", "Open the Zoe Shop", "Open the First Zoe Notebook"]

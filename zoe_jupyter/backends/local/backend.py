@@ -281,15 +281,24 @@ class LocalBackend(Backend):
 
     async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
         reader = LogReader((self._places.live_logs(execution_id), self._places.kept_logs(execution_id)), service)
-        if not await self._off(reader.open):
-            raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
+        opening = asyncio.ensure_future(self._off(reader.open))
         try:
+            if not await asyncio.shield(opening):
+                raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
             if tail is not None:
                 await self._off(reader.seek_tail, tail)
             async for chunk in self._read(reader, execution_id, service, follow=follow):
                 yield chunk
         finally:
-            await asyncio.shield(self._off(reader.close))
+            await asyncio.shield(self._close(reader, opening))
+
+    async def _close(self, reader: LogReader, opening: asyncio.Future[bool]) -> None:
+        """Also when whoever reads went away while it was opened, and when Zoe is being closed."""
+        await asyncio.wait({opening})
+        try:
+            await self._off(reader.close)
+        except Unreachable:
+            reader.close()
 
     async def _read(self, reader: LogReader, execution_id: str, service: str, *, follow: bool) -> AsyncIterator[bytes]:
         pauses = 0
