@@ -166,7 +166,7 @@ class Ledger:
                 self._take_in(arrival.new, *outcome)
 
     async def _gather(self) -> None:
-        """Let those come who submit at the same time. A single one never waits."""
+        """Let those come who submit at the same time. Who comes alone waits only right after several, and once."""
         if 0 < len(self._arrived) <= self._together > 1:
             self._is_more.clear()
             await wait_set(self._is_more, GATHER_S)
