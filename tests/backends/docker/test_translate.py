@@ -50,7 +50,7 @@ LABELS = {
 
 
 def config(settings: ContainerSettings | None = None) -> dict[str, Any]:
-    return translate.container_config(ORDER, settings or ContainerSettings(), EngineSettings(), cores=4)
+    return translate.container_config(ORDER, settings or ContainerSettings(), EngineSettings(), cores=4, gpus=["1"])
 
 
 def test_an_order_becomes_a_container_that_may_do_nothing_more_than_it_must() -> None:
@@ -76,7 +76,7 @@ def test_an_order_becomes_a_container_that_may_do_nothing_more_than_it_must() ->
             "PidsLimit": 4096,
             "ShmSize": 268435456,
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "10000000", "max-file": "3"}},
-            "DeviceRequests": [{"Driver": "", "Count": 1, "Capabilities": [["gpu"]]}],
+            "DeviceRequests": [{"Driver": "", "Count": 0, "DeviceIDs": ["1"], "Capabilities": [["gpu"]]}],
             "Privileged": False,
             "CapDrop": ["ALL"],
             "CapAdd": [],
@@ -151,6 +151,17 @@ def test_an_end_has_its_reason(answer: dict[str, Any], code: str, said: str) -> 
     assert seen.reason is not None
     assert seen.reason.code == code
     assert seen.reason.text.startswith(said)
+
+
+def test_who_may_still_run_has_its_gpus() -> None:
+    def having(name: str, **state: Any) -> translate.Container:
+        answer = body(**state)
+        answer["HostConfig"] |= config()["HostConfig"] | {"DeviceRequests": [{"DeviceIDs": [name]}]}
+        return translate.container(answer)
+
+    runs, is_made = having("0"), having("2", Status="created", Running=False)
+    has_ended = having("3", Status="exited", Running=False)
+    assert translate.free_gpus([runs, is_made, has_ended, translate.container(body())], 5) == ["1", "3", "4"]
 
 
 def test_trouble_of_what_goes_on_is_told() -> None:

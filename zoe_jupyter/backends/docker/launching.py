@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -34,6 +35,7 @@ class Launcher:
         self._networks = networks
         self._settings = settings
         self._turns: dict[str, asyncio.Lock] = {}
+        self._gpu_turn = asyncio.Lock()
         self.under_way: dict[str, ServiceOrder] = {}
         """Orders whose container does not run yet, by its name."""
 
@@ -60,7 +62,9 @@ class Launcher:
             await self._images.ensure(resolve(order.image, self._settings.image_prefix))
             await self._networks.ensure(order.execution_id, order.siblings)
             failpoint("docker.network")
-            found = await self._create(order, name)
+            found = (
+                await self._create_with_gpus(order, name) if order.resources.gpus else await self._create(order, name)
+            )
             failpoint("docker.created")
         if not found.is_created:
             return found
@@ -76,8 +80,20 @@ class Launcher:
             raise Fatal(translate.why_ended(started).text, reason="command_not_found")
         return started
 
-    async def _create(self, order: ServiceOrder, name: str) -> Container:
-        config = translate.container_config(order, self._settings, self._engine.settings, cores=self._engine.cores)
+    async def _create_with_gpus(self, order: ServiceOrder, name: str) -> Container:
+        """One after the other, so that no two get the same. Raises Retryable where too few are free."""
+        wanted = order.resources.gpus
+        async with self._gpu_turn:
+            free = translate.free_gpus(self._engine.containers.values(), self._engine.settings.gpus)
+            if len(free) < wanted:
+                raise Retryable(
+                    f"{wanted} GPUs of {self._engine.name} are wanted, {len(free)} are free: others have the rest"
+                )
+            return await self._create(order, name, gpus=free[:wanted])
+
+    async def _create(self, order: ServiceOrder, name: str, *, gpus: Sequence[str] = ()) -> Container:
+        engine = self._engine
+        config = translate.container_config(order, self._settings, engine.settings, cores=engine.cores, gpus=gpus)
         try:
             made = await self._engine.calls.do(_create, config, name, limit_s=SLOW_S)
         except NotFound as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -56,6 +56,7 @@ class Container:
     health: str = ""
     """``starting``, ``healthy``, ``unhealthy``: by the image's own check; empty where it has none."""
     stop_signal: str = "SIGTERM"
+    gpus: Sequence[str] = ()
 
 
 def network_name(deployment: str, execution_id: str) -> str:
@@ -67,9 +68,9 @@ def network_labels(deployment: str, execution_id: str) -> dict[str, str]:
 
 
 def container_config(
-    order: ServiceOrder, settings: ContainerSettings, engine: EngineSettings, *, cores: float
+    order: ServiceOrder, settings: ContainerSettings, engine: EngineSettings, *, cores: float, gpus: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The body of ``POST /containers/create``; ``cores``: how many the engine has."""
+    """The body of ``POST /containers/create``; ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets."""
     attempt = attempt_of(order)
     numbers = dict(order.port_numbers)
     outside = [numbers[name] for name in places.published(order.ports) if name in numbers]
@@ -89,6 +90,7 @@ def container_config(
             "RestartPolicy": {"Name": "no"},
             "Init": True,
             **_limits(order, settings, cores=cores),
+            **({"DeviceRequests": [_gpu_request(gpus)]} if gpus else {}),
             **_security(settings),
         },
         "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [attempt.host]}}},
@@ -115,7 +117,7 @@ def _labels(order: ServiceOrder, attempt: Attempt) -> dict[str, str]:
 def _limits(order: ServiceOrder, settings: ContainerSettings, *, cores: float) -> dict[str, Any]:
     memory = order.resources.memory_bytes
     given = order.resources.microcores / 1_000_000
-    limits: dict[str, Any] = {
+    return {
         "Memory": memory,
         "MemorySwap": memory,
         "CpuShares": max(2, round(1024 * given)) if given else 0,
@@ -128,9 +130,17 @@ def _limits(order: ServiceOrder, settings: ContainerSettings, *, cores: float) -
             "Config": {"max-size": str(settings.log_limit_bytes), "max-file": str(max(1, settings.log_files))},
         },
     }
-    if order.resources.gpus:
-        limits["DeviceRequests"] = [{"Driver": "", "Count": order.resources.gpus, "Capabilities": [["gpu"]]}]
-    return limits
+
+
+def _gpu_request(gpus: Sequence[str]) -> dict[str, Any]:
+    """By name: a count would always be met by the first ones."""
+    return {"Driver": "", "Count": 0, "DeviceIDs": list(gpus), "Capabilities": [["gpu"]]}
+
+
+def free_gpus(containers: Iterable[Container], known: int) -> list[str]:
+    """Of an engine's GPUs, by their numbers, those that no container of these has which may still run."""
+    taken = {name for each in containers if each.is_running or each.is_created for name in each.gpus}
+    return [name for name in map(str, range(known)) if name not in taken]
 
 
 def cpu_quota_us(cores: float) -> int:
@@ -176,7 +186,12 @@ def container(body: Mapping[str, Any]) -> Container:
         image_id=body["Image"],
         health=(state.get("Health") or {}).get("Status", ""),
         stop_signal=body["Config"].get("StopSignal") or "SIGTERM",
+        gpus=_gpus(body["HostConfig"]),
     )
+
+
+def _gpus(host: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(name for request in host.get("DeviceRequests") or () for name in request.get("DeviceIDs") or ())
 
 
 def is_own(labels: Mapping[str, str] | None, deployment: str) -> bool:

@@ -28,7 +28,7 @@ from zoe_jupyter.backends.local.inspection import Inspector
 from zoe_jupyter.backends.local.link import Gone, Link, Refused, Silent
 from zoe_jupyter.backends.local.logs import LogReader
 from zoe_jupyter.backends.local.looks import Look, Looks
-from zoe_jupyter.backends.local.machine import gpu_count, local_node
+from zoe_jupyter.backends.local.machine import gpus, local_node
 from zoe_jupyter.backends.local.meter import Meter
 from zoe_jupyter.backends.local.places import Places
 from zoe_jupyter.backends.local.supervisor import cages, crowd
@@ -107,7 +107,7 @@ class LocalBackend(Backend):
             "strays": "cgroup" if processes == "cgroup" else "traced",
         }
         return Capabilities(
-            "local", isolation="process", limits=limits, has_gpus=gpu_count() > 0, choices=("python", "cwd")
+            "local", isolation="process", limits=limits, has_gpus=bool(gpus(os.environ)), choices=("python", "cwd")
         )
 
     def _processes_kind(self) -> str:
@@ -175,6 +175,7 @@ class LocalBackend(Backend):
             python=python,
             environment=os.environ,
             extra=self._extra_variables,
+            known_gpus=gpus(os.environ),
         )
         link = await self._ensured(order.execution_id)
         link.keep_alive_for(order.bounds.silence_s)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
+from collections.abc import Mapping
+from itertools import takewhile
 
 from zoe_jupyter.model.resources import Node, Resources
 
 NODE = "local"
 GIB = 1024**3
 _LEAST_RESERVE_BYTES = GIB
+_GPUS = "proc/driver/nvidia/gpus"
+_GPU_DEVICE = re.compile(r"nvidia\d+")
+_GPU_MODEL = re.compile(r"^Model:\s*(.+)$", re.MULTILINE)
 _CGROUP_MEMORY = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -21,9 +27,11 @@ def local_node(*, overcommit: float, memory_fraction: float) -> Node:
     capacity = Resources(
         microcores=int(cores * overcommit * 1_000_000),
         memory_bytes=min(int(total * memory_fraction), free),
-        gpus=gpu_count(),
+        gpus=len(gpus(os.environ)),
     )
     labels = {"hostname": socket.gethostname(), "arch": platform.machine()}
+    if model := _gpu_model():
+        labels["gpu"] = model
     return Node(NODE, capacity, labels, microcores=int(cores * 1_000_000))
 
 
@@ -41,12 +49,34 @@ def total_memory_bytes() -> int:
     return min([total, *(limit for limit in limits if limit > 0)])
 
 
-def gpu_count() -> int:
-    """NVIDIA devices that the kernel's driver knows."""
+def gpus(environment: Mapping[str, str], *, root: str = "/") -> tuple[str, ...]:
+    """What CUDA calls the NVIDIA GPUs that may be given away: those that this process may see itself, by ``CUDA_VISIBLE_DEVICES``."""
+    count = _gpu_count(root)
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is None or not count:
+        return tuple(map(str, range(count)))
+    names = [name.strip() for name in named.split(",")]
+    return tuple(dict.fromkeys(takewhile(lambda name: name and not name.startswith("-"), names)))
+
+
+def _gpu_count(root: str) -> int:
+    """Of those that the kernel's driver knows; where it does not say so, of its devices."""
+    known = _names(os.path.join(root, _GPUS))
+    return len(known) or sum(bool(_GPU_DEVICE.fullmatch(name)) for name in _names(os.path.join(root, "dev")))
+
+
+def _gpu_model(root: str = "/") -> str:
+    """The model of its GPUs as a label's value, such as ``NVIDIA-H100-80GB-HBM3``; empty where the driver names none, or several."""
+    told = [_read(os.path.join(root, _GPUS, name, "information")) for name in _names(os.path.join(root, _GPUS))]
+    models = {match[1].strip().replace(" ", "-") for text in told if (match := _GPU_MODEL.search(text))}
+    return models.pop() if len(models) == 1 else ""
+
+
+def _names(folder: str) -> list[str]:
     try:
-        return len(os.listdir("/proc/driver/nvidia/gpus"))
+        return os.listdir(folder)
     except OSError:
-        return 0
+        return []
 
 
 def _quota_v2() -> float:

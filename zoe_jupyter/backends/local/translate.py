@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zoe_jupyter.backends.base import Bounds, Seen, SeenState, ServiceOrder
@@ -22,6 +22,7 @@ def wire_order(
     python: str,
     environment: Mapping[str, str],
     extra: Collection[str],
+    known_gpus: Sequence[str],
 ) -> dict[str, Any]:
     """The order as the supervisor wants it, with the whole environment of the process."""
     return {
@@ -35,6 +36,8 @@ def wire_order(
         "port_numbers": dict(order.port_numbers),
         "memory_bytes": order.resources.memory_bytes,
         "microcores": order.resources.microcores,
+        "gpus": order.resources.gpus,
+        "known_gpus": list(known_gpus),
         "ready": wire_probe(order.ready),
         "grace_s": order.grace_s,
     }
@@ -74,6 +77,7 @@ def handle(state: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any
         "supervisor": dict(state.get("supervisor", {})),
         "memory": record["memory"],
         "processes": record.get("processes", "none"),
+        "gpus": record.get("gpus", []),
         "oom_kills": record["oom_kills"],
         "dropped_bytes": record["dropped_bytes"],
     }

@@ -14,6 +14,7 @@ from typing import Any
 from . import cages, crowd
 from .census import Census
 from .files import STATE_FILE, plain, read_state
+from .gpus import Gpus
 from .lock import Lock
 from .loop import Loop, Timer, complain, guarded
 from .ports import Ports
@@ -47,6 +48,7 @@ class House:
         self.process_limit = int(settings["process_limit"])
         self.crowd_kind = crowd.kind()
         self.ports = Ports()
+        self.gpus = Gpus()
         self.census = Census()
         self.services: dict[str, Service] = {}
         self.past: dict[str, dict[str, Any]] = {}
@@ -198,6 +200,7 @@ class House:
         for number in service.record["ports"].values():
             if kept["attempt"] <= service.record["attempt"] or number not in kept["ports"].values():
                 self.ports.release(number)
+        self.gpus.release(service.record["gpus"])
         self._release(service)
         self.changed()
         if not self.living():

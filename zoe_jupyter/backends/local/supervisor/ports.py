@@ -1,6 +1,6 @@
-"""Port numbers that nobody else gets: each is held as an abstract socket's name for as long as this process lives.
+"""Port numbers that nobody else gets: each is held as a name for as long as this process lives.
 
-Such names are seen by all users of the machine, and vanish with their holder. A held port itself stays free for the service to listen on.
+A held port itself stays free for the service to listen on.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+
+from .names import Names
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 20000
@@ -20,7 +22,7 @@ class PortsTaken(Exception):
 
 class Ports:
     def __init__(self) -> None:
-        self._held: dict[int, socket.socket] = {}
+        self._names = Names("port")
 
     def choose(self) -> int:
         """Hold a port that nobody holds or listens on; raises PortsTaken."""
@@ -33,24 +35,13 @@ class Ports:
 
     def keep(self, number: int) -> bool:
         """Hold that very port again for another attempt; False when somebody else has it now."""
-        return (number in self._held or self.hold(number)) and _is_free(number, is_reused=True)
+        return (str(number) in self._names or self.hold(number)) and _is_free(number, is_reused=True)
 
     def hold(self, number: int) -> bool:
-        if number in self._held:
-            return False
-        holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            holder.bind(f"\0zoe-port-{number}")
-        except OSError:
-            holder.close()
-            return False
-        self._held[number] = holder
-        return True
+        return self._names.hold(str(number))
 
     def release(self, number: int) -> None:
-        holder = self._held.pop(number, None)
-        if holder is not None:
-            holder.close()
+        self._names.release(str(number))
 
 
 def _range() -> tuple[int, int]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import cages, crowd
+from . import cages, crowd, gpus
 from .files import plain
 from .logfile import LogFile
 from .loop import READ, Loop, Timer
@@ -45,7 +45,7 @@ class Service:
             "attempt": order["attempt"], "state": "starting", "pid": 0, "start": 0, "ports": dict(order["port_numbers"]),
             "exit_code": None, "reason": None, "is_blameless": False, "is_stopping": False, "oom_kills": 0, "dropped_bytes": 0,
             "trouble": None, "memory": "none", "processes": "none", "cages": [], "members": [],
-            "intent_at": time.time(), "started_at": None, "ready_at": None, "exited_at": None,
+            "gpus": [], "intent_at": time.time(), "started_at": None, "ready_at": None, "exited_at": None,
         }  # fmt: skip
         self.members: dict[int, int] = {}
         """``{pid: start}`` of its living processes at the last look."""
@@ -85,6 +85,7 @@ class Service:
         try:
             probe = make_probe(self.order.get("ready"), self, self._became_ready)
             self._write_files()
+            self.record["gpus"] = self._take_gpus()
             self._cage = self._make_cage()
             self.record["cages"] = self._cage.folders
             self.house.intend(self)
@@ -109,6 +110,12 @@ class Service:
             with open(f"{place}.new", "w", encoding="utf-8", opener=plain) as file:
                 file.write(content)
             os.replace(f"{place}.new", place)
+
+    def _take_gpus(self) -> list[str]:
+        try:
+            return self.house.gpus.take(int(self.order.get("gpus") or 0), self.order.get("known_gpus") or ())
+        except gpus.GpusTaken as error:
+            raise SpawnError(str(error), is_final=False) from None
 
     def _make_cage(self) -> cages.Cage:
         name = f"zoe.{self.house.deployment}.{self.house.execution}.{self.name}.{self.record['attempt']}"
@@ -150,13 +157,15 @@ class Service:
 
     def _environment(self) -> dict[str, str]:
         marker = f"{self.house.deployment}/{self.house.execution}/{self.name}#{self.record['attempt']}"
-        return {**self.order["environment"], MARKER: marker}
+        seen = gpus.visible(self.record["gpus"]) if self.order.get("known_gpus") else {}
+        return {**self.order["environment"], **seen, MARKER: marker}
 
     def _take_back(self) -> None:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
         self.log.close()
+        self.house.gpus.release(self.record["gpus"])
         self.house.forget(self)
         if self._cage is not None:
             cages.remove(self._cage.folders)

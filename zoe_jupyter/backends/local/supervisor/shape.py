@@ -89,7 +89,7 @@ _is_record = _has(
         "exit_code": _maybe(_is_whole), "reason": _maybe(_is_reason), "is_blameless": _is_truth, "is_stopping": _is_truth,
         "oom_kills": _is_whole, "dropped_bytes": _is_whole, "memory": _is_text,
     },
-    {"trouble": _maybe(_is_reason), "processes": _is_text, "cages": _are_texts, "members": _list_of(_is_pair)},
+    {"trouble": _maybe(_is_reason), "processes": _is_text, "cages": _are_texts, "gpus": _are_texts, "members": _list_of(_is_pair)},
 )  # fmt: skip
 is_sound = _has(
     {
