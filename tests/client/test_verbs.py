@@ -12,7 +12,7 @@ import pytest
 from tests.client.running import RunningZoe
 from zoe_jupyter.attach.verbs import VERBS
 from zoe_jupyter.client.facts import is_job
-from zoe_jupyter.client.follow import Step
+from zoe_jupyter.client.follow import Step, ended_text
 from zoe_jupyter.client.text import to_text
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
 from zoe_jupyter.client.verbs.results import Result
@@ -188,6 +188,40 @@ def test_scale_takes_a_number_or_numbers_by_process(session: Session, zoe: Runni
             do(session, wrong)
 
 
+def test_scale_says_what_comes_in_the_words_of_the_framework(session: Session, zoe: RunningZoe) -> None:
+    do(session, "start spark --name one")
+    seen = "`jupyter zoe ps` shows how far it is"
+    assert to_text(do(session, "scale one 5")) == f"one: 5 workers wanted, 1 is there; {seen}"
+    assert to_text(do(session, "scale one 1")) == "one is as wanted already"
+
+
+def test_a_name_beside_what_is_meant_names_it_also_when_that_has_ended(session: Session) -> None:
+    do(session, "start spark --name flights")
+    with pytest.raises(NotFound, match=r"did you mean flights\?$"):
+        do(session, "scale flihgts 4")
+    do(session, "stop flights")
+    for line in ("scale flihgts 4", "stop flihgts", "info flihgts", "forget flihgts"):
+        with pytest.raises(NotFound, match=r"no execution 'flihgts' of yours; did you mean flights, which has ended\?"):
+            do(session, line)
+    with pytest.raises(NotFound, match=r"of yours; `%zoe ps --all` lists them$"):
+        do(Session(command="%zoe"), "stop bananas")
+
+
+def test_where_no_name_is_taken_it_is_said_which_verb_takes_one(session: Session) -> None:
+    for line in ("ps spark", "queue spark"):
+        with pytest.raises(Usage, match="takes no name; `jupyter zoe info spark` tells about one"):
+            do(session, line)
+
+
+def test_what_the_reader_stopped_was_stopped_by_you_and_no_word_is_said_twice(session: Session) -> None:
+    do(session, "start spark --name one")
+    assert to_text(do(session, "stop one --wait")) == "stopped one"
+    told = to_text(do(session, "info one"))
+    assert "stopped by you" in told
+    assert "stopped by ann" not in told
+    assert ended_text(session.api.execution("one")) == "stopped by you"
+
+
 def test_logs_come_whole_or_by_a_short_service_name(session: Session) -> None:
     do(session, "start spark --name one")
     assert do(session, "logs one").data == ["first line", "second line"]
@@ -276,9 +310,9 @@ def test_stop_all_stops_all(session: Session, zoe: RunningZoe) -> None:
 def test_what_has_ended_is_not_stopped_again_and_nothing_twice(session: Session, zoe: RunningZoe) -> None:
     do(session, "start spark --name one")
     do(session, "start spark --name two")
-    assert to_text(do(session, "stop one one")) == "stopping one"
+    assert to_text(do(session, "stop one one")) == "stopping one; that takes a few seconds"
     assert to_text(do(session, "stop one --wait")) == "one had ended already"
-    assert to_text(do(session, "stop one two")) == "stopping two; one had ended already"
+    assert to_text(do(session, "stop one two")) == "stopping two; that takes a few seconds; one had ended already"
     assert to_text(do(session, "forget one one")) == "forgot 1 execution"
     assert to_text(do(session, "forget two --ended")) == "forgot 1 execution"
 

@@ -101,7 +101,7 @@ class TestStory:
 
     def test_the_notebook_lists_scales_and_logs(self, lab: Lab, notebook: Notebook) -> None:
         expect(notebook.run("%zoe ps")).to_contain_text("running")
-        expect(notebook.run("%zoe scale spark 3")).to_contain_text("from 2 to 3")
+        expect(notebook.run("%zoe scale spark 3")).to_contain_text("3 workers wanted, 2 are there")
         lab.item("spark").locator(".zoe-Item-name").click()
         expect(lab.tab.locator(".zoe-Table")).to_contain_text("spark.worker-2", timeout=SOON_MS)
         lab.page.locator(".lm-TabBar-tab", has_text=NOTEBOOK).click()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Launch, Record, Stop
 from zoe_jupyter.lifecycle.events import Accepted, Event, Placed, ServiceExited, ServiceLaunched, ServiceReady
@@ -87,7 +87,7 @@ class Life:
 
     def _remember(self, effect: Effect) -> None:
         if isinstance(effect, Record):
-            reason = effect.reason and {"code": effect.reason.code, "text": effect.reason.text}
+            reason = effect.reason and asdict(effect.reason)
             data = {**effect.data, "reason": reason} if reason else effect.data
             self.log.append(LogEvent(len(self.log) + 1, self.now, effect.kind, "x1", "alice", data))
         elif isinstance(effect, Launch):

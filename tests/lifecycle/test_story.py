@@ -22,7 +22,7 @@ from zoe_jupyter.lifecycle.story import progress, story
 from zoe_jupyter.model.application import Application, Restart
 from zoe_jupyter.model.execution import LogEvent, Reason
 
-WHY = Reason("stopped_by_user", "stopped by alice")
+WHY = Reason("stopped_by_user", "stopped by alice", {"user": "alice"})
 
 
 def test_a_story_tells_everything_in_order() -> None:
@@ -49,9 +49,15 @@ def test_a_story_tells_everything_in_order() -> None:
         "stopping: stopped by alice",
         "spark.head-0 ended with exit code 143",
         "spark.worker-0 ended with exit code 143",
-        "ended: stopped: stopped by alice",
+        "ended: stopped by alice",
     ]
     assert [line.at for line in story(life.log)] == [event.at for event in life.log]
+
+
+def test_what_its_reader_did_was_done_by_you() -> None:
+    log = Life.running().happens(StopRequested(reason=WHY)).all_exit().log
+    assert story(log, reader="alice")[-1].text == "ended: stopped by you"
+    assert story(log, reader="bob")[-1].text == "ended: stopped by alice"
 
 
 def test_a_story_knows_suspension_restart_and_preemption() -> None:
@@ -131,7 +137,7 @@ class TestProgress:
         assert progress(life.execution) == "stopping, 3 services left"
         life.exits("spark.worker-0").exits("spark.worker-1")
         assert progress(life.execution) == "stopping, 1 service left"
-        assert progress(life.all_exit().execution) == "stopped: stopped by alice"
+        assert progress(life.all_exit().execution) == "stopped by alice"
 
     def test_tells_restarts_and_suspensions(self) -> None:
         assert progress(Life.running().happens(RestartRequested()).execution) == "restarting, 3 services left"

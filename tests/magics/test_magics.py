@@ -101,7 +101,7 @@ def test_help_prints_and_does_not_fail(shell: Any) -> None:
 
 def test_errors_are_short_and_still_stop_a_run_of_all_cells(shell: Any) -> None:
     error = failed(shell, "%zoe info nobody")
-    assert error._render_traceback_() == ["Zoe: there is no execution 'nobody' of yours"]
+    assert error._render_traceback_() == ["Zoe: there is no execution 'nobody' of yours; `%zoe ps --all` lists them"]
     assert error.reason == "not_found"
     with capture_output() as captured:
         shell.run_cell("%zoe info nobody")

@@ -55,7 +55,10 @@ async def test_a_submitted_execution_is_told_in_full(jp_fetch, core):
             "is_trusted": True,
         }
     ]
-    assert body["scalable"] == [{"process": "spark.worker", "current": 1, "wanted": 2, "minimum": 1, "maximum": 65}]
+    assert body["scalable"] == [
+        {"process": "spark.worker", "current": 1, "wanted": 2, "minimum": 1, "maximum": 65, "title": "worker"}
+    ]
+    assert body["main_service"] == "spark.worker-0"
     status, again = await asked(jp_fetch, "executions", "mine")
     assert (status, again["id"]) == (200, body["id"])
     assert again["story"]

@@ -105,8 +105,9 @@ def _notice(execution: Json, before: str) -> str:
     state, name = execution["state"], execution["name"]
     again = f"What it held is lost; `%zoe attach {execution.get('entry') or name}` starts a new one"
     if state == "stopping":
-        why = (execution.get("reason") or {}).get("text", "")
-        return f"{name} is being stopped{f': {why}' if why else ''}. {again}"
+        why = str((execution.get("reason") or {}).get("text", ""))
+        being = why if why.startswith("stopped") else f"stopped: {why}" if why else "stopped"
+        return f"{name} is being {being}. {again}"
     if state == "ended":
         is_known = before == "stopping" and execution.get("outcome") == "stopped"
         return "" if is_known else f"{name} has ended: {ended_text(execution)}. {again}"

@@ -62,10 +62,12 @@ def progress_text(execution: Mapping[str, Any]) -> str:
 
 
 def ended_text(execution: Mapping[str, Any]) -> str:
-    """How it ended, with the reason."""
-    reason = (execution.get("reason") or {}).get("text", "")
-    outcome = execution.get("outcome") or "ended"
-    return f"{outcome}: {reason}" if reason and reason != outcome else str(outcome)
+    """How it ended, with the reason; no word twice, where the reason says it too: ``stopped by you``."""
+    reason = str((execution.get("reason") or {}).get("text", ""))
+    outcome = str(execution.get("outcome") or "ended")
+    if not reason:
+        return outcome
+    return reason if reason.startswith(outcome) else f"{outcome}: {reason}"
 
 
 def _records(api: Api, execution_id: str, timeout_s: float | None) -> Iterator[Json]:

@@ -231,7 +231,7 @@ class Core:
             found = await self._ledger.read(self._store.find_by_name, caller.name, execution_id)
         if found is None or not (caller.is_admin or found.owner == caller.name):
             raise NotFound(
-                f"there is no execution {execution_id[:80]!r} of yours; {views.closest(execution_id, caller.name, self._ledger.executions.values())}"
+                f"there is no execution {execution_id[:80]!r} of yours{views.closest(execution_id, caller.name, self._ledger.executions.values())}"
             )
         return found
 
@@ -265,9 +265,10 @@ class Core:
 
     async def story(self, execution_id: str, caller: Caller) -> Sequence[Story]:
         execution = await self.execution(execution_id, caller)
-        return story(
-            await self._ledger.read(lambda: self._store.events(since=0, limit=STORY_EVENTS, execution_id=execution.id))
+        events = await self._ledger.read(
+            lambda: self._store.events(since=0, limit=STORY_EVENTS, execution_id=execution.id)
         )
+        return story(events, reader=caller.name)
 
     async def stop(self, execution_id: str, caller: Caller) -> Execution:
         return await self._ask(

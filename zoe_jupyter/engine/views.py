@@ -159,7 +159,7 @@ def _sum(execution: Execution, services: Iterable[Service]) -> Resources:
 
 
 def closest(name: str, owner: str, executions: Iterable[Execution]) -> str:
-    """The owner's living execution that may be meant, as the end of an error; else where to look."""
+    """The owner's living execution that may be meant, as the end of an error; empty where none is near."""
     names = sorted({execution.name for execution in executions if execution.owner == owner})
     close = get_close_matches(name[:80], names, n=1)
-    return f"did you mean {close[0]}?" if close else "`%zoe ps` or `jupyter zoe ps --all` lists them"
+    return f"; did you mean {close[0]}?" if close else ""

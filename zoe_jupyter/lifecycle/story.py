@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter.lifecycle import counts, titles
 from zoe_jupyter.model.application import Process
-from zoe_jupyter.model.execution import Execution, Goal, LogEvent, Service, ServiceState, State, Story
+from zoe_jupyter.model.execution import Execution, Goal, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.units import format_duration
 
 Facts = Mapping[str, Any]
 
 
-def story(events: Sequence[LogEvent]) -> tuple[Story, ...]:
-    """Retell the event log of one execution, one line for each event, in its order."""
-    return tuple(Story(event.at, _tell(event)) for event in events)
+def story(events: Sequence[LogEvent], *, reader: str = "") -> tuple[Story, ...]:
+    """Retell the event log of one execution, one line for each event, in its order; what ``reader`` did as ``you``."""
+    return tuple(Story(event.at, _tell(event, reader)) for event in events)
 
 
-def _tell(event: LogEvent) -> str:
+def _tell(event: LogEvent, reader: str) -> str:
     line = _LINES.get(event.kind)
     text = line(event.data) if line else event.kind.replace(".", " ").replace("_", " ")
-    why = _why(event.data)
+    why = _why(event.data, reader)
+    if event.kind == "execution.ended" and why:
+        return f"ended: {told_once(str(event.data.get('outcome') or ''), why)}"
     return f"{text}: {why}" if why else text
 
 
-def _why(data: Facts) -> str:
+def _why(data: Facts, reader: str) -> str:
     reason = data.get("reason")
-    return str(reason.get("text", "")) if isinstance(reason, Mapping) else str(data.get("text", ""))
+    if not isinstance(reason, Mapping):
+        return str(data.get("text", ""))
+    numbers = reason.get("numbers") or {}
+    return addressed(Reason(str(reason.get("code", "")), str(reason.get("text", "")), numbers), reader).text
+
+
+def addressed(reason: Reason, reader: str) -> Reason:
+    """The reason as its reader says it: what they did themselves was done by ``you``."""
+    if reason.code == "stopped_by_user" and reader and reason.numbers.get("user") == reader:
+        return replace(reason, text="stopped by you")
+    return reason
+
+
+def told_once(outcome: str, why: str) -> str:
+    """How it ended and why, without a word said twice."""
+    return why if not outcome or why.startswith(outcome) else f"{outcome}: {why}"
 
 
 def _service(data: Facts) -> str:
@@ -143,7 +161,7 @@ def _stopping(execution: Execution) -> str:
 
 def _ended(execution: Execution) -> str:
     outcome = execution.outcome.value if execution.outcome else "ended"
-    return f"{outcome}: {execution.reason.text}" if execution.reason else outcome
+    return told_once(outcome, execution.reason.text) if execution.reason else outcome
 
 
 _PROGRESS: Mapping[State, Callable[[Execution], str]] = {

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter.engine.door import Caller, Check, CoreDoor, NodeUse, QuotaUse, Sample, Waiting, is_trusted
-from zoe_jupyter.lifecycle.story import progress
+from zoe_jupyter.engine.views import main_service
+from zoe_jupyter.lifecycle import titles
+from zoe_jupyter.lifecycle.story import addressed, progress
 from zoe_jupyter.model.application import Port
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
 from zoe_jupyter.model.quota import Limit
@@ -53,6 +55,8 @@ def execution_bodies(request: ApiRequest, executions: Iterable[Execution]) -> li
 
 def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[Story]) -> ExecutionBody:
     core = request.core
+    if execution.reason is not None:
+        execution = replace(execution, reason=addressed(execution.reason, request.caller.name))
     return ExecutionBody(
         id=execution.id,
         name=execution.name,
@@ -83,6 +87,7 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
         is_assumed=execution.is_assumed,
         begins_at=execution.not_before or None,
         done_s=execution.done_s,
+        main_service=main_service(execution),
         story=[StoryBody(line.at, line.text) for line in story],
     )
 
@@ -148,6 +153,7 @@ def scale_bodies(execution: Execution) -> list[ScaleBody]:
             wanted=process.core + execution.target.elastic.get(process.name, process.elastic),
             minimum=process.core,
             maximum=process.core + process.elastic_limit,
+            title=titles.of_process(execution.application, process.name),
         )
         for process in execution.application.processes
         if process.elastic_limit > 0

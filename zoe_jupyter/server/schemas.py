@@ -99,6 +99,8 @@ class ScaleBody:
     wanted: int
     minimum: int
     maximum: int
+    title: str = ""
+    """What people call it: ``worker``."""
 
 
 @dataclass
@@ -158,6 +160,8 @@ class ExecutionBody:
     """Epoch seconds: it does not start before, or null."""
     done_s: float = 0.0
     """How long the work that is done takes with all services that it wants; as of the last time that their number changed."""
+    main_service: str = ""
+    """The service whose log is meant where none is named."""
     demands: list[DemandBody] = field(default_factory=list)
     """In the answer about one execution only."""
     story: list[StoryBody] = field(default_factory=list)

@@ -193,7 +193,8 @@ class FakeCore:
         return [Story(event.at, event.kind) for event in self.log if event.execution_id == execution.id]
 
     async def stop(self, execution_id: str, caller: Caller) -> Execution:
-        return await self._aim(execution_id, caller, Target(Goal.STOP, outcome=Outcome.STOPPED))
+        reason = Reason("stopped_by_user", f"stopped by {caller.name}", {"user": caller.name})
+        return await self._aim(execution_id, caller, Target(Goal.STOP, outcome=Outcome.STOPPED, reason=reason))
 
     async def restart(self, execution_id: str, caller: Caller) -> Execution:
         execution = await self.execution(execution_id, caller)
@@ -408,8 +409,8 @@ class FakeCore:
             raise Conflict(f"execution {execution.name} has ended")
         ended_at = time.time() if target.goal is Goal.STOP else None
         changed = replace(
-            execution, target=target, state=LEFT_STATES[target.goal], outcome=target.outcome, ended_at=ended_at
-        )
+            execution, target=target, state=LEFT_STATES[target.goal], outcome=target.outcome, reason=target.reason, ended_at=ended_at,
+        )  # fmt: skip
         self.by_id[execution.id] = changed
         self._tell(f"execution.{changed.state.value}", changed)
         return changed

@@ -14,6 +14,7 @@ from zoe_jupyter.model.errors import UserError
 
 NAMES = Argument("names", "names or ids", is_many=True, is_required=False, metavar="NAME", names=Names.EXECUTION)
 ONE = Argument("name", "its name or id", names=Names.EXECUTION)
+TAKES = "; that takes a few seconds"
 
 
 def stop(session: Session, names: Sequence[str] = (), *, all: bool = False, wait: bool = False) -> Result:  # noqa: A002 - the name of the option
@@ -23,7 +24,7 @@ def stop(session: Session, names: Sequence[str] = (), *, all: bool = False, wait
     stopped = [session.api.stop(execution["id"]) for execution in found if execution not in over]
     if wait:
         stopped = [dict(session.wait(execution, is_ended)) for execution in stopped]
-    told = [f"{'stopped' if wait else 'stopping'} {_listed(stopped)}"] if stopped else []
+    told = [f"stopped {_listed(stopped)}" if wait else f"stopping {_listed(stopped)}{TAKES}"] if stopped else []
     told += [f"{_listed(over)} had ended already"] if over else []
     return say("; ".join(told) or "nothing is running", *stopped, *over)
 
@@ -33,9 +34,9 @@ def scale(session: Session, name: str, counts: Sequence[str]) -> Result:
     execution = session.resolve(name)
     count, by_process = _counts(counts)
     changed = session.api.scale(execution["id"], count=count, counts=by_process)
-    moving = [item for item in changed.get("scalable") or () if item["current"] != item["wanted"]]
-    told = ", ".join(f"{item['process']} from {item['current']} to {item['wanted']}" for item in moving)
-    return say(f"scaling {changed['name']}: {told}" if told else f"{changed['name']} is as wanted already", changed)
+    told = ", ".join(_asked(item) for item in changed.get("scalable") or () if item["current"] != item["wanted"])
+    seen = f"`{session.command} ps` shows how far it is"
+    return say(f"{changed['name']}: {told}; {seen}" if told else f"{changed['name']} is as wanted already", changed)
 
 
 def restart(session: Session, name: str = "") -> Result:
@@ -57,7 +58,7 @@ def forget(session: Session, names: Sequence[str] = (), *, ended: bool = False) 
     """Delete the records of executions that have ended."""
     if not names and not ended:
         raise Usage(f"name what to forget, or say --ended for all that has; `{session.command} ps --all` lists them")
-    found = _each_once([session.api.execution(name) for name in names])
+    found = _each_once([session.known(name) for name in names])
     if ended:
         found = _each_once([*found, *session.api.executions(states=("ended",))])
     for execution in found:
@@ -76,6 +77,13 @@ def _picked(session: Session, names: Sequence[str]) -> list[Json]:
     if not session.facts.owns(found):
         raise Usage(f"name what to stop: `{session.command} stop {found['name']}`, or `{session.command} stop --all`")
     return [found]
+
+
+def _asked(scalable: Json) -> str:
+    """``3 workers wanted, 2 are there``: in the words of the framework."""
+    current, wanted = scalable["current"], scalable["wanted"]
+    title = str(scalable.get("title") or scalable["process"])
+    return f"{wanted} {title if wanted == 1 else f'{title}s'} wanted, {current} {'is' if current == 1 else 'are'} there"
 
 
 def _each_once(executions: Sequence[Json]) -> list[Json]:

@@ -215,7 +215,7 @@ def _until_interrupted(lines: Iterator[str]) -> Iterator[str]:
 
 VERBS = (
     Verb("shop", shop, "List the applications of the shop.", (Argument("text", "only those that mention it", is_required=False, default=""),)),
-    Verb("ps", ps, "List what is running.", (Argument("all", "also what has ended", ("--all", "-a"), is_switch=True),)),
+    Verb("ps", ps, "List what is running.", (Argument("all", "also what has ended", ("--all", "-a"), is_switch=True),), instead="info"),
     Verb("info", info, "Tell all about one execution; without a name, about Zoe.", (NAME,)),
     Verb(
         "logs", logs, "Show the log of an execution.",

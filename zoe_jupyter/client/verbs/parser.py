@@ -47,6 +47,9 @@ def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence
     form = _form_of(verb, words, session)
     parser = build(verb, command=session.command, form=form, extra=extra)
     known, unknown = parser.parse_known_args(list(words))
+    if unknown and verb.instead and not unknown[0].startswith("-"):
+        way_out = f"`{session.command} {verb.instead} {unknown[0]}` tells about one"
+        raise Usage(f"{verb.name} takes no name; {way_out}")
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown, parser)}")
     found = vars(known)

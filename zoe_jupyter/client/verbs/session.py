@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -87,7 +88,21 @@ class Session:
             found = [execution for execution in mine if execution[key] == name]
             if found:
                 return found[0]
-        return self.api.execution(name)
+        return self.known(name)
+
+    def known(self, name: str) -> Json:
+        """The execution of that name or id, also one that has ended; NotFound names near ones."""
+        try:
+            return self.api.execution(name)
+        except NotFound:
+            raise NotFound(f"there is no execution {name[:60]!r} of yours; {self._meant(name)}") from None
+
+    def _meant(self, name: str) -> str:
+        over = {str(execution["name"]): execution["state"] == "ended" for execution in reversed(self.api.executions())}
+        near = get_close_matches(name[:80], over, n=1)
+        if not near:
+            return f"`{self.command} ps --all` lists them"
+        return f"did you mean {near[0]}{', which has ended' if over[near[0]] else ''}?"
 
     def pick(self, name: str) -> Json:
         """The execution of that name or id; without a name, the only one of this notebook, else the only one there is."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from zoe_jupyter.client.facts import is_job
 from zoe_jupyter.client.follow import ended_text, progress_text
 from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Heading, Note, Table, Tone
 from zoe_jupyter.model.units import format_bytes, format_duration
@@ -89,13 +91,14 @@ def reason_note(reason: Record | None) -> list[Block]:
 
 
 def _facts(execution: Record, base_url: str) -> list[tuple[str, Cell | str]]:
-    pairs: list[tuple[str, Cell | str]] = [("id", str(execution["id"])), ("state", _state(execution))]
-    if execution["state"] != "ended":
+    pairs: list[tuple[str, Cell | str]] = [("id", str(execution["id"])), ("state", _state_told(execution))]
+    is_over = execution["state"] == "ended"
+    if not is_over:
         pairs.append(("progress", progress_text(execution)))
     pairs += [
         ("connections", ", ".join(execution.get("connections") or ())),
         ("parameters", _parameters(execution)),
-        ("lifetime", lifetime_text(execution)),
+        ("lifetime", "" if is_over else lifetime_text(execution)),
     ]
     pairs += [(cell.text, Cell(cell.link, link=cell.link)) for cell in links(execution, base_url=base_url)]
     pairs.append(("notebook", str(execution.get("notebook") or "")))
@@ -117,7 +120,7 @@ def lifetime_text(execution: Record) -> str:
         parts.append(f"for {format_duration(lifetime['after_s'])} at most")
     if lifetime.get("ends_at"):
         parts.append(f"as things stand until {clock(lifetime['ends_at'])}")
-    return "; ".join(parts) or "until stopped"
+    return "; ".join(parts) or ("until its program has ended" if is_job(execution) else "until stopped")
 
 
 def _parameters(execution: Record) -> str:
@@ -130,6 +133,12 @@ def _state(execution: Record) -> Cell:
         outcome = str(execution.get("outcome") or "ended")
         return Cell(outcome, _TONES.get(outcome, Tone.QUIET))
     return Cell(state, _TONES.get(state, Tone.BUSY))
+
+
+def _state_told(execution: Record) -> Cell:
+    """With the reason where it has ended."""
+    state = _state(execution)
+    return replace(state, text=ended_text(execution)) if execution["state"] == "ended" else state
 
 
 def _services(execution: Record) -> str:
@@ -161,7 +170,8 @@ def _elapsed(execution: Record, now: float) -> str:
 
 def _about(execution: Record, base_url: str) -> Cell | str:
     if execution["state"] == "ended":
-        return ended_text(execution).partition(": ")[2]
+        why = str((execution.get("reason") or {}).get("text", ""))
+        return "" if why == execution.get("outcome") else why
     if execution["state"] == "running":
         found = links(execution, base_url=base_url)
         return found[0] if found else ""

@@ -61,6 +61,8 @@ class Verb:
     """Name of the argument that a notebook's cell fills; a file does in a shell."""
     faces: Faces = Faces.ALL
     example: str = ""
+    instead: str = ""
+    """The verb that takes a name, where people give one to this."""
 
 
 def by_name(verbs: tuple[Verb, ...]) -> Mapping[str, Verb]:

@@ -142,7 +142,7 @@ VERBS = (
         "queue", queue, "List what waits, and why.",
         (Argument("what_if", "what would be decided now with policy=NAME or quota.WHO.cores=8 (admins); changes nothing",
                   ("--what-if",), is_many=True, metavar="NAME=VALUE"),),
-        example="example: {command} queue --what-if policy=srpt",
+        example="example: {command} queue --what-if policy=srpt", instead="info",
     ),
     Verb(
         "quota", quota, "Show who may hold how much, and what is held.",

@@ -733,6 +733,8 @@ export interface components {
             begins_at: number | null;
             /** @default 0 */
             done_s: number;
+            /** @default  */
+            main_service: string;
             demands: components["schemas"]["DemandBody"][];
             story: components["schemas"]["StoryBody"][];
         };
@@ -890,6 +892,8 @@ export interface components {
             wanted: number;
             minimum: number;
             maximum: number;
+            /** @default  */
+            title: string;
         };
         ScaleRequest: {
             /** @default null */
