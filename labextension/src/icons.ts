@@ -58,6 +58,8 @@ export const connectIcon = icon(
 );
 export const scaleIcon = icon('scale', line('M2 10h3v4H2zm4.5-4h3v8h-3zM11 2h3v12h-3z'));
 export const minusIcon = icon('minus', line('M3 7h10v2H3z'));
+/** A page that opens beside the others. */
+export const tabIcon = icon('tab', stroke('M2.5 3.5h11v9.5h-11zM2.5 6.5h11M7 3.5v3'));
 export const externalIcon = icon(
   'external',
   stroke('M6.5 3H3v10h10V9.5M9.5 2.7h3.8v3.8M13 3 7.3 8.7')

@@ -2,6 +2,7 @@ import { type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/ap
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
+import { NotebookPanel } from '@jupyterlab/notebook';
 import type { Contents } from '@jupyterlab/services';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
@@ -39,7 +40,7 @@ function addFirstNotebook(context: ICommandContext): void {
   addCommands(context, {
     [CommandIDs.openFirstNotebook]: {
       label: values =>
-        values.isPalette ? trans.__('Open the First Zoe Notebook') : trans.__('First notebook'),
+        values.isPalette ? trans.__('Open the First Notebook') : trans.__('First notebook'),
       caption: trans.__('Spark on real data in a few cells: the tour of Zoe'),
       icon: values => (values.isPalette ? undefined : zoeIcon),
       describedBy: args({
@@ -50,7 +51,12 @@ function addFirstNotebook(context: ICommandContext): void {
           firstNotebook(app.serviceManager.contents, text(values, 'cwd'))
         );
         if (file) {
-          await app.commands.execute('docmanager:open', { path: file.path });
+          const { path, isFresh } = file;
+          const opened: unknown = await app.commands.execute('docmanager:open', { path });
+          // In Jupyter Notebook it is a browser tab of its own.
+          if (isFresh && opened instanceof NotebookPanel) {
+            await settle(opened);
+          }
         }
       }
     }
@@ -61,12 +67,23 @@ function addFirstNotebook(context: ICommandContext): void {
 async function firstNotebook(
   contents: Contents.IManager,
   folder: string
-): Promise<Contents.IModel> {
+): Promise<{ path: string; isFresh: boolean }> {
   const path = PathExt.join(folder, FILE);
   try {
-    return await contents.get(path, { content: false });
+    await contents.get(path, { content: false });
+    return { path, isFresh: false };
   } catch {
     const { default: content } = await import('./generated/first-notebook.json');
-    return contents.save(path, { type: 'notebook', format: 'json', content });
+    await contents.save(path, { type: 'notebook', format: 'json', content });
+    return { path, isFresh: true };
+  }
+}
+
+/** Lab adds to a notebook what the kernel says of its language: no change of the user's, so it is saved. */
+async function settle({ context, sessionContext }: NotebookPanel): Promise<void> {
+  await Promise.all([context.ready, sessionContext.ready]);
+  await sessionContext.session?.kernel?.info;
+  if (context.model.dirty) {
+    await context.save();
   }
 }

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IAmount, IExecution } from './api/types';
+import { isEnded } from './merge';
 
 const STEPS: [string, number][] = [
   ['TiB', 2 ** 40],
@@ -66,6 +67,20 @@ export function formatAmount(amount: IAmount, trans: TranslationBundle): string 
 export function elapsedS(execution: IExecution, now: number): number {
   const from = execution.started_at ?? execution.created_at;
   return (execution.ended_at ?? now) - from;
+}
+
+/** The same in words: `running for 12 s`. */
+export function lasting(execution: IExecution, now: number, trans: TranslationBundle): string {
+  const time = formatDuration(elapsedS(execution, now));
+  if (isEnded(execution)) {
+    return execution.started_at ? trans.__('ran for %1', time) : trans.__('waited for %1', time);
+  }
+  if (!execution.started_at) {
+    return trans.__('asked for %1 ago', time);
+  }
+  return execution.state === 'running'
+    ? trans.__('running for %1', time)
+    : trans.__('started %1 ago', time);
 }
 
 /** How long ago in words that need no clock: `just now`, `5 min ago`. */

@@ -84,7 +84,8 @@ export interface INotebookLink {
   attach(name: string): Promise<boolean>;
   /** To what it was attached to before and still runs. */
   reattach(): Promise<boolean>;
-  detach(): Promise<void>;
+  /** From one of its targets, else from everything. */
+  detach(name?: string): Promise<void>;
   /** Give up attaching: interrupts the kernel. */
   cancel(): Promise<void>;
 }

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { TranslationBundle } from '@jupyterlab/translation';
+
 import { backoffMs } from '../src/api/events';
+import { attaches } from '../src/panels/connect/code';
 import { unquoted } from '../src/panels/connect/kernel';
 import { found } from '../src/panels/shop/search';
-import { elapsedS, formatBytes, formatCores, formatDuration, look } from '../src/text';
+import { elapsedS, formatBytes, formatCores, formatDuration, lasting, look } from '../src/text';
 import { entry, execution } from './make';
+
+const english = {
+  __: (text: string, ...args: string[]) =>
+    text.replace(/%(\d)/g, (_, n: string) => args[Number(n) - 1])
+} as unknown as TranslationBundle;
 
 describe('formats', () => {
   it('says bytes as people read them', () => {
@@ -37,6 +45,23 @@ describe('executions in words', () => {
     assert.equal(elapsedS(execution(), 150), 40);
     assert.equal(elapsedS(execution({ started_at: null }), 150), 50);
     assert.equal(elapsedS(execution({ ended_at: 120 }), 150), 10);
+  });
+
+  it('says what the clock counts', () => {
+    const said = [
+      execution(),
+      execution({ state: 'starting', started_at: null }),
+      execution({ state: 'suspended' }),
+      execution({ state: 'ended', ended_at: 120 }),
+      execution({ state: 'ended', started_at: null, ended_at: 120 })
+    ].map(one => lasting(one, 150, english));
+    assert.deepEqual(said, [
+      'running for 40 s',
+      'asked for 50 s ago',
+      'started 40 s ago',
+      'ran for 10 s',
+      'waited for 20 s'
+    ]);
   });
 
   it('looks like its outcome once it has ended', () => {
@@ -83,5 +108,21 @@ describe('unquoted', () => {
     assert.equal(unquoted("'a\\\\b'"), 'a\\b');
     assert.equal(unquoted(undefined), '');
     assert.equal(unquoted('42'), '');
+  });
+});
+
+describe('cells', () => {
+  it('knows those that attach something', () => {
+    const cells = [
+      '%load_ext zoe_jupyter\n%zoe attach spark',
+      '  %zoe  attach dask',
+      '%zoe attachments'
+    ];
+    assert.deepEqual([...cells, 'print("%zoe attach spark")'].map(attaches), [
+      true,
+      true,
+      false,
+      false
+    ]);
   });
 });

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import EXPOSED
+from tests.e2e.contrast import too_faint
 from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook
 from zoe_jupyter.testing.jupyter_home import JupyterHome, wait_for
 
@@ -166,9 +167,15 @@ class TestStory:
     def test_it_is_as_readable_in_the_dark(self, lab: Lab, artifacts: Path) -> None:
         lab.use_theme("JupyterLab Dark")
         lab.item("spark").locator(".zoe-Item-name").click()
+        expect(lab.tab.locator(".zoe-Detail-head h1")).to_have_text("spark", timeout=SOON_MS)
         lab.screenshot(artifacts, "details-dark")
+        texts, faint = too_faint(lab.page, "#zoe-panel, .zoe-Tab")
+        assert (texts > 40, faint) == (True, [])
         lab.page.locator(".lm-TabBar-tab", has_text=NOTEBOOK).click()
+        expect(lab.page.locator(".zoe-output").first).to_be_visible()
         lab.screenshot(artifacts, "notebook-dark")
+        texts, faint = too_faint(lab.page, ".zoe-output, .zoe-Connect")
+        assert (texts > 5, faint) == (True, [])
         lab.use_theme("JupyterLab Light")
 
     def test_a_terminal_shows_the_same(self, home: JupyterHome) -> None:

@@ -22,6 +22,23 @@ WATCH = """
     }).observe(document.body, {subtree: true, childList: true, attributes: true});
 """
 """It connects again so soon that looking now and then may miss it."""
+TOLD = """
+    window.zoeTold = [];
+    new MutationObserver(() => {
+        const label = document.querySelector('.zoe-Connect-label');
+        if (label && !window.zoeTold.includes(label.textContent)) window.zoeTold.push(label.textContent);
+    }).observe(document.body, {subtree: true, childList: true, characterData: true});
+"""
+LACKING = """
+from IPython.core.error import UsageError
+
+def zoe(line):
+    raise UsageError('this kernel lacks pyspark; run `%pip install "pyspark[connect]==4.3.*"`')
+
+get_ipython().extension_manager.load_extension("zoe_jupyter")
+get_ipython().register_magic_function(zoe)
+"""
+"""As a kernel without pyspark answers."""
 ECHO = """
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
@@ -80,6 +97,15 @@ def test_two_clicks_connect_a_notebook_and_one_connects_it_again(
     toast = lab.page.locator(".Toastify__toast", has_text="is connected to dask.")
     expect(toast.first).to_be_visible()
     expect(toast).to_have_count(0)
+    lab.show_panel()
+    lab.screenshot(artifacts, "attached")
+    for place in (lab.item("dask"), lab.panel.locator('.zoe-Card[aria-label="Dask"]')):
+        expect(place.get_by_text("Attached", exact=True)).to_be_visible(timeout=SOON_MS)
+        expect(place.get_by_role("button", name="Attach", exact=True)).to_have_count(0)
+    lab.item("dask").get_by_role("button", name="Detach").click()
+    expect(item).to_have_text("Connect", timeout=SOON_MS)
+    lab.item("dask").get_by_role("button", name="Attach", exact=True).click()
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
     choose(lab, item, "Detach")
     expect(item).to_contain_text("Connect", timeout=SOON_MS)
     assert saved(lab) is None
@@ -172,6 +198,52 @@ def test_with_the_setting_a_restarted_kernel_is_connected_again(lab: Lab, server
         expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
     finally:
         server.ask(SETTINGS, method="PUT", body={"raw": "{}"})
+
+
+@pytest.mark.dask
+def test_what_a_cell_attaches_is_told_as_it_goes(lab: Lab, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    lab.page.evaluate(TOLD)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill("%load_ext zoe_jupyter\n%zoe attach dask\nprint('after')")
+    cell = notebook.begin("attach dask")
+    expect(item.locator('[data-status="connecting"]')).to_be_visible(timeout=SOON_MS)
+    expect(item).to_contain_text("starting", timeout=ATTACH_MS)
+    lab.screenshot(artifacts, "begun")
+    notebook.wait(cell, timeout_ms=ATTACH_MS)
+    expect(item).to_have_text("dask · running", timeout=SOON_MS)
+    told = lab.page.evaluate("window.zoeTold")
+    assert told[-1] == "dask · running"
+    assert "after" not in told
+
+
+def test_what_is_said_in_passing_goes_away_also_behind_another_window(lab: Lab, server: JupyterServer) -> None:
+    server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
+    lab.open()
+    lab.show_panel()
+    lab.expect_state("desk", "running")
+    found = server.ask("zoe/api/executions/desk")
+    lab.command("zoe:copy-attach-code", f"{{id: '{found['id']}'}}")
+    toast = lab.page.locator(".Toastify__toast", has_text="Copied.")
+    expect(toast).to_be_visible()
+    lab.page.evaluate("window.dispatchEvent(new Event('blur'))")
+    expect(toast).to_have_count(0)
+
+
+def test_what_has_to_be_installed_is_said_as_a_sentence_and_copied(lab: Lab, artifacts: Path) -> None:
+    lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_notebook(lab)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill(LACKING)
+    notebook.run("UsageError")
+    lab.page.evaluate("void window.jupyterapp.commands.execute('zoe:attach-notebook', {name: 'dask'})")
+    expect(lab.dialog).to_contain_text("This kernel lacks pyspark; run %pip install", timeout=SOON_MS)
+    expect(lab.dialog.locator("code")).to_have_text('%pip install "pyspark[connect]==4.3.*"')
+    expect(lab.dialog).to_contain_text("then restart the kernel")
+    lab.screenshot(artifacts, "install")
+    lab.dialog.get_by_role("button", name="Copy the Install Line").click()
+    expect(lab.page.locator(".Toastify__toast", has_text="then restart the kernel")).to_be_visible()
+    assert lab.page.evaluate("navigator.clipboard.readText()") == '%pip install "pyspark[connect]==4.3.*"'
 
 
 @pytest.mark.dask

@@ -59,7 +59,7 @@ def test_every_state_and_every_outcome_is_told_with_its_reason(
     lab.open()
     panel = lab.show_panel()
     panel.get_by_role("button", name=f"Ended ({len(OUTCOMES)})").click(timeout=SOON_MS)
-    stays = "at most 2 h, until idle for 10 min, until 10 min after"
+    stays = "at most 2 h, until idle for 10 min, until its Jupyter server has been gone for 10 min"
     for look in STATES + OUTCOMES:
         lab.expect_state(look, look)
         expect(lab.item(look).locator(".zoe-Mark")).to_contain_text(look)

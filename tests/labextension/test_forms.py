@@ -85,7 +85,7 @@ def test_what_is_wrong_is_said_at_its_field_also_behind_the_fold(lab: Lab, artif
 
 def test_when_it_is_its_turn_can_be_said_and_is_told(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
     form = open_form(lab)
-    form.locator("summary", has_text="Its turn").click()
+    form.locator("summary", has_text="Priority and time").click()
     form.get_by_label("Priority").fill("vip")
     form.get_by_label("Begins").fill("soon")
     wrong = form.locator(".zoe-Field[data-wrong]")
@@ -106,6 +106,21 @@ def test_when_it_is_its_turn_can_be_said_and_is_told(lab: Lab, server: JupyterSe
     lab.screenshot(artifacts, "waits")
     found = server.ask("zoe/api/executions/later")
     assert (found["priority"], found["estimate_s"], found["is_assumed"]) == ("filler", 5400, False)
+
+
+def test_one_begins_at_the_first_field_and_starting_is_always_in_sight(lab: Lab, artifacts: Path) -> None:
+    lab.page.set_viewport_size({"width": 1280, "height": 657})
+    form = open_form(lab)
+    expect(form.locator('input[type="range"]')).to_be_focused(timeout=SOON_MS)
+    start = form.get_by_role("button", name="Start", exact=True)
+    form.locator("summary", has_text="Advanced").click()
+    for place in (form.locator("h2"), form.get_by_label("Name", exact=True).first, form.locator(".zoe-Equivalent")):
+        place.scroll_into_view_if_needed()
+        expect(start).to_be_in_viewport(ratio=1)
+    form.locator("h2").scroll_into_view_if_needed()
+    lab.screenshot(artifacts, "low")
+    start.click()
+    expect(lab.tab.locator(".zoe-Detail-head h1")).to_have_text("workbench", timeout=SOON_MS)
 
 
 def test_nothing_is_wrong_before_anything_is_typed(lab: Lab, artifacts: Path) -> None:

@@ -74,7 +74,7 @@ def test_log_scale_pages_and_end(lab: Lab, server: JupyterServer, artifacts: Pat
     expect(lab.panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
 
 
-def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, server: JupyterServer) -> None:
+def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, artifacts: Path) -> None:
     lab.open()
     lab.page.wait_for_function(LAUNCHER_HAS_FOCUS)  # Else it takes the focus from the palette, which closes then.
     lab.show_panel()
@@ -83,9 +83,17 @@ def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, server
     expect(lab.page.locator(".lm-CommandPalette-input")).to_be_focused(timeout=SOON_MS)
     expect(lab.page.locator(".lm-CommandPalette-item", has_text="Start Workbench")).to_be_attached(timeout=SOON_MS)
     found = lab.page.evaluate(IN_THE_PALETTE)
-    assert found[:3] == ["Show the Zoe Panel", "Open the Zoe Shop", "Open the First Zoe Notebook"]
-    wanted = ["Start Workbench…", "Open Execution…", "Scale Execution…", "Stop Execution…", "Load Zoe Again"]
+    assert found[:3] == ["Zoe: Show the Panel", "Zoe: Open the Shop", "Zoe: Open the First Notebook"]
+    verbs = ("Start Workbench…", "Open Execution…", "Scale Execution…", "Stop Execution…", "Load Everything Again")
+    wanted = [f"Zoe: {verb}" for verb in verbs]
     assert [label for label in found if label in wanted] == wanted
+    lab.page.keyboard.type("zoe")
+    labels = lab.page.locator(".lm-CommandPalette-item .lm-CommandPalette-itemLabel")
+    expect(labels.first).to_have_text("Zoe: Show the Panel")
+    ours = [label for label in labels.all_text_contents() if label.startswith("Zoe: ")]
+    assert ours[:3] == found[:3]
+    assert [label for label in ours if label in wanted] == wanted
+    lab.screenshot(artifacts, "zoe")
 
 
 @pytest.mark.dask

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Route, WebSocketRoute, expect
 
+from tests.e2e.contrast import too_faint
 from tests.e2e.lab import SOON_MS, Lab
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
@@ -148,6 +149,58 @@ def test_the_search_of_the_shop_finds_and_says_when_there_is_nothing(lab: Lab, a
     lab.screenshot(artifacts, "no-match")
     lab.panel.get_by_role("button", name="Show everything").click()
     expect(lab.panel.locator(".zoe-Card")).not_to_have_count(1)
+
+
+def test_a_narrow_panel_shows_two_applications_whole(lab: Lab, artifacts: Path) -> None:
+    lab.page.set_viewport_size({"width": 1280, "height": 657})
+    lab.open()
+    panel = lab.show_panel()
+    expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
+    assert panel.bounding_box()["width"] <= 260
+    for number in (0, 1):
+        card = panel.locator(".zoe-Card").nth(number)
+        expect(card).to_be_in_viewport(ratio=1)
+        for part in (".zoe-Card-title", ".zoe-Card-summary"):
+            assert card.locator(part).evaluate("node => node.scrollWidth <= node.clientWidth")
+    lab.screenshot(artifacts, "narrow")
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_clock_says_what_it_counts_and_a_page_that_opens_here_says_so(
+    lab: Lab, server: JupyterServer, artifacts: Path
+) -> None:
+    server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
+    lab.open()
+    lab.show_panel()
+    lab.expect_state("desk", "running")
+    clock = lab.item("desk").locator(".zoe-Elapsed")
+    expect(clock).to_have_text(re.compile(r"^running for \d+ s$"))
+    expect(clock).to_have_attribute("title", re.compile(r"Submitted .*\nStarted "))
+    expect(lab.item("desk").get_by_role("button", name="Files").locator('[data-icon="zoe:tab"]')).to_be_visible()
+    lab.screenshot(artifacts, "clock")
+    server.ask("zoe/api/executions/desk/stop", method="POST", body={})
+    lab.panel.get_by_role("button", name="Ended").click()
+    expect(clock).to_have_text(re.compile(r"^ran for \d+ s$"))
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_panel_and_the_form_are_as_readable_in_the_dark(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
+    server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
+    lab.open()
+    lab.show_panel()
+    lab.expect_state("desk", "running")
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.use_theme(theme)
+        lab.item("desk").locator(".zoe-Item-name").click()
+        expect(lab.tab.get_by_role("log")).to_contain_text("tick", timeout=SOON_MS)
+        lab.screenshot(artifacts, f"details-{theme.split()[1]}")
+        details = too_faint(lab.page, "#zoe-panel, .zoe-Tab")
+        lab.command("zoe:start-application", "{entry: 'workbench'}")
+        expect(lab.tab.locator(".zoe-Check")).to_contain_text("Fits now", timeout=SOON_MS)
+        lab.screenshot(artifacts, f"form-{theme.split()[1]}")
+        form = too_faint(lab.page, ".zoe-Tab")
+        assert (details[0] > 40, details[1]) == (True, [])
+        assert (form[0] > 15, form[1]) == (True, [])
 
 
 def test_an_empty_shop_and_what_cannot_run_say_why(lab: Lab, artifacts: Path) -> None:

@@ -36,12 +36,24 @@ export function addCommands(
 ): void {
   const category = context.trans.__('Zoe');
   for (const [command, { isHidden, ...options }] of Object.entries(commands)) {
-    context.app.commands.addCommand(command, options);
+    const label = inPalette(options.label, context.trans);
+    context.app.commands.addCommand(command, { ...options, label });
     if (!isHidden) {
       const rank = rankOf(command);
       context.palette?.addItem({ command, category, rank, args: { isPalette: true } });
     }
   }
+}
+
+/** The palette finds by the label, and sorts by rank only what it finds equally well. */
+function inPalette(
+  label: CommandRegistry.ICommandOptions['label'],
+  trans: TranslationBundle
+): (values: ReadonlyPartialJSONObject) => string {
+  return values => {
+    const said = typeof label === 'function' ? label(values) : (label ?? '');
+    return values.isPalette ? trans.__('Zoe: %1', said) : said;
+  };
 }
 
 /** The description of arguments that Lab 4.4 and later show and check. */

@@ -1,4 +1,4 @@
-import { Clipboard, Notification } from '@jupyterlab/apputils';
+import { Clipboard } from '@jupyterlab/apputils';
 import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
@@ -6,6 +6,7 @@ import type { TargetVerb } from '../api/client';
 import type { IExecution } from '../api/types';
 import { isEnded, nameToAttach } from '../merge';
 import { attachCell } from '../panels/connect/code';
+import { tell } from '../panels/connect/tell';
 import {
   EXECUTION_ARGS,
   addCommands,
@@ -234,7 +235,7 @@ function copyAttachCode(context: ICommandContext): Options {
       const execution = await executionOf(context, values, one => one.connections.length > 0);
       if (execution) {
         Clipboard.copyToSystem(attachCell(nameToAttach(execution)));
-        Notification.info(trans.__('Copied. Paste it into a cell.'), { autoClose: 3000 });
+        tell(trans.__('Copied. Paste it into a cell.'));
       }
     }
   };

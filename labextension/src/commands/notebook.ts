@@ -37,8 +37,11 @@ export function addNotebookCommands(context: INotebookContext): void {
     [CommandIDs.detachNotebook]: {
       label: trans.__('Detach Notebook from Its Executions'),
       caption: trans.__('Take the notebook in front off what it is connected to'),
+      describedBy: args({
+        name: { type: 'string', description: 'Only from this one; from everything when absent' }
+      }),
       isEnabled: () => (connector.current?.status ?? 'none') !== 'none',
-      execute: () => connector.current?.detach()
+      execute: values => connector.current?.detach(text(values, 'name'))
     }
   });
   connector.currentChanged.connect(() => {

@@ -58,15 +58,16 @@ export function StateMark(props: {
   return <Mark look={look(props.execution)} word={stateWord(props.execution, props.trans)} />;
 }
 
-/** How long it has been running, going on by itself. */
+/** How long it has been running, going on by itself; in the words that are given. */
 export function Elapsed(props: {
   execution: IExecution;
   trans: TranslationBundle;
+  say?: (execution: IExecution, now: number, trans: TranslationBundle) => string;
 }): React.JSX.Element {
-  const { execution, trans } = props;
+  const { execution, trans, say } = props;
   const element = useRef<HTMLSpanElement>(null);
   const now = useNow(element, execution.ended_at === null);
-  const text = formatDuration(elapsedS(execution, now));
+  const text = say ? say(execution, now, trans) : formatDuration(elapsedS(execution, now));
   return (
     <span ref={element} className="zoe-Elapsed" title={elapsedTitle(execution, trans)}>
       {text}

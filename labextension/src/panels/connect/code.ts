@@ -13,8 +13,15 @@ export function attachCode(name: string): string {
   return `get_ipython().extension_manager.load_extension('zoe_jupyter')\n${verb('attach', name)}`;
 }
 
-/** From everything. */
-export const DETACH = verb('detach');
+/** From everything where no name is given. */
+export function detachCode(name: string): string {
+  return name ? verb('detach', name) : verb('detach');
+}
+
+/** Whether code that a cell runs attaches something. */
+export function attaches(code: string): boolean {
+  return /^\s*%zoe\s+attach\b/m.test(code);
+}
 
 /** What people copy into a cell. */
 export function attachCell(name: string): string {

@@ -67,6 +67,15 @@ export async function evaluate(
   return reply.content.status === 'ok' ? reprs(reply.content) : {};
 }
 
+/** The newest step of a progress that Zoe shows in a cell; null of any other message. */
+export function stepOf(message: KernelMessage.IIOPubMessage): string | null {
+  const { data } = message.content as { data?: Record<string, unknown> };
+  const html = data?.['text/html'];
+  return typeof html === 'string' && html.includes('zoe-progress')
+    ? lastLine(textOf(message))
+    : null;
+}
+
 /** What Python's `repr` of a plain string says. */
 export function unquoted(repr: string | undefined): string {
   const inner = /^(['"])(.*)\1$/s.exec(repr ?? '')?.[2] ?? '';

@@ -1,6 +1,11 @@
-import { Notification, SessionContextDialogs, showErrorMessage } from '@jupyterlab/apputils';
+import {
+  Notification,
+  SessionContextDialogs,
+  showErrorMessage,
+  type ISessionContext
+} from '@jupyterlab/apputils';
 import { NotebookActions, type INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
-import type { Kernel } from '@jupyterlab/services';
+import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal, type ISignal } from '@lumino/signaling';
 
@@ -14,11 +19,14 @@ import type {
   IZoeSettings,
   LinkStatus
 } from '../../tokens';
-import { DETACH, attachCode, attachedIn } from './code';
-import { KernelError, runInKernel } from './kernel';
+import { attachCode, attachedIn, attaches, detachCode } from './code';
+import { runInKernel, stepOf } from './kernel';
+import { endWell, explain, shortened, tell } from './tell';
 
 const METADATA = 'zoe';
 const MENTIONS_ZOE = /\bzoe/;
+/** What follows the last step of a cell that attaches. */
+const AFTER = new Set(['display_data', 'execute_result', 'error', 'status']);
 const DEAD = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
 
 type Executed =
@@ -39,6 +47,7 @@ export class NotebookLink implements INotebookLink {
     const { sessionContext } = _panel;
     sessionContext.kernelChanged.connect(() => void this._onKernelChanged());
     sessionContext.statusChanged.connect((_, status) => this._onStatus(status));
+    sessionContext.iopubMessage.connect(this._onCell);
     _context.model.changed.connect(this._emit);
     NotebookActions.executed.connect(this._onExecuted);
     void _panel.context.ready.then(() => this._restore());
@@ -46,6 +55,9 @@ export class NotebookLink implements INotebookLink {
   }
 
   get status(): LinkStatus {
+    if (this._begun) {
+      return 'connecting';
+    }
     return this._status === 'lost' && !this.targets.length ? 'none' : this._status;
   }
 
@@ -76,7 +88,7 @@ export class NotebookLink implements INotebookLink {
   }
 
   async attach(word: string): Promise<boolean> {
-    if (this._status === 'connecting') {
+    if (this.status === 'connecting') {
       return false;
     }
     const before = this._names;
@@ -105,7 +117,7 @@ export class NotebookLink implements INotebookLink {
     const executions = this._names.map(name => this._find(name)).filter(one => one && isUp(one));
     if (!executions.length) {
       const nothing = trans.__('Nothing that this notebook was connected to runs any more.');
-      Notification.info(model.problem || nothing, { autoClose: 5000 });
+      tell(model.problem || nothing);
       return false;
     }
     for (const execution of executions) {
@@ -117,21 +129,21 @@ export class NotebookLink implements INotebookLink {
     return true;
   }
 
-  async detach(): Promise<void> {
+  async detach(name = ''): Promise<void> {
     if (this._kernel && this._status === 'connected') {
       try {
-        await runInKernel(this._kernel, DETACH);
+        await runInKernel(this._kernel, detachCode(name));
       } catch (error) {
         await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
       }
     }
-    this._names = [];
+    this._names = name ? this._names.filter(one => one !== name) : [];
     this._save();
-    this._setStatus('none');
+    this._setStatus(this._names.length ? this._status : 'none');
   }
 
   async cancel(): Promise<void> {
-    if (this._status === 'connecting') {
+    if (this.status === 'connecting') {
       this._isCancelled = true;
       await this._kernel?.interrupt();
     }
@@ -191,7 +203,7 @@ export class NotebookLink implements INotebookLink {
       await running;
       const newest = this._names.includes(name) ? name : this.target;
       const message = trans.__('%1 is connected to %2.', file, newest);
-      Notification.update({ id, message, type: 'success', autoClose: 3000 });
+      endWell(id, message);
     } catch (error) {
       Notification.dismiss(id);
       throw error;
@@ -203,14 +215,10 @@ export class NotebookLink implements INotebookLink {
   private async _explain(error: unknown, name: string): Promise<void> {
     const { trans } = this._context;
     if (this._isCancelled) {
-      Notification.info(shortened(messageOf(error) || trans.__('Cancelled.')), { autoClose: 5000 });
-      return;
+      tell(messageOf(error) || trans.__('Cancelled.'));
+    } else {
+      await explain(error, name, trans);
     }
-    const missing = error instanceof KernelError && error.ename === 'ModuleNotFoundError';
-    const message = missing
-      ? trans.__('%1. Install Zoe in the environment of this kernel too.', messageOf(error))
-      : messageOf(error);
-    await showErrorMessage(trans.__('Could not connect to %1', name), message);
   }
 
   /** The execution that an id or a name means. */
@@ -284,6 +292,9 @@ export class NotebookLink implements INotebookLink {
   }
 
   private _onStatus(status: Kernel.Status): void {
+    if (DEAD.has(status)) {
+      this._setBegun('');
+    }
     if (DEAD.has(status) && this._status === 'connected') {
       this._setStatus('lost');
       this._isRestarting = true;
@@ -323,6 +334,32 @@ export class NotebookLink implements INotebookLink {
     Signal.clearData(this);
   }
 
+  /** A cell that attaches is told of as it goes, like the toolbar's own attaching. */
+  private readonly _onCell = (_: ISessionContext, said: KernelMessage.IMessage): void => {
+    const message = said as KernelMessage.IIOPubMessage;
+    const { msg_type: type } = message.header;
+    const cell = 'msg_id' in message.parent_header ? message.parent_header.msg_id : '';
+    if (type === 'execute_input' && this._status !== 'connecting') {
+      const { code } = message.content as KernelMessage.IExecuteInputMsg['content'];
+      this._setBegun(attaches(code) ? cell : '');
+    } else if (cell === this._begun && cell) {
+      const step = stepOf(message);
+      this._progress = step ?? this._progress;
+      this._setBegun(step === null && AFTER.has(type) ? '' : cell);
+    }
+  };
+
+  private _setBegun(cell: string): void {
+    if (cell && !this._begun) {
+      void this._context.model.activate();
+    }
+    if (!cell && this._begun) {
+      this._progress = '';
+    }
+    this._begun = cell;
+    this._emit();
+  }
+
   /** A cell may attach or detach too. */
   private readonly _onExecuted = (_: unknown, { cell, notebook }: Executed): void => {
     if (notebook === this._panel.content && MENTIONS_ZOE.test(cell.model.sharedModel.getSource())) {
@@ -334,6 +371,8 @@ export class NotebookLink implements INotebookLink {
     this._changed.emit();
   };
 
+  /** The message with which the kernel was asked to run a cell that attaches, until it has. */
+  private _begun = '';
   private _isCancelled = false;
   private _isRestarting = false;
   /** The kernel was too busy to say what it is attached to. */
@@ -383,9 +422,4 @@ function savedNames(saved: unknown): string[] {
   return (Array.isArray(attached) ? (attached as unknown[]) : [])
     .map(one => ((one ?? {}) as { name?: unknown }).name)
     .filter((name): name is string => typeof name === 'string' && name !== '');
-}
-
-// Notifications take 140 characters.
-function shortened(text: string): string {
-  return text.length > 140 ? `${text.slice(0, 139)}…` : text;
 }

@@ -8,14 +8,15 @@ import { messageOf } from '../../api/errors';
 import type { IExecution } from '../../api/types';
 import { canDo } from '../../commands/executions';
 import { CommandIDs } from '../../commands/ids';
-import { connectIcon, externalIcon } from '../../icons';
+import { externalIcon } from '../../icons';
 import { isEnded, nameToAttach } from '../../merge';
 import type { IZoeConnector, IZoeModel, IZoeSettings } from '../../tokens';
+import { AttachButton } from '../attach';
 import { attachCell } from '../connect/code';
 import { useSignals } from '../hooks';
 import { Button, Elapsed, Notice, StateMark } from '../parts';
 import { PhaseNotice } from '../phase';
-import { LifetimeText, Parameters, Services, Story, Telling, TurnText } from './facts';
+import { Holders, LifetimeText, Parameters, Services, Story, Telling, TurnText } from './facts';
 import { Logs } from './logview';
 import { ScaleControl } from './scale';
 import { Usage } from './usage';
@@ -184,7 +185,7 @@ const ON_THE_WAY: Record<IExecution['target']['goal'], readonly string[]> = {
 
 /** What is to come for one that lives; what is wanted only where the state does not say the same. */
 function Prospects({ execution, trans }: IPartProps): React.JSX.Element {
-  const { leases, state, target } = execution;
+  const { state, target } = execution;
   const goals = {
     run: trans.__('to run'),
     suspend: trans.__('to be suspended'),
@@ -198,7 +199,7 @@ function Prospects({ execution, trans }: IPartProps): React.JSX.Element {
           <dd>{goals[target.goal]}</dd>
         </>
       )}
-      <dt>{trans.__('Its turn')}</dt>
+      <dt>{trans.__('Priority')}</dt>
       <dd>
         <TurnText execution={execution} trans={trans} />
       </dd>
@@ -206,11 +207,9 @@ function Prospects({ execution, trans }: IPartProps): React.JSX.Element {
       <dd>
         <LifetimeText execution={execution} trans={trans} />
       </dd>
-      <dt>{trans.__('Held by')}</dt>
+      <dt>{trans.__('Used by')}</dt>
       <dd>
-        {leases
-          ? trans._n('%1 notebook or server', '%1 notebooks or servers', leases)
-          : trans.__('nobody')}
+        <Holders execution={execution} trans={trans} />
       </dd>
     </>
   );
@@ -293,11 +292,9 @@ function Connections({
   execution,
   trans
 }: IPartProps): React.JSX.Element | null {
-  useSignals(...(connector ? [connector.currentChanged] : []));
   if (!execution.connections.length || !canDo(execution).stop) {
     return null;
   }
-  const why = connector?.current ? connector.current.obstacle : trans.__('Open a notebook first');
   const name = nameToAttach(execution);
   return (
     <Part title={trans.__('Connect a notebook')}>
@@ -310,12 +307,14 @@ function Connections({
       )}
       <div className="zoe-Actions">
         {connector && (
-          <Button
-            icon={connectIcon}
+          <AttachButton
+            commands={commands}
+            connector={connector}
             label={trans.__('Attach the notebook in front')}
-            title={why}
-            isDisabled={Boolean(why)}
-            onClick={() => void commands.execute(CommandIDs.attachNotebook, { name })}
+            title={trans.__('Attach the notebook in front to %1', execution.name)}
+            name={name}
+            isOwn={target => target === execution.name}
+            trans={trans}
           />
         )}
         <Button

@@ -64,14 +64,27 @@ export function LifetimeText({ execution, trans }: IFactsProps): React.JSX.Eleme
     parts.push(trans.__('until idle for %1', formatDuration(idle_s)));
   }
   if (together_with === 'kernel') {
-    parts.push(trans.__('until %1 after its last kernel', formatDuration(grace_s)));
+    parts.push(trans.__('until its last notebook has been gone for %1', formatDuration(grace_s)));
   }
   if (together_with === 'server') {
-    parts.push(trans.__('until %1 after its Jupyter server', formatDuration(grace_s)));
+    parts.push(trans.__('until its Jupyter server has been gone for %1', formatDuration(grace_s)));
   }
-  const text = parts.join(', ') || trans.__('until stopped');
+  const text = parts.join(', ') || trans.__('until it is stopped or its program ends');
   const left = ends_at === null ? '' : trans.__('; ends in %1', formatDuration(ends_at - now));
   return <span ref={host}>{text + left}</span>;
+}
+
+/** What keeps it from going away. */
+export function Holders({ execution, trans }: IFactsProps): React.JSX.Element {
+  const { leases, lifetime } = execution;
+  if (!leases) {
+    return <>{trans.__('no notebook')}</>;
+  }
+  const text =
+    lifetime.together_with === 'server'
+      ? trans._n('%1 notebook or Jupyter server', '%1 notebooks or Jupyter servers', leases)
+      : trans._n('%1 notebook', '%1 notebooks', leases);
+  return <>{text}</>;
 }
 
 export function Services(

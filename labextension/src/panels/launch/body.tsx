@@ -55,11 +55,11 @@ export function LaunchForm(props: ILaunchProps): React.JSX.Element {
         <Frame {...props} form={form} />
       </ParameterForm>
       <CheckLine checked={form.checked} isFresh={form.isFresh} trans={trans} />
-      <StartButtons {...props} form={form} />
       <section className="zoe-Equivalent">
         <h3>{trans.__('The same from a notebook')}</h3>
         <pre className="zoe-Code">{form.command}</pre>
       </section>
+      <StartButtons {...props} form={form} />
     </form>
   );
 }
@@ -111,7 +111,7 @@ function StartButtons(props: ILaunchProps & { form: Form }): React.JSX.Element {
   const { detail, form, trans } = props;
   const canAttach = detail.entry.connections.length > 0 && Boolean(form.client.kernel_id);
   return (
-    <>
+    <footer className="zoe-Launch-foot">
       {form.failure && (
         <Notice kind="error" title={trans.__('It was not started')}>
           <p>
@@ -135,7 +135,7 @@ function StartButtons(props: ILaunchProps & { form: Form }): React.JSX.Element {
           />
         )}
       </div>
-    </>
+    </footer>
   );
 }
 

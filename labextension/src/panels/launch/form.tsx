@@ -8,7 +8,7 @@ import {
   type RJSFSchema,
   type RJSFValidationError
 } from '@rjsf/utils';
-import React, { useMemo, useState, type ReactNode } from 'react';
+import React, { useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 
 import { Field, WIDGETS } from './fields';
 import { ListField, ObjectField } from './groups';
@@ -20,6 +20,9 @@ import {
   type Values
 } from './schema';
 import { useValidator } from './validator';
+
+/** The class of what is scrolled in the form's tab, which has the focus when the tab is opened. */
+export const FORM_TAB = 'zoe-Tab-content';
 
 const TEMPLATES = {
   FieldTemplate: Field,
@@ -40,6 +43,11 @@ interface IParameterFormProps {
   children: ReactNode;
 }
 
+/** Where one begins to fill it in. */
+export function firstField(node: HTMLElement): HTMLElement | null {
+  return node.querySelector<HTMLElement>('.zoe-Form :is(input, select, textarea)');
+}
+
 /** The parameters: the basic ones, and the rest behind a fold. */
 export function ParameterForm(props: IParameterFormProps): React.JSX.Element {
   const { schema, problems, children, trans } = props;
@@ -47,8 +55,16 @@ export function ParameterForm(props: IParameterFormProps): React.JSX.Element {
   const [isOpen, setOpen] = useState(false);
   const hidden = Object.keys(advanced.properties ?? {});
   const hasProblem = hidden.some(name => problems?.fields[name]);
+  const validator = useValidator();
+  const host = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // The tab was opened before its fields were there.
+    if (validator && document.activeElement === host.current?.closest(`.${FORM_TAB}`)) {
+      firstField(host.current.parentElement ?? host.current)?.focus();
+    }
+  }, [validator]);
   return (
-    <div className="zoe-Form">
+    <div ref={host} className="zoe-Form">
       <Part {...props} part={basic} />
       {children}
       {hidden.length > 0 && (

@@ -93,7 +93,7 @@ export function LifetimeField(
 ): React.JSX.Element {
   const { id, value, hasKernel, trans, onChange } = props;
   const choices: [Lifetime, string][] = [
-    ['entry', trans.__('As the application says')],
+    ['entry', trans.__('As usual for this application')],
     ['kernel', trans.__("Together with this notebook's kernel")],
     ['server', trans.__('Together with the Jupyter server')],
     ['hours', trans.__('For 8 hours')],
@@ -133,7 +133,7 @@ export function TurnFields(
       open={isOpen || isWrong}
       onToggle={event => setOpen(event.currentTarget.open)}
     >
-      <summary>{trans.__('Its turn')}</summary>
+      <summary>{trans.__('Priority and time')}</summary>
       <div className="zoe-Fields">
         {TURN.map(wish => (
           <WishField
@@ -158,7 +158,7 @@ function WishField(
   const [label, hint, placeholder] = {
     priority: [
       trans.__('Priority'),
-      trans.__('interactive before batch before filler; empty: as the application says.'),
+      trans.__('interactive before batch before filler; empty: as usual for this application.'),
       'batch'
     ],
     estimate: [

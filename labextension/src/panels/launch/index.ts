@@ -11,6 +11,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { UUID, type ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { DisposableSet } from '@lumino/disposable';
+import type { Message } from '@lumino/messaging';
 import React from 'react';
 
 import type { IEntryDetail, IExecution, ISubmission } from '../../api/types';
@@ -21,12 +22,32 @@ import { nameToAttach } from '../../merge';
 import { IZoeModel, IZoeSettings } from '../../tokens';
 import { showInMain } from '../main';
 import { LaunchForm } from './body';
+import { FORM_TAB, firstField } from './form';
 import type { Values } from './schema';
 
 interface ILaunchContext extends ICommandContext {
   labShell: ILabShell | null;
   notebooks: INotebookTracker | null;
   rendermime: IRenderMimeRegistry | null;
+}
+
+/** The form; who opens its tab begins with the first field. */
+class LaunchContent extends ReactWidget {
+  constructor(private readonly _form: React.JSX.Element) {
+    super();
+    this.addClass(FORM_TAB);
+  }
+
+  protected render(): React.JSX.Element {
+    return this._form;
+  }
+
+  protected onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    if (document.activeElement === this.node) {
+      firstField(this.node)?.focus();
+    }
+  }
 }
 
 /** A tab with the form of one shop entry. */
@@ -168,7 +189,7 @@ function launchTab(
     await started(context, execution, attachTo);
     return execution;
   };
-  const content = ReactWidget.create(
+  const content = new LaunchContent(
     React.createElement(LaunchForm, {
       detail,
       model,
@@ -181,7 +202,6 @@ function launchTab(
       start
     })
   );
-  content.addClass('zoe-Tab-content');
   const tab = new LaunchTab(detail.entry.name, content);
   tab.title.label = trans.__('Start %1', detail.entry.title);
   return tab;

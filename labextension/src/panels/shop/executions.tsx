@@ -11,8 +11,10 @@ import React, { useState } from 'react';
 import type { IEndpoint, IExecution } from '../../api/types';
 import { canDo } from '../../commands/executions';
 import { CommandIDs } from '../../commands/ids';
-import { connectIcon, externalIcon, scaleIcon } from '../../icons';
+import { scaleIcon, tabIcon } from '../../icons';
 import { byAge, isEnded, nameToAttach } from '../../merge';
+import { lasting } from '../../text';
+import { AttachButton } from '../attach';
 import { useSignals } from '../hooks';
 import { Button, Elapsed, Notice, Said, StateMark } from '../parts';
 import { QueueNotes } from '../queue';
@@ -76,7 +78,7 @@ function Item(props: IPanelProps & { execution: IExecution }): React.JSX.Element
       </div>
       <div className="zoe-Item-line">
         <span>{execution.title}</span>
-        <Elapsed execution={execution} trans={trans} />
+        <Elapsed execution={execution} trans={trans} say={lasting} />
       </div>
       <Telling {...props} />
       <Actions {...props} />
@@ -137,24 +139,23 @@ function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Elem
     () =>
       void commands.execute(command, { id, ...args });
   const isAttachable = connector && execution.connections.length > 0 && can.stop;
-  const why = connector?.current ? connector.current.obstacle : trans.__('Open a notebook first');
   return (
     <div className="zoe-Actions" role="group" aria-label={trans.__('Actions of %1', name)}>
       {isAttachable && (
-        <Button
-          icon={connectIcon}
+        <AttachButton
+          commands={commands}
+          connector={connector}
           label={trans.__('Attach')}
-          title={why || trans.__('Attach the notebook in front to %1', name)}
-          isDisabled={Boolean(why)}
-          onClick={() =>
-            void commands.execute(CommandIDs.attachNotebook, { name: nameToAttach(execution) })
-          }
+          title={trans.__('Attach the notebook in front to %1', name)}
+          name={nameToAttach(execution)}
+          isOwn={target => target === name}
+          trans={trans}
         />
       )}
       {execution.endpoints.map(endpoint => (
         <Button
           key={endpoint.name}
-          icon={externalIcon}
+          icon={tabIcon}
           label={shortTitle(endpoint)}
           title={trans.__('Open %1 in a tab', endpoint.title)}
           onClick={run(CommandIDs.openEndpoint, { endpoint: endpoint.name })}
@@ -258,7 +259,7 @@ function EndedItem(props: IPanelProps & { execution: IExecution }): React.JSX.El
       </div>
       <div className="zoe-Item-line">
         <span>{execution.title}</span>
-        <Elapsed execution={execution} trans={trans} />
+        <Elapsed execution={execution} trans={trans} say={lasting} />
       </div>
       <Line text={execution.reason?.text ?? ''} />
     </li>

@@ -8,6 +8,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
+import type { AccordionPanel } from '@lumino/widgets';
 import React from 'react';
 
 import { addCommands, type ICommandContext } from '../../commands/context';
@@ -38,6 +39,7 @@ export class ZoePanel extends SidePanel {
     this.shop = new ShopSection(_props);
     this.addWidget(this.shop);
     this.addWidget(new ExecutionsSection(_props));
+    (this.content as AccordionPanel).setRelativeSizes([3, 2]);
   }
 
   readonly shop: ShopSection;
@@ -87,7 +89,8 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
   const { app, model, trans } = context;
   addCommands(context, {
     [CommandIDs.openPanel]: {
-      label: trans.__('Show the Zoe Panel'),
+      label: values =>
+        values.isPalette ? trans.__('Show the Panel') : trans.__('Show the Zoe Panel'),
       caption: trans.__('Show the shop and the executions in the side bar'),
       execute: () => {
         app.shell.activateById(panel.id);
@@ -96,7 +99,12 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
       }
     },
     [CommandIDs.openShop]: {
-      label: values => (values.isLauncher ? trans.__('Zoe shop') : trans.__('Open the Zoe Shop')),
+      label: ({ isLauncher, isPalette }) =>
+        isLauncher
+          ? trans.__('Zoe shop')
+          : isPalette
+            ? trans.__('Open the Shop')
+            : trans.__('Open the Zoe Shop'),
       caption: trans.__('Spark, Dask and other applications to start'),
       icon: values => (values.isPalette ? undefined : zoeIcon),
       execute: async () => {
@@ -106,7 +114,8 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
       }
     },
     [CommandIDs.refresh]: {
-      label: trans.__('Load Zoe Again'),
+      label: values =>
+        values.isPalette ? trans.__('Load Everything Again') : trans.__('Load Zoe Again'),
       caption: trans.__('Ask the server for the shop and all executions again'),
       execute: () => model.refresh()
     }

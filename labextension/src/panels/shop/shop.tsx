@@ -5,8 +5,10 @@ import React, { useEffect, useRef, useState } from 'react';
 
 import type { IEntry } from '../../api/types';
 import { CommandIDs } from '../../commands/ids';
-import { connectIcon, zoeIcon } from '../../icons';
+import { zoeIcon } from '../../icons';
+import { isUp } from '../../merge';
 import type { IZoeModel } from '../../tokens';
+import { AttachButton } from '../attach';
 import { useSignals } from '../hooks';
 import { Button, Notice, Said } from '../parts';
 import type { IPanelProps } from './props';
@@ -103,13 +105,15 @@ function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
   const { commands, connector, entry, model, trans } = props;
   const isAttachable = entry.connections.length > 0;
   const lack = entry.is_runnable ? '' : entry.lacks.join('; ');
-  const why = connector?.current ? connector.current.obstacle : trans.__('Open a notebook first');
   return (
     <li className="zoe-Card" aria-label={entry.title}>
       <Logo entry={entry} model={model} />
       <div className="zoe-Card-text">
-        <h3 className="zoe-Card-title">
-          {entry.title} <span className="zoe-Hint">{entry.version}</span>
+        <h3
+          className="zoe-Card-title"
+          title={trans.__('Version %1 of this entry of the shop', entry.version)}
+        >
+          {entry.title}
         </h3>
         <p className="zoe-Card-summary">{entry.summary}</p>
         <Tags entry={entry} trans={trans} />
@@ -129,19 +133,27 @@ function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
             }
           />
           {isAttachable && connector && (
-            <Button
-              icon={connectIcon}
+            <AttachButton
+              commands={commands}
+              connector={connector}
               label={trans.__('Attach')}
-              title={
-                lack || why || trans.__('Start %1 and attach the notebook in front', entry.title)
-              }
-              isDisabled={Boolean(lack || why)}
-              onClick={() => void commands.execute(CommandIDs.attachNotebook, { name: entry.name })}
+              title={trans.__('Start %1 and attach the notebook in front', entry.title)}
+              name={entry.name}
+              lack={lack}
+              isOwn={target => isOf(entry, target, model)}
+              trans={trans}
             />
           )}
         </div>
       </div>
     </li>
+  );
+}
+
+/** Whether what a notebook is attached to was started from that entry. */
+function isOf(entry: IEntry, target: string, model: IZoeModel): boolean {
+  return [...model.executions.values()].some(
+    one => one.name === target && one.entry === entry.name && isUp(one)
   );
 }
 

@@ -1,0 +1,78 @@
+import { Clipboard, Dialog, Notification, showDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import { messageOf } from '../../api/errors';
+import { Said } from '../parts';
+import { KernelError } from './kernel';
+
+const PASSING_MS = 5000;
+const INSTALL = /`((?:%pip|!)[^`]+)`/g;
+
+/** Say it for a moment. */
+export function tell(message: string): void {
+  pass(Notification.info(shortened(message), { autoClose: PASSING_MS }));
+}
+
+/** What was in progress has come to its good end. */
+export function endWell(id: string, message: string): void {
+  const type = 'success';
+  Notification.update({ id, message: shortened(message), type, autoClose: PASSING_MS });
+  pass(id);
+}
+
+/** What could not be attached to, why, and what to type where something is to be installed. */
+export async function explain(
+  error: unknown,
+  name: string,
+  trans: TranslationBundle
+): Promise<void> {
+  const said = capitalised(messageOf(error));
+  const isWithoutZoe = error instanceof KernelError && error.ename === 'ModuleNotFoundError';
+  const message = isWithoutZoe
+    ? trans.__('%1. Install Zoe in the environment of this kernel too.', said)
+    : said;
+  const lines = [...message.matchAll(INSTALL)].map(([, line]) => line).join('\n');
+  const close = Dialog.cancelButton({ label: trans.__('Close') });
+  const copy = Dialog.okButton({ label: trans.__('Copy the Install Line') });
+  const { button } = await showDialog({
+    title: trans.__('Could not connect to %1', name),
+    body: <Explained message={message} isInstall={lines !== ''} trans={trans} />,
+    buttons: lines ? [close, copy] : [close]
+  });
+  if (lines && button.accept) {
+    Clipboard.copyToSystem(lines);
+    tell(trans.__('Copied. Run it in a cell, then restart the kernel.'));
+  }
+}
+
+function Explained(props: {
+  message: string;
+  isInstall: boolean;
+  trans: TranslationBundle;
+}): React.JSX.Element {
+  const { message, isInstall, trans } = props;
+  const isMore = isInstall && !/restart the kernel/i.test(message);
+  return (
+    <div className="zoe-Explained">
+      <p>
+        <Said text={message} />
+      </p>
+      {isMore && <p>{trans.__('Run that line in a cell, then restart the kernel.')}</p>}
+    </div>
+  );
+}
+
+// Notifications take 140 characters.
+export function shortened(text: string): string {
+  return text.length > 140 ? `${text.slice(0, 139)}…` : text;
+}
+
+/** Lab's own clock stands still for as long as the window is not in front. */
+function pass(id: string): void {
+  window.setTimeout(() => Notification.dismiss(id), PASSING_MS);
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
