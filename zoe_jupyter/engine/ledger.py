@@ -21,7 +21,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.effects import Effect, Record
 from zoe_jupyter.lifecycle.events import Accepted, Event
 from zoe_jupyter.lifecycle.step import step
-from zoe_jupyter.model.errors import InvalidTransition, ZoeError
+from zoe_jupyter.model.errors import InvalidTransition, Unavailable, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.store.errors import StoreError
@@ -113,10 +113,10 @@ class Ledger:
             self._store.close()
 
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, lambda: function(*args, **kwargs))
+        return await _in(self._writer, lambda: function(*args, **kwargs))
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: function(*args, **kwargs))
+        return await _in(self._readers, lambda: function(*args, **kwargs))
 
     async def _read_log(self, since: int, limit: int) -> Sequence[LogEvent]:
         return await self.read(lambda: self._store.events(since=since, limit=limit))
@@ -162,7 +162,7 @@ class Ledger:
         failpoint("submit.after")
         for arrival, outcome in zip(arrived, outcomes, strict=True):
             arrival.outcome = outcome
-            if not isinstance(outcome, ZoeError):
+            if not isinstance(outcome, Exception):
                 self._take_in(arrival.new, *outcome)
 
     async def _gather(self) -> None:
@@ -173,10 +173,13 @@ class Ledger:
         self._together = len(self._arrived) or self._together
 
     def _is_admitted(self, arrival: _Arrival) -> bool:
-        """What is admitted waits from the moment it is stored: its place in the queue is part of the same transaction."""
+        """What is admitted waits from the moment it is stored: its place in the queue is part of the same transaction.
+
+        Whatever goes wrong with one is its own trouble: the others wait for the same commit.
+        """
         try:
             execution, effects = step(arrival.admit(arrival.new.execution), Accepted(), self._clock())
-        except ZoeError as error:
+        except Exception as error:
             arrival.outcome = error
             return False
         drafts = [self._draft(execution, one.kind, one.data, one) for one in effects if isinstance(one, Record)]
@@ -396,6 +399,15 @@ class Ledger:
         if record is not None and record.reason is not None:
             body["reason"] = asdict(record.reason)
         return EventDraft(kind=kind, execution_id=execution.id, owner=execution.owner, data=body, at=self._clock())
+
+
+async def _in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    """What it comes to in one of these threads; raises Unavailable when they were let go of."""
+    try:
+        doing = asyncio.get_running_loop().run_in_executor(pool, work)
+    except RuntimeError:
+        raise Unavailable("Zoe is being closed, and nothing was done; ask again when it is back") from None
+    return await doing
 
 
 class _Steps:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, RootTransaction, event
 from sqlalchemy.exc import DBAPIError
 
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.store import connections, migration, reading, retention, settled, submitting, writing
@@ -113,11 +112,11 @@ class Store:
         too little room to be sure that it can be stopped again, and StoreGone when the next start would not find it.
         """
         (outcome,) = self.submit_all([new], now=now)
-        if isinstance(outcome, ZoeError):
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def submit_all(self, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | ZoeError]:
+    def submit_all(self, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | Exception]:
         """Store several, with one commit for all; the error of one harms no other. Raises what concerns all of them, as ``submit`` does."""
         if not self._reserve.hold():
             raise StoreFull(connections.full_text(self._place))
@@ -128,12 +127,18 @@ class Store:
                 outcomes = submitting.submit_all(transaction, wanted, now)
         except (Fenced, StoreBusy, StoreFull, StoreGone, StoreCorrupt):
             raise
-        except ZoeError as error:
-            if len(wanted) == 1:
-                return [error]
-            return [outcome for new in wanted for outcome in self.submit_all([new], now=now)]
-        self._remember([outcome[0] for outcome in outcomes if not isinstance(outcome, ZoeError) and outcome[1]])
+        except Exception as error:
+            return [error] if len(wanted) == 1 else [self._submitted_alone(new, now=now) for new in wanted]
+        self._remember([outcome[0] for outcome in outcomes if not isinstance(outcome, Exception) and outcome[1]])
         return outcomes
+
+    def _submitted_alone(self, new: NewExecution, *, now: float) -> Submitted | Exception:
+        """What concerns all is told to those only that come after it: the earlier ones are stored."""
+        try:
+            (outcome,) = self.submit_all([new], now=now)
+        except StoreError as error:
+            return error
+        return outcome
 
     def find_by_key(self, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
         """What was submitted with this key before; raises Conflict as ``submit`` does.

@@ -8,7 +8,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, delete, insert, select, tuple_
 
-from zoe_jupyter.model.errors import Conflict, ZoeError
+from zoe_jupyter.model.errors import Conflict
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent
 from zoe_jupyter.store import reading, records, writing
 from zoe_jupyter.store.records import EventDraft
@@ -34,7 +34,7 @@ Submitted = tuple[Execution, bool, list[LogEvent]]
 Key = tuple[str, str]
 
 
-def submit_all(transaction: Transaction, wanted: Sequence[NewExecution], now: float) -> list[Submitted | ZoeError]:
+def submit_all(transaction: Transaction, wanted: Sequence[NewExecution], now: float) -> list[Submitted | Exception]:
     """What became of each, in order; a key that stands for another request is the trouble of its submit only."""
     connection = transaction.connection
     used = _used_keys(connection, wanted)
@@ -59,7 +59,7 @@ def _used_keys(connection: Connection, wanted: Sequence[NewExecution]) -> set[Ke
     return {(row.owner, row.key) for row in connection.execute(query)}
 
 
-def _earlier(connection: Connection, new: NewExecution, used: set[Key], now: float) -> Submitted | ZoeError | None:
+def _earlier(connection: Connection, new: NewExecution, used: set[Key], now: float) -> Submitted | Exception | None:
     """What the key stands for already; None when this one is to be stored."""
     if new.key is None or _key(new) not in used:
         return None
