@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -20,8 +22,9 @@ from zoe_jupyter.testing.chaos import ChaosHarness, Refused, Server, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-DISK_BYTES = 48 << 20
+DISK_BYTES, DISK_FILES = 48 << 20, 1000
 PATIENCE_S = 30.0
+SOON_S = 4.0
 TALKER = """
 zoe: 1
 kind: framework
@@ -44,6 +47,7 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._filler = folder / "filler"
+        self._many = folder / "many"
 
     @property
     def free_bytes(self) -> int:
@@ -59,11 +63,31 @@ class Disk:
     def empty(self) -> None:
         self._filler.unlink()
 
+    def crowd(self) -> None:
+        """Until no file more can be made, though there are bytes enough."""
+        self._many.mkdir()
+        with suppress(OSError):
+            for number in itertools.count():
+                (self._many / str(number)).touch()
+
+    def thin_out(self) -> None:
+        shutil.rmtree(self._many)
+
+    def close(self) -> None:
+        """Nothing can be written to it any more."""
+        self._remount("ro")
+
+    def reopen(self) -> None:
+        self._remount("rw")
+
+    def _remount(self, how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], check=True, capture_output=True)
+
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Disk]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    options = f"size={DISK_BYTES},mode=700"
+    options = f"size={DISK_BYTES},nr_inodes={DISK_FILES},mode=700"
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=False, capture_output=True
     )
@@ -219,6 +243,64 @@ def test_a_full_disk_of_run_folders_and_logs_alone_is_told_and_heals(home: Chaos
         server.ask("POST", "executions/again/stop")
         until_state(server, "again", "ended")
         until(lambda: not home.processes(), PATIENCE_S, home.processes)
+
+
+def begins_soon(server: Server) -> str:
+    """Accepted while all is well, and begun when that is over."""
+    body = {"use": "crew", "name": "soon", "begin": f"+{SOON_S:g}s"}
+    execution_id: str = server.ask("POST", "executions", body)["id"]
+    return execution_id
+
+
+def until_told(server: Server, execution_id: str, text: str) -> None:
+    """What people see of it says so."""
+
+    def said() -> Any:
+        found = server.ask("GET", f"executions/{execution_id}")
+        assert found["state"] in ("queued", "starting"), found
+        return text in found["progress"] + json.dumps(found["queue"])
+
+    until(said, PATIENCE_S, lambda: server.ask("GET", f"executions/{execution_id}"))
+
+
+def runs_after_all(server: Server, execution_id: str) -> None:
+    """What it could not do meanwhile has cost it no try."""
+    found = until_state(server, execution_id, "running")
+    assert "start 1 of" not in json.dumps(found["story"])
+    server.ask("POST", f"executions/{execution_id}/stop")
+    until_state(server, execution_id, "ended")
+
+
+@pytest.mark.parametrize("place", ["", "run"])
+def test_a_disk_on_which_no_file_can_be_made_is_told_and_all_goes_on_when_one_can(
+    home: ChaosHarness, place: str
+) -> None:
+    with small_disk(home.state / place) as disk, served(home) as server:
+        own = run(server, "crew", "mine")
+        soon = begins_soon(server)
+        disk.crowd()
+        assert "files" in is_refused_as_full(server)
+        until_told(server, soon, "make room")
+        assert len(home.sleepers()) == 3
+        server.ask("POST", f"executions/{own}/stop")
+        until_state(server, own, "ended")
+
+        disk.thin_out()
+        runs_after_all(server, soon)
+        home.settle(server, is_idle=True)
+
+
+def test_a_disk_of_run_folders_that_became_read_only_is_told_and_all_goes_on_when_it_is_not(home: ChaosHarness) -> None:
+    with small_disk(home.state / "run") as disk, served(home) as server:
+        soon = begins_soon(server)
+        disk.close()
+        status, error = refusal(server, {"use": "crew", "name": "late"})
+        assert (status, error["reason"]) == (503, "read_only"), error
+        until_told(server, soon, "read-only")
+
+        disk.reopen()
+        runs_after_all(server, soon)
+        home.settle(server, is_idle=True)
 
 
 class Follower(threading.Thread):

@@ -40,6 +40,14 @@ async def test_info_tells_home_backend_and_user(jp_fetch, zoe):
     assert body["server"] == zoe.visitor.server
 
 
+@pytest.mark.parametrize(("state", "is_told"), [(State.STARTING, True), (State.STOPPING, True), (State.RUNNING, False)])
+async def test_what_the_store_cannot_take_is_told_of_what_is_under_way(jp_fetch, core, monkeypatch, state, is_told):
+    core.add(Execution("e1", "mine", embedded_user(), APPLICATION, state=state))
+    monkeypatch.setattr(core, "trouble", lambda: Reason("store_full", "no room is left; make room"))
+    _, body = await asked(jp_fetch, "executions", "mine")
+    assert body["progress"].endswith("; no room is left; make room") is is_told
+
+
 async def test_a_submitted_execution_is_told_in_full(jp_fetch, core):
     status, body = await asked(
         jp_fetch, "executions", method="POST", body={"use": "spark", "name": "mine", "parameters": {"password": "hush"}}

@@ -20,7 +20,15 @@ import pytest
 from sqlalchemy import event
 
 from zoe_jupyter.store import connections, migration, schema
-from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone, StoreTooNew
+from zoe_jupyter.store.errors import (
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreGone,
+    StoreTooNew,
+    StoreUnwritable,
+)
 from zoe_jupyter.store.repository import Store, file_url
 from zoe_jupyter.store.writing import Transaction
 from zoe_jupyter.testing.executions import make_event, make_execution, make_service
@@ -292,6 +300,24 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(store: Store) -> None:
     store._engines.writing.dispose()
     submit(store, large)
     assert store.get(large.id) == large
+
+
+def test_a_disk_that_became_read_only_is_told_and_goes_on_when_it_is_not(store: Store) -> None:
+    submit(store, make_execution(1))
+    _set_query_only(store, "ON")
+    with pytest.raises(StoreUnwritable, match="cannot be written to now"):
+        submit(store, make_execution(2))
+    with pytest.raises(StoreUnwritable):
+        advance(store, make_execution(1))
+    assert store.last_seq() == 1
+    _set_query_only(store, "OFF")
+    submit(store, make_execution(2))
+
+
+def _set_query_only(store: Store, value: str) -> None:
+    """SQLite says the same of a file that it may not write to."""
+    with closing(store._engines.writing.raw_connection()) as connection:
+        connection.cursor().execute(f"PRAGMA query_only={value}")
 
 
 def test_nothing_new_is_stored_without_room_to_stop_it_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

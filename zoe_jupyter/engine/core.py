@@ -432,11 +432,16 @@ class Core:
 
     def waiting(self, execution_id: str) -> Waiting | None:
         execution = self._ledger.executions.get(execution_id)
-        waits = execution is not None and execution.state in (State.SUBMITTED, State.QUEUED)
-        if execution is None or not waits or execution_id not in self._loop.plan.waiting:
+        if execution is None or execution.state not in (State.SUBMITTED, State.QUEUED):
             return None
-        reason = in_own_words(self._loop.plan.waiting[execution_id], execution.application)
-        return Waiting(execution_id, int(reason.numbers.get("position", 1)), reason)
+        planned, trouble = self._loop.plan.waiting.get(execution_id), self.trouble()
+        if planned is None:
+            return None if trouble is None else Waiting(execution_id, 1, trouble)
+        position = int(planned.numbers.get("position", 1))
+        return Waiting(execution_id, position, trouble or in_own_words(planned, execution.application))
+
+    def trouble(self) -> Reason | None:
+        return self._ledger.trouble
 
     def lifetime_of(self, execution: Execution) -> Lifetime:
         return execution.lifetime

@@ -230,6 +230,9 @@ class CoreDoor(Protocol):
 
     def waiting(self, execution_id: str) -> Waiting | None: ...
 
+    def trouble(self) -> Reason | None:
+        """What keeps the store from taking anything now: nothing goes on but what runs."""
+
     def lifetime_of(self, execution: Execution) -> Lifetime: ...
 
     def ends_at(self, execution: Execution) -> float | None:

@@ -22,9 +22,9 @@ from zoe_jupyter.lifecycle.effects import Effect, Record
 from zoe_jupyter.lifecycle.events import Accepted, Event
 from zoe_jupyter.lifecycle.step import step
 from zoe_jupyter.model.errors import InvalidTransition, Unavailable, ZoeError
-from zoe_jupyter.model.execution import Execution, Lease, LogEvent
+from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason
 from zoe_jupyter.model.quota import Quota
-from zoe_jupyter.store.errors import StoreError
+from zoe_jupyter.store.errors import StoreBusy, StoreError, StoreFull, StoreGone, StoreUnwritable
 from zoe_jupyter.store.repository import NOTHING, EventDraft, NewExecution, Settled, Store, Submitted
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,10 @@ GATHER_S = 0.006
 ones (group commit; PostgreSQL's ``commit_delay`` with ``commit_siblings`` 1)."""
 Kept = Mapping[str, str]
 """JSON by name: what a decision leaves for the next."""
+TOLD_S = 45.0
+"""So long a failed write is told of; what waits for the store tries again sooner than that."""
+_PASSING = (StoreFull, StoreUnwritable, StoreBusy, StoreGone)
+"""What is wrong with the store and not with what was to be written; somebody may put it right."""
 CarryOut = Callable[[Execution, Sequence[Effect]], None]
 
 
@@ -88,6 +92,7 @@ class Ledger:
         self.leases: dict[str, Lease] = {}
         self.settled = Settled()
         self.feed = Feed(self._read_log, 0)
+        self._trouble: tuple[Reason, float] | None = None
 
     async def open(self, holder: str, find_turn: Callable[[Store], int | None]) -> None:
         """Bring the schema up to date, become the only writer, and read all that lives."""
@@ -113,7 +118,20 @@ class Ledger:
             self._store.close()
 
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await _in(self._writer, lambda: function(*args, **kwargs))
+        try:
+            done = await _in(self._writer, lambda: function(*args, **kwargs))
+        except _PASSING as error:
+            self._trouble = Reason(error.reason, error.message), asyncio.get_running_loop().time() + TOLD_S
+            raise
+        self._trouble = None
+        return done
+
+    @property
+    def trouble(self) -> Reason | None:
+        """What the last write failed of: it cannot be stored, and is told from memory."""
+        if self._trouble is None or asyncio.get_running_loop().time() > self._trouble[1]:
+            return None
+        return self._trouble[0]
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await _in(self._readers, lambda: function(*args, **kwargs))

@@ -121,6 +121,12 @@ class NoRoom(UserError):
     reason = "store_full"
 
 
+class ReadOnly(Unavailable):
+    """A disk cannot be written to now: nothing new is begun; the message says which."""
+
+    reason = "read_only"
+
+
 class BackendError(ZoeError):
     """Trouble of a backend; ``reason`` is a more telling word for it, where there is one."""
 

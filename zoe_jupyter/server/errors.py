@@ -20,7 +20,7 @@ from zoe_jupyter.model.errors import (
     UserError,
     ZoeError,
 )
-from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreFull, StoreGone
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreFull, StoreGone, StoreUnwritable
 
 log = logging.getLogger("zoe_jupyter.server")
 
@@ -38,6 +38,7 @@ STATUSES: tuple[tuple[type[ZoeError], int], ...] = (
     (BackendError, 502),
     (StoreFull, 507),
     (StoreBusy, 503),
+    (StoreUnwritable, 503),
     (StoreGone, 503),
     (StoreCorrupt, 503),
     (Fenced, 503),
@@ -74,7 +75,9 @@ def status_of(error: BaseException) -> int:
 
 def error_body(error: BaseException) -> dict[str, Any]:
     """The error as every answer carries it; of an unforeseen one nothing but an id, by which the log has the rest."""
-    if isinstance(error, UserError | BackendError | StoreFull | StoreBusy | StoreGone | StoreCorrupt | Fenced):
+    if isinstance(
+        error, UserError | BackendError | StoreFull | StoreBusy | StoreUnwritable | StoreGone | StoreCorrupt | Fenced
+    ):
         return {"message": error.message, "reason": error.reason, "details": error.details}
     name = secrets.token_hex(4)
     log.error("unforeseen error %s", name, exc_info=error)

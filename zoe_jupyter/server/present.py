@@ -12,7 +12,7 @@ from zoe_jupyter.engine.views import main_service
 from zoe_jupyter.lifecycle import titles
 from zoe_jupyter.lifecycle.story import addressed, progress
 from zoe_jupyter.model.application import Port
-from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, Story
+from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.quota import Limit
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.server.api import ApiRequest
@@ -78,7 +78,7 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
         created_at=execution.created_at,
         started_at=execution.started_at,
         ended_at=execution.ended_at,
-        progress=progress(execution),
+        progress=_progress(execution, core.trouble()),
         scalable=scale_bodies(execution),
         leases=len(core.leases(execution.id)),
         notebook=execution.client.notebook,
@@ -90,6 +90,12 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
         main_service=main_service(execution),
         story=[StoryBody(line.at, line.text) for line in story],
     )
+
+
+def _progress(execution: Execution, trouble: Reason | None) -> str:
+    """With what holds up what is under way."""
+    is_under_way = execution.state in (State.SUBMITTED, State.QUEUED, State.STARTING, State.STOPPING)
+    return progress(execution) + (f"; {trouble.text}" if trouble and is_under_way else "")
 
 
 def reason_body(reason: Reason | None) -> ReasonBody | None:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone
+from zoe_jupyter.store.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone, StoreUnwritable
 from zoe_jupyter.store.reserve import free_bytes
 
 BUSY_S = 10.0
@@ -199,4 +199,8 @@ def _sqlite_meaning(text: str, place: str) -> StoreError:
         )
     if "unable to open" in text and not Path(str(make_url(place).database)).exists():
         return StoreGone(f"{text}: {gone_text(place)}")
+    if "readonly" in text or "I/O" in text:  # the latter where the file was open already when its disk became read-only
+        return StoreUnwritable(
+            f"the disk of {place} cannot be written to now ({text}): it is read-only or fails; what runs goes on, and once it can be, so does Zoe"
+        )
     return StoreError(f"{place}: {text}")

@@ -29,6 +29,12 @@ class StoreFull(StoreError):
     reason = "store_full"
 
 
+class StoreUnwritable(StoreError):
+    """The disk is read-only now, or fails; trying again once it can be written to is safe."""
+
+    reason = "store_unwritable"
+
+
 class StoreGone(StoreError):
     """The database's files are not those any more that were opened: what is written would not be there at the next start."""
 

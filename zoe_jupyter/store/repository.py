@@ -18,7 +18,7 @@ from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.store import connections, migration, reading, retention, settled, submitting, writing
 from zoe_jupyter.store.connections import file_url
-from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone, StoreUnwritable
 from zoe_jupyter.store.footing import Footing, NoFooting
 from zoe_jupyter.store.records import EventDraft
 from zoe_jupyter.store.reserve import NoReserve, Reserve
@@ -125,7 +125,7 @@ class Store:
                 if not self._footing.is_firm():
                     raise StoreGone(connections.gone_text(self._place))
                 outcomes = submitting.submit_all(transaction, wanted, now)
-        except (Fenced, StoreBusy, StoreFull, StoreGone, StoreCorrupt):
+        except (Fenced, StoreBusy, StoreFull, StoreUnwritable, StoreGone, StoreCorrupt):
             raise
         except Exception as error:
             return [error] if len(wanted) == 1 else [self._submitted_alone(new, now=now) for new in wanted]

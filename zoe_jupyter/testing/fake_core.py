@@ -359,6 +359,9 @@ class FakeCore:
             return None
         return Waiting(execution_id, 1, Reason("no_room", "needs 8 GiB, 6 GiB are free", {"position": 1}))
 
+    def trouble(self) -> Reason | None:
+        return None
+
     def lifetime_of(self, execution: Execution) -> Lifetime:
         return execution.lifetime
 

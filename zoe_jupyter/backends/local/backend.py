@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +49,8 @@ _T = TypeVar("_T")
 _THREADS = 8
 _NEWS_S, _CALM_S = 0.1, 1.0
 _LAUNCH_LIMIT_S = 30.0
+_ROOM_S = 5.0
+"""Until it is seen again whether there is room on the disk."""
 _CLEAN_GRACE_S, _CLEAN_LIMIT_S = 2.0, 8.0
 _FOLLOW_S = (0.05, 0.1, 0.2, 0.4)
 
@@ -136,11 +140,11 @@ class LocalBackend(Backend):
         seen = self._inspector.just_seen(requires, client.python)
         if seen is None:
             return await self._off(self._inspect, requires, client.python)
-        self._places.refuse_when_full()
+        self._places.refuse_without_room()
         return seen
 
     def _inspect(self, requires: Requirement, python: str) -> Environment:
-        self._places.refuse_when_full()
+        self._places.refuse_without_room()
         return self._inspector.inspect(requires, python)
 
     async def reserve(
@@ -154,8 +158,9 @@ class LocalBackend(Backend):
         framework_folder: str,
     ) -> Reserved:
         folder = self._places.service_dir(execution_id, service)
-        link = await self._ensured(execution_id)
-        answer = await self._order(link, "reserve", service=service, attempt=attempt, ports=list(ports))
+        with self._waiting_for_room():
+            link = await self._ensured(execution_id)
+            answer = await self._order(link, "reserve", service=service, attempt=attempt, ports=list(ports))
         return Reserved(
             host=HOST,
             ports=answer["ports"],
@@ -177,11 +182,12 @@ class LocalBackend(Backend):
             extra=self._extra_variables,
             known_gpus=gpus(os.environ),
         )
-        link = await self._ensured(order.execution_id)
-        link.keep_alive_for(order.bounds.silence_s)
-        record = await self._order(
-            link, "launch", limit_s=_LAUNCH_LIMIT_S, order=wire, bounds=wire_bounds(order.bounds)
-        )
+        with self._waiting_for_room():
+            link = await self._ensured(order.execution_id)
+            link.keep_alive_for(order.bounds.silence_s)
+            record = await self._order(
+                link, "launch", limit_s=_LAUNCH_LIMIT_S, order=wire, bounds=wire_bounds(order.bounds)
+            )
         return handle(link.hello, record)
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
@@ -374,13 +380,27 @@ class LocalBackend(Backend):
         except Silent as error:
             raise Retryable(str(error)) from None
 
+    @contextmanager
+    def _waiting_for_room(self) -> Iterator[None]:
+        """What fails while the disk has no room, or cannot be written to, is tried until it has, and that costs no try."""
+        try:
+            yield
+        except Retryable as error:
+            trouble = self._places.trouble()
+            if trouble is None:
+                raise
+            raise Retryable(
+                trouble.message, delay_s=_ROOM_S, details=trouble.details, reason=trouble.reason, is_blameless=True
+            ) from error
+
     async def _ensured(self, execution_id: str) -> Link:
         try:
             return await self._supervisors.ensured(execution_id)
         except Silent as error:
             raise Unreachable(str(error)) from None
         except OSError as error:
-            raise Retryable(f"cannot prepare {execution_id}: {error}") from None
+            is_of_disk = error.errno in (errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT)
+            raise Retryable(f"cannot prepare {execution_id}: {error}", is_blameless=is_of_disk) from None
 
     async def _ask(self, link: Link, do: str, *, limit_s: float = ANSWER_LIMIT_S, **fields: Any) -> dict[str, Any]:
         """Ask, with the supervisor's refusals and silences as errors of the contract."""

@@ -19,10 +19,12 @@ from zoe_jupyter.backends.local.supervisor.files import (
     STATE_FILE,
 )
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.model.errors import Fatal, NoRoom
+from zoe_jupyter.model.errors import Fatal, NoRoom, ReadOnly, UserError
 
 LEAST_FREE_BYTES = 16 << 20
 """Nothing new is begun with less room than this for run folders and logs: what runs needs it."""
+LEAST_FREE_FILES = 64
+"""Nor with fewer files that can still be made: an execution of three services has about 30."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}", re.ASCII)
 
@@ -69,19 +71,32 @@ class Places:
         except NotADirectoryError:
             raise Fatal(f"{self.data_dir / 'run'} is not a folder; remove it") from None
 
-    def refuse_when_full(self) -> None:
-        """Raises NoRoom when the disk of run folders has too little of it."""
+    def refuse_without_room(self) -> None:
+        """Raises NoRoom when the disk of run folders has too little of it, ReadOnly when it cannot be written to."""
+        trouble = self.trouble()
+        if trouble is not None:
+            raise trouble
+
+    def trouble(self) -> UserError | None:
+        """What keeps new executions from getting their folders and logs."""
         folder = self.data_dir / "run"
         try:
             found = os.statvfs(folder if folder.exists() else self.data_dir)
         except FileNotFoundError:
-            return  # What is gone is not full: whoever writes next tells what has happened.
-        free_bytes = found.f_bavail * found.f_frsize
-        if free_bytes < LEAST_FREE_BYTES or (found.f_files and not found.f_favail):
-            raise NoRoom(
-                f"the disk of {folder} has {free_bytes >> 10} KiB left, and new executions need at least {LEAST_FREE_BYTES >> 20} MiB"
-                " (and a file) for their logs; make room, Zoe goes on by itself"
+            return None  # What is gone is not full: whoever writes next tells what has happened.
+        if found.f_flag & os.ST_RDONLY:
+            return ReadOnly(
+                f"the disk of {folder} is read-only now; once it can be written to again, Zoe goes on by itself"
             )
+        free_bytes = found.f_bavail * found.f_frsize
+        left, least = f"{free_bytes >> 10} KiB", f"{LEAST_FREE_BYTES >> 20} MiB"
+        if free_bytes >= LEAST_FREE_BYTES:
+            if not found.f_files or found.f_favail >= LEAST_FREE_FILES:
+                return None
+            left, least = f"room for {found.f_favail} files", f"{LEAST_FREE_FILES}"
+        return NoRoom(
+            f"the disk of {folder} has {left} left, and new executions need at least {least} for their logs; make room, Zoe goes on by itself"
+        )
 
     def prepare(self, execution_id: str) -> Path:
         """Make the execution's folders, readable by their owner only; returns the first of them. Raises Fatal where another user was first."""
@@ -112,7 +127,7 @@ class Places:
             _make_private(folder)
         for entry in list(os.scandir(live)):
             if entry.is_file(follow_symlinks=False):
-                os.replace(entry.path, kept / entry.name)
+                shutil.move(entry.path, kept / entry.name)  # also where run folders have a disk of their own
 
 
 def clear_places(run_dir: Path) -> None:
