@@ -15,6 +15,12 @@ class FakeSession:
         self.is_over = is_over
         self.is_open = True
 
+    def count(self) -> int:
+        """As a driver does when its cluster has gone."""
+        if self.is_over():
+            raise ConnectionError("connection refused")
+        return 1
+
 
 class FakeSpark:
     kind = "spark"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +15,15 @@ from tests.client.running import RunningZoe
 from zoe_jupyter.attach.verbs import VERBS
 from zoe_jupyter.client.facts import is_job
 from zoe_jupyter.client.follow import Step, ended_text
-from zoe_jupyter.client.text import to_text
+from zoe_jupyter.client.text import to_lines, to_text
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
 from zoe_jupyter.client.verbs.results import Result
-from zoe_jupyter.client.verbs.session import Quiet, Session
+from zoe_jupyter.client.verbs.session import EXCERPT, Quiet, Session
 from zoe_jupyter.client.verbs.show import executions_table
+from zoe_jupyter.client.verbs.submit import _started
 from zoe_jupyter.client.verbs.table import Faces
 from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidDescription, NotFound, Problem, UserError
-from zoe_jupyter.model.execution import Outcome, Service, State
+from zoe_jupyter.model.execution import Outcome, Reason, Service, State
 from zoe_jupyter.model.quota import Limit, Quota
 
 
@@ -228,6 +231,90 @@ def test_logs_come_whole_or_by_a_short_service_name(session: Session) -> None:
     assert do(session, "logs one --service worker-0").data == ["first line", "second line"]
     with pytest.raises(NotFound, match="no service"):
         do(session, "logs one --service nothing")
+
+
+@pytest.fixture
+def reader(zoe: RunningZoe) -> Session:
+    """Somebody who reads, where ``session`` may be a program."""
+    return Session(command="%zoe", excerpt=EXCERPT)
+
+
+def test_people_get_the_last_lines_of_a_log_and_hear_whose_it_is(reader: Session, zoe: RunningZoe) -> None:
+    zoe.core.log_chunks = [b"%d\n" % number for number in range(870)]
+    do(reader, "start spark --name one")
+    head, *lines = to_lines(do(reader, "logs one"))
+    assert head == (
+        "spark.worker-0 of one: the last 100 lines; `%zoe logs one --all` shows all; `--service NAME` shows that of spark.master-0"
+    )
+    assert lines == [str(number) for number in range(770, 870)]
+    head, *lines = to_lines(do(reader, "logs one --service master-0 --tail 2"))
+    assert head.startswith("spark.master-0 of one: the last 2 lines; ")
+    assert lines == ["868", "869"]
+    assert len(list(to_lines(do(reader, "logs one --all")))) == 871
+    assert do(Session(), "logs one").data == [str(number) for number in range(870)]
+
+
+def test_of_a_log_that_is_whole_and_the_only_one_nothing_is_said(reader: Session, zoe: RunningZoe) -> None:
+    do(reader, "start spark --name one")
+    zoe.change(zoe.only.id, services={"spark.worker-0": zoe.only.services["spark.worker-0"]})
+    assert to_text(do(reader, "logs one")) == "first line\nsecond line"
+
+
+def test_the_log_of_what_was_stopped_ends_with_that(reader: Session, zoe: RunningZoe) -> None:
+    zoe.core.log_chunks = [b"\tat java.util.concurrent.ThreadPoolExecutor\n"]
+    do(reader, "start spark --name one")
+    do(reader, "stop one")
+    last = r"-- stopped by you at \d\d:\d\d:\d\d --"
+    assert re.fullmatch(last, to_text(do(reader, "logs one --tail 2")).splitlines()[-1])
+    assert do(reader, "logs one").value == ["\tat java.util.concurrent.ThreadPoolExecutor"]
+    assert "stopped" not in to_text(do(Session(), "logs one"))
+    assert re.fullmatch(last, to_text(do(reader, "logs one --follow")).splitlines()[-1])
+
+
+class Page(Quiet):
+    """A screen that keeps what programs wrote."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "told"),
+    [
+        (Outcome.SUCCEEDED, 0, r"job has succeeded after 5 s; `jupyter zoe info job` tells all about it"),
+        (
+            Outcome.FAILED,
+            3,
+            r"job has failed after 5 s: exited with 3\. `jupyter zoe logs job` shows its log again",
+        ),
+    ],
+)
+def test_who_waits_for_a_job_reads_what_it_writes_and_how_it_ended(
+    session: Session, zoe: RunningZoe, outcome: Outcome, code: int, told: str
+) -> None:
+    do(session, "start spark --name job")
+    job = zoe.only.id
+    reason = Reason("exited", f"exited with {code}") if code else None
+
+    def ending() -> None:
+        zoe.change(job, state=State.ENDED, outcome=outcome, reason=reason, ended_at=zoe.only.created_at + 5)
+
+    session.screen = page = Page()
+    timer = threading.Timer(0.2, ending)
+    timer.start()
+    zoe.change(job, labels={"zoe/job": "spark"})
+    try:
+        if outcome is Outcome.SUCCEEDED:
+            assert re.fullmatch(told, to_text(_started(session, session.api.execution(job), wait=True)))
+        else:
+            with pytest.raises(UserError, match=told):
+                _started(session, session.api.execution(job), wait=True)
+    finally:
+        timer.join()
+    assert page.lines == ["first line", "second line"]
 
 
 def test_of_a_job_its_programs_log_is_meant(session: Session, zoe: RunningZoe) -> None:

@@ -24,6 +24,8 @@ class Watcher:
         self._states: dict[str, str] = {}
         self._notices: dict[str, str] = {}
         """By execution: of news that came together only the last is told."""
+        self._losses: dict[str, str] = {}
+        """By execution that is no longer there to work with: what has become of it."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -31,6 +33,7 @@ class Watcher:
         """Tell when that one is no longer there to work with."""
         with self._lock:
             self._states[str(execution["id"])] = str(execution["state"])
+            self._losses.pop(str(execution["id"]), None)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="zoe-watch", daemon=True)
                 self._thread.start()
@@ -39,12 +42,18 @@ class Watcher:
         """Its end is no news: the user stopped it, or detached."""
         with self._lock:
             self._states.pop(execution_id, None)
+            self._losses.pop(execution_id, None)
 
     def notices(self) -> list[str]:
         """What has happened since last asked; each once."""
         with self._lock:
             found, self._notices = self._notices, {}
         return list(found.values())
+
+    def loss(self, execution_id: str) -> str:
+        """What has become of one that can no longer be worked with, however often asked; empty for all others."""
+        with self._lock:
+            return self._losses.get(execution_id, "")
 
     def look(self, *, timeout_s: float) -> None:
         """Ask now about all that is watched, instead of waiting for an event."""
@@ -93,15 +102,15 @@ class Watcher:
             self._states[execution_id] = state
             if state in ("ended", "stopping"):
                 registry.mark_ended(execution_id)
-            notice = _notice(execution, before)
-            if notice:
-                self._notices[execution_id] = notice
+            loss = self._losses[execution_id] = _loss(execution, before)
+            if loss and not (before == "stopping" and execution.get("outcome") == "stopped"):
+                self._notices[execution_id] = loss
             if state == "ended":
                 del self._states[execution_id]
 
 
-def _notice(execution: Json, before: str) -> str:
-    """The news for the notebook; empty when it is none."""
+def _loss(execution: Json, before: str) -> str:
+    """What has become of it, for the notebook; empty when it is there to work with."""
     state, name = execution["state"], execution["name"]
     again = f"What it held is lost; `%zoe attach {execution.get('entry') or name}` starts a new one"
     if state == "stopping":
@@ -109,8 +118,7 @@ def _notice(execution: Json, before: str) -> str:
         being = why if why.startswith("stopped") else f"stopped: {why}" if why else "stopped"
         return f"{name} is being {being}. {again}"
     if state == "ended":
-        is_known = before == "stopping" and execution.get("outcome") == "stopped"
-        return "" if is_known else f"{name} has ended: {ended_text(execution)}. {again}"
+        return f"{name} has ended: {ended_text(execution)}. {again}"
     if before == "running" and state in ("queued", "starting", "suspended"):
         why = (execution.get("reason") or {}).get("text") or execution.get("progress") or state
         return f"{name} is not running any more: {why}. `%zoe attach {name}` waits for it and connects again"

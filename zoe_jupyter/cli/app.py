@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from zoe_jupyter.attach.verbs import VERBS
 from zoe_jupyter.cli import commands, completion
-from zoe_jupyter.client.follow import Step
-from zoe_jupyter.client.text import as_line, clean, to_json, to_lines
+from zoe_jupyter.client.text import clean, to_json, to_lines
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, arguments_of, find, overview, parse
 from zoe_jupyter.client.verbs.results import Result
-from zoe_jupyter.client.verbs.session import Interrupted, Session
+from zoe_jupyter.client.verbs.screens import LineScreen
+from zoe_jupyter.client.verbs.session import EXCERPT, Interrupted, Session
 from zoe_jupyter.client.verbs.submit import read_text
 from zoe_jupyter.client.verbs.table import Argument, Faces, Verb, by_name
 from zoe_jupyter.client.verbs.wording import told_as_options
@@ -44,25 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read us has enough, such as `head`; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-
-
-class ErrorScreen:
-    """Progress on standard error, so that what is printed can be piped."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._last = ""
-
-    def step(self, step: Step) -> None:
-        self.say(f"{step.execution['name']}: {step.text}")
-
-    def say(self, text: str) -> None:
-        if text != self._last:
-            print(as_line(text), file=self._stream, flush=True)
-        self._last = text
-
-    def warn(self, text: str) -> None:
-        print(f"warning: {as_line(text)}", file=self._stream, flush=True)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -99,9 +80,8 @@ def _complete(words: list[str]) -> int:
 
 
 def _verb(verb: Verb, words: list[str]) -> int:
-    session = Session(screen=ErrorScreen(), command=COMMAND)
     with told_as_options():
-        return _run(session, verb, words)
+        return _run(Session(command=COMMAND), verb, words)
 
 
 def _run(session: Session, verb: Verb, words: list[str]) -> int:
@@ -109,11 +89,22 @@ def _run(session: Session, verb: Verb, words: list[str]) -> int:
     as_json = arguments.pop("as_json")
     if verb.cell:
         arguments[verb.cell] = _content(arguments[verb.cell])
+    session.excerpt = EXCERPT if sys.stdout.isatty() and not as_json else None
+    result = _called(session, verb, arguments, output=sys.stderr if as_json else sys.stdout)
     if verb.name == "attach":
         from zoe_jupyter.cli.shell import open_shell
 
-        return open_shell(session, verb, arguments)
-    return _print(verb.call(session, **arguments), as_json=as_json)
+        return open_shell(session, result)
+    return _print(result, as_json=as_json)
+
+
+def _called(session: Session, verb: Verb, arguments: Mapping[str, Any], *, output: TextIO) -> Result:
+    """Progress goes to standard error, so that what is printed can be piped."""
+    session.screen = screen = LineScreen(sys.stderr, output=output)
+    try:
+        return verb.call(session, **arguments)
+    finally:
+        screen.close()
 
 
 def _print(result: Result, *, as_json: bool) -> int:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import code
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from zoe_jupyter.client.text import to_lines
+from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Session
-from zoe_jupyter.client.verbs.table import Verb
 
 
-def open_shell(session: Session, verb: Verb, arguments: Mapping[str, Any]) -> int:
-    """Attach, then hand the terminal over; the session goes when the shell ends."""
-    result = verb.call(session, **arguments)
+def open_shell(session: Session, result: Result) -> int:
+    """Tell what was attached and hand the terminal over; the session goes when the shell ends."""
     for line in to_lines(result):
         print(line)
     namespace = dict(session.namespace)

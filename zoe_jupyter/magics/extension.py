@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from traceback import walk_tb
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -19,7 +20,7 @@ from zoe_jupyter.client.verbs.completion import Source
 from zoe_jupyter.client.verbs.look import panel
 from zoe_jupyter.client.verbs.parser import HelpWanted, Usage, find, overview, parse
 from zoe_jupyter.client.verbs.results import Lines, Result, Tone
-from zoe_jupyter.client.verbs.session import Session
+from zoe_jupyter.client.verbs.session import EXCERPT, Session
 from zoe_jupyter.client.verbs.table import Faces, Verb
 from zoe_jupyter.client.verbs.wording import told_as_options
 from zoe_jupyter.magics.completing import matcher
@@ -51,7 +52,7 @@ class ZoeMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell=shell)
-        self.session = Session(namespace=shell.user_ns, command="%zoe")
+        self.session = Session(namespace=shell.user_ns, command="%zoe", excerpt=EXCERPT)
         self.source = Source(Api(Http(patience_s=0.0)))
 
     @line_cell_magic
@@ -85,7 +86,8 @@ class ZoeMagics(Magics):
         arguments.update(_cell_argument(verb, cell))
         result = verb.call(self.session, **arguments)
         if verb.name in RETURNING and len(result.executions) == 1:
-            return Execution(self.session, result.executions[0], call=call)
+            said = result.blocks if arguments.get("wait") else ()
+            return Execution(self.session, result.executions[0], call=call, said=said)
         return self._show(result)
 
     def _show(self, result: Result) -> None:
@@ -147,23 +149,35 @@ class _Hooks:
     def before_cell(self, info: Any = None) -> None:
         """Say what has ended since the last cell."""
         if registry.names():
-            _notify()
+            _tell(watcher().notices())
 
     def after_cell(self, result: Any = None) -> None:
-        """A cell that failed may have failed because the cluster has gone: ask, and say so."""
-        if registry.names() and getattr(result, "error_in_exec", None) is not None:
+        """A cell that failed may have failed because the cluster has gone: ask, and say so below the driver's long trace, each time."""
+        error = getattr(result, "error_in_exec", None)
+        if registry.names() and error is not None:
             with suppress(ZoeError, OSError):
                 watcher().look(timeout_s=LOOK_S)
-            _notify()
+            _tell([*watcher().notices(), *_losses_behind(error)])
 
 
 _loaded: dict[int, _Hooks] = {}
 
 
-def _notify() -> None:
+def _losses_behind(error: BaseException) -> list[str]:
+    """What has become of the clusters whose drivers raised that error."""
+    packages = {str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)}
+    found = (
+        watcher().loss(one.execution_id)
+        for one in registry.attachments()
+        if type(one.value).__module__.partition(".")[0] in packages
+    )
+    return [loss for loss in found if loss]
+
+
+def _tell(notices: Iterable[str]) -> None:
     from IPython.display import display
 
-    for notice in watcher().notices():
+    for notice in dict.fromkeys(notices):
         display({"text/html": message_html(notice, Tone.BAD), "text/plain": f"Zoe: {clean(notice)}"}, raw=True)
 
 

@@ -16,7 +16,7 @@ from zoe_jupyter.client.verbs.results import Result
 from zoe_jupyter.client.verbs.session import Session
 from zoe_jupyter.client.verbs.table import Argument, Verb, by_name
 from zoe_jupyter.magics.objects import Execution
-from zoe_jupyter.magics.screens import screen_for
+from zoe_jupyter.magics.screens import current_shell, screen_for
 from zoe_jupyter.model.errors import ZoeError
 
 _TABLE = by_name(VERBS)
@@ -31,14 +31,14 @@ def function(name: str) -> Any:
 @lru_cache(maxsize=1)
 def session() -> Session:
     """The one of this process; its variables go where the user's are."""
-    return Session(namespace=_namespace(), command="%zoe" if _shell() else "jupyter zoe")
+    return Session(namespace=_namespace(), command="%zoe" if current_shell() else "jupyter zoe")
 
 
 def call(name: str, /, *arguments: Any, **named: Any) -> Any:
     """Call a verb; executions come as objects, lists as lists."""
     verb = _TABLE[name]
     bound = bind(verb, arguments, named)
-    screen = screen_for(_shell())
+    screen = screen_for(current_shell())
     current = session()
     current.screen = screen
     try:
@@ -142,15 +142,6 @@ def _function(name: str) -> Callable[..., Any]:
     return named
 
 
-def _shell() -> Any:
-    """The IPython shell of this process; None in a plain script."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython import get_ipython
-
-    return get_ipython()
-
-
 def _namespace() -> MutableMapping[str, Any]:
-    shell = _shell()
+    shell = current_shell()
     return shell.user_ns if shell is not None else vars(sys.modules["__main__"])

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from zoe_jupyter.client.text import as_line, clean
 from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Heading, Lines, Note, Result, Table, Tone
+from zoe_jupyter.client.verbs.screens import Progress
 
 _COLOURS = {
     Tone.PLAIN: "inherit",
@@ -37,22 +38,28 @@ def framed(content: str) -> str:
     return f'<div class="zoe-output" style="{_TEXT}">{content}</div>'
 
 
-def progress_html(steps: Sequence[tuple[str, Tone]], *, is_done: bool) -> str:
-    """Lines of progress; the last one is under way unless it is done."""
+def progress_html(steps: Sequence[Progress], *, is_done: bool) -> str:
+    """Lines of progress; the last one is under way unless it is done, and its seconds are not read aloud."""
     rows = []
-    for number, (text, tone) in enumerate(steps):
+    for number, step in enumerate(steps):
         is_current = not is_done and number == len(steps) - 1
-        sign = "!" if tone is Tone.BAD else ("…" if is_current else "✓")
-        colour = _COLOURS[Tone.BUSY if is_current else tone]
+        sign = "!" if step.tone is Tone.BAD else ("…" if is_current else "✓")
+        colour = _COLOURS[Tone.BUSY if is_current else step.tone]
         name = ' class="zoe-progress-now"' if is_current else ""
-        rows.append(
-            f'<div{name} style="color:{colour}"><span aria-hidden="true" style="display:inline-block;width:1.4em">{sign}</span>{_escaped(text)}</div>'
-        )
+        mark = f'<span aria-hidden="true" style="display:inline-block;width:1.4em">{sign}</span>'
+        rows.append(f'<div{name} style="color:{colour}">{mark}{_escaped(step.text)}{_took(step, is_current)}</div>')
     return framed(f'<div class="zoe-progress" role="status">{"".join(rows)}</div>')
 
 
+def _took(step: Progress, is_current: bool) -> str:
+    seconds = step.seconds() if is_current or step.took_s is not None else ""
+    silent = ' aria-hidden="true"' if is_current else ""
+    return f"<span{silent}> ({seconds})</span>" if seconds else ""
+
+
 def message_html(text: str, tone: Tone) -> str:
-    return framed(_note(Note(text, tone)))
+    bar = f"border-left:4px solid {_COLOURS[tone]};padding:2px 0 2px 8px"
+    return framed(f'<div style="{bar}">{_note(Note(text, tone))}</div>')
 
 
 def _block(block: Block) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zoe_jupyter.client.facts import is_job
@@ -12,17 +12,22 @@ from zoe_jupyter.client.verbs.session import Session, is_ended, is_running
 from zoe_jupyter.client.verbs.show import details
 from zoe_jupyter.client.verbs.submit import failure_text
 from zoe_jupyter.magics.html import to_html
+from zoe_jupyter.magics.screens import current_shell, screen_for
 from zoe_jupyter.model.errors import UserError
 
 Call = Callable[..., Any]
 
 
 class Execution:
-    """A handle on one execution; ``record`` is what the API said last, ``refresh`` asks again."""
+    """A handle on one execution; ``record`` is what the API said last, ``refresh`` asks again.
 
-    def __init__(self, session: Session, record: Mapping[str, Any], *, call: Call) -> None:
+    It shows what was ``said`` about it, until asked again, where that is more to the point than all that is known.
+    """
+
+    def __init__(self, session: Session, record: Mapping[str, Any], *, call: Call, said: Sequence[Block] = ()) -> None:
         self._session = session
         self._call = call
+        self._said = said
         self.record = dict(record)
 
     @property
@@ -44,7 +49,7 @@ class Execution:
 
     def refresh(self) -> Execution:
         """Ask for its record again."""
-        self.record = self._session.api.execution(self.id)
+        self.record, self._said = self._session.api.execution(self.id), ()
         return self
 
     def wait(self, until: str = "", *, timeout_s: float | None = None) -> Execution:
@@ -56,7 +61,11 @@ class Execution:
         if goal not in ("running", "ended"):
             raise UserError(f"wait until 'running' or 'ended', not {goal!r}")
         is_so_far = is_ended if goal == "ended" else is_running
-        self.record = dict(self._session.wait(self.record, is_so_far, timeout_s=timeout_s))
+        self._session.screen = screen = screen_for(current_shell())
+        try:
+            self.record = dict(self._session.wait(self.record, is_so_far, timeout_s=timeout_s))
+        finally:
+            screen.close()
         if self.record["state"] == "ended" and self.outcome in ("failed", "lost", "expired"):
             raise UserError(failure_text(self._session, self.record))
         return self
@@ -103,7 +112,7 @@ class Execution:
         return f"<Execution {self.name} ({self.id}): {self.record['state']}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        result = Result(self._blocks())
+        result = Result(self._said or self._blocks())
         html = to_html(result, own_origin=self._session.own_origin)
         return {"text/html": html, "text/plain": to_text(result)}
 

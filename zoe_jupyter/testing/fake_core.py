@@ -270,8 +270,8 @@ class FakeCore:
             raise NotFound(f"there is no service {service!r}")
         for chunk in self.log_chunks:
             yield chunk
-        if follow:
-            await asyncio.Event().wait()
+        while follow and not self.by_id[execution.id].is_ended:
+            await self._news.wait()
 
     async def usage(self, execution_id: str, caller: Caller) -> Sequence[Sample]:
         execution = await self.execution(execution_id, caller)

@@ -7,17 +7,18 @@ from difflib import get_close_matches
 from typing import Any
 
 from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
-from zoe_jupyter.client.follow import OUTAGE_S
+from zoe_jupyter.client.follow import OUTAGE_S, ended_text
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.logs import follow
 from zoe_jupyter.client.verbs.parser import Usage
 from zoe_jupyter.client.verbs.results import Block, Cell, Facts, Lines, Note, Result, Table, Tone
-from zoe_jupyter.client.verbs.session import Session
+from zoe_jupyter.client.verbs.session import EXCERPT, Session
 from zoe_jupyter.client.verbs.show import clock, details, executions_table, links
 from zoe_jupyter.client.verbs.table import Argument, Names, Verb
 from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.model.units import format_bytes
 
+OTHERS = 6
 NAME = Argument(
     "name", "its name or id; not needed where there is only one", is_required=False, default="", names=Names.EXECUTION
 )
@@ -60,18 +61,28 @@ def info(session: Session, name: str = "") -> Result:
 
 
 def logs(
-    session: Session, name: str = "", *, service: str = "", tail: int | None = None, is_following: bool = False
+    session: Session,
+    name: str = "",
+    *,
+    service: str = "",
+    tail: int | None = None,
+    all: bool = False,  # noqa: A002 - the name of the option
+    is_following: bool = False,
 ) -> Result:
-    """Show the log of an execution or of one of its services."""
+    """Show the log of an execution or of one of its services: to people its last lines, and whose it is."""
     execution = session.pick(name)
     service = _service(execution, service)
-    if not is_following:
-        lines = session.api.logs(execution["id"], service=service, tail=tail)
-        return Result([Lines(lines)], data=lines, value=lines)
-    stream = follow(
-        session.api, execution["id"], service=service, tail=100 if tail is None else tail, outage_s=OUTAGE_S
-    )
-    return Result([Lines(_until_interrupted(stream))], data=stream, value=stream)
+    if is_following:
+        most = None if all else EXCERPT if tail is None else tail
+        stream = follow(session.api, execution["id"], service=service, tail=most, outage_s=OUTAGE_S)
+        lines = _until_interrupted(session, execution, stream)
+        return Result([*_whose(session, execution, service, ""), Lines(lines)], data=stream, value=stream)
+    most = None if all else session.excerpt if tail is None else tail
+    found = session.api.logs(execution["id"], service=service, tail=None if most is None else most + 1)
+    shown = found if most is None else found[max(0, len(found) - most) :]
+    cut = f"the last {len(shown)} lines; `{session.command} logs {execution['name']} --all` shows all"
+    head = _whose(session, execution, service, cut if len(shown) < len(found) else "")
+    return Result([*head, Lines(shown), *_over(session, execution)], data=shown, value=shown)
 
 
 def open_page(session: Session, name: str = "", endpoint: str = "") -> Result:
@@ -206,11 +217,32 @@ def _matches(endpoint: Mapping[str, Any], wanted: str) -> bool:
     return not word or name == word or word in name.split(".") or word in str(endpoint.get("title", "")).lower()
 
 
-def _until_interrupted(lines: Iterator[str]) -> Iterator[str]:
+def _whose(session: Session, execution: Json, service: str, cut: str) -> list[Block]:
+    """Which of several services' log that is, and that there is more; for people."""
+    named = service or str(execution.get("main_service") or "")
+    others = [item["name"] for item in execution["services"] if item["name"] != named]
+    if session.excerpt is None or not (cut or others):
+        return []
+    listed = ", ".join(others[:OTHERS]) + (f" and {len(others) - OTHERS} more" if len(others) > OTHERS else "")
+    another = f"`--service NAME` shows that of {listed}" if others else ""
+    return [Note("; ".join(filter(None, (f"{named} of {execution['name']}: {cut}".rstrip(": "), another))), Tone.QUIET)]
+
+
+def _over(session: Session, execution: Json) -> list[Note]:
+    """How it ended, so that the last lines of a program that was told to end do not look like a crash; for people."""
+    if session.excerpt is None or execution["state"] != "ended":
+        return []
+    return [Note(f"-- {ended_text(execution)} at {clock(execution['ended_at'])} --", Tone.QUIET)]
+
+
+def _until_interrupted(session: Session, execution: Json, lines: Iterator[str]) -> Iterator[str]:
+    """The lines, and how it ended when they come to an end by themselves."""
     try:
         yield from lines
     except KeyboardInterrupt:
         return
+    for note in _over(session, session.api.execution(execution["id"])):
+        yield note.text
 
 
 VERBS = (
@@ -222,6 +254,7 @@ VERBS = (
         (
             NAME, Argument("service", "of this service only, such as worker-0", ("--service", "-s")),
             Argument("tail", "only the last lines", ("--tail", "-n"), convert=int, metavar="LINES"),
+            Argument("all", f"all of it, where people get the last {EXCERPT} lines", ("--all", "-a"), is_switch=True),
             Argument("is_following", "go on with new lines until interrupted", ("--follow", "-f"), is_switch=True),
         ),
     ),

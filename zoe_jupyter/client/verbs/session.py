@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 
 from zoe_jupyter.client.api import LIVE, Api
 from zoe_jupyter.client.facts import Facts, gather, is_served
-from zoe_jupyter.client.follow import Step, steps
+from zoe_jupyter.client.follow import OUTAGE_S, Step, steps
 from zoe_jupyter.client.http import Json
+from zoe_jupyter.client.logs import follow
 from zoe_jupyter.model.errors import Conflict, NotFound, UserError
+
+EXCERPT = 100
+"""So many lines of a log are read; more scroll away."""
 
 
 class Screen(Protocol):
@@ -23,6 +27,9 @@ class Screen(Protocol):
     def say(self, text: str) -> None: ...
 
     def warn(self, text: str) -> None: ...
+
+    def line(self, text: str) -> None:
+        """A line that a program has written."""
 
 
 class Quiet:
@@ -35,6 +42,9 @@ class Quiet:
         pass
 
     def warn(self, text: str) -> None:
+        pass
+
+    def line(self, text: str) -> None:
         pass
 
 
@@ -54,12 +64,15 @@ class Session:
         screen: Screen | None = None,
         namespace: MutableMapping[str, Any] | None = None,
         command: str = "jupyter zoe",
+        excerpt: int | None = None,
     ) -> None:
         self.api = api or Api()
         self.screen: Screen = screen or Quiet()
         self.namespace: MutableMapping[str, Any] = {} if namespace is None else namespace
         self.command = command
         """How this user calls a verb: ``%zoe`` or ``jupyter zoe``."""
+        self.excerpt = excerpt
+        """How many lines of a log somebody who reads gets unless they say; None: all, without a word of Zoe's, for programs."""
 
     @cached_property
     def facts(self) -> Facts:
@@ -127,11 +140,23 @@ class Session:
                 last = step.execution
                 self.screen.step(step)
         except KeyboardInterrupt:
-            name = execution["name"]
-            raise Interrupted(
-                f"stopped waiting; {name} goes on by itself. `{self.command} info {name}` shows how far it is, `{self.command} stop {name}` ends it"
-            ) from None
+            raise self._interrupted(execution) from None
         return last
+
+    def show_log(self, execution: Mapping[str, Any]) -> None:
+        """Show what its program writes, from the first line until it has ended. Raises Interrupted."""
+        try:
+            for line in follow(self.api, str(execution["id"]), tail=None, outage_s=OUTAGE_S):
+                self.screen.line(line)
+        except NotFound:
+            return
+        except KeyboardInterrupt:
+            raise self._interrupted(execution) from None
+
+    def _interrupted(self, execution: Mapping[str, Any]) -> Interrupted:
+        name = execution["name"]
+        ways = f"`{self.command} info {name}` shows how far it is, `{self.command} stop {name}` ends it"
+        return Interrupted(f"stopped waiting; {name} goes on by itself. {ways}")
 
 
 def is_running(execution: Mapping[str, Any]) -> bool:

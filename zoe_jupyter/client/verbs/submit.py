@@ -16,6 +16,7 @@ from zoe_jupyter.client.verbs.session import Session, is_ended, is_running
 from zoe_jupyter.client.verbs.show import amount
 from zoe_jupyter.client.verbs.table import Argument, Names, Verb
 from zoe_jupyter.model.errors import Conflict, InvalidDescription, UserError
+from zoe_jupyter.model.units import format_duration
 
 DESCRIPTION_SUFFIXES = (".yaml", ".yml", ".json")
 NAME = Argument("name", "what to call it", ("--name",))
@@ -163,12 +164,32 @@ def _started(session: Session, execution: Json, *, wait: bool) -> Result:
         return say(
             f"started {name}; `{command} info {name}` shows how far it is, `{command} stop {name}` ends it", execution
         )
-    last = session.wait(execution, is_ended if is_job(execution) else is_running)
+    last = session.wait(execution, is_running)
+    if is_job(execution):
+        return _done(session, last)
     if last["state"] != "ended":
         return say(f"{name} is ready", last, tone=Tone.GOOD)
-    if last.get("outcome") == "succeeded":
-        return say(f"{name} has ended: succeeded", last, tone=Tone.GOOD)
     raise UserError(failure_text(session, last), details={"execution": last["id"]})
+
+
+def _done(session: Session, execution: Mapping[str, Any]) -> Result:
+    """Show what a job writes until it has ended, and how that was."""
+    session.show_log(execution)
+    last = session.wait(execution, is_ended)
+    name, told = last["name"], job_text(last)
+    if last.get("outcome") == "succeeded":
+        return say(f"{name} has {told}; `{session.command} info {name}` tells all about it", last, tone=Tone.GOOD)
+    raise UserError(
+        f"{name} has {told}. `{session.command} logs {name}` shows its log again", details={"execution": last["id"]}
+    )
+
+
+def job_text(execution: Mapping[str, Any]) -> str:
+    """How a job ended, in one line: ``succeeded after 3 s``, ``failed after 2 s: job-0 ended with exit code 1``."""
+    begun, ended = execution.get("started_at"), execution.get("ended_at")
+    took_s = round(ended - begun) if begun and ended else 0
+    outcome, colon, why = ended_text(execution).partition(": ")
+    return f"{outcome}{f' after {format_duration(took_s)}' if took_s else ''}{colon}{why}"
 
 
 def failure_text(session: Session, execution: Mapping[str, Any], *, tail: int = 12) -> str:
