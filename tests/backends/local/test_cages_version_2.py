@@ -126,6 +126,15 @@ def test_a_user_of_systemd_has_all_limits_in_one_group_beside_the_own(kernel: Ke
     assert not list(slice_of_apps.glob("zoe.probe.*"))
 
 
+def test_readying_the_kernel_for_moves_moves_nothing(kernel: Kernel, slice_of_apps: Path) -> None:
+    found(kernel, "/user@7.service/app.slice/jupyter.scope")
+    own = cages.own_group(str(kernel.root.parent / "own"), str(kernel.root.parent / "mounts"))
+    assert own == str(slice_of_apps / "jupyter.scope" / "cgroup.procs")
+    before = {place: place.read_text() for place in kernel.root.rglob("cgroup.procs")}
+    cages.rouse(own)
+    assert {place: place.read_text() for place in before} == before
+
+
 def test_what_the_kernel_tells_of_a_service_is_read(kernel: Kernel, slice_of_apps: Path) -> None:
     places = found(kernel, "/user@7.service/app.slice/jupyter.scope")
     cage = Cage("zoe.d.one.crew.worker-0.1", places, memory_bytes=96 * MIB, microcores=0, tasks=64)

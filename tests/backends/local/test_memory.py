@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,21 @@ def test_a_cage_finds_its_way_in_version_2(tmp_path) -> None:
     parents = [place.parent for place in cages._candidates("memory", groups, points)]
     assert parents == [str(own.parent), str(own.parent.parent), str(tmp_path / "fs")]
     assert all(place.version == 2 for place in cages._candidates("memory", groups, points))
+
+
+@pytest.mark.skipif(not cages.own_group(), reason="no control group here may be written to")
+def test_readying_the_kernel_for_moves_leaves_the_process_where_it_is() -> None:
+    before = Path("/proc/self/cgroup").read_text()
+    cages.rouse(cages.own_group())
+    assert Path("/proc/self/cgroup").read_text() == before
+
+
+def test_who_is_in_a_group_that_is_not_seen_is_not_moved(tmp_path: Path) -> None:
+    """As in a container that sees another part of the tree than it is in."""
+    (tmp_path / "cgroup").write_text("4:memory:/elsewhere\n")
+    (tmp_path / "mountinfo").write_text(f"30 23 0:26 /ours {tmp_path} rw - cgroup cgroup rw,memory\n")
+    (tmp_path / "cgroup.procs").write_text("1\n")
+    assert cages.own_group(str(tmp_path / "cgroup"), str(tmp_path / "mountinfo")) == ""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="control groups are Linux's")

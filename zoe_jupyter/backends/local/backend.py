@@ -95,12 +95,15 @@ class LocalBackend(Backend):
         """Whether a hint was given, or something was ordered, since the last look began."""
         self._is_open = self._has_met_all = False
         self._controllers: frozenset[str] = frozenset()
+        self._own_group = ""
         settings = {
             "deployment": deployment, "log_limit_bytes": log_limit_bytes, "log_files": max(1, log_files), "niceness": niceness,
             "process_limit": process_limit, "is_caged": is_caged, "bounds": wire_bounds(Bounds()),
         }  # fmt: skip
         self._looks = Looks(self._look, on_answer=self._hint)
-        self._supervisors = Supervisors(self._places, self._executor, settings=settings, on_change=self._hint)
+        self._supervisors = Supervisors(
+            self._places, self._executor, settings=settings, on_start=self._rouse, on_change=self._hint
+        )
 
     def capabilities(self) -> Capabilities:
         processes = self._processes_kind()
@@ -124,10 +127,12 @@ class LocalBackend(Backend):
         if self._is_caged:
             found = await self._off(cages.places)
             self._controllers = frozenset(place.controller for place in found)
+            self._own_group = await self._off(cages.own_group) if found else ""
         await self.observe()
         self._is_open = True
 
     async def close(self) -> None:
+        self._is_open = False
         await self._looks.close()
         await self._supervisors.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -429,6 +434,11 @@ class LocalBackend(Backend):
         except RuntimeError:
             raise Unreachable("Zoe is being closed") from None
         return await doing
+
+    def _rouse(self) -> None:
+        """Beside the start of a supervisor, whose services it will move."""
+        if self._own_group and self._is_open:
+            self._executor.submit(cages.rouse, self._own_group)
 
     def _hint(self) -> None:
         for listener in self._listeners:

@@ -67,11 +67,18 @@ def deployment_of(run_dir: Path) -> str:
 
 class Supervisors:
     def __init__(
-        self, places: Places, executor: Executor, *, settings: Mapping[str, Any], on_change: Callable[[], object]
+        self,
+        places: Places,
+        executor: Executor,
+        *,
+        settings: Mapping[str, Any],
+        on_start: Callable[[], object],
+        on_change: Callable[[], object],
     ) -> None:
         self._places = places
         self._executor = executor
         self._settings = settings
+        self._on_start = on_start
         self._on_change = on_change
         self._links: dict[str, Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -180,6 +187,7 @@ class Supervisors:
 
     def _start(self, execution_id: str) -> None:
         """Start one and wait until it listens, or has found another in its place. Raises Retryable."""
+        self._on_start()
         run_dir = self._places.prepare(execution_id)
         clear_places(run_dir)
         failpoint("supervisor.before")

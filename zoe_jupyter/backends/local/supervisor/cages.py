@@ -46,6 +46,26 @@ def places(own: str = "/proc/self/cgroup", mounts: str = "/proc/self/mountinfo")
     return tuple(found)
 
 
+def own_group(own: str = "/proc/self/cgroup", mounts: str = "/proc/self/mountinfo") -> str:
+    """The list of processes of a group that this one is in and may write to; empty when there is none."""
+    try:
+        groups, points = _own_groups(own), _mount_points(mounts)
+    except OSError:
+        return ""
+    folders = (_folder(group, *points[name]) for name, group in groups.items() if name in points)
+    lists = (os.path.join(folder, "cgroup.procs") for folder in folders)
+    return next((each for each in lists if str(os.getpid()) in _read(each).split() and os.access(each, os.W_OK)), "")
+
+
+def rouse(own: str) -> None:
+    """Have the kernel get ready for moves between groups, by one that changes nothing: this process to the group that it is in.
+
+    The first move after a pause of about 15 ms waits as long for all processors to take notice (``cgroup_threadgroup_rwsem``); those after it do not.
+    """
+    with contextlib.suppress(OSError):
+        _write(own, os.getpid())
+
+
 def _goes_with(place: Place, found: list[Place]) -> bool:
     """A process can be in one group of version 2 only."""
     return all(each.parent == place.parent for each in found if each.version == place.version == 2)
