@@ -174,11 +174,12 @@ def never_allowed(demands: Sequence[Demand], quotas: Quotas, *, owner: str, grou
 
 
 def _amount(limit: Limit) -> Amount:
-    executions, cores, memory, gpus = (
-        math.inf if each is None else each
-        for each in (limit.executions, limit.microcores, limit.memory_bytes, limit.gpus)
+    return (
+        math.inf if limit.executions is None else limit.executions,
+        math.inf if limit.microcores is None else limit.microcores,
+        math.inf if limit.memory_bytes is None else limit.memory_bytes,
+        math.inf if limit.gpus is None else limit.gpus,
     )
-    return executions, cores, memory, gpus
 
 
 def _share(quota: Quota) -> Amount:
