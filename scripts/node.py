@@ -16,6 +16,7 @@ def environment(venv: Path, *, install: Callable[[str], None]) -> Mapping[str, s
     """Give an environment in which ``node``, ``npm`` and the venv's programs are found."""
     path = os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)])
     if not is_usable(path):
+        print(f"fetching Node.js, for the build only: none from version {OLDEST} on is here", flush=True)
         install(PACKAGE)
         link(venv)
     return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(venv)}

@@ -23,6 +23,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 STAMPS = VENV / ".zoe"
 OLDEST_PYTHON = (3, 10)
+TELL_S = 15.0
 LABEXTENSION = ROOT / "labextension"
 BUILT = ROOT / "zoe_jupyter" / "labextension"
 EXTRAS = {
@@ -65,7 +66,9 @@ def install_packages(purpose: str) -> None:
     digest = digest_of([ROOT / "pyproject.toml", LABEXTENSION / "package.json"])
     if any(is_current(stamp, digest) for stamp in ("python-test", f"python-{purpose}")):
         return
-    say(f"installing Zoe's Python packages for {purpose}; the first time this fetches Spark (430 MB)")
+    say(
+        f"installing Zoe's Python packages for {purpose}; the first time this fetches Spark (430 MB) and takes 1.3 GB of disk"
+    )
     BUILT.mkdir(parents=True, exist_ok=True)
     unlink_labextension()
     # The labextension is built below, with the Node that is found there.
@@ -78,9 +81,12 @@ def install(*what: str, **variables: str) -> None:
     """Install into .venv: by uv, which builds Spark's wheel once and keeps it, else by pip."""
     uv = find_uv()
     command = [uv, "pip", "install", "--compile-bytecode"] if uv else [str(BIN / "pip"), "install"]
-    # In a terminal it shows how far it is: some minutes of silence look like a hang.
-    quiet = [] if sys.stderr.isatty() else ["-q"]
-    run([*command, *quiet, *what], {**os.environ, "VIRTUAL_ENV": str(VENV), **(pip_index() if uv else {}), **variables})
+    environment = {**os.environ, "VIRTUAL_ENV": str(VENV), **(pip_index() if uv else {}), **variables}
+    # In a terminal it shows by itself how far it is.
+    if sys.stderr.isatty():
+        run([*command, *what], environment)
+    else:
+        run([*command, "-q", *what], environment, doing="installing")
 
 
 def find_uv() -> str | None:
@@ -111,8 +117,9 @@ def install_node_modules(environment: Mapping[str, str]) -> None:
     digest = digest_of([LABEXTENSION / "package.json", LABEXTENSION / "package-lock.json"])
     if is_current("node-modules", digest) and (LABEXTENSION / "node_modules").is_dir():
         return
-    say("installing the labextension's packages")
-    run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], environment, cwd=LABEXTENSION)
+    say("installing what builds the panel, of 500 MB")
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    run(command, environment, cwd=LABEXTENSION, doing="installing")
     mark("node-modules", digest)
 
 
@@ -125,9 +132,9 @@ def build_labextension(environment: Mapping[str, str]) -> None:
     digest = digest_of(sources)
     if is_current("labextension", digest) and (BUILT / "static" / "style.js").exists():
         return
-    say("building the labextension")
+    say("building the panel")
     shutil.rmtree(BUILT, ignore_errors=True)
-    run(["npm", "run", "--silent", "build"], environment, cwd=LABEXTENSION)
+    run(["npm", "run", "--silent", "build"], environment, cwd=LABEXTENSION, doing="building")
     mark("labextension", digest)
 
 
@@ -172,13 +179,24 @@ def mark(stamp: str, digest: str) -> None:
     (STAMPS / stamp).write_text(digest)
 
 
-def run(command: list[str], environment: Mapping[str, str], *, cwd: Path = ROOT) -> None:
-    """Run a command, and end with what failed when it fails."""
+def run(command: list[str], environment: Mapping[str, str], *, cwd: Path = ROOT, doing: str = "") -> None:
+    """Run a command, saying now and then what it is still ``doing``; end with what failed when it fails."""
     started = time.monotonic()
-    result = subprocess.run(command, env=dict(environment), cwd=cwd, check=False)
-    if result.returncode:
-        sys.exit(f"setup: failed with exit code {result.returncode}: {' '.join(command)}")
+    with subprocess.Popen(command, env=dict(environment), cwd=cwd) as process:
+        while (code := ended(process)) is None:
+            if doing:
+                say(f"  still {doing}, {time.monotonic() - started:.0f} s")
+    if code:
+        sys.exit(f"setup: failed with exit code {code}: {' '.join(command)}")
     say(f"  done in {time.monotonic() - started:.0f} s")
+
+
+def ended(process: subprocess.Popen[bytes]) -> int | None:
+    """Its exit code; None while it still runs after so long that silence looks like a hang."""
+    try:
+        return process.wait(TELL_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def say(text: str) -> None:

@@ -135,6 +135,22 @@ def test_a_problem_stops_before_anything_starts(
     assert fake_spark.checked == [None]
 
 
+def test_what_is_lacking_is_told_with_the_version_of_the_one_that_runs(
+    zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]
+) -> None:
+    """So that toolbar and magic name one line, and the other notebook's can be shared after it."""
+    attach(kernel(in_kernel, "k1", "/n/one.ipynb"), Wish("spark"))
+    registry._attachments.clear()
+    fake_spark.findings = Findings(("no pyspark. Install `pyspark>=4,<5`",))
+    fake_spark.late = Findings(("no pyspark. Install `pyspark==4.3.*`",))
+    with pytest.raises(Conflict, match=r"pyspark==4\.3"):
+        attach(kernel(in_kernel, "k2", "/n/two.ipynb"), Wish("spark"))
+    fake_spark.late = Findings()
+    with pytest.raises(Conflict, match=r"pyspark>=4,<5"):
+        attach(kernel(in_kernel, "k2", "/n/two.ipynb"), Wish("spark"))
+    assert len(zoe.core.by_id) == 1
+
+
 def test_versions_are_compared_with_a_running_cluster(
     zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]
 ) -> None:

@@ -322,6 +322,20 @@ def run_raw(shell: Any, code: str) -> Any:
     return result.result
 
 
+def test_a_cell_may_load_what_the_toolbar_has_loaded_without_a_word(shell: Any) -> None:
+    from zoe_jupyter import unload_ipython_extension
+
+    unload_ipython_extension(shell)
+    shell.extension_manager.loaded.discard("zoe_jupyter")
+    shell.run_cell("get_ipython().extension_manager.load_extension('zoe_jupyter')", store_history=False).raise_error()
+    assert printed(shell, "%load_ext zoe_jupyter") == ""
+    with capture_output() as captured:
+        shell.run_cell("%load_ext zoe_jupyter", store_history=True)
+    assert "already loaded" in captured.stdout
+    assert len(shell.events.callbacks["post_run_cell"]) == 1
+    shell.extension_manager.loaded.discard("zoe_jupyter")
+
+
 def test_loading_twice_is_loading_once_and_unloading_takes_it_away(shell: Any) -> None:
     from zoe_jupyter import load_ipython_extension, unload_ipython_extension
 

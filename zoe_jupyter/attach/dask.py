@@ -10,7 +10,15 @@ from contextlib import suppress
 from typing import Any
 
 from zoe_jupyter.attach.base import Findings
-from zoe_jupyter.attach.versions import install_line, installed, of_cluster, python_warning, release, restart_problem
+from zoe_jupyter.attach.versions import (
+    RESTART,
+    install_line,
+    installed,
+    of_cluster,
+    python_warning,
+    release,
+    restart_problem,
+)
 
 _TIMEOUT_S = 20
 _CLOSE_S = 3
@@ -24,7 +32,7 @@ class DaskAttach:
         here, there = installed("distributed"), of_cluster(environment or {}, "distributed", "dask")
         if not here:
             return Findings(
-                (f"this kernel ({sys.executable}) has no dask.distributed. Install it with {_install(there)}",)
+                (f"This kernel ({sys.executable}) has no dask.distributed. Install it with {_install(there)}{RESTART}",)
             )
         problems, warnings = _compared(here, there)
         return Findings(
@@ -86,10 +94,10 @@ def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Dask promises nothing between releases: another month breaks, another patch may."""
     if not there or release(here) == release(there):
         return (), ()
-    difference = f"this kernel has distributed {here}, the cluster runs {there}"
+    difference = f"kernel has distributed {here}, the cluster runs {there}"
     if release(here)[:2] != release(there)[:2]:
-        return (f"{difference}: that breaks. Install the cluster's with {_install(there)} and restart the kernel",), ()
-    return (), (f"{difference}: they should be the same",)
+        return (f"This {difference}: that breaks. Install the cluster's with {_install(there)}{RESTART}",), ()
+    return (), (f"this {difference}: they should be the same",)
 
 
 def _install(there: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -20,7 +21,7 @@ from zoe_jupyter.client.facts import OUTSIDE
 from zoe_jupyter.client.http import Http, Json
 from zoe_jupyter.client.verbs.session import Interrupted, Session, is_running
 from zoe_jupyter.client.verbs.submit import failure_text, submission_of
-from zoe_jupyter.model.errors import Conflict, NotFound, UserError
+from zoe_jupyter.model.errors import Conflict, Forbidden, NotFound, UserError
 
 Plans = Mapping[str, tuple[Attach, str]]
 """By connection: how to attach it, and the variable to set."""
@@ -66,7 +67,7 @@ def attach(session: Session, wish: Wish) -> Attached:
     chosen = _chosen(found.connections, wish.connection)
     plans = {name: _planned(session, name, wish) for name in chosen}
     if found.execution is None:
-        _check(session, plans, dict.fromkeys(plans))
+        _check_early(session, found, plans)
     thread = _prepare(kind for kind, _ in plans.values())
     execution = _up(session, found, wish)
     try:
@@ -197,6 +198,19 @@ def _check(session: Session, plans: Plans, environments: Mapping[str, Mapping[st
     is_late = all(environment is not None for environment in environments.values())
     for warning in (warning for found in findings for warning in found.warnings if is_late):
         session.screen.warn(warning)
+
+
+def _check_early(session: Session, found: Found, plans: Plans) -> None:
+    """Look at this kernel alone. What it lacks is told with the version of a running one, so that it can be shared too."""
+    try:
+        _check(session, plans, dict.fromkeys(plans))
+    except Conflict:
+        running = (one for one in session.live() if one.get("entry") == found.entry and is_running(one))
+        with suppress(NotFound, Forbidden, StopIteration):
+            execution_id = str(next(running)["id"])
+            connections = {name: session.api.connection(execution_id, name) for name in plans}
+            _check(session, plans, {name: one.get("environment") or {} for name, one in connections.items()})
+        raise
 
 
 def _check_late(

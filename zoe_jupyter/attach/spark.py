@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from zoe_jupyter.attach.base import Findings
 from zoe_jupyter.attach.versions import (
+    RESTART,
     install_line,
     installed,
     missing,
@@ -38,12 +39,14 @@ class SparkAttach:
         here = installed(*_DISTRIBUTIONS)
         there = of_cluster(environment or {}, *_DISTRIBUTIONS)
         if not here:
-            return Findings((f"this kernel ({sys.executable}) has no pyspark. Install it with {_install(there)}",))
+            return Findings(
+                (f"This kernel ({sys.executable}) has no pyspark. Install it with {_install(there)}{RESTART}",)
+            )
         lacking = missing(_CONNECT_NEEDS)
         if lacking:
             return Findings(
                 (
-                    f"this kernel has pyspark {here} without {', '.join(lacking)}. Install what is missing with {_install(there or here)}",
+                    f"This kernel has pyspark {here} without {', '.join(lacking)}. Install what is missing with {_install(there or here)}{RESTART}",
                 )
             )
         problems, warnings = _compared(here, there)
@@ -222,10 +225,12 @@ def _compared(here: str, there: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Problems and warnings of a client of version ``here`` at a server of version ``there``: older clients are served, newer ones are not."""
     if not there or release(here)[:2] == release(there)[:2]:
         return (), ()
-    difference = f"this kernel has pyspark {here}, the cluster runs {there}"
+    difference = f"kernel has pyspark {here}, the cluster runs {there}"
     if release(here)[:1] != release(there)[:1] or release(here) > release(there):
-        return (f"{difference}: that breaks. Install the cluster's with {_install(there)} and restart the kernel",), ()
-    return (), (f"{difference}: what is new in {series(there)} is not there, and Python functions (UDFs) may fail",)
+        return (f"This {difference}: that breaks. Install the cluster's with {_install(there)}{RESTART}",), ()
+    return (), (
+        f"this {difference}: what is new in {series(there)} is not there, and Python functions (UDFs) may fail",
+    )
 
 
 def _pandas_warning() -> tuple[str, ...]:

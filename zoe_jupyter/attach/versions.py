@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from shutil import which
 from typing import Any
 
+RESTART = ", then restart the kernel"
+
 
 def installed(*distributions: str) -> str:
     """The version of the first of these distributions that is installed; empty when none is."""

@@ -127,6 +127,7 @@ class _Hooks:
     def __init__(self, shell: Any, magics: ZoeMagics) -> None:
         self._shell = shell
         self._magics = magics
+        self._is_new = True
         self._matchers: list[Any] = getattr(shell.Completer, "custom_matchers", [])  # IPython has them from 8.6 on
         self.matcher = matcher(magics.source)
         self._events: tuple[tuple[str, Callable[..., None]], ...] = (
@@ -153,11 +154,18 @@ class _Hooks:
 
     def after_cell(self, result: Any = None) -> None:
         """A cell that failed may have failed because the cluster has gone: ask, and say so below the driver's long trace, each time."""
+        self._own_up(result)
         error = getattr(result, "error_in_exec", None)
         if registry.names() and error is not None:
             with suppress(ZoeError, OSError):
                 watcher().look(timeout_s=LOOK_S)
             _tell([*watcher().notices(), *_losses_behind(error)])
+
+    def _own_up(self, result: Any) -> None:
+        """What was loaded by no cell, but by the notebook's toolbar, a cell may still load without being told that it has."""
+        is_new, self._is_new = self._is_new, False
+        if is_new and not getattr(getattr(result, "info", None), "store_history", True):
+            self._shell.extension_manager.loaded.discard("zoe_jupyter")
 
 
 _loaded: dict[int, _Hooks] = {}
