@@ -20,7 +20,7 @@ export function detachCode(name: string): string {
 
 /** Whether code that a cell runs attaches something. */
 export function attaches(code: string): boolean {
-  return /^\s*%zoe\s+attach\b/m.test(code);
+  return /^\s*%zoe\s+attach\b|\bzoe\.attach\(/m.test(code);
 }
 
 /** What people copy into a cell. */
