@@ -23,7 +23,7 @@ from zoe_jupyter.client.verbs.show import executions_table
 from zoe_jupyter.client.verbs.submit import _started
 from zoe_jupyter.client.verbs.table import Faces
 from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidDescription, NotFound, Problem, UserError
-from zoe_jupyter.model.execution import Outcome, Reason, Service, State
+from zoe_jupyter.model.execution import Goal, Outcome, Reason, Service, State, Target
 from zoe_jupyter.model.quota import Limit, Quota
 
 
@@ -263,6 +263,8 @@ def test_of_a_log_that_is_whole_and_the_only_one_nothing_is_said(reader: Session
 def test_the_log_of_what_was_stopped_ends_with_that(reader: Session, zoe: RunningZoe) -> None:
     zoe.core.log_chunks = [b"\tat java.util.concurrent.ThreadPoolExecutor\n"]
     do(reader, "start spark --name one")
+    zoe.change(zoe.only.id, state=State.STOPPING, target=Target(Goal.STOP))
+    assert to_text(do(reader, "logs one --tail 2")).splitlines()[-1] == "-- stopping, 2 services left --"
     do(reader, "stop one")
     last = r"-- stopped by you at \d\d:\d\d:\d\d --"
     assert re.fullmatch(last, to_text(do(reader, "logs one --tail 2")).splitlines()[-1])

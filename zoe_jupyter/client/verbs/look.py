@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from zoe_jupyter.client.facts import JOB_ENTRY, LABEL_JOB
-from zoe_jupyter.client.follow import OUTAGE_S, ended_text
+from zoe_jupyter.client.follow import OUTAGE_S, ended_text, progress_text
 from zoe_jupyter.client.http import Json
 from zoe_jupyter.client.logs import follow
 from zoe_jupyter.client.verbs.parser import Usage
@@ -229,9 +229,11 @@ def _whose(session: Session, execution: Json, service: str, cut: str) -> list[Bl
 
 
 def _over(session: Session, execution: Json) -> list[Note]:
-    """How it ended, so that the last lines of a program that was told to end do not look like a crash; for people."""
-    if session.excerpt is None or execution["state"] != "ended":
+    """How it ended or is about to, so that the last lines of a program that was told to end do not look like a crash; for people."""
+    if session.excerpt is None or execution["state"] not in ("stopping", "ended"):
         return []
+    if execution["state"] == "stopping":
+        return [Note(f"-- {progress_text(execution)} --", Tone.QUIET)]
     return [Note(f"-- {ended_text(execution)} at {clock(execution['ended_at'])} --", Tone.QUIET)]
 
 
