@@ -27,6 +27,7 @@ export function execution(changes: Partial<IExecution> = {}): IExecution {
     scalable: [],
     leases: 0,
     notebook: '',
+    main_service: '',
     priority: 'batch',
     estimate_s: null,
     is_assumed: false,
