@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from zoe_jupyter.testing.house import ALICE
 from zoe_jupyter.testing.simulated_house import SimulatedHouse
 
 HOUR_S = 3600.0
+UNSHARP_S = 75.0
+"""Six submits take ten seconds each, and the time is looked at every few seconds."""
 KERNEL = Client(kernel_id="k", server="s")
 
 
@@ -54,6 +57,35 @@ def test_a_clock_that_is_set_ends_nothing_sooner_or_later(
     assert now(house, execution).state is State.RUNNING
     house.pass_time(120.0)
     assert now(house, execution).state is State.ENDED
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_clock_that_jumps_for_hours_back_and_forth_ends_nobody_early_and_nobody_late(
+    house: SimulatedHouse, seed: int
+) -> None:
+    """Lifetimes, begins and grace periods are due when so much time has gone by, whatever the clock said meanwhile; who is held, stays."""
+    chance = random.Random(seed)
+    ends = [(60.0 * minutes, submit(house, lifetime={"after": f"{minutes}m"})) for minutes in (3, 9, 17)]
+    ends.append((600.0, submit(house, lifetime={"with": "kernel", "grace": "10m"})))
+    later, held = submit(house, begin="+12m"), submit(house, lifetime={"with": "kernel", "grace": "1m"})
+    lease = house.do(house.core.take_lease(held.id, ALICE, kind="client", client=KERNEL, ttl_s=60.0))
+    assert isinstance(lease, Lease)
+    passed_s = 0.0
+
+    while passed_s < 1200.0:
+        if chance.random() < 0.5:
+            house.machine.set_by_s += chance.choice((-1, 1)) * chance.uniform(60.0, 8 * HOUR_S)
+        step_s = chance.uniform(1.0, 20.0)
+        house.pass_time(step_s)
+        passed_s += step_s
+        house.do(house.core.renew_lease(held.id, lease.id, ALICE))
+        for due_s, execution in ends:
+            if abs(passed_s - due_s) > UNSHARP_S:
+                assert (now(house, execution).state is State.ENDED) is (passed_s > due_s), (passed_s, due_s)
+        if abs(passed_s - 720.0) > UNSHARP_S:
+            assert (now(house, later).state is State.RUNNING) is (passed_s > 720.0), passed_s
+        assert now(house, held).state is State.RUNNING
+    assert len(house.living()) == 2
 
 
 def test_the_end_that_people_see_is_told_by_the_new_clock(house: SimulatedHouse) -> None:
