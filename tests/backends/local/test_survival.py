@@ -19,6 +19,7 @@ import pytest
 from tests.backends.local.conftest import LocalWorld, environ, exists
 from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.local import LocalBackend
+from zoe_jupyter.backends.local.supervisor import cages
 from zoe_jupyter.model.errors import Fatal, Retryable
 from zoe_jupyter.testing.backend_contract import DEAF, FOREVER, Runner, eventually
 
@@ -173,6 +174,24 @@ async def test_what_a_killed_supervisor_left_is_ended_when_asked(runner: Runner,
     else:
         await runner.backend.clean("one", keep_logs=True)
     assert not exists(grandchild)
+
+
+@pytest.mark.skipif(not cages.places(), reason="no control groups")
+@pytest.mark.parametrize("way", ["launch", "clean"])
+async def test_a_control_group_that_its_supervisor_had_no_time_to_write_down_is_removed(
+    runner: Runner, world: LocalWorld, way: str
+) -> None:
+    """It makes the group, is killed, and nobody knows of it but by its name."""
+    await runner.start("one", code=FOREVER)
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    await runner.ended("one")
+    group = Path(cages.places()[0].parent) / f"zoe.{world.deployment}.one.app.main-0.7"
+    group.mkdir()
+    if way == "launch":
+        await runner.start("one", code=FOREVER, attempt=2)
+    else:
+        await runner.backend.clean("one", keep_logs=False)
+    assert not group.exists()
 
 
 async def test_starting_a_core_kills_nothing(runner: Runner, world: LocalWorld, tmp_path: Path) -> None:

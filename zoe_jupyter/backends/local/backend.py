@@ -455,13 +455,11 @@ def _wait_for_end(pid: int, start: int, limit_s: float) -> None:
 
 def _clear(run_dir: Path, deployment: str) -> bool:
     """End what a supervisor left, and give its control groups back; says whether nothing lives any more."""
-    state = read(run_dir).state
-    if not state:
-        state = recalled(deployment, run_dir.name)
-        if not run_dir.exists() and not state["services"][""]["cages"]:
-            return True
-    if not sweep(str(run_dir), state):
+    state, known = read(run_dir).state, recalled(deployment, run_dir.name)
+    if not state and not run_dir.exists() and not known["services"][""]["cages"]:
+        return True
+    if not sweep(str(run_dir), state or known):
         return False
-    for record in state["services"].values():
+    for record in (*state.get("services", {}).values(), *known["services"].values()):
         cages.remove(record.get("cages", ()), limit_s=1.0)
     return True

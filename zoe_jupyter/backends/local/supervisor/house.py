@@ -85,12 +85,10 @@ class House:
         state = read_state(self.run_dir)
         self.reserved = dict(state.get("reserved", {}))
         self._sequence = int(state.get("sequence", 0))
-        if state:
-            sweep(self.run_dir, state)
-        elif _has_entries(os.path.join(self.run_dir, "services")):
-            before = recalled(self.deployment, self.execution)
-            sweep(self.run_dir, before)
-            cages.remove(before["services"][""]["cages"])
+        if state or _has_entries(os.path.join(self.run_dir, "services")):
+            known = recalled(self.deployment, self.execution)
+            sweep(self.run_dir, state or known)
+            cages.remove(known["services"][""]["cages"])  # also of an attempt that was not written down any more
         for name, record in state.get("services", {}).items():
             if record["state"] != "exited":
                 record.update(
