@@ -23,6 +23,7 @@ KEYS = {
     "decision": {"after_change_ms", "growth"},
     "kubernetes_scale": {"start_s", "memory_mib", "change_ms"},
     "docker_burst": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
+    "docker_launch": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "docker_stop": {"ratio", "cpu_ratio", "seconds", "left"},
     "policies": {"worst_ratio", "fifo_ratio", "fifo_rigid_ratio", "others_ratio", "reclaim_cost", "interactive_ratio"},
     "spawn": {"added_ms", "zoe_ms", "by_hand_ms"},
@@ -33,6 +34,7 @@ KEYS = {
 }
 NEEDS = {
     "docker_burst": "docker",
+    "docker_launch": "docker",
     "docker_stop": "docker",
     "kubernetes_scale": "kubernetes",
     "attach_dask": "dask",
