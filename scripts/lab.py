@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shlex
-import shutil
 import sys
 import webbrowser
 from pathlib import Path
@@ -42,11 +43,13 @@ def options() -> list[str]:
 
 
 def own_copy(notebook: Path, folder: Path) -> Path:
-    """The user's copy of a notebook; what is there already is kept as it is."""
+    """The user's copy of a notebook, for this Python: opening it changes nothing. What is there already is kept as it is."""
     folder.mkdir(exist_ok=True)
     copy = folder / notebook.name
     if not copy.exists():
-        shutil.copyfile(notebook, copy)
+        content = json.loads(notebook.read_text())
+        content["metadata"]["language_info"]["version"] = platform.python_version()
+        copy.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return copy
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import platform
 import re
 import shutil
 import subprocess
@@ -30,14 +32,18 @@ def lab(root: Path) -> ModuleType:
 def test_the_user_s_copy_is_made_once_and_kept(lab: ModuleType, tmp_path: Path) -> None:
     """What the user wrote into it is never overwritten, and the shipped one never changes."""
     shipped = tmp_path / "first.ipynb"
-    shipped.write_text("shipped")
+    text = '{"cells": [], "metadata": {"language_info": {"name": "python", "version": "3.0.0"}}}'
+    shipped.write_text(text)
 
     copy = lab.own_copy(shipped, tmp_path / "notebooks")
-    assert copy.read_text() == "shipped"
+    assert json.loads(copy.read_text()) == {
+        "cells": [],
+        "metadata": {"language_info": {"name": "python", "version": platform.python_version()}},
+    }
     copy.write_text("mine")
 
     assert lab.own_copy(shipped, tmp_path / "notebooks").read_text() == "mine"
-    assert shipped.read_text() == "shipped"
+    assert shipped.read_text() == text
 
 
 def test_without_a_screen_it_says_so_and_opens_no_browser(
