@@ -112,7 +112,7 @@ def test_after_a_sleep_of_the_machine_the_core_has_its_turn_before_anything_ends
     monkeypatch.setattr(house_module, "time", SimpleNamespace(monotonic=lambda: awake, time=lambda: awake + slept))
     monkeypatch.setattr(house_module, "running_s", lambda: awake + slept)
     settings = {
-        "deployment": "d", "execution": "e", "log_limit_bytes": 1, "log_files": 1, "niceness": 0, "is_caged": False,
+        "deployment": "d", "execution": "e", "log_limit_bytes": 1, "log_files": 1, "niceness": 0, "places": [],
         "process_limit": 1, "bounds": {"ends_at": None, "silence_s": 86400.0},
     }  # fmt: skip
     house = House(Loop(), str(tmp_path), settings, umask=0o077, lock=Lock(str(tmp_path / "lock")))

@@ -18,7 +18,7 @@ from zoe_jupyter.backends.local.supervisor.files import read_state
 from zoe_jupyter.testing.backend_contract import Runner
 
 SETTINGS = {
-    "deployment": "nursed", "execution": "one", "log_limit_bytes": 1000, "log_files": 1, "niceness": 0, "is_caged": False,
+    "deployment": "nursed", "execution": "one", "log_limit_bytes": 1000, "log_files": 1, "niceness": 0, "places": [],
     "process_limit": 100, "bounds": {"ends_at": None, "silence_s": 60.0},
 }  # fmt: skip
 

@@ -33,6 +33,7 @@ from zoe_jupyter.backends.local.looks import Look, Looks
 from zoe_jupyter.backends.local.machine import gpus, local_node
 from zoe_jupyter.backends.local.meter import Meter
 from zoe_jupyter.backends.local.places import Places
+from zoe_jupyter.backends.local.rousing import Rouser
 from zoe_jupyter.backends.local.supervisor import cages, crowd
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.shape import is_usage
@@ -95,15 +96,13 @@ class LocalBackend(Backend):
         """Whether a hint was given, or something was ordered, since the last look began."""
         self._is_open = self._has_met_all = False
         self._controllers: frozenset[str] = frozenset()
-        self._own_group = ""
-        settings = {
+        self._rouser = Rouser(self._executor.submit)
+        self._settings: dict[str, Any] = {
             "deployment": deployment, "log_limit_bytes": log_limit_bytes, "log_files": max(1, log_files), "niceness": niceness,
-            "process_limit": process_limit, "is_caged": is_caged, "bounds": wire_bounds(Bounds()),
+            "process_limit": process_limit, "places": [], "bounds": wire_bounds(Bounds()),
         }  # fmt: skip
         self._looks = Looks(self._look, on_answer=self._hint)
-        self._supervisors = Supervisors(
-            self._places, self._executor, settings=settings, on_start=self._rouse, on_change=self._hint
-        )
+        self._supervisors = Supervisors(self._places, self._executor, settings=self._settings, on_change=self._hint)
 
     def capabilities(self) -> Capabilities:
         processes = self._processes_kind()
@@ -126,13 +125,14 @@ class LocalBackend(Backend):
         self._places.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._is_caged:
             found = await self._off(cages.places)
+            self._settings["places"] = found
             self._controllers = frozenset(place.controller for place in found)
-            self._own_group = await self._off(cages.own_group) if found else ""
+            if found:
+                await self._off(self._rouser.find)
         await self.observe()
         self._is_open = True
 
     async def close(self) -> None:
-        self._is_open = False
         await self._looks.close()
         await self._supervisors.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -142,6 +142,7 @@ class LocalBackend(Backend):
         return (await self._off(local_node, overcommit=self._overcommit, memory_fraction=self._memory_fraction),)
 
     async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
+        self._rouser.rouse()
         seen = self._inspector.just_seen(requires, client.python)
         if seen is None:
             return await self._off(self._inspect, requires, client.python)
@@ -434,11 +435,6 @@ class LocalBackend(Backend):
         except RuntimeError:
             raise Unreachable("Zoe is being closed") from None
         return await doing
-
-    def _rouse(self) -> None:
-        """Beside the start of a supervisor, whose services it will move."""
-        if self._own_group and self._is_open:
-            self._executor.submit(cages.rouse, self._own_group)
 
     def _hint(self) -> None:
         for listener in self._listeners:

@@ -72,13 +72,11 @@ class Supervisors:
         executor: Executor,
         *,
         settings: Mapping[str, Any],
-        on_start: Callable[[], object],
         on_change: Callable[[], object],
     ) -> None:
         self._places = places
         self._executor = executor
         self._settings = settings
-        self._on_start = on_start
         self._on_change = on_change
         self._links: dict[str, Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -187,7 +185,6 @@ class Supervisors:
 
     def _start(self, execution_id: str) -> None:
         """Start one and wait until it listens, or has found another in its place. Raises Retryable."""
-        self._on_start()
         run_dir = self._places.prepare(execution_id)
         clear_places(run_dir)
         failpoint("supervisor.before")

@@ -42,7 +42,7 @@ class House:
         self.execution: str = settings["execution"]
         self.log_limit_bytes = int(settings["log_limit_bytes"])
         self.log_files = int(settings["log_files"])
-        self.places = cages.places() if settings["is_caged"] else ()
+        self.places = [cages.Place(*each) for each in settings["places"]]
         has_shares = any(place.controller == "cpu" for place in self.places)
         self.niceness = 0 if has_shares else int(settings["niceness"])
         self.process_limit = int(settings["process_limit"])

@@ -23,6 +23,11 @@ def main(run_dir: str) -> int:
     """Go to the background, take the folder's lock, say ``ready`` or ``busy`` on stdout, and look after the execution until it is over."""
     if os.fork() > 0:
         os._exit(0)
+    return be_in_charge(run_dir)
+
+
+def be_in_charge(run_dir: str) -> int:
+    """The same in this process."""
     umask = os.umask(0o077)
     run_dir = os.path.abspath(run_dir)
     os.chdir(run_dir)

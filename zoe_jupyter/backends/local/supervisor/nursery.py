@@ -16,7 +16,7 @@ import sys
 from typing import NoReturn
 
 from .files import COMPLAINTS_FILE, NURSERY, SUPERVISOR_MARK, plain
-from .main import main as supervise
+from .main import be_in_charge
 
 IDLE_S = 600.0
 _REQUEST_BYTES = 4096
@@ -26,6 +26,7 @@ def main() -> int:
     """Take requests ``{"run_dir", "mark"}`` from standard input, a socket; each brings the descriptor on which its supervisor says ``ready``."""
     door = socket.socket(fileno=0)
     door.settimeout(IDLE_S)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody needs to wait for them
     gc.freeze()
     while True:
         try:
@@ -34,11 +35,9 @@ def main() -> int:
             return 0
         if not request:
             return 0
-        child = os.fork()
-        if not child:
+        if not os.fork():
             door.detach()
             _become_supervisor(json.loads(request), descriptors[0])
-        os.waitpid(child, 0)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -53,12 +52,12 @@ def _become_supervisor(request: dict[str, str], answer: int) -> NoReturn:
         os.close(source)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _show(request["run_dir"], request["mark"])
-    sys.exit(supervise(request["run_dir"]))
+    sys.exit(be_in_charge(request["run_dir"]))
 
 
 def _show(run_dir: str, mark: str) -> None:
     """Write both over the argument and the variable that were reserved for them, where ``ps`` and ``/proc`` show them."""
-    with open("/proc/self/stat", encoding="ascii") as file:
+    with open("/proc/self/stat", encoding="utf-8") as file:
         fields = file.read().rpartition(")")[2].split()
     arguments, arguments_end, variables, variables_end = map(int, fields[45:49])
     _write_over(arguments, arguments_end, NURSERY, run_dir)

@@ -47,7 +47,7 @@ class Ports:
 def _range() -> tuple[int, int]:
     """Below the range from which the kernel takes ports for outgoing connections, where there is room enough."""
     try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
             low, high = map(int, file.read().split())
     except (OSError, ValueError):
         return _LOWEST, 32768
@@ -82,7 +82,7 @@ def _sockets() -> list[tuple[int, int, bool]]:
     found = []
     for name in ("tcp", "tcp6"):
         try:
-            with open(f"/proc/net/{name}", encoding="ascii") as file:
+            with open(f"/proc/net/{name}", encoding="utf-8") as file:
                 rows = file.readlines()[1:]
         except OSError:
             continue

@@ -122,7 +122,7 @@ def _send_plainly(pid: int, start: int, signum: int) -> bool:
 
 def boot_id() -> str:
     """Changes with every start of the machine."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 

@@ -73,7 +73,7 @@ def _settle(niceness: int) -> None:
     try:
         if niceness:
             os.nice(niceness)
-        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+        with open("/proc/self/oom_score_adj", "r+", encoding="utf-8") as file:
             if int(file.read()) < _DISPOSABLE:
                 file.seek(0)
                 file.write(str(_DISPOSABLE))
