@@ -55,8 +55,11 @@ def submit(server: Server, key: str) -> str:
 
 
 def killed_among_submits(home: ChaosHarness, chance: random.Random) -> list[Submitter]:
-    point = chance.choice(POINTS)
-    server = home.hatch(failpoint=f"{point}:{chance.randint(2, 12)}" if point else "")
+    """The point is armed once it serves: its own start commits, too."""
+    point, armed = chance.choice(POINTS), home.folder / "armed"
+    server = home.hatch(failpoint=f"@{armed}")
+    if point:
+        armed.write_text(f"{point}:{chance.randint(2, 12)}")
     submitters = [Submitter(server, number) for number in range(AT_ONCE)]
     for submitter in submitters:
         submitter.start()
