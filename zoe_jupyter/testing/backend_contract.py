@@ -67,8 +67,7 @@ class Runner:
             owner="ada",
             service=service,
             attempt=attempt,
-            image=self.world.image,
-            **{"command": (self.world.python, "-u", "-c", code), **fields},
+            **{"command": (self.world.python, "-u", "-c", code), "image": self.world.image, **fields},
         )
 
     async def launch(self, order: ServiceOrder) -> Mapping[str, Any]:
