@@ -15,13 +15,23 @@ def names(group: str) -> list[str]:
 
 
 def load(group: str, name: str) -> Any:
-    """The object of that short name or ``module:Name``; raises NotFound that lists what is installed."""
+    """The class of that short name or ``module:Name``; raises NotFound that lists what is installed, or says what the path leads to."""
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        return getattr(import_module(module), attribute)
+        return _class_at(name)
     for point in entry_points(group=group):
         if point.name == name:
             return point.load()
     raise NotFound(
         f"there is no {name!r} among {group.rpartition('.')[2]}; installed: {', '.join(names(group)) or 'none'}"
     )
+
+
+def _class_at(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotFound(f"there is no class {path!r}: {error}") from error
+    if not isinstance(found, type):
+        raise NotFound(f"{path!r} is no class")
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from traitlets import Float, TraitError
 
 from zoe_jupyter.backends.local.backend import LocalBackend
 from zoe_jupyter.engine.configured import GIVEN, open_backend, open_policy, read_options
@@ -41,7 +42,9 @@ def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any,
         ({"backend_options": {"overcomit": 4}}, r"Zoe.backend_options: .*no option 'overcomit'; it has: .*overcommit"),
         ({"backend_options": {"data_dir": "/"}}, r"no option 'data_dir'"),
         ({"backend": "lokal"}, r"Zoe.backend: there is no 'lokal' .*installed: .*local"),
-        ({"backend": "no.such.module:Class"}, r"Zoe.backend: No module named 'no'"),
+        ({"backend": "no.such.module:Class"}, r"Zoe.backend: .*No module named 'no'"),
+        ({"policy": "os:system"}, r"Zoe.policy: 'os:system' is no class"),
+        ({"policy": ":"}, r"Zoe.policy: there is no class ':'"),
         ({"policy": "zoe_jupyter.plugins:Absent"}, r"Zoe.policy: .*'Absent'"),
     ],
 )
@@ -50,6 +53,21 @@ def test_what_cannot_be_used_is_told_by_its_setting(tmp_path: Path, settings: An
     open_it = open_policy if "policy" in settings else open_backend
     with pytest.raises(ZoeError, match=told):
         open_it(chosen)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, trait in Zoe.class_traits(config=True).items() if isinstance(trait, Float))
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 1e300])
+def test_a_setting_takes_no_number_that_cannot_be_reckoned_with(name: str, value: float) -> None:
+    with pytest.raises(TraitError, match=name):
+        Zoe(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-1, 10**30])
+def test_a_priority_class_has_a_number_that_can_be_stored(value: int) -> None:
+    with pytest.raises(TraitError, match="priority_classes"):
+        Zoe(priority_classes={"urgent": value})
 
 
 def documented(prefix: str) -> dict[str, str]:

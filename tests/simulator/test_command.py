@@ -118,6 +118,19 @@ def test_an_unknown_policy_names_those_there_are(files: list[str], capsys: pytes
     assert "no 'best' among policies; installed: fair, fifo" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("policy", ["os:system", "no.such:Policy", ":", "os:"])
+def test_a_path_that_leads_to_no_policy_is_an_error(
+    policy: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", *files, "--policy", policy]) == FAILED
+    assert policy in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", *files, "--timeline", "/dev/full"]) == FAILED
+    assert "what came of it cannot be written: No space left" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_written_is_an_error(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", *files, "--timeline", "/nowhere/when.csv"]) == FAILED
     assert "/nowhere/when.csv cannot be written" in capsys.readouterr().err

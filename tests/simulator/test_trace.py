@@ -137,6 +137,7 @@ class TestCluster:
             ("", "must be a mapping with `nodes`"),
             ("nodes: []", "c.yaml:1: nodes: must be a list of at least one"),
             ("nodes: [7]", "nodes.0: must be a mapping of count, cores"),
+            ("nodes: [{}]", "nodes.0.cores: is needed, as a number"),
             ("nodes:\n- cores: 1", "c.yaml:2: nodes.0.memory: is needed, as a number"),
             ("nodes: [{cores: -1, memory: 1GiB}]", "nodes.0.cores: cores are a number between 0"),
             ("nodes: [{cores: 1, memory: 1 parsec}]", "nodes.0.memory: '1 parsec' is not a memory size"),

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traitlets import Bool, Dict, Enum, Float, Integer, List, Unicode
+from traitlets import Bool, Dict, Enum, Float, Integer, List, TraitError, Unicode
 from traitlets.config import Configurable
 
 if TYPE_CHECKING:
     from zoe_jupyter.engine.settings import Settings
     from zoe_jupyter.scheduler.snapshot import Rules
+
+_MOST = 1e10
+"""Seconds of 300 years."""
+
+
+class _Amount(Float):
+    """A number that can be reckoned with: Python reads ``nan`` and ``inf`` as numbers, too."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        number = super().validate(obj, value)
+        if not math.isfinite(number) or number > _MOST:
+            raise TraitError(f"{self.name} must be a number of at most {_MOST:g}, not {number:g}")
+        return number
 
 
 class Zoe(Configurable):
@@ -53,14 +67,14 @@ class Zoe(Configurable):
         who runs keeps all that it got, and others wait longer.""",
     ).tag(config=True)
 
-    protection_s = Float(
+    protection_s = _Amount(
         60.0,
         min=0.0,
         help="""Seconds after giving way in which an execution does not grow again, unless nobody waits. Too small: services come and
         go. Too large: room stays unused after a burst.""",
     ).tag(config=True)
 
-    reserve_after_s = Float(
+    reserve_after_s = _Amount(
         300.0,
         min=0.0,
         allow_none=True,
@@ -68,7 +82,7 @@ class Zoe(Configurable):
         delay it. Too small: less is let past. None: never, and something large may wait for long.""",
     ).tag(config=True)
 
-    ageing_s = Float(
+    ageing_s = _Amount(
         86400.0,
         min=1.0,
         allow_none=True,
@@ -90,9 +104,9 @@ class Zoe(Configurable):
 
     priority_classes = Dict(
         key_trait=Unicode(),
-        value_trait=Integer(),
+        value_trait=Integer(min=0, max=1_000_000),
         help="""More priority classes by name, or other numbers for ``interactive`` (200), ``batch`` (100) and ``filler`` (50); the
-        higher goes first. Executions that were submitted keep their number.""",
+        higher goes first, from 0 to 1000000. Executions that were submitted keep their number.""",
     ).tag(config=True)
 
     groups = Dict(
@@ -102,7 +116,7 @@ class Zoe(Configurable):
         what they do not use. Somebody who is in several counts for the first.""",
     ).tag(config=True)
 
-    usage_half_life_s = Float(
+    usage_half_life_s = _Amount(
         172800.0,
         min=1.0,
         help="""For the policy ``fair``: what somebody used so many seconds ago counts half, and twice as long ago a quarter. Too small: who
@@ -127,14 +141,14 @@ class Zoe(Configurable):
         backend would take each other's services for orphans; changing it while services run orphans them.""",
     ).tag(config=True)
 
-    silence_s = Float(
+    silence_s = _Amount(
         86400.0,
         min=0.0,
         help="""How many seconds executions outlive a Zoe that is not heard from. Too small: a weekend's job dies when
         the Jupyter server is stopped. Too large: forgotten services go on after Zoe was uninstalled.""",
     ).tag(config=True)
 
-    history_days = Float(
+    history_days = _Amount(
         90.0,
         min=0.0,
         help="""How many days ended executions and their events are kept. Larger: more disk (about 10 kB each).""",

@@ -14,6 +14,7 @@ from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 from tornado.routing import PathMatches, Rule
+from traitlets import TraitError
 
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
@@ -38,12 +39,13 @@ class ZoeExtension(ExtensionApp):
     classes = [Zoe]
 
     def initialize_settings(self) -> None:
-        self.zoe = Zoe(parent=self)
-        self.visitor = Visitor(embedded_user(), self.zoe.is_admin, secrets.token_hex(8), sys.executable)
+        self.visitor = _visitor(is_admin=False)
         self.presence: Presence | None = None
         try:
-            self.presence = Presence(self.zoe, self.visitor, Path(jupyter_data_dir()))
-        except (OSError, ZoeError) as error:
+            zoe = Zoe(parent=self)
+            self.visitor = _visitor(is_admin=zoe.is_admin)
+            self.presence = Presence(zoe, self.visitor, Path(jupyter_data_dir()))
+        except (OSError, ZoeError, TraitError) as error:
             self.log.error("Zoe cannot work in this server: %s", error)
             self.desk: Answerer = Refusing(f"Zoe cannot work in this server: {error}")
         else:
@@ -137,6 +139,10 @@ def open_core(zoe: Zoe, folder: Path) -> Any:
     from zoe_jupyter.engine import core
 
     return core.open_core(zoe.settings(folder, is_embedded=True))
+
+
+def _visitor(*, is_admin: bool) -> Visitor:
+    return Visitor(embedded_user(), is_admin, secrets.token_hex(8), sys.executable)
 
 
 def _version() -> str:

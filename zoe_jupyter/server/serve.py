@@ -15,7 +15,7 @@ from typing import Any
 
 from jupyter_core.application import JupyterApp, NoStart
 from jupyter_core.paths import jupyter_data_dir
-from traitlets import Integer, Unicode
+from traitlets import Integer, TraitError, Unicode
 
 from zoe_jupyter import plugins
 from zoe_jupyter.model.errors import ZoeError
@@ -70,10 +70,10 @@ class ServeApp(JupyterApp):
         data_dir = Path(jupyter_data_dir())
         try:
             folder = state_folder(data_dir)
-        except ZoeError as error:
-            print(f"Zoe could not be started: {error.message}", file=sys.stderr)
+            zoe = Zoe(parent=self)
+        except (ZoeError, TraitError) as error:
+            print(f"Zoe could not be started: {getattr(error, 'message', error)}", file=sys.stderr)
             return 1
-        zoe = Zoe(parent=self)
         visitor = Visitor(embedded_user(), zoe.is_admin, secrets.token_hex(8), sys.executable)
         home = Home(folder, lambda: _open_core(zoe, folder), visitor)
         try:

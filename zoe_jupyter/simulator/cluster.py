@@ -61,8 +61,9 @@ class _Group:
     def __init__(self, index: int, tree: Any, findings: Findings) -> None:
         self._index = index
         self._findings = findings
+        self._is_mapping = isinstance(tree, Mapping)
         self._tree: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
-        if not isinstance(tree, Mapping):
+        if not self._is_mapping:
             self._complain("", f"must be a mapping of {', '.join(FIELDS)}, not {shorten(tree)}")
 
     def nodes(self) -> list[Node]:
@@ -91,7 +92,7 @@ class _Group:
                 )
             return convert(value)
         except ValueError as error:
-            if self._tree:
+            if self._is_mapping:
                 self._complain(name, str(error))
             return 0
 

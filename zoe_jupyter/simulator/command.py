@@ -153,4 +153,4 @@ def _save(args: argparse.Namespace, outcomes: Mapping[str, Outcome]) -> None:
         if args.plot:
             plots.save_png(outcomes, args.plot)
     except OSError as error:
-        raise UserError(f"{error.filename} cannot be written: {error.strerror}") from None
+        raise UserError(f"{error.filename or 'what came of it'} cannot be written: {error.strerror}") from None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
+
+import pytest
 
 from tests.backends.local.conftest import LocalWorld
 from zoe_jupyter.backends.base import Reserved, SeenState, ServiceOrder
@@ -132,3 +135,22 @@ async def test_a_port_of_an_attempt_that_never_came_is_let_go(runner: Runner, wo
     others = ports.Ports()
     assert others.hold(number)
     others.release(number)
+
+
+def test_ports_that_others_hold_or_use_without_end_keep_nothing_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    low, high = 27100, 27108
+    monkeypatch.setattr(ports, "_range", lambda: (low, high))
+    hoarder, mine = ports.Ports(), ports.Ports()
+    with contextlib.ExitStack() as used:
+        for number in range(low, high, 2):
+            used.enter_context(listener(number))
+        held = [number for number in range(low, high) if hoarder.hold(number)]
+        chosen = [mine.choose() for _ in range(3)]
+    for number in held:
+        hoarder.release(number)
+    after = mine.choose()
+    for number in (*chosen, after):
+        mine.release(number)
+    assert not {*range(low, high)} & {*chosen}
+    assert all(ports._is_free(number) for number in chosen)
+    assert low <= after < high
