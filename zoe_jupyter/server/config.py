@@ -17,7 +17,7 @@ _MOST = 1e10
 """Seconds of 300 years."""
 
 
-class _Amount(Float):
+class _Amount(Float):  # type: ignore[type-arg]
     """A number that can be reckoned with: Python reads ``nan`` and ``inf`` as numbers, too."""
 
     def validate(self, obj: Any, value: Any) -> Any:
