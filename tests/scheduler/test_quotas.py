@@ -48,6 +48,24 @@ class TestLimits:
         }
         assert dict(reason.numbers) == wanted
 
+    def test_who_has_more_than_a_limit_that_was_lowered_waits_for_more_than_one_end(self) -> None:
+        quotas = Quotas(default=Quota(limit=Limit(executions=1)))
+        decided = plan(NODES, running("r"), running("s"), one("a"), quotas=quotas)
+        assert (
+            decided.waiting["a"].text
+            == "2 of 1 executions are taken, the limit of alice; it starts when enough have ended"
+        )
+
+    def test_what_is_kept_for_who_waits_before_is_not_said_to_be_taken(self) -> None:
+        limits = {"alice": Quota(limit=Limit(executions=2))}
+        quotas = Quotas(users=limits, groups={"g": Quota(limit=cores(4))})
+        jobs = [running("r", group="g"), one("large", count=4, at=1, group="g"), one("small", at=2, group="g")]
+        reason = plan(NODES, *jobs, quotas=quotas).waiting["small"]
+        assert reason.text == (
+            "1 of 2 executions are taken and 1 kept for what waits before it, the limit of alice; it starts when enough have ended"
+        )
+        assert reason.numbers["held"] == 1
+
     @pytest.mark.parametrize(
         ("limit", "text"),
         [

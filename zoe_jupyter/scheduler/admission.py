@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from zoe_jupyter.model.resources import Resources
@@ -37,6 +37,8 @@ class Denial:
     held: float
     asked: float
     limit: float
+    kept: float = 0
+    """How much of ``held`` is only kept for others that wait, and stand before it."""
 
 
 class Ledger:
@@ -47,6 +49,8 @@ class Ledger:
         self._users: dict[str, Amount] = {}
         self._groups: dict[str, Amount] = {}
         self._leaving: dict[str, Amount] = {}
+        self._kept: dict[tuple[bool, str], Amount] = {}
+        """By owner and by group, for which the first is True."""
         self._members: dict[str, set[str]] = {group: set(users) for group, users in quotas.members.items()}
         for job in jobs:
             if job.group:
@@ -62,6 +66,12 @@ class Ledger:
         if job.group:
             self._groups[job.group] = _sum(self._groups.get(job.group, NOTHING), amount)
 
+    def keep(self, job: Job, amount: Amount) -> None:
+        """Count what one that still waits will get before all that come after it."""
+        self.add(job, amount)
+        for whose in ((False, job.owner), (True, job.group)):
+            self._kept[whose] = _sum(self._kept.get(whose, NOTHING), amount)
+
     def expect(self, job: Job, amount: Amount) -> None:
         """Count on what its group will give back."""
         self._leaving[job.group] = _sum(self._leaving.get(job.group, NOTHING), amount)
@@ -73,6 +83,9 @@ class Ledger:
         found = _beyond(Whose.USER, job.owner, mine, amount, _amount(quota.limit))
         if found is None and job.group:
             found = self._group_denial(job, amount)
+        if found is not None and self._kept:
+            kept = self._kept.get((found.whose is not Whose.USER, found.name), NOTHING)
+            found = replace(found, kept=min(found.held, kept[found.resource]))
         return found
 
     def is_own(self, job: Job, amount: Amount) -> bool:

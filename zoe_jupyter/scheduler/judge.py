@@ -146,7 +146,7 @@ class Judge:
         if self.guard is not None:
             self.guard.follow(taken, entry.job, self._now)
         if self._ledger is not None and not entry.job.is_admitted:
-            self._ledger.add(entry.job, needed(entry.job.demands))
+            self._ledger.keep(entry.job, needed(entry.job.demands))
         return taken
 
     def _is_preemptible(self, entry: Entry) -> bool:
@@ -192,4 +192,4 @@ class Judge:
         if ledger is None or denial.whose is not Whose.GROUP or not ledger.is_own(job, amount):
             return
         self.holders.call_back(job, ledger, ledger.excess(job, amount))
-        ledger.add(job, amount)
+        ledger.keep(job, amount)

@@ -165,14 +165,22 @@ _LIMITS = {
 def over_quota(denial: Denial, *, is_never: bool = False) -> Reason:
     """Held, asked for and allowed, and whose limit it is."""
     name, limit = _QUOTA[denial.resource], _LIMITS[denial.whose].format(name=denial.name)
-    held, asked, most = (_say(name, amount) for amount in (denial.held, denial.asked, denial.limit))
+    amounts = (denial.held - denial.kept, denial.asked, denial.limit, denial.kept)
+    held, asked, most, kept = (_say(name, amount) for amount in amounts)
+    taken = f"{held} of {most}{{}} are taken" + (f" and {kept} kept for what waits before it" if denial.kept else "")
     if is_never:
         text = f"asks for {asked} of {name}, {limit} is {most}; lower what it asks for, or ask the admin"
     elif name == "executions":
-        text = f"{held} of {most} executions are taken, {limit}; it starts when one ends"
+        when = "one ends" if denial.held <= denial.limit and not denial.kept else "enough have ended"
+        text = f"{taken.format(' executions')}, {limit}; it starts when {when}"
     else:
-        text = f"asks for {asked} of {name}, {held} of {most} are taken, {limit}; it starts when enough is given back"
-    numbers = {"resource": name, "held": int(denial.held), "asked": int(denial.asked), "limit": int(denial.limit)}
+        text = f"asks for {asked} of {name}, {taken.format('')}, {limit}; it starts when enough is given back"
+    numbers = {
+        "resource": name,
+        "held": int(denial.held - denial.kept),
+        "asked": int(denial.asked),
+        "limit": int(denial.limit),
+    }
     return Reason(Code.QUOTA.value, text, {**numbers, "of": denial.whose.value, "name": denial.name})
 
 
