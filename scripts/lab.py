@@ -32,7 +32,13 @@ def main() -> None:
 def options() -> list[str]:
     """What this machine asks for."""
     page = f"/lab/tree/{own_copy(NOTEBOOK, WORK).name}"
-    chosen = [f"--ServerApp.root_dir={WORK}", f"--LabApp.default_url={page}"]
+    # A login shell, which JupyterLab takes where it has no terminal itself, would forget where `jupyter` is.
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    chosen = [
+        f"--ServerApp.root_dir={WORK}",
+        f"--LabApp.default_url={page}",
+        f"--ServerApp.terminado_settings=shell_command={shell}",
+    ]
     if not has_screen():
         print("No screen here, so no browser is opened: open the address that JupyterLab prints below.", flush=True)
         chosen.append("--no-browser")

@@ -166,6 +166,19 @@ describe('commandLine', () => {
     ]);
   });
 
+  it('makes a cell of code that has several lines', () => {
+    const code = 'import time\nprint("it\'s")';
+    const job = { entry: 'python-job', secrets: new Set<string>(), name: 'mine', turn: ANY_TURN };
+    assert.equal(
+      commandLine({ ...job, parameters: { code, memory: '2GiB' }, lifetime: 'kernel' }),
+      `%%zoe run python-job --memory 2GiB --name mine\n${code}`
+    );
+    assert.equal(
+      commandLine({ ...job, parameters: { code: 'print(1)' }, lifetime: 'entry' }),
+      "%zoe start python-job --code 'print(1)' --name mine"
+    );
+  });
+
   it('says when it is its turn', () => {
     const plain = { parameters: {}, secrets: new Set<string>(), name: '', entry: 'dask' };
     const turn = { priority: 'filler', estimate: ' 2h ', begin: '+30m' };

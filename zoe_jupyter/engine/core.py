@@ -349,11 +349,13 @@ class Core:
         self, execution_id: str, service: str, caller: Caller, *, tail: int | None, follow: bool
     ) -> AsyncIterator[bytes]:
         execution = await self.execution(execution_id, caller)
-        chunks = self._backend.logs(
-            execution.id, service or views.main_service(execution), tail=tail, follow=follow and not execution.is_ended
-        )
-        async for chunk in chunks:
-            yield chunk
+        name = service or views.main_service(execution)
+        chunks = self._backend.logs(execution.id, name, tail=tail, follow=follow and not execution.is_ended)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except NotFound:
+            raise NotFound(f"there is no log of {name or 'any service'} of {execution.name}: it has not run") from None
 
     async def usage(self, execution_id: str, caller: Caller) -> Sequence[Sample]:
         return self._sampler.of((await self.execution(execution_id, caller)).id)

@@ -25,7 +25,9 @@ def scale_requested(draft: Draft, event: ScaleRequested) -> None:
     if changed:
         target = draft.execution.target
         draft.change(target=replace(target, elastic={**target.elastic, **changed}))
-        draft.record("execution.scaled", {"elastic": changed, "before": {name: wanted[name] for name in changed}})
+        before = {name: wanted[name] for name in changed}
+        core = {p.name: p.core for p in draft.execution.application.processes if p.name in changed}
+        draft.record("execution.scaled", {"elastic": changed, "before": before, "core": core})
 
 
 def _check(execution: Execution, name: str, count: int) -> None:

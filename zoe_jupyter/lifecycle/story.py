@@ -68,9 +68,15 @@ def _removed(data: Facts) -> str:
 
 
 def _scaled(data: Facts) -> str:
-    before = data.get("before", {})
-    changes = (f"{name} from {before.get(name, '?')} to {count}" for name, count in data.get("elastic", {}).items())
-    return f"elastic services wanted, beside those that it needs: {', '.join(changes)}"
+    """All services of a process are counted; Zoe did not always write down how many it cannot do without."""
+    before, core = data.get("before", {}), data.get("core", {})
+    changes = [
+        f"{name} from {before[name] + core[name]} to {count + core[name]}"
+        if name in core
+        else f"{name} to {count} more"
+        for name, count in data.get("elastic", {}).items()
+    ]
+    return f"scaled: {', '.join(changes)}"
 
 
 _STOPPING_SAID = {

@@ -20,8 +20,19 @@ interface ICommandLine {
   turn: ITurn;
 }
 
-/** What a user would write in a cell for the same. Secrets are not shown. */
+/** The job whose code may be a cell's. */
+const JOB = 'python-job';
+
+/** What a user would write in a cell for the same; code of several lines as that cell's own. Secrets are not shown. */
 export function commandLine(options: ICommandLine): string {
+  const { code, ...rest } = options.parameters;
+  if (options.entry === JOB && typeof code === 'string' && code.includes('\n')) {
+    return `${oneLine('%%zoe run', { ...options, parameters: rest, lifetime: 'entry' })}\n${code}`;
+  }
+  return oneLine('%zoe start', options);
+}
+
+function oneLine(verb: string, options: ICommandLine): string {
   const { entry, parameters, secrets, name, lifetime, turn } = options;
   const flags = Object.entries(parameters).map(([parameter, value]) => {
     const shown = secrets.has(parameter) ? '…' : quoted(argument(value));
@@ -32,7 +43,7 @@ export function commandLine(options: ICommandLine): string {
     const said = turn[wish].trim();
     return said ? `--${wish} ${quoted(said)}` : '';
   });
-  return ['%zoe start', quoted(entry), ...flags, naming, LIFETIMES[lifetime], ...wishes]
+  return [verb, quoted(entry), ...flags, naming, LIFETIMES[lifetime], ...wishes]
     .filter(Boolean)
     .join(' ');
 }
