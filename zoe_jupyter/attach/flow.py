@@ -115,9 +115,8 @@ def find(session: Session, wish: Wish) -> Found:
     own = [execution for key in ("id", "name", "entry") for execution in mine if execution[key] == wish.target]
     if own and not wish.name:
         return _existing(own[0])
-    try:
-        entry = session.api.entry(wish.target)["entry"]
-    except NotFound:
+    entry = _entry(session, wish.target)
+    if entry is None:
         return _existing(_named(session, live, wish.target))
     others = tuple(
         _way_to_name(execution)
@@ -125,6 +124,14 @@ def find(session: Session, wish: Wish) -> Found:
         if execution.get("entry") == wish.target and not session.facts.owns(execution)
     )
     return Found(None, wish.target, tuple(entry["connections"]), others)
+
+
+def _entry(session: Session, name: str) -> Json | None:
+    try:
+        found: Json = session.api.entry(name)["entry"]
+    except NotFound:
+        return None
+    return found
 
 
 def _existing(execution: Json) -> Found:
