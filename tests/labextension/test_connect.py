@@ -144,6 +144,13 @@ def test_what_was_stopped_elsewhere_is_not_started_again(lab: Lab, server: Jupyt
     notebook.node.locator(".cm-content").first.fill("%zoe attach second --as other")
     notebook.run("attach second", timeout_ms=ATTACH_MS)
     expect(item).to_have_text("second · running and 1 more", timeout=SOON_MS)
+    item.get_by_role("button").last.click()
+    menu = lab.page.locator(".zoe-Menu .lm-Menu-item .lm-Menu-itemLabel")
+    offered = [f"{what} {name}" for name in ("second", "dask") for what in ("Details of", "Detach from", "Stop")]
+    expect(menu.first).to_be_visible(timeout=SOON_MS)
+    assert list(filter(None, menu.all_inner_texts()))[: len(offered)] == offered
+    lab.screenshot(artifacts, "menu-of-two")
+    lab.press("Escape")
     stop(server, "dask")
     expect(item).to_have_text("second · running", timeout=SOON_MS)
     notebook.restart_kernel()

@@ -138,35 +138,46 @@ function openMenu(props: IConnectProps, anchor: HTMLElement | null): void {
   });
 }
 
-/** About what it is connected to. */
-function ownLines({ commands, link, trans }: IConnectProps): Lines {
-  const { execution, status } = link;
-  if (status === 'connecting') {
+/** About all that it is connected to, the newest first. */
+function ownLines(props: IConnectProps): Lines {
+  const { link, trans } = props;
+  if (link.status === 'connecting') {
     return [{ label: trans.__('Cancel'), run: () => link.cancel() }, 'separator'];
   }
-  if (status === 'none') {
+  if (link.status === 'none') {
     return [];
   }
+  const lines = [...link.targets].reverse().flatMap(name => linesOf(name, props));
+  const none: IMenuLine = { label: trans.__('Do not reconnect'), run: () => link.detach() };
+  return link.status === 'lost' ? [...lines, none, 'separator'] : lines;
+}
+
+function linesOf(name: string, { commands, link, model, trans }: IConnectProps): Lines {
+  const execution = name === link.target ? link.execution : running(model, name);
   const id = execution?.id ?? '';
-  const isGone = !execution || isEnded(execution);
+  const detach: IMenuLine = {
+    label: trans.__('Detach from %1', name),
+    run: () => link.detach(name)
+  };
   return [
     {
-      label: trans.__('Details of %1', link.target),
+      label: trans.__('Details of %1', name),
       icon: zoeIcon,
       isDisabled: !execution,
       run: () => commands.execute(CommandIDs.openExecution, { id })
     },
+    ...(link.status === 'lost' ? [] : [detach]),
     {
-      label: status === 'lost' ? trans.__('Do not reconnect') : trans.__('Detach'),
-      run: () => link.detach()
-    },
-    {
-      label: trans.__('Stop %1', link.target),
-      isDisabled: isGone,
+      label: trans.__('Stop %1', name),
+      isDisabled: !execution || isEnded(execution),
       run: () => commands.execute(CommandIDs.stopExecution, { id })
     },
     'separator'
   ];
+}
+
+function running(model: IZoeModel, name: string): IExecution | null {
+  return [...model.executions.values()].find(one => one.name === name && !isEnded(one)) ?? null;
 }
 
 /** What it may be connected to: what runs first, then what can be started. */
