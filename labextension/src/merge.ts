@@ -10,6 +10,11 @@ export function isUp(execution: IExecution): boolean {
   return !['suspended', 'stopping', 'ended'].includes(execution.state);
 }
 
+/** Whether it does not run now, and is to run again. */
+export function isBegunAnew(execution: IExecution): boolean {
+  return ['queued', 'starting', 'suspended'].includes(execution.state);
+}
+
 /** Whether it went away although nobody asked for that. */
 export function endedBadly(execution: IExecution): boolean {
   return isEnded(execution) && ['failed', 'lost', 'expired'].includes(execution.outcome ?? '');

@@ -19,7 +19,7 @@ from zoe_jupyter.attach.watch import watcher
 from zoe_jupyter.client.follow import Step
 from zoe_jupyter.client.verbs.session import Interrupted, Quiet, Session
 from zoe_jupyter.model.errors import Conflict, NotFound, UserError
-from zoe_jupyter.model.execution import Outcome, State
+from zoe_jupyter.model.execution import Goal, Outcome, State, Target
 
 pytestmark = pytest.mark.usefixtures("fake_spark")
 
@@ -312,7 +312,7 @@ def test_a_stop_is_told_when_it_begins_and_not_again_when_it_is_done(
     session = kernel(in_kernel)
     attach(session, Wish("spark"))
     execution = zoe.only
-    zoe.change(execution.id, state=State.STOPPING)
+    zoe.change(execution.id, state=State.STOPPING, target=Target(Goal.STOP))
     found: list[str] = []
     until(lambda: found.extend(watcher().notices()) or found)
     assert found == [f"{execution.name} is being stopped. What it held is lost; `%zoe attach spark` starts a new one"]
@@ -322,9 +322,39 @@ def test_a_stop_is_told_when_it_begins_and_not_again_when_it_is_done(
     assert watcher().notices() == []
 
 
+def test_what_was_suspended_and_resumed_is_another_one_until_it_is_attached_again(
+    zoe: RunningZoe, in_kernel: Callable[..., None]
+) -> None:
+    session = kernel(in_kernel)
+    attach(session, Wish("spark"))
+    execution = zoe.only
+    told: list[str] = []
+    zoe.change(execution.id, state=State.SUSPENDED, target=Target(Goal.SUSPEND))
+    until(lambda: told.extend(watcher().notices()) or told)
+    name = execution.name
+    assert told == [
+        f"{name} is suspended. What it held is lost; after `%zoe resume {name}`, `%zoe attach {name}` connects to it again"
+    ]
+    assert registry.names() == []
+    zoe.change(execution.id, state=State.RUNNING, target=Target(Goal.RUN))
+    anew = f"{name} was started anew. What it held is lost; `%zoe attach {name}` connects to it"
+    until(lambda: told.extend(watcher().notices()) or anew in told)
+    assert watcher().loss(execution.id) == anew
+    attach(session, Wish("spark"))
+    assert (watcher().loss(execution.id), registry.names()) == ("", [name])
+
+
+def test_a_restart_is_no_stop(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
+    attach(kernel(in_kernel), Wish("spark"))
+    zoe.change(zoe.only.id, state=State.STOPPING, target=Target(Goal.RUN))
+    told: list[str] = []
+    until(lambda: told.extend(watcher().notices()) or told)
+    assert "is being restarted. What it held is lost" in told[0]
+
+
 def test_a_failure_is_told_though_its_stop_was(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
     attach(kernel(in_kernel), Wish("spark"))
-    zoe.change(zoe.only.id, state=State.STOPPING)
+    zoe.change(zoe.only.id, state=State.STOPPING, target=Target(Goal.STOP))
     until(lambda: watcher().notices())
     zoe.end(zoe.only.id)
     found: list[str] = []
@@ -334,7 +364,7 @@ def test_a_failure_is_told_though_its_stop_was(zoe: RunningZoe, in_kernel: Calla
 
 def test_of_news_that_come_together_the_last_is_told(zoe: RunningZoe, in_kernel: Callable[..., None]) -> None:
     attach(kernel(in_kernel), Wish("spark"))
-    zoe.change(zoe.only.id, state=State.STOPPING)
+    zoe.change(zoe.only.id, state=State.STOPPING, target=Target(Goal.STOP))
     until(lambda: "stopped" in watcher()._notices.get(zoe.only.id, ""))
     zoe.end(zoe.only.id)
     until(lambda: "has ended" in watcher()._notices[zoe.only.id])

@@ -163,6 +163,24 @@ def test_what_was_stopped_elsewhere_is_not_started_again(lab: Lab, server: Jupyt
     assert live(server) == []
 
 
+@pytest.mark.dask
+def test_what_was_suspended_and_resumed_is_connected_again_by_one_click(
+    lab: Lab, server: JupyterServer, artifacts: Path
+) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    (one,) = live(server)
+    server.ask(f"zoe/api/executions/{one['id']}/suspend", method="POST", body={})
+    expect(item).to_have_text("Connect", timeout=SOON_MS)
+    server.ask(f"zoe/api/executions/{one['id']}/resume", method="POST", body={})
+    expect(item).to_have_text("Reconnect dask", timeout=ATTACH_MS)
+    lab.screenshot(artifacts, "resumed")
+    item.get_by_role("button").first.click()
+    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    assert [again["id"] for again in live(server)] == [one["id"]]
+
+
 def stop(server: JupyterServer, name: str) -> None:
     """As from a terminal."""
     execution = next(one for one in live(server) if one["name"] == name)

@@ -34,11 +34,13 @@ class Attachment:
 
 _attachments: list[Attachment] = []
 _ended: set[str] = set()
+_left: set[str] = set()
+"""Executions that were running and stopped, to be suspended or started anew: what is attached is attached to nothing."""
 
 
 def names() -> list[str]:
     """Names of the executions that this kernel is attached to, oldest first; the labextension asks it."""
-    return list(dict.fromkeys(attachment.execution_name for attachment in _attachments))
+    return list(dict.fromkeys(one.execution_name for one in _attachments if one.execution_id not in _left))
 
 
 def attachments(execution: str = "") -> list[Attachment]:
@@ -52,7 +54,7 @@ def attachments(execution: str = "") -> list[Attachment]:
 def add(attachment: Attachment) -> None:
     if not _attachments:
         atexit.register(_leave)
-    _ended.discard(attachment.execution_id)
+    mark_there(attachment.execution_id)
     _attachments.append(attachment)
 
 
@@ -78,6 +80,21 @@ def drop(attachment: Attachment, namespace: MutableMapping[str, Any], api: Api) 
 def mark_ended(execution_id: str) -> None:
     """Remember that an execution has ended, so that nothing waits for it."""
     _ended.add(execution_id)
+
+
+def mark_there(execution_id: str) -> None:
+    """What is attached is attached to what runs now."""
+    _ended.discard(execution_id)
+    _left.discard(execution_id)
+
+
+def mark_left(execution_id: str) -> None:
+    """Remember that an execution is no longer what this kernel was attached to."""
+    _left.add(execution_id)
+
+
+def was_left(execution_id: str) -> bool:
+    return execution_id in _left
 
 
 def has_ended(execution_id: str) -> bool:

@@ -31,6 +31,7 @@ class Watcher:
 
     def watch(self, execution: Json) -> None:
         """Tell when that one is no longer there to work with."""
+        registry.mark_there(str(execution["id"]))
         with self._lock:
             self._states[str(execution["id"])] = str(execution["state"])
             self._losses.pop(str(execution["id"]), None)
@@ -102,6 +103,8 @@ class Watcher:
             self._states[execution_id] = state
             if state in ("ended", "stopping"):
                 registry.mark_ended(execution_id)
+            if before == "running" and state != "ended":
+                registry.mark_left(execution_id)
             loss = self._losses[execution_id] = _loss(execution, before)
             if loss and not (before == "stopping" and execution.get("outcome") == "stopped"):
                 self._notices[execution_id] = loss
@@ -112,6 +115,8 @@ class Watcher:
 def _loss(execution: Json, before: str) -> str:
     """What has become of it, for the notebook; empty when it is there to work with."""
     state, name = execution["state"], execution["name"]
+    if registry.was_left(str(execution["id"])) and execution["target"]["goal"] != "stop" and state != "ended":
+        return _interruption(execution)
     again = f"What it held is lost; `%zoe attach {execution.get('entry') or name}` starts a new one"
     if state == "stopping":
         why = str((execution.get("reason") or {}).get("text", ""))
@@ -119,10 +124,21 @@ def _loss(execution: Json, before: str) -> str:
         return f"{name} is being {being}. {again}"
     if state == "ended":
         return f"{name} has ended: {ended_text(execution)}. {again}"
-    if before == "running" and state in ("queued", "starting", "suspended"):
-        why = (execution.get("reason") or {}).get("text") or execution.get("progress") or state
-        return f"{name} is not running any more: {why}. `%zoe attach {name}` waits for it and connects again"
     return ""
+
+
+def _interruption(execution: Json) -> str:
+    """Of one that was running, and is or will be anew: another one to whom is connected to the old."""
+    state, name, goal = execution["state"], execution["name"], execution["target"]["goal"]
+    if state == "suspended" or goal == "suspend":
+        is_so = "is suspended" if state == "suspended" else "is being suspended"
+        return f"{name} {is_so}. What it held is lost; after `%zoe resume {name}`, `%zoe attach {name}` connects to it again"
+    if state == "running":
+        return f"{name} was started anew. What it held is lost; `%zoe attach {name}` connects to it"
+    if state == "stopping":
+        return f"{name} is being restarted. What it held is lost; `%zoe attach {name}` waits for it and connects again"
+    why = (execution.get("reason") or {}).get("text") or execution.get("progress") or state
+    return f"{name} is not running any more: {why}. `%zoe attach {name}` waits for it and connects again"
 
 
 _watcher: Watcher | None = None

@@ -149,14 +149,14 @@ class _Hooks:
 
     def before_cell(self, info: Any = None) -> None:
         """Say what has ended since the last cell."""
-        if registry.names():
+        if registry.attachments():
             _tell(watcher().notices())
 
     def after_cell(self, result: Any = None) -> None:
         """A cell that failed may have failed because the cluster has gone: ask, and say so below the driver's long trace, each time."""
         self._own_up(result)
         error = getattr(result, "error_in_exec", None)
-        if registry.names() and error is not None:
+        if registry.attachments() and error is not None:
             with suppress(ZoeError, OSError):
                 watcher().look(timeout_s=LOOK_S)
             _tell([*watcher().notices(), *_losses_behind(error)])

@@ -11,7 +11,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { messageOf } from '../../api/errors';
 import type { IExecution } from '../../api/types';
-import { byAge, isEnded, isUp } from '../../merge';
+import { byAge, isBegunAnew, isEnded, isUp } from '../../merge';
 import type {
   INotebookLink,
   IZoeConnector,
@@ -48,7 +48,7 @@ export class NotebookLink implements INotebookLink {
     sessionContext.kernelChanged.connect(() => void this._onKernelChanged());
     sessionContext.statusChanged.connect((_, status) => this._onStatus(status));
     sessionContext.iopubMessage.connect(this._onCell);
-    _context.model.changed.connect(this._emit);
+    _context.model.changed.connect(this._onModel);
     NotebookActions.executed.connect(this._onExecuted);
     void _panel.context.ready.then(() => this._restore());
     _panel.disposed.connect(() => this._clear());
@@ -322,6 +322,7 @@ export class NotebookLink implements INotebookLink {
     if (status !== 'none') {
       void this._context.model.activate();
     }
+    this._noteRunning();
     if (status !== 'connecting') {
       this._progress = '';
     }
@@ -329,7 +330,7 @@ export class NotebookLink implements INotebookLink {
   }
 
   private _clear(): void {
-    this._context.model.changed.disconnect(this._emit);
+    this._context.model.changed.disconnect(this._onModel);
     NotebookActions.executed.disconnect(this._onExecuted);
     Signal.clearData(this);
   }
@@ -367,6 +368,31 @@ export class NotebookLink implements INotebookLink {
     }
   };
 
+  /** What was suspended or restarted is another one then: the kernel's connection is to the old. */
+  private readonly _onModel = (): void => {
+    this._noteRunning();
+    const held = this._status === 'connected' ? this._names : [];
+    const left = held.filter(name => {
+      const execution = this._find(name);
+      return execution && this._ran.has(execution.id) && isBegunAnew(execution);
+    });
+    if (left.length) {
+      this._ran.clear();
+      this._names = left.length < held.length ? held.filter(name => !left.includes(name)) : held;
+      this._setStatus(left.length < held.length ? 'connected' : 'lost');
+    }
+    this._emit();
+  };
+
+  private _noteRunning(): void {
+    for (const name of this._status === 'connected' ? this._names : []) {
+      const execution = this._find(name);
+      if (execution?.state === 'running') {
+        this._ran.add(execution.id);
+      }
+    }
+  }
+
   private readonly _emit = (): void => {
     this._changed.emit();
   };
@@ -374,6 +400,8 @@ export class NotebookLink implements INotebookLink {
   /** The message with which the kernel was asked to run a cell that attaches, until it has. */
   private _begun = '';
   private _isCancelled = false;
+  /** Ids of what the kernel is attached to that ran since. */
+  private readonly _ran = new Set<string>();
   private _isRestarting = false;
   /** The kernel was too busy to say what it is attached to. */
   private _isUnsure = false;
