@@ -107,6 +107,8 @@ def test_it_is_suspended_resumed_restarted_stopped_and_forgotten(lab: Lab, artif
     tab.get_by_role("button", name="Suspend…").click()
     lab.dialog.get_by_role("button", name="Suspend").click()
     expect(mark(tab)).to_contain_text("suspended", timeout=SOON_MS)
+    lab.show_panel()
+    expect(lab.panel.get_by_role("button", name="Resume")).to_be_visible()
     lab.screenshot(artifacts, "suspended")
     tab.get_by_role("button", name="Resume").click()
     expect(mark(tab)).to_contain_text("running", timeout=SOON_MS)

@@ -152,6 +152,13 @@ function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Elem
           trans={trans}
         />
       )}
+      {canDo(execution).resume && (
+        <Button
+          kind="accept"
+          label={trans.__('Resume')}
+          onClick={run(CommandIDs.resumeExecution)}
+        />
+      )}
       {execution.endpoints.map(endpoint => (
         <Button
           key={endpoint.name}
