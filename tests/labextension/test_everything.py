@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.e2e.lab import SOON_MS, Lab, Notebook
-from zoe_jupyter.testing.jupyter_home import JupyterServer
+from zoe_jupyter.testing.jupyter_home import JupyterServer, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
 
@@ -149,6 +149,22 @@ def test_a_command_that_was_told_nothing_asks_and_says_when_there_is_nothing(
     begin(lab, "zoe:attach-notebook")
     lab.screenshot(artifacts, "attach")
     choose(lab, "Attach the notebook to", "Start Dask", is_taken=False)
+
+
+def test_of_several_of_one_name_the_one_that_is_picked_is_meant(lab: Lab, server: JupyterServer) -> None:
+    made = []
+    for _ in range(2):
+        made.append(server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "one"})["id"])
+        server.ask("zoe/api/executions/one/stop", method="POST", body={})
+        wait_for("it has ended", lambda: server.ask(f"zoe/api/executions/{made[-1]}")["state"] == "ended")
+    lab.open()
+    begin(lab, "zoe:forget-execution")
+    choose(lab, "Which execution?", f"one (stopped, {made[0]})")
+    expect(lab.dialog).to_contain_text("Forget one?", timeout=SOON_MS)
+    lab.dialog.get_by_role("button", name="Forget").click()
+    expect(lab.dialog).to_have_count(0)
+    wait_for("it is forgotten", lambda: len(server.ask("zoe/api/executions")["items"]) == 1)
+    assert server.ask("zoe/api/executions")["items"][0]["id"] == made[1]
 
 
 def test_all_that_ended_is_forgotten_at_once(lab: Lab, server: JupyterServer) -> None:

@@ -39,8 +39,14 @@ _left: set[str] = set()
 
 
 def names() -> list[str]:
-    """Names of the executions that this kernel is attached to, oldest first; the labextension asks it."""
-    return list(dict.fromkeys(one.execution_name for one in _attachments if one.execution_id not in _left))
+    """Names of the executions that this kernel is attached to, oldest first."""
+    return list(dict.fromkeys(name for _, name in held()))
+
+
+def held() -> list[tuple[str, str]]:
+    """Id and name of each execution that this kernel is attached to, oldest first; the labextension asks it."""
+    mine = [one for one in _attachments if one.execution_id not in _left]
+    return list(dict.fromkeys((one.execution_id, one.execution_name) for one in mine))
 
 
 def attachments(execution: str = "") -> list[Attachment]:

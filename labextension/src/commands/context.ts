@@ -8,7 +8,7 @@ import type { JSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { messageOf } from '../api/errors';
 import type { IExecution } from '../api/types';
 import { byAge } from '../merge';
-import { stateWord } from '../text';
+import { labelled } from '../text';
 import type { IZoeModel, IZoeSettings } from '../tokens';
 import { rankOf } from './ids';
 
@@ -126,10 +126,10 @@ async function pick(
     });
     return null;
   }
-  const labels = found.map(one => `${one.name} (${stateWord(one, trans)})`);
+  const labels = labelled(found, trans);
   const { value } = await InputDialog.getItem({
     title: trans.__('Which execution?'),
-    items: labels
+    items: [...labels.keys()]
   });
-  return value ? found[labels.indexOf(value)] : null;
+  return labels.get(value ?? '') ?? null;
 }

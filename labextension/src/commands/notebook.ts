@@ -4,7 +4,7 @@ import type { INotebookTracker } from '@jupyterlab/notebook';
 import { attachable, isAttachable } from '../panels/connect/body';
 import { nameToAttach } from '../merge';
 import type { INotebookLink, IZoeConnector } from '../tokens';
-import { stateWord } from '../text';
+import { labelled } from '../text';
 import { addCommands, args, text, type ICommandContext } from './context';
 import { CommandIDs } from './ids';
 
@@ -38,7 +38,10 @@ export function addNotebookCommands(context: INotebookContext): void {
       label: trans.__('Detach Notebook from Its Executions'),
       caption: trans.__('Take the notebook in front off what it is connected to'),
       describedBy: args({
-        name: { type: 'string', description: 'Only from this one; from everything when absent' }
+        name: {
+          type: 'string',
+          description: 'Only from the one of this name or id; from everything when absent'
+        }
       }),
       isEnabled: () => (connector.current?.status ?? 'none') !== 'none',
       execute: values => connector.current?.detach(text(values, 'name'))
@@ -58,8 +61,8 @@ function linkOf({ connector, notebooks }: INotebookContext, path: string): INote
 async function pick({ model, trans }: INotebookContext): Promise<string> {
   await model.activate();
   const choices = new Map<string, string>();
-  for (const execution of attachable(model.executions.values())) {
-    choices.set(`${execution.name} (${stateWord(execution, trans)})`, nameToAttach(execution));
+  for (const [label, execution] of labelled(attachable(model.executions.values()), trans)) {
+    choices.set(label, nameToAttach(execution));
   }
   for (const entry of model.entries.filter(one => isAttachable(one) && one.is_runnable)) {
     choices.set(trans.__('Start %1', entry.title), entry.name);

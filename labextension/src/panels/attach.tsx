@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import React from 'react';
 
+import type { IExecution } from '../api/types';
 import { CommandIDs } from '../commands/ids';
 import { connectIcon, succeededIcon } from '../icons';
 import type { INotebookLink, IZoeConnector } from '../tokens';
@@ -17,8 +18,8 @@ interface IAttachProps {
   name: string;
   /** Why it cannot be attached to at all. */
   lack?: string;
-  /** Whether a name that the notebook is attached to means this. */
-  isOwn: (target: string) => boolean;
+  /** Those of which the notebook may hold one already. */
+  executions: readonly IExecution[];
   trans: TranslationBundle;
 }
 
@@ -41,10 +42,10 @@ export function AttachButton(props: IAttachProps): React.JSX.Element {
 }
 
 function LinkButton(props: IAttachProps & { link: INotebookLink }): React.JSX.Element {
-  const { commands, label, lack = '', link, name, title, isOwn, trans } = props;
+  const { commands, executions, label, lack = '', link, name, title, trans } = props;
   useSignals(link.changed);
-  const own = link.status === 'connected' ? link.targets.find(isOwn) : undefined;
-  if (own !== undefined) {
+  const own = executions.find(one => link.holds(one));
+  if (own) {
     return (
       <span className="zoe-Attached">
         <span className="zoe-Attached-word">
@@ -53,8 +54,8 @@ function LinkButton(props: IAttachProps & { link: INotebookLink }): React.JSX.El
         </span>
         <Button
           label={trans.__('Detach')}
-          title={trans.__('Take the notebook in front off %1', own)}
-          onClick={() => void commands.execute(CommandIDs.detachNotebook, { name: own })}
+          title={trans.__('Take the notebook in front off %1', own.name)}
+          onClick={() => void commands.execute(CommandIDs.detachNotebook, { name: own.id })}
         />
       </span>
     );

@@ -19,6 +19,8 @@ from zoe_jupyter.model.errors import NotFound
 from zoe_jupyter.model.units import format_bytes
 
 OTHERS = 6
+LONGEST = 1_000_000
+"""So many lines the server gives at most when it is told how many."""
 NAME = Argument(
     "name", "its name or id; not needed where there is only one", is_required=False, default="", names=Names.EXECUTION
 )
@@ -72,13 +74,15 @@ def logs(
     """Show the log of an execution or of one of its services: to people its last lines, and whose it is."""
     execution = session.pick(name)
     service = _service(execution, service)
+    if tail is not None and not 0 <= tail <= LONGEST:
+        raise Usage(f"--tail takes a number of lines from 0 to {LONGEST}, not {tail}")
     if is_following:
         most = None if all else EXCERPT if tail is None else tail
         stream = follow(session.api, execution["id"], service=service, tail=most, outage_s=OUTAGE_S)
         lines = _until_interrupted(session, execution, stream)
         return Result([*_whose(session, execution, service, ""), Lines(lines)], data=stream, value=stream)
     most = None if all else session.excerpt if tail is None else tail
-    found = session.api.logs(execution["id"], service=service, tail=None if most is None else most + 1)
+    found = session.api.logs(execution["id"], service=service, tail=None if most is None else min(most + 1, LONGEST))
     shown = found if most is None else found[max(0, len(found) - most) :]
     cut = f"the last {len(shown)} lines; `{session.command} logs {execution['name']} --all` shows all"
     head = _whose(session, execution, service, cut if len(shown) < len(found) else "")

@@ -68,8 +68,14 @@ def parse(verb: Verb, words: Sequence[str], *, session: Session, extra: Sequence
 def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
     """``; did you mean --workers?``, where an option is near."""
     flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-    near = [match for flag in flags for match in get_close_matches(flag, parser._option_string_actions, n=1)]
+    known = parser._option_string_actions
+    near = [_written(known[match]) for flag in flags for match in get_close_matches(flag, known, n=1)]
     return f"; did you mean {' and '.join(near)}?" if near else ""
+
+
+def _written(action: argparse.Action) -> str:
+    """The option as help writes it: of several spellings the first that is long."""
+    return next((flag for flag in action.option_strings if flag.startswith("--")), action.option_strings[0])
 
 
 def build(

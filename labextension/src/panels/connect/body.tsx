@@ -153,7 +153,7 @@ function ownLines(props: IConnectProps): Lines {
 }
 
 function linesOf(name: string, { commands, link, model, trans }: IConnectProps): Lines {
-  const execution = name === link.target ? link.execution : running(model, name);
+  const execution = name === link.target ? link.execution : running(model, link, name);
   const id = execution?.id ?? '';
   const detach: IMenuLine = {
     label: trans.__('Detach from %1', name),
@@ -176,8 +176,10 @@ function linesOf(name: string, { commands, link, model, trans }: IConnectProps):
   ];
 }
 
-function running(model: IZoeModel, name: string): IExecution | null {
-  return [...model.executions.values()].find(one => one.name === name && !isEnded(one)) ?? null;
+function running(model: IZoeModel, link: INotebookLink, name: string): IExecution | null {
+  const isHeld = (one: IExecution): boolean => link.status !== 'connected' || link.holds(one);
+  const found = [...model.executions.values()].filter(one => one.name === name && !isEnded(one));
+  return found.find(isHeld) ?? null;
 }
 
 /** What it may be connected to: what runs first, then what can be started. */
@@ -187,10 +189,7 @@ function choiceLines(props: IConnectProps): Lines {
     const label = model.problem || trans.__('Zoe does not answer');
     return [{ label, run: () => commands.execute(CommandIDs.openPanel) }];
   }
-  const own = link.status === 'connected' ? link.targets : [];
-  const executions = attachable(model.executions.values()).filter(
-    ({ name }) => !own.includes(name)
-  );
+  const executions = attachable(model.executions.values()).filter(one => !link.holds(one));
   const entries = model.entries.filter(isAttachable);
   return [
     ...executions.map(execution => executionLine(execution, props)),

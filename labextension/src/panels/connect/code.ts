@@ -3,9 +3,16 @@ import type { Kernel } from '@jupyterlab/services';
 import { quoted } from '../launch/commandline';
 import { evaluate, unquoted } from './kernel';
 
-// Names of what the kernel is attached to, oldest first; asks only what is loaded already.
+/** An execution that a notebook is attached to, or was. */
+export interface IHeld {
+  /** Names are given again once their executions have ended; empty while it is not known. */
+  id: string;
+  name: string;
+}
+
+// Ids and names of what the kernel is attached to, oldest first; asks only what is loaded already.
 const ATTACHED =
-  "__import__('json').dumps(__import__('sys').modules['zoe_jupyter.attach.registry'].names()" +
+  "__import__('json').dumps(__import__('sys').modules['zoe_jupyter.attach.registry'].held()" +
   " if 'zoe_jupyter.attach.registry' in __import__('sys').modules else [])";
 
 /** What the toolbar runs instead of the two lines that a user would write. */
@@ -28,10 +35,11 @@ export function attachCell(name: string): string {
   return `%load_ext zoe_jupyter\n%zoe attach ${quoted(name)}`;
 }
 
-/** Names of executions that the kernel is attached to; null when it is too busy to say. */
-export async function attachedIn(kernel: Kernel.IKernelConnection): Promise<string[] | null> {
-  const values = await evaluate(kernel, { names: ATTACHED });
-  return values && (JSON.parse(unquoted(values.names) || '[]') as string[]);
+/** The executions that the kernel is attached to; null when it is too busy to say. */
+export async function attachedIn(kernel: Kernel.IKernelConnection): Promise<IHeld[] | null> {
+  const values = await evaluate(kernel, { held: ATTACHED });
+  const held = values && (JSON.parse(unquoted(values.held) || '[]') as [string, string][]);
+  return held?.map(([id, name]) => ({ id, name })) ?? null;
 }
 
 function verb(name: string, ...words: string[]): string {

@@ -13,12 +13,15 @@ export class KernelError extends Error {
   }
 }
 
+/** The kernel ended or was restarted before it had run the code. */
+export class KernelGone extends Error {}
+
 interface IRunOptions {
   /** The newest non-empty line of what the code prints or displays. */
   onProgress?: (line: string) => void;
 }
 
-/** Run code that no cell shows; raises KernelError with what the code raised. */
+/** Run code that no cell shows; raises KernelError with what the code raised, and KernelGone. */
 export async function runInKernel(
   kernel: Kernel.IKernelConnection,
   code: string,
@@ -37,7 +40,9 @@ export async function runInKernel(
       options.onProgress?.(line);
     }
   };
-  const { content } = await future.done;
+  const { content } = await future.done.catch((): never => {
+    throw new KernelGone();
+  });
   if (content.status === 'error') {
     throw new KernelError(content.ename, content.evalue);
   }

@@ -19,8 +19,8 @@ import type {
   IZoeSettings,
   LinkStatus
 } from '../../tokens';
-import { attachCode, attachedIn, attaches, detachCode } from './code';
-import { runInKernel, stepOf } from './kernel';
+import { attachCode, attachedIn, attaches, detachCode, type IHeld } from './code';
+import { KernelGone, runInKernel, stepOf } from './kernel';
 import { endWell, explain, shortened, tell } from './tell';
 
 const METADATA = 'zoe';
@@ -58,17 +58,15 @@ export class NotebookLink implements INotebookLink {
     if (this._begun) {
       return 'connecting';
     }
-    return this._status === 'lost' && !this.targets.length ? 'none' : this._status;
+    return this._status === 'connecting' || this.targets.length ? this._status : 'none';
   }
 
   get targets(): readonly string[] {
-    const names = this._names.filter(name => !this._isGone(name));
-    // Of what a kernel holds, the end of the newest is told.
-    return names.length || this._status === 'lost' ? names : this._names.slice(-1);
+    return this._shown.map(({ name }) => name);
   }
 
   get target(): string {
-    return this.targets[this.targets.length - 1] ?? '';
+    return this._newest?.name ?? '';
   }
 
   get progress(): string {
@@ -80,21 +78,27 @@ export class NotebookLink implements INotebookLink {
   }
 
   get execution(): IExecution | null {
-    return this._find(this.target);
+    return this._newest ? this._find(this._newest) : null;
   }
 
   get changed(): ISignal<this, void> {
     return this._changed;
   }
 
+  holds(execution: IExecution): boolean {
+    return (
+      this.status === 'connected' && this._held.some(one => this._find(one)?.id === execution.id)
+    );
+  }
+
   async attach(word: string): Promise<boolean> {
     if (this.status === 'connecting') {
       return false;
     }
-    const before = this._names;
-    const name = this._known(word)?.name ?? word;
+    const before = this._held;
+    const name = this._context.model.executions.get(word)?.name ?? word;
     this._isCancelled = false;
-    this._names = [...before.filter(one => one !== name), name];
+    this._held = [...before.filter(one => one.name !== name), { id: '', name }];
     this._setStatus('connecting');
     try {
       const kernel = await this._readyKernel();
@@ -114,7 +118,7 @@ export class NotebookLink implements INotebookLink {
   async reattach(): Promise<boolean> {
     const { model, trans } = this._context;
     await model.activate();
-    const executions = this._names.map(name => this._find(name)).filter(one => one && isUp(one));
+    const executions = this._held.map(one => this._find(one)).filter(one => one && isUp(one));
     if (!executions.length) {
       const nothing = trans.__('Nothing that this notebook was connected to runs any more.');
       tell(model.problem || nothing);
@@ -129,17 +133,20 @@ export class NotebookLink implements INotebookLink {
     return true;
   }
 
-  async detach(name = ''): Promise<void> {
+  async detach(word = ''): Promise<void> {
     if (this._kernel && this._status === 'connected') {
       try {
-        await runInKernel(this._kernel, detachCode(name));
+        await runInKernel(this._kernel, detachCode(word));
       } catch (error) {
-        await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
+        if (!(error instanceof KernelGone)) {
+          await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
+          return this.look();
+        }
       }
     }
-    this._names = name ? this._names.filter(one => one !== name) : [];
+    this._held = word ? this._held.filter(({ id, name }) => word !== id && word !== name) : [];
     this._save();
-    this._setStatus(this._names.length ? this._status : 'none');
+    this._setStatus(this._held.length ? this._status : 'none');
   }
 
   async cancel(): Promise<void> {
@@ -171,12 +178,12 @@ export class NotebookLink implements INotebookLink {
   /** Attach, and remember what the kernel has now. */
   private async _run(kernel: Kernel.IKernelConnection, word: string): Promise<void> {
     await runInKernel(kernel, attachCode(word), { onProgress: this._onProgress });
-    this._names = (await attachedIn(kernel)) ?? this._names;
+    this._held = (await attachedIn(kernel)) ?? this._held;
     this._save();
   }
 
-  private _giveUp(before: readonly string[]): void {
-    this._names = before;
+  private _giveUp(before: readonly IHeld[]): void {
+    this._held = before;
     this._setStatus(before.length ? 'lost' : 'none');
     // What it was attached to before, it may be still.
     void this.look();
@@ -201,7 +208,7 @@ export class NotebookLink implements INotebookLink {
     this._changed.connect(follow);
     try {
       await running;
-      const newest = this._names.includes(name) ? name : this.target;
+      const newest = this._held.some(one => one.name === name) ? name : this.target;
       const message = trans.__('%1 is connected to %2.', file, newest);
       endWell(id, message);
     } catch (error) {
@@ -214,37 +221,56 @@ export class NotebookLink implements INotebookLink {
 
   private async _explain(error: unknown, name: string): Promise<void> {
     const { trans } = this._context;
-    if (this._isCancelled) {
+    if (this._panel.isDisposed) {
+      return;
+    }
+    if (error instanceof KernelGone) {
+      tell(trans.__('The kernel has gone before it was connected to %1.', name));
+    } else if (this._isCancelled) {
       tell(messageOf(error) || trans.__('Cancelled.'));
     } else {
       await explain(error, name, trans);
     }
   }
 
-  /** The execution that an id or a name means. */
-  private _known(word: string): IExecution | null {
-    return this._context.model.executions.get(word) ?? this._find(word);
+  /** What is spoken of. */
+  private get _shown(): readonly IHeld[] {
+    const held = this._held.filter(one => !this._isGone(one));
+    // Of what a kernel holds, the end of the newest is told, until that is forgotten.
+    const known = this._held.filter(one => this._find(one));
+    return held.length || this._status === 'lost' ? held : known.slice(-1);
+  }
+
+  private get _newest(): IHeld | undefined {
+    return this._shown[this._shown.length - 1];
   }
 
   /** Whether there is nothing to connect to again, or to speak of. */
-  private _isGone(name: string): boolean {
-    if (this._context.model.phase !== 'ready' || this._status === 'connecting') {
+  private _isGone(held: IHeld): boolean {
+    const { link, phase } = this._context.model;
+    if (phase !== 'ready' || this._status === 'connecting') {
       return false;
     }
-    const execution = this._find(name);
-    return this._status === 'lost'
-      ? !execution || !isUp(execution)
-      : execution !== null && isEnded(execution);
+    const execution = this._find(held);
+    if (this._status === 'lost') {
+      return !execution || !isUp(execution);
+    }
+    return execution ? isEnded(execution) : link === 'live' && held.id !== '';
   }
 
-  private _find(name: string): IExecution | null {
-    const known = [...this._context.model.executions.values()].filter(one => one.name === name);
+  /** By its id; only as long as that is not known by the name. */
+  private _find({ id, name }: IHeld): IExecution | null {
+    const { executions } = this._context.model;
+    if (id) {
+      return executions.get(id) ?? null;
+    }
+    const known = [...executions.values()].filter(one => one.name === name);
     return known.sort((a, b) => Number(isEnded(a)) - Number(isEnded(b)) || byAge(a, b))[0] ?? null;
   }
 
   private async _restore(): Promise<void> {
-    this._names = savedNames(this._panel.content.model?.getMetadata(METADATA));
-    if (this._names.length) {
+    this._held = savedIn(this._panel.content.model?.getMetadata(METADATA));
+    if (this._held.length) {
       this._setStatus('lost');
     }
     await this._panel.sessionContext.ready;
@@ -271,12 +297,12 @@ export class NotebookLink implements INotebookLink {
       return;
     }
     if (attached.length) {
-      this._names = attached;
+      this._held = attached;
       this._setStatus('connected');
     } else if (this._status === 'connected' && !this._isRestarting) {
-      this._names = [];
+      this._held = [];
       this._setStatus('none');
-    } else if (this._names.length) {
+    } else if (this._held.length) {
       this._setStatus('lost');
     }
   }
@@ -310,8 +336,8 @@ export class NotebookLink implements INotebookLink {
 
   private _save(): void {
     const notebook = this._panel.content.model;
-    if (this._names.length) {
-      notebook?.setMetadata(METADATA, { attached: this._names.map(name => ({ name })) });
+    if (this._held.length) {
+      notebook?.setMetadata(METADATA, { attached: this._held.map(one => ({ ...one })) });
     } else {
       notebook?.deleteMetadata(METADATA);
     }
@@ -371,22 +397,22 @@ export class NotebookLink implements INotebookLink {
   /** What was suspended or restarted is another one then: the kernel's connection is to the old. */
   private readonly _onModel = (): void => {
     this._noteRunning();
-    const held = this._status === 'connected' ? this._names : [];
-    const left = held.filter(name => {
-      const execution = this._find(name);
+    const held = this._status === 'connected' ? this._held : [];
+    const left = held.filter(one => {
+      const execution = this._find(one);
       return execution && this._ran.has(execution.id) && isBegunAnew(execution);
     });
     if (left.length) {
       this._ran.clear();
-      this._names = left.length < held.length ? held.filter(name => !left.includes(name)) : held;
+      this._held = left.length < held.length ? held.filter(one => !left.includes(one)) : held;
       this._setStatus(left.length < held.length ? 'connected' : 'lost');
     }
     this._emit();
   };
 
   private _noteRunning(): void {
-    for (const name of this._status === 'connected' ? this._names : []) {
-      const execution = this._find(name);
+    for (const one of this._status === 'connected' ? this._held : []) {
+      const execution = this._find(one);
       if (execution?.state === 'running') {
         this._ran.add(execution.id);
       }
@@ -406,7 +432,7 @@ export class NotebookLink implements INotebookLink {
   /** The kernel was too busy to say what it is attached to. */
   private _isUnsure = false;
   /** Of what it is attached to, or was before its kernel went. */
-  private _names: readonly string[] = [];
+  private _held: readonly IHeld[] = [];
   private _obstacle = '';
   private _progress = '';
   private _status: LinkStatus = 'none';
@@ -445,9 +471,12 @@ export class ZoeConnector implements IZoeConnector {
 }
 
 /** A notebook comes from anywhere: what is saved in it is looked at before it is believed. */
-function savedNames(saved: unknown): string[] {
+function savedIn(saved: unknown): IHeld[] {
   const { attached } = (saved ?? {}) as { attached?: unknown };
   return (Array.isArray(attached) ? (attached as unknown[]) : [])
-    .map(one => ((one ?? {}) as { name?: unknown }).name)
-    .filter((name): name is string => typeof name === 'string' && name !== '');
+    .map(one => (one ?? {}) as { id?: unknown; name?: unknown })
+    .filter((one): one is IHeld =>
+      [one.id, one.name].every(said => said && typeof said === 'string')
+    )
+    .map(({ id, name }) => ({ id, name }));
 }

@@ -27,12 +27,15 @@ export async function explain(
   name: string,
   trans: TranslationBundle
 ): Promise<void> {
-  const said = capitalised(messageOf(error));
+  const told = messageOf(error);
+  const said = told.startsWith(name) ? told : capitalised(told);
   const isWithoutZoe = error instanceof KernelError && error.ename === 'ModuleNotFoundError';
   const message = isWithoutZoe
     ? trans.__('%1. Install Zoe in the environment of this kernel too.', said)
     : said;
-  const lines = [...message.matchAll(INSTALL)].map(([, line]) => line).join('\n');
+  // After that comes the log of what has failed: not Zoe's words.
+  const [own] = message.split(' has ended: ');
+  const lines = [...own.matchAll(INSTALL)].map(([, line]) => line).join('\n');
   const close = Dialog.cancelButton({ label: trans.__('Close') });
   const copy = Dialog.okButton({ label: trans.__('Copy the Install Line') });
   const { button } = await showDialog({

@@ -313,7 +313,7 @@ function Connections({
             label={trans.__('Attach the notebook in front')}
             title={trans.__('Attach the notebook in front to %1', execution.name)}
             name={name}
-            isOwn={target => target === execution.name}
+            executions={[execution]}
             trans={trans}
           />
         )}

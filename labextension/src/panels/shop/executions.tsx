@@ -148,7 +148,7 @@ function Actions(props: IPanelProps & { execution: IExecution }): React.JSX.Elem
           label={trans.__('Attach')}
           title={trans.__('Attach the notebook in front to %1', name)}
           name={nameToAttach(execution)}
-          isOwn={target => target === name}
+          executions={[execution]}
           trans={trans}
         />
       )}

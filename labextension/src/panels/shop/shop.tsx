@@ -3,7 +3,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { Signal } from '@lumino/signaling';
 import React, { useEffect, useRef, useState } from 'react';
 
-import type { IEntry } from '../../api/types';
+import type { IEntry, IExecution } from '../../api/types';
 import { CommandIDs } from '../../commands/ids';
 import { zoeIcon } from '../../icons';
 import { isUp } from '../../merge';
@@ -140,7 +140,7 @@ function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
               title={trans.__('Start %1 and attach the notebook in front', entry.title)}
               name={entry.name}
               lack={lack}
-              isOwn={target => isOf(entry, target, model)}
+              executions={upOf(entry, model)}
               trans={trans}
             />
           )}
@@ -150,11 +150,9 @@ function Card(props: IPanelProps & { entry: IEntry }): React.JSX.Element {
   );
 }
 
-/** Whether what a notebook is attached to was started from that entry. */
-function isOf(entry: IEntry, target: string, model: IZoeModel): boolean {
-  return [...model.executions.values()].some(
-    one => one.name === target && one.entry === entry.name && isUp(one)
-  );
+/** What was started from that entry and has not gone. */
+function upOf({ name }: IEntry, model: IZoeModel): IExecution[] {
+  return [...model.executions.values()].filter(one => one.entry === name && isUp(one));
 }
 
 function Tags(props: { entry: IEntry; trans: TranslationBundle }): React.JSX.Element | null {
