@@ -174,15 +174,6 @@ def test_a_machine_is_taken_out_of_use_and_put_back_by_an_admin(session: Session
         do(session, "nodes --enable moon")
 
 
-def test_a_near_option_is_named_as_help_writes_it(session: Session, zoe: RunningZoe) -> None:
-    entry = zoe.core.shop().entry("spark")
-    zoe.core.shop()._entries.append(
-        replace(entry, name="many", form={"type": "object", "properties": {"worker_gpus": {"type": "integer"}}})
-    )
-    with pytest.raises(Usage, match=r"did you mean --worker-gpus\?"):
-        do(session, "start many --wroker_gpus 1")
-
-
 def test_a_machine_whose_cores_are_given_away_several_times_says_so(session: Session, zoe: RunningZoe) -> None:
     assert "cores are shares: it has 2, each is given away 2 times" in to_text(do(session, "nodes"))
     zoe.core.node = replace(zoe.core.node, microcores=0)
@@ -261,14 +252,6 @@ def test_people_get_the_last_lines_of_a_log_and_hear_whose_it_is(reader: Session
     assert lines == ["868", "869"]
     assert len(list(to_lines(do(reader, "logs one --all")))) == 871
     assert do(Session(), "logs one").data == [str(number) for number in range(870)]
-
-
-def test_so_many_lines_of_a_log_as_there_cannot_be_are_refused_with_the_number(reader: Session) -> None:
-    do(reader, "start spark --name one")
-    for count in (-1, -5, 1_000_001):
-        with pytest.raises(Usage, match=rf"^--tail takes a number of lines from 0 to 1000000, not {count}$"):
-            do(reader, f"logs one --tail {count}")
-    assert list(to_lines(do(reader, "logs one --tail 1000000")))[1:] == ["first line", "second line"]
 
 
 def test_of_a_log_that_is_whole_and_the_only_one_nothing_is_said(reader: Session, zoe: RunningZoe) -> None:
