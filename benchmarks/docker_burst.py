@@ -26,6 +26,7 @@ def _through_zoe(house: Zoe, count: int) -> Taken:
 
 def _by_hand(count: int) -> Taken:
     hand = ByHand()
-    found = taken(lambda: in_parallel(lambda _: hand.run(sleeper(), {}, hand.network()), range(count)))
-    hand.stop(0)
-    return found
+    try:
+        return taken(lambda: in_parallel(lambda _: hand.run(sleeper(), {}, hand.network()), range(count)))
+    finally:
+        hand.stop(0)

@@ -62,9 +62,10 @@ def _through_zoe(house: Zoe, parameters: Mapping[str, Any]) -> Taken:
 
 def _by_hand(recorded: Recorded) -> Taken:
     hand = ByHand()
-    found = taken(lambda: _start(hand, recorded))
-    hand.stop(0)
-    return found
+    try:
+        return taken(lambda: _start(hand, recorded))
+    finally:
+        hand.stop(0)
 
 
 def _start(hand: ByHand, recorded: Recorded) -> None:
