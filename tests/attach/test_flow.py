@@ -316,6 +316,7 @@ def test_a_stop_is_told_when_it_begins_and_not_again_when_it_is_done(
     found: list[str] = []
     until(lambda: found.extend(watcher().notices()) or found)
     assert found == [f"{execution.name} is being stopped. What it held is lost; `%zoe attach spark` starts a new one"]
+    assert registry.names() == [execution.name], "the toolbar tells its end"
     assert session.namespace["spark"].is_over()
     zoe.change(execution.id, state=State.ENDED, outcome=Outcome.STOPPED)
     until(lambda: execution.id not in watcher()._states)

@@ -103,7 +103,7 @@ class Watcher:
             self._states[execution_id] = state
             if state in ("ended", "stopping"):
                 registry.mark_ended(execution_id)
-            if before == "running" and state != "ended":
+            if before == "running" and state != "ended" and execution["target"]["goal"] != "stop":
                 registry.mark_left(execution_id)
             loss = self._losses[execution_id] = _loss(execution, before)
             if loss and not (before == "stopping" and execution.get("outcome") == "stopped"):
