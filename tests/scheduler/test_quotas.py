@@ -211,6 +211,15 @@ class TestLending:
         assert list(plan(NODES, one("a", count=5, group="lab"), quotas=alone).start) == []
         assert list(plan(NODES, one("a", count=5), quotas=alone).start) == ["a"], "who has no group has nobody to ask"
 
+    def test_who_waits_for_the_limit_of_its_group_is_not_passed_by_smaller_ones_of_it(self) -> None:
+        """Else small ones that keep coming would hold a large one back for ever."""
+        quotas = Quotas(groups={"lab": Quota(limit=cores(10))})
+        large, small = one("large", count=8, group="lab", at=1), one("small", "bob", 2, group="lab", at=2)
+        decided = plan(NODES, running("r", count=6, group="lab"), large, small, one("else", "carol", at=3), quotas=quotas)
+        assert list(decided.start) == ["else"]
+        assert codes(decided) == {"large": "quota", "small": "quota"}
+        assert plan(NODES, large, small, quotas=quotas).waiting.keys() == set()
+
     def test_groups_lend_each_other(self) -> None:
         lab, hall = Quota(share=cores(4), limit=cores(9)), Quota(share=cores(4), limit=cores(9))
         quotas = Quotas(groups={"lab": lab, "hall": hall, "free": Quota()})
