@@ -215,7 +215,9 @@ class TestLending:
         """Else small ones that keep coming would hold a large one back for ever."""
         quotas = Quotas(groups={"lab": Quota(limit=cores(10))})
         large, small = one("large", count=8, group="lab", at=1), one("small", "bob", 2, group="lab", at=2)
-        decided = plan(NODES, running("r", count=6, group="lab"), large, small, one("else", "carol", at=3), quotas=quotas)
+        decided = plan(
+            NODES, running("r", count=6, group="lab"), large, small, one("else", "carol", at=3), quotas=quotas
+        )
         assert list(decided.start) == ["else"]
         assert codes(decided) == {"large": "quota", "small": "quota"}
         assert plan(NODES, large, small, quotas=quotas).waiting.keys() == set()
