@@ -13,6 +13,7 @@ from zoe_jupyter.lifecycle.events import (
     RestartRequested,
     ResumeRequested,
     ScaleRequested,
+    ServiceTroubled,
     Shrunk,
     StopRequested,
     SuspendRequested,
@@ -20,7 +21,7 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.story import progress, story
 from zoe_jupyter.model.application import Application, Restart
-from zoe_jupyter.model.execution import LogEvent, Reason
+from zoe_jupyter.model.execution import PULLING, LogEvent, Reason
 
 WHY = Reason("stopped_by_user", "stopped by alice", {"user": "alice"})
 
@@ -112,6 +113,12 @@ class TestProgress:
     def test_says_what_is_tried_again_and_why(self) -> None:
         life = Life.running().exits("spark.worker-0", 137, OOM)
         assert progress(life.execution) == "starting worker-0 again: out of memory: used 2.1 GiB of 2 GiB"
+
+    def test_says_how_far_an_image_is_until_its_service_is_launched(self) -> None:
+        life = Life.placed().happens(ServiceTroubled("spark.head-0", 1, Reason(PULLING, "pulling the image x: 40%")))
+        assert progress(life.execution) == "starting head: pulling the image x: 40%"
+        assert progress(life.launched("spark.head-0").execution) == "starting head"
+        assert life["spark.head-0"].reason is None
 
     def test_says_what_has_no_room_yet(self) -> None:
         life = Life.running(cluster(elastic=0)).happens(ScaleRequested({WORKER: 3}))

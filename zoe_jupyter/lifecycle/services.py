@@ -17,7 +17,7 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.failing import exited_unexpectedly, launch_failed_unexpectedly
 from zoe_jupyter.lifecycle.stopping import reach_goal, stop_service
-from zoe_jupyter.model.execution import Reason, Service, ServiceState, State
+from zoe_jupyter.model.execution import PULLING, Reason, Service, ServiceState, State
 
 STOPPED = "stopped"
 """The code of a service's reason that says: it ended because it was told to."""
@@ -29,7 +29,8 @@ def launched(draft: Draft, event: ServiceLaunched) -> None:
     """Remember where it is; also of one that is on its way out, so that it can be found."""
     service = draft.attempt(event.service, event.attempt)
     if service is not None and service.state in counts.ALIVE:
-        draft.put(service, handle=event.handle, host=event.host, ports=event.ports)
+        reason = None if service.reason and service.reason.code == PULLING else service.reason
+        draft.put(service, handle=event.handle, host=event.host, ports=event.ports, reason=reason)
 
 
 def ready(draft: Draft, event: ServiceReady) -> None:

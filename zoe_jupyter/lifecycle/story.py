@@ -8,7 +8,7 @@ from typing import Any
 
 from zoe_jupyter.lifecycle import counts, titles
 from zoe_jupyter.model.application import Process
-from zoe_jupyter.model.execution import Execution, Goal, LogEvent, Reason, Service, ServiceState, State, Story
+from zoe_jupyter.model.execution import PULLING, Execution, Goal, LogEvent, Reason, Service, ServiceState, State, Story
 from zoe_jupyter.model.units import format_duration
 
 Facts = Mapping[str, Any]
@@ -147,6 +147,9 @@ def _of_process(execution: Execution, process: Process) -> str:
     again = next((s for s in services if s.state is ServiceState.WAITING and s.reason), None)
     if again is not None and again.reason is not None:
         return f"starting {titles.of_service(execution.application, again)} again: {again.reason.text}"
+    for service in services:
+        if service.reason is not None and service.reason.code == PULLING:
+            return f"starting {title}: {service.reason.text}"
     total = max(process.core, len(services))
     ready = sum(s.state is ServiceState.RUNNING for s in services)
     if total == 1 or (ready == 0 and any(s.state is ServiceState.STARTING for s in services)):

@@ -50,6 +50,10 @@ class ServiceState(str, Enum):
     ENDED = "ended"
 
 
+PULLING = "pulling"
+"""The code of what backends say of a launch that waits for its image; over once it is launched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why something is as it is: a stable code, a sentence with the way out, and the numbers in it."""

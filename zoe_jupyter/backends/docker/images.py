@@ -13,7 +13,7 @@ from zoe_jupyter.backends.containers.images import Content, read_content
 from zoe_jupyter.backends.docker.calls import SILENT, pull_progress
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.model.errors import Fatal, Retryable
-from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.model.execution import PULLING, Reason
 from zoe_jupyter.model.images import OWN_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Images:
 
     def _tell(self, image: str, part: float) -> None:
         text = f"pulling the image {image}: {part:.0%}"
-        self._progress[image] = Reason("pulling", text, {"image": image, "part": round(part, 2)})
+        self._progress[image] = Reason(PULLING, text, {"image": image, "part": round(part, 2)})
         self._on_progress()
 
 
