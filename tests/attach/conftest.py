@@ -17,6 +17,7 @@ __all__ = ["fake_spark", "fresh_kernel", "in_kernel", "zoe"]
 def fresh_kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_attachments", [])
     monkeypatch.setattr(registry, "_ended", set())
+    monkeypatch.setattr(registry, "_taken", {})
     monkeypatch.setattr(watch, "_watcher", None)
     yield
     if watch._watcher is not None:

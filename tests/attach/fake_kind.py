@@ -14,6 +14,7 @@ class FakeSession:
         self.connection = connection
         self.is_over = is_over
         self.is_open = True
+        self.is_lost = False
 
     def count(self) -> int:
         """As a driver does when its cluster has gone."""
@@ -62,6 +63,9 @@ class FakeSpark:
 
     def describe(self, value: FakeSession) -> str:
         return "Spark 4.3.0"
+
+    def lose(self, value: FakeSession) -> None:
+        value.is_lost = True
 
     def detach(self, value: FakeSession, *, is_over: bool) -> None:
         value.is_open = False

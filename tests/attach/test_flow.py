@@ -304,6 +304,7 @@ def test_the_end_of_a_cluster_is_news_once_with_the_reason(zoe: RunningZoe, in_k
     ]
     assert watcher().notices() == []
     assert session.namespace["spark"].is_over()
+    until(lambda: session.namespace["spark"].is_lost)
 
 
 def test_a_stop_is_told_when_it_begins_and_not_again_when_it_is_done(

@@ -230,3 +230,21 @@ def test_dask_attaches_to_a_real_scheduler() -> None:
         assert kind.describe(client) == "Dask with 1 worker"
         kind.detach(client, is_over=False)
         assert not kind.works(client)
+
+
+@pytest.mark.dask
+def test_a_dask_client_whose_scheduler_has_gone_does_not_look_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    from distributed import LocalCluster
+
+    kind = DaskAttach()
+    namespace: dict[str, Any] = {}
+    kind.prepare()
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
+        where = {"values": {"address": cluster.scheduler_address}, "secrets": {}}
+        kind.attach(where, namespace, "client", is_over=lambda: False)
+    client = namespace["client"]
+    kind.lose(client)
+    assert client.status == "closed"
+    assert client._handle_report_task.done()
+    assert "Failed to reconnect" not in caplog.text
+    kind.detach(client, is_over=True)

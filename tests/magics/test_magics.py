@@ -17,13 +17,11 @@ from IPython.utils.capture import CapturedIO, RichOutput, capture_output
 
 from tests.attach.fake_kind import FakeSpark
 from tests.client.running import RunningZoe
-from zoe_jupyter.attach.watch import watcher
 from zoe_jupyter.magics.extension import ZoeFailed
 from zoe_jupyter.magics.objects import Execution
 from zoe_jupyter.model.errors import UserError
 from zoe_jupyter.model.execution import Outcome, State
 from zoe_jupyter.testing.fake_core import FakeEntry
-from zoe_jupyter.testing.jupyter_home import wait_for
 
 JOB = FakeEntry("python-job", title="Python job", form={"type": "object", "properties": {"code": {"type": "string"}}})
 
@@ -249,57 +247,6 @@ def test_a_step_that_came_to_nothing_has_no_tick(
         shell.run_cell("%zoe attach spark")
     steps = re.findall(r"<span[^>]*>(.)</span>([^<]*)", captured.outputs[-1].data["text/html"])
     assert steps[-1] == ("!", "connecting")
-
-
-@pytest.mark.usefixtures("fake_spark")
-def test_the_next_cell_tells_that_the_cluster_has_ended(shell: Any, zoe: RunningZoe) -> None:
-    run(shell, "%zoe attach spark")
-    zoe.end(zoe.only.id)
-    deadline = time.monotonic() + 10
-    while not watcher()._notices:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    (notice,) = shown(shell, "1")
-    assert "has ended: failed: out of memory: used 2.1 GiB of 2 GiB" in notice.data["text/plain"]
-    assert "%zoe attach spark" in notice.data["text/html"]
-    assert shown(shell, "1") == []
-
-
-@pytest.mark.usefixtures("fake_spark")
-def test_a_cell_that_failed_tells_it_at_once(shell: Any, zoe: RunningZoe) -> None:
-    run(shell, "%zoe attach spark")
-    zoe.end(zoe.only.id)
-    with capture_output() as captured:
-        shell.run_cell("1/0")
-        if not captured.outputs:
-            shell.run_cell("1")
-    assert any("has ended: failed" in output.data.get("text/plain", "") for output in captured.outputs)
-
-
-@pytest.mark.usefixtures("fake_spark")
-def test_what_has_become_of_the_cluster_stands_below_the_driver_s_trace_each_time(shell: Any, zoe: RunningZoe) -> None:
-    run(shell, "%zoe attach spark")
-    zoe.end(zoe.only.id)
-    wait_for("the news", lambda: watcher()._notices)
-    for code, notices in (("spark.count()", 2), ("spark.count()", 1), ("1/0", 0), ("spark.nonsense", 0)):
-        with capture_output() as captured:
-            shell.run_cell(code)
-        told = [output.data["text/plain"] for output in captured.outputs]
-        assert len(told) == notices, (code, told)
-        assert all("has ended: failed: out of memory" in one and "%zoe attach spark" in one for one in told)
-
-
-@pytest.mark.usefixtures("fake_spark")
-def test_of_a_cluster_that_runs_nothing_is_said_below_an_error(shell: Any, zoe: RunningZoe) -> None:
-    run(shell, "%zoe attach spark")
-    shell.user_ns["spark"].is_over = lambda: True
-    assert_silent(shell, "spark.count()")
-
-
-def assert_silent(shell: Any, code: str) -> None:
-    with capture_output() as captured:
-        shell.run_cell(code)
-    assert captured.outputs == []
 
 
 @pytest.mark.usefixtures("zoe")

@@ -49,5 +49,8 @@ class Attach(Protocol):
     def describe(self, value: Any) -> str:
         """What it is, for people: ``Spark 4.3.0``."""
 
+    def lose(self, value: Any) -> None:
+        """End what would still wait for a cluster that is gone or going, or complain of it; the variable stays. Called in a thread of its own."""
+
     def detach(self, value: Any, *, is_over: bool) -> None:
         """Let go of the cluster without stopping it; returns soon also when the cluster has gone."""

@@ -71,6 +71,10 @@ class DaskAttach:
         workers = len(value.nthreads())
         return f"Dask with {workers} worker{'' if workers == 1 else 's'}"
 
+    def lose(self, value: Any) -> None:
+        """Left alone, the client looks for its scheduler for 20 s, and then writes an error into the cell that attached it."""
+        value.close(timeout=_CLOSE_S)
+
     def detach(self, value: Any, *, is_over: bool) -> None:
         value.close(timeout=0 if is_over else _CLOSE_S)
 

@@ -34,6 +34,8 @@ class Attachment:
 
 _attachments: list[Attachment] = []
 _ended: set[str] = set()
+_taken: dict[str, Attachment] = {}
+"""By variable that is no longer set: what had set it."""
 _left: set[str] = set()
 """Executions that were running and stopped, to be suspended or started anew: what is attached is attached to nothing."""
 
@@ -61,6 +63,8 @@ def add(attachment: Attachment) -> None:
     if not _attachments:
         atexit.register(_leave)
     mark_there(attachment.execution_id)
+    for name in attachment.names:
+        _taken.pop(name, None)
     _attachments.append(attachment)
 
 
@@ -79,13 +83,36 @@ def drop(attachment: Attachment, namespace: MutableMapping[str, Any], api: Api) 
     for name, value in attachment.names.items():
         if namespace.get(name) is value:
             del namespace[name]
+            _taken[name] = attachment
     if not any(one.execution_id == attachment.execution_id for one in _attachments):
         _drop_lease(attachment, api)
+
+
+def absence(variable: str) -> str:
+    """Why a variable that was set here is not there any more, and how it comes back; empty for all others."""
+    if (one := _taken.get(variable)) is None:
+        return ""
+    if has_ended(one.execution_id):
+        way_out = f"What it held is lost; `%zoe attach {one.entry or one.execution_name}` starts a new one"
+        return f"`{variable}` went with {one.execution_name}, which has ended. {way_out}"
+    back = f"`%zoe attach {one.execution_name}` brings it back"
+    return f"`{variable}` went when this notebook was detached from {one.execution_name}. {back}"
 
 
 def mark_ended(execution_id: str) -> None:
     """Remember that an execution has ended, so that nothing waits for it."""
     _ended.add(execution_id)
+
+
+def lose(execution_id: str) -> None:
+    """Let what is attached know, in a thread, that its cluster has gone; the notebook keeps it until it is attached anew."""
+
+    def work() -> None:
+        for one in attachments(execution_id):
+            with suppress(Exception):
+                one.kind.lose(one.value)
+
+    threading.Thread(target=work, name=f"zoe-lose-{execution_id}", daemon=True).start()
 
 
 def mark_there(execution_id: str) -> None:

@@ -89,6 +89,9 @@ class SparkAttach:
     def describe(self, value: Any) -> str:
         return f"Spark {value.version}"
 
+    def lose(self, value: Any) -> None:
+        """Its client says something only when a cell asks it, and gives up by itself then."""
+
     def detach(self, value: Any, *, is_over: bool) -> None:
         if is_over:
             with suppress(AttributeError):

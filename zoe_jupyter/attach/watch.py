@@ -105,6 +105,9 @@ class Watcher:
                 registry.mark_ended(execution_id)
             if before == "running" and state != "ended" and execution["target"]["goal"] != "stop":
                 registry.mark_left(execution_id)
+            if before == "running" and state != "starting":
+                # One that starts a service anew may still be there for the client.
+                registry.lose(execution_id)
             loss = self._losses[execution_id] = _loss(execution, before)
             if loss and not (before == "stopping" and execution.get("outcome") == "stopped"):
                 self._notices[execution_id] = loss

@@ -160,6 +160,8 @@ class _Hooks:
             with suppress(ZoeError, OSError):
                 watcher().look(timeout_s=LOOK_S)
             _tell([*watcher().notices(), *_losses_behind(error)])
+        if isinstance(error, NameError):
+            _tell(filter(None, [registry.absence(str(error.name))]))
 
     def _own_up(self, result: Any) -> None:
         """What was loaded by no cell, but by the notebook's toolbar, a cell may still load without being told that it has."""
