@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -88,6 +91,40 @@ def expect_whole(home: JupyterHome, server: JupyterServer) -> None:
 
 def expect_nothing(home: JupyterHome) -> None:
     wait_for("no process is left", lambda: not home.services())
+
+
+def read_on(server: JupyterServer, path: str) -> threading.Thread:
+    """As a tab of details does until the server has gone."""
+
+    def work() -> None:
+        with suppress(OSError):
+            while True:
+                server.ask(path)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_server_that_ends_says_what_runs_on_and_makes_no_noise_about_readers(home: JupyterHome) -> None:
+    server = start(home)
+    lifetime = {"with": "server", "grace": "10m"}
+    server.ask("zoe/api/executions", method="POST", body={"use": "sleepers", "name": "night", "lifetime": lifetime})
+    wait_until(server, "running")
+    readers = [read_on(server, "zoe/api/executions/night/usage")]
+    headers = {"Authorization": f"token {server.token}"}
+    log = urllib.request.Request(f"{server.url}zoe/api/executions/night/logs?follow=true", headers=headers)
+    with urllib.request.urlopen(log, timeout=60):
+        server.stop()
+    for reader in readers:
+        reader.join(30)
+    said = server.log.read_text()
+    told = re.search(r"night runs on until \d\d:\d\d\. Start Jupyter again to go on with it", said)
+    assert told, said
+    after = said[told.end() :]
+    assert not re.search(r"503|Traceback|broke|^\[[WE] ", after, re.MULTILINE), after
+    server = start(home)
+    expect_whole(home, server)
 
 
 @pytest.mark.parametrize("point", ["submit.after", "launch.after:2"])

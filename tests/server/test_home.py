@@ -17,7 +17,7 @@ from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server import home, remote
 from zoe_jupyter.server.files import Address, boot_id, read_address, write_address
 from zoe_jupyter.server.home import Home
-from zoe_jupyter.server.wire import Visitor, WireRequest, close_body
+from zoe_jupyter.server.wire import CoreGone, Visitor, WireRequest, close_body
 from zoe_jupyter.store.location import core_lock
 from zoe_jupyter.testing.fake_core import FakeCore
 
@@ -135,6 +135,13 @@ async def test_when_the_first_ends_the_second_takes_over(first, second, cores):
     assert answer.status == 200
     assert second.holds_core
     assert len(cores.opened) == 2
+
+
+async def test_of_one_that_has_ended_nothing_is_asked(first):
+    await first.answer(get("executions"))
+    await first.close()
+    with pytest.raises(CoreGone):
+        await first.answer(get("executions"))
 
 
 async def test_no_request_is_lost_while_the_core_moves(first, second, cores):

@@ -18,6 +18,7 @@ from traitlets import TraitError
 
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
+from zoe_jupyter.server.farewell import farewell
 from zoe_jupyter.server.files import clean_stale, remove_address, write_address
 from zoe_jupyter.server.home import Home
 from zoe_jupyter.server.jupyter_handlers import ApiHandler, EventsHandler, UpgradeMatches
@@ -69,6 +70,8 @@ class ZoeExtension(ExtensionApp):
     async def stop_extension(self) -> None:
         """Called by Jupyter before its kernels end; executions run on."""
         if self.presence is not None:
+            if said := await farewell(self.presence.home, self.visitor):
+                self.log.info(said)
             await self.presence.end()
 
 

@@ -75,7 +75,7 @@ class Home:
         return self._folder / CORE_FILE
 
     async def answer(self, request: WireRequest) -> WireAnswer:
-        """The core's answer; while it loads, or moves to another server, the request waits."""
+        """The core's answer; while it loads, or moves to another server, the request waits. Raises CoreGone once this is closed."""
         request = _repeatable(request)
         began = time.monotonic()
         deadline = began + PATIENCE_S
@@ -92,7 +92,9 @@ class Home:
                     deadline = min(deadline, began + STOPPED_PATIENCE_S)
             except Exception as error:
                 return _failed(error)
-            if time.monotonic() > deadline or self._is_closed:
+            if self._is_closed:
+                raise CoreGone("this server ends")
+            if time.monotonic() > deadline:
                 return _unavailable(self.core_file)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

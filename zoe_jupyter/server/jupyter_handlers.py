@@ -18,7 +18,7 @@ from tornado.routing import PathMatches
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from zoe_jupyter.server.sending import Carrier
-from zoe_jupyter.server.wire import Answerer, Visitor, WireAnswer, WireRequest, close_body, path_below
+from zoe_jupyter.server.wire import Answerer, CoreGone, Visitor, WireAnswer, WireRequest, close_body, path_below
 
 RESUME = 4008
 """Close code: come back with ``since`` of the last event that you have."""
@@ -116,7 +116,7 @@ class ApiHandler(Carrier, ZoeHandler):
         if not self.takes_body():
             return
         path = path_below(self.request.path, self.base_url)
-        await self.send(await self._desk.answer(self.wire(path, body=self.taken_body())))
+        await self.send_answer(self._desk.answer(self.wire(path, body=self.taken_body())))
 
     async def finish_as(self, last: bytes, media: str) -> None:
         await self.finish(last or None, set_content_type=media or "application/json")
@@ -168,7 +168,10 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     async def _relay_once(self) -> tuple[int, str] | None:
         """Pass one stream on to its end; None when it broke and can be picked up where it was."""
         query = urlencode({**self._query, "follow": "1"})
-        answer = await self._desk.answer(WireRequest("GET", "events", self._visitor, query=query))
+        try:
+            answer = await self._desk.answer(WireRequest("GET", "events", self._visitor, query=query))
+        except CoreGone as error:
+            return RESUME, str(error)
         if isinstance(answer.body, bytes):
             return 4000 + answer.status if answer.status < 1000 else RESUME, json.loads(answer.body or b"{}").get(
                 "message", ""
@@ -178,7 +181,8 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         except (WebSocketClosedError, asyncio.TimeoutError):
             return RESUME, f"this reader was too slow; come back with since={self._query.get('since', 'the last seq')}"
         except Exception as error:
-            self.log.info("the event stream broke (%s); it is picked up again", error)
+            if not isinstance(error, CoreGone):
+                self.log.info("the event stream broke (%s); it is picked up again", error)
             await asyncio.sleep(0.1)
             return None
         finally:

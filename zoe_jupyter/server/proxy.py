@@ -20,7 +20,7 @@ from yarl import URL
 from zoe_jupyter.server.jupyter_handlers import is_foreign
 from zoe_jupyter.server.proxied_headers import LeadsOutside, Page, without_dots, without_token
 from zoe_jupyter.server.sending import Carrier
-from zoe_jupyter.server.wire import Answerer, Visitor, WireAnswer, WireRequest
+from zoe_jupyter.server.wire import Answerer, CoreGone, Visitor, WireAnswer, WireRequest
 
 CONNECT_S = 10.0
 CHUNK_BYTES = 65536
@@ -49,8 +49,15 @@ class PageProxy(Carrier, ProxyHandler):
 
     async def _asked(self, path: str) -> dict[str, Any]:
         """What an internal route of the core answers."""
-        answer = await self._desk.answer(WireRequest("GET", path, self._visitor, is_internal=True))
-        return told(answer)
+        return await self._told(WireRequest("GET", path, self._visitor, is_internal=True))
+
+    async def _told(self, request: WireRequest) -> dict[str, Any]:
+        """What a good answer says; raises HTTPError for any other."""
+        try:
+            return told(await self._desk.answer(request))
+        except CoreGone as error:
+            # Of these Jupyter logs one line only: its end is no fault.
+            raise web.HTTPError(502, "%s", error) from None
 
     async def http_get(self, rest: str, **names: str) -> None:
         await self._pass(rest, **names)
@@ -208,7 +215,7 @@ class ZoeProxy(PageProxy):
         if self.request.method not in LOOKS or self._is_upgrade():
             raise web.HTTPError(403, "this page is not trusted: it opens with a ticket only")
         path = f"executions/{execution}/endpoints/{endpoint}/ticket"
-        answer = told(await self._desk.answer(WireRequest("POST", path, self._visitor, body=b"{}")))
+        answer = await self._told(WireRequest("POST", path, self._visitor, body=b"{}"))
         self._lead_to(url_path_join(self.base_url, "zoe/ticket", answer["ticket"]))
         raise web.Finish
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from zoe_jupyter.server.wire import BODY_LIMIT_BYTES, WireAnswer, close_body
+from zoe_jupyter.server.wire import BODY_LIMIT_BYTES, CoreGone, WireAnswer, close_body
 
 THROWN_AWAY_BYTES = 64 * 1024 * 1024
 """A body up to this size is read to its end though it is refused: who is cut off while sending never reads why."""
@@ -124,6 +124,15 @@ class Carrier(web.RequestHandler):
     def taken_body(self) -> bytes:
         return b"".join(self._parts)
 
+    async def send_answer(self, asked: Awaitable[WireAnswer]) -> None:
+        """Send what is answered; hang up where Zoe ends, as its server does a moment later."""
+        try:
+            answer = await asked
+        except CoreGone:
+            self._hang_up()
+        else:
+            await self.send(answer)
+
     async def send(self, answer: WireAnswer) -> None:
         """Write it out; a reader that goes away ends a stream at its source."""
         self.set_status(answer.status)
@@ -157,13 +166,17 @@ class Carrier(web.RequestHandler):
             raise
         except Exception as error:
             # Without the chunk that ends it, the reader sees that this was not all.
-            self.log_break(error)
-            self._auto_finish = False
-            self.request.connection.detach().close()  # type: ignore[union-attr]
+            if not isinstance(error, CoreGone):
+                self.log_break(error)
+            self._hang_up()
             raise StreamClosedError from error
         finally:
             await close_body(chunks)
         await self.finish_as(b"", media)
+
+    def _hang_up(self) -> None:
+        self._auto_finish = False
+        self.request.connection.detach().close()  # type: ignore[union-attr]
 
     def log_break(self, error: Exception) -> None:
         """Say that a stream was broken off."""

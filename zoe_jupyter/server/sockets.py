@@ -167,7 +167,7 @@ class SocketHandler(Carrier):
             key=headers.get("Idempotency-Key"),
             is_internal=self._accepts_visitors and headers.get(INTERNAL) == "1",
         )
-        await self.send(await self._answerer.answer(request))
+        await self.send_answer(self._answerer.answer(request))
 
     get = post = put = delete = _answer
 
