@@ -20,7 +20,8 @@ class Clock:
     """Epoch seconds that never jump: the wall clock as it was when last agreed with, and the time that went by since.
 
     Three clocks are behind it. ``wall`` may be set by anybody; ``running`` counts on also while the machine is suspended;
-    ``awake`` stands still then, so that what nobody could do in that time is held against nobody.
+    ``awake`` stands still then, so that what nobody could do in that time is held against nobody. Beside them, ``worked``
+    counts the seconds in which this thread was busy.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class Clock:
         wall: Callable[[], float] = time.time,
         running: Callable[[], float] = running_s,
         awake: Callable[[], float] = time.monotonic,
+        worked: Callable[[], float] = time.thread_time,
     ) -> None:
         self._wall = wall
         self._running = running
         self.awake = awake
+        self.worked = worked
         self._offset_s = wall() - running()
         self._noticed_at = running()
 

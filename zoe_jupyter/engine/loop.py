@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine import views
 from zoe_jupyter.engine.actions import Actions
+from zoe_jupyter.engine.clock import Clock
 from zoe_jupyter.engine.cores import Cores
 from zoe_jupyter.engine.draining import drained
 from zoe_jupyter.engine.ledger import Happened, Kept, Ledger
@@ -61,7 +61,7 @@ class Loop:
         actions: Actions,
         policy: Policy,
         outlook: Outlook,
-        clock: Callable[[], float],
+        clock: Clock,
         notice_time: Callable[[], Awaitable[None]],
         bounds: Callable[..., Bounds],
         on_fenced: Callable[[], None],
@@ -127,9 +127,9 @@ class Loop:
             is_calm = self.is_reachable and not self._has_silent
             await wait_set(self._look_wanted, MISSED_S if self._missing else LOOK_S if is_calm else RETRY_S)
             self._look_wanted.clear()
-            began = time.thread_time()
+            began = self._clock.worked()
             await self._try("look", self._look)
-            await self._rest_after(time.thread_time() - began)
+            await self._rest_after(self._clock.worked() - began)
 
     async def _rest_after(self, work_s: float) -> None:
         """What comes meanwhile is one look, and one decision. Work is what keeps this thread busy; waiting for others is none."""

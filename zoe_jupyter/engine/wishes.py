@@ -90,7 +90,8 @@ def read_moment(value: Any, now: float) -> float:
         return now + duration_s(text[1:])
     clock = _CLOCK_TIME.fullmatch(text)
     if clock is None:
-        return datetime.fromisoformat(text).timestamp()
+        # Python 3.10 does not know the letter.
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()
     today = datetime.fromtimestamp(now).replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
     return (today if today.timestamp() >= now else today + timedelta(days=1)).timestamp()
 

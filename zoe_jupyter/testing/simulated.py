@@ -42,7 +42,7 @@ class Machine:
 
     def clock(self) -> Clock:
         """What a core that begins now goes by."""
-        return Clock(wall=self.wall_s, running=self.running_s, awake=lambda: self.awake_s)
+        return Clock(wall=self.wall_s, running=self.running_s, awake=lambda: self.awake_s, worked=lambda: 0.0)
 
 
 class _Selector(selectors.DefaultSelector):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import itertools
 import shutil
 import sqlite3
 import tempfile
@@ -12,6 +13,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 from zoe_jupyter.engine.core import Core
 from zoe_jupyter.engine.door import Caller, Submission
@@ -41,6 +43,11 @@ class SimulatedHouse:
         self.loop: SimulatedLoop | None = None
         self.core: Core = None  # type: ignore[assignment]
         self._store: Store | None = None
+        # In the order of their submits, not at random: what is done next goes by the order of ids, too.
+        numbers = itertools.count(1)
+        numbered = mock.Mock(side_effect=lambda size: f"{next(numbers):0{2 * size}x}")
+        self._ids = mock.patch("zoe_jupyter.engine.submitting.secrets.token_hex", numbered)
+        self._ids.start()
 
     @property
     def database(self) -> Path:
@@ -105,6 +112,7 @@ class SimulatedHouse:
         """Let nothing remain."""
         self.die_after(None)
         self.end()
+        self._ids.stop()
         self._temporary.cleanup()
 
 
