@@ -29,15 +29,6 @@ SUBMITS = 25
 """Of each of the users that submit while PostgreSQL is restarted."""
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
-
-
 @contextmanager
 def served(home: ChaosHarness) -> Iterator[Server]:
     server = home.hatch()

@@ -100,13 +100,9 @@ def small_disk(folder: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
+def home(home: ChaosHarness) -> ChaosHarness:
     home.add("talker", TALKER)
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
+    return home
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections import Counter
@@ -49,14 +48,10 @@ def moments() -> list[object]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
+def home(home: ChaosHarness) -> Iterator[ChaosHarness]:
+    """Nothing may be left running in it."""
     yield home
-    left = home.processes()
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, left
+    assert not home.clear()
 
 
 class Life:

@@ -48,7 +48,7 @@ def home(tmp_path: Path) -> Iterator[ChaosHarness]:
     home = ChaosHarness(tmp_path)
     home.furnish(f"c.Zoe.backend_options = {{'log_limit_bytes': {LIMIT}, 'log_files': {FILES}}}")
     yield home
-    assert not home.processes()
+    assert not home.clear()
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +24,9 @@ WISHES = ("submit", "submit", "submit", "scale", "scale", "restart", "suspend", 
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
+def home(home: ChaosHarness) -> ChaosHarness:
     home.allow("stubborn")
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
+    return home
 
 
 class User:

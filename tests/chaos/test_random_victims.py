@@ -7,7 +7,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,6 @@ SETTLED_S = 40.0
 LONGEST_PAUSE_S = 0.25
 VICTIMS = ("core", "supervisor", "supervisor", "service", "service", "service")
 WISHES = ("submit", "submit", "scale", "stop")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
 
 
 class Household:

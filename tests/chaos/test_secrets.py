@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,14 +47,10 @@ PHRASE = "the-phrase-that-nobody-sees"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
+def home(home: ChaosHarness) -> ChaosHarness:
     home.add("vault", VAULT)
     (home.folder / "shop" / "vault" / "keeper.py").write_text(KEEPER)
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
+    return home
 
 
 def test_secrets_are_seen_by_their_service_and_their_owner_alone(home: ChaosHarness) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +77,11 @@ def one(name: str, code: str) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
+def home(home: ChaosHarness) -> Iterator[ChaosHarness]:
+    """Nothing may be left running in it."""
     home.add("slippery", SLIPPERY)
     yield home
-    left = home.processes()
-    for pid in left:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    assert not left, left
+    assert not home.clear()
 
 
 @pytest.fixture

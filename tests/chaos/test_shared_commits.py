@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +18,6 @@ LONGEST_S = 0.4
 """After so long at most Zoe is killed; it stores some dozens of submits in that time, most of them while others wait for the same commit."""
 POINTS = ("", "submit.before", "commit.before", "submit.after")
 """Where it is killed instead, the ``n``-th time that it comes there."""
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> ChaosHarness:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
-    return home
 
 
 class Submitter(threading.Thread):

@@ -8,9 +8,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -96,15 +94,11 @@ def door(home: ChaosHarness, server: Server) -> Door:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
+def home(home: ChaosHarness) -> ChaosHarness:
     """One wide application fits; the next ones wait."""
-    home = ChaosHarness(tmp_path)
-    home.furnish()
     home.add("wide", WIDE.format(memory=psutil.virtual_memory().total * 6 // 10))
     (home.folder / "shop" / "wide" / "sleeper.py").write_text((home.crew / "sleeper.py").read_text())
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
+    return home
 
 
 async def asked_now_and_then(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,15 +30,6 @@ COMMITTED = "open.migrated"
 """The point that comes next when it is done."""
 SERVICES = ["crew.head-0#1", "crew.worker-0#1", "crew.worker-1#1"]
 PATIENCE_S = 30.0
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[ChaosHarness]:
-    home = ChaosHarness(tmp_path)
-    home.furnish()
-    yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
 
 
 class Database:

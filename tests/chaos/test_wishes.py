@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +22,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosHarness]:
     home = ChaosHarness(tmp_path_factory.mktemp("home"))
     home.furnish()
     yield home
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
+    home.clear()
 
 
 @pytest.fixture

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from zoe_jupyter.backends.local.machine import local_node
+from zoe_jupyter.backends.local.supervisor import cages
 from zoe_jupyter.testing import checker, sight
 from zoe_jupyter.testing.chaos_shop import BROKEN, CREW, JOB, ONE, SLEEPER
 from zoe_jupyter.testing.nursery import Hatchling
@@ -210,6 +213,15 @@ class ChaosHarness:
         """``<service>#<attempt>`` of all that sleep now."""
         alive = self.processes()
         return {name for name, pid in self.launches() if "sleeper.py" in alive.get(pid, "")}
+
+    def clear(self) -> list[str]:
+        """Kill what still runs, and take its control groups away; says what it was."""
+        left = self.processes()
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        cages.remove(sight.folders_of(self.run_folders()), limit_s=1.0)
+        return sorted(left.values())
 
     def run_folders(self) -> list[str]:
         run = self.state / "run"

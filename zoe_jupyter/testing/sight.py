@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,18 @@ def _descriptors(pid: int) -> Iterator[str]:
 
 def cages_of(executions: Sequence[Execution]) -> list[str]:
     """Control groups of these executions; each name once, whatever the controllers."""
-    ids = {execution.id for execution in executions}
-    names = {name for _, folders, _ in os.walk(CAGES) for name in folders if name.startswith("zoe.")}
-    return sorted(name for name in names if ids.intersection(name.split(".")))
+    return sorted({Path(folder).name for folder in folders_of(execution.id for execution in executions)})
+
+
+def folders_of(ids: Iterable[str]) -> list[str]:
+    """Where the control groups of these executions are."""
+    wanted = set(ids)
+    return [
+        os.path.join(parent, name)
+        for parent, names, _ in os.walk(CAGES)
+        for name in names
+        if name.startswith("zoe.") and wanted.intersection(name.split("."))
+    ]
 
 
 def _text(path: Path) -> str:
