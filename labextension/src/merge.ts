@@ -5,6 +5,10 @@ export function isEnded(execution: IExecution): boolean {
   return execution.state === 'ended';
 }
 
+export function isQueued(execution: IExecution): boolean {
+  return execution.state === 'queued';
+}
+
 /** Whether it runs or is about to, so that whoever attaches to it starts nothing. */
 export function isUp(execution: IExecution): boolean {
   return !['suspended', 'stopping', 'ended'].includes(execution.state);

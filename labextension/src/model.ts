@@ -5,11 +5,13 @@ import { everything, type ZoeClient } from './api/client';
 import { ServerPartMissing, ZoeApiError, messageOf } from './api/errors';
 import { EventStream, type Link } from './api/events';
 import type { IEntry, IEntryDetail, IEvent, IExecution, IInfo } from './api/types';
-import { Refetcher, isEnded, merged, replaceLive } from './merge';
+import { Refetcher, isEnded, isQueued, merged, replaceLive } from './merge';
 import type { IZoeModel, Phase } from './tokens';
 
 const LIVE = ['submitted', 'queued', 'starting', 'running', 'suspended', 'stopping'];
 const STREAM_GRACE_MS = 2000;
+/** A long queue is not read again for every one of many events. */
+const QUEUE_DELAY_MS = 500;
 
 /** See {@link IZoeModel}. */
 export class ZoeModel implements IZoeModel, IDisposable {
@@ -192,13 +194,27 @@ export class ZoeModel implements IZoeModel, IDisposable {
     if (!event.execution_id) {
       return;
     }
-    this._refetcher.mark(event.execution_id);
-    for (const { id, state } of this._executions.values()) {
-      // Its place in the queue and the reason may have changed with any other's.
-      if (state === 'queued') {
-        this._refetcher.mark(id);
+    if (event.kind !== 'execution.waiting') {
+      this._refetcher.mark(event.execution_id);
+    }
+    if ([...this._executions.values()].some(isQueued)) {
+      this._queue.mark('');
+    }
+  }
+
+  /** Places in the queue and their reasons may change with any other execution. */
+  private async _refetchQueue(): Promise<void> {
+    const queued = await everything(cursor =>
+      this.client.executions({ state: 'queued', limit: 200, cursor })
+    ).catch(() => []);
+    for (const execution of queued) {
+      const known = this._executions.get(execution.id);
+      // Who has left the queue since is known better.
+      if (known && isQueued(known)) {
+        this._keep(execution);
       }
     }
+    this._changed.emit();
   }
 
   private async _refetch(id: string): Promise<void> {
@@ -232,9 +248,11 @@ export class ZoeModel implements IZoeModel, IDisposable {
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ended = new Signal<this, IExecution>(this);
   private readonly _logos = new Map<string, Promise<string | null>>();
-  private readonly _refetcher = new Refetcher(
-    id => this._refetch(id),
-    (run, delayMs) => window.setTimeout(run, delayMs)
-  );
+  private readonly _refetcher = new Refetcher(id => this._refetch(id), later);
+  private readonly _queue = new Refetcher(() => this._refetchQueue(), later, QUEUE_DELAY_MS);
   private readonly _stream: EventStream;
+}
+
+function later(run: () => void, delayMs: number): void {
+  window.setTimeout(run, delayMs);
 }

@@ -68,5 +68,5 @@ def clear(server: JupyterServer) -> None:
 
 
 def executions(server: JupyterServer) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = server.ask("zoe/api/executions")["items"]
+    found: list[dict[str, Any]] = server.ask("zoe/api/executions?limit=1000")["items"]
     return found

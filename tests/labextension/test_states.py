@@ -262,3 +262,26 @@ def test_what_waits_says_its_place_and_why(lab: Lab, server: JupyterServer, arti
     expect(lab.tab).to_contain_text("It may start at ")
     expect(lab.tab).to_contain_text("It has no service now, so there is no log.")
     lab.screenshot(artifacts, "queued")
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_long_queue_is_shown_in_parts_and_asked_for_as_a_whole(lab: Lab, server: JupyterServer) -> None:
+    """An event may change every place in it, which is no reason to ask for each of them."""
+    body = {"use": "workbench", "begin": "+1d"}
+    first = server.ask("zoe/api/executions", method="POST", body={**body, "name": "first"})["id"]
+    for number in range(104):
+        server.ask("zoe/api/executions", method="POST", body={**body, "name": f"later-{number}"})
+    lab.open()
+    panel = lab.show_panel()
+    live = panel.get_by_label("Live executions").locator(".zoe-Item")
+    expect(live).to_have_count(100, timeout=SOON_MS)
+    expect(panel).to_contain_text("and 5 more")
+    asked: list[str] = []
+    lab.page.on("request", lambda request: asked.append(request.url) if API.search(request.url) else None)
+    with lab.page.expect_response(re.compile(r"/zoe/api/executions\?state=queued")):
+        server.ask(f"zoe/api/executions/{first}/stop", method="POST", body={})
+    expect(panel).to_contain_text("and 4 more")
+    paths = {urlsplit(url).path.partition("/zoe/api/")[2] for url in asked}
+    assert paths == {"executions", f"executions/{first}"}
+    panel.get_by_role("button", name="Show more").first.click()
+    expect(live).to_have_count(104)

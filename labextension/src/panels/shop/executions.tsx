@@ -20,6 +20,9 @@ import { Button, Elapsed, Notice, Said, StateMark } from '../parts';
 import { QueueNotes } from '../queue';
 import type { IPanelProps } from './props';
 
+/** How many executions are shown at first, and more at a time. */
+const PAGE = 100;
+
 /** The executions: those that live, and those that have ended. */
 export class ExecutionsSection extends ReactWidget {
   constructor(private readonly _props: IPanelProps) {
@@ -47,11 +50,7 @@ function Executions(props: IPanelProps): React.JSX.Element | null {
   return (
     <>
       {live.length ? (
-        <ul className="zoe-List" aria-label={trans.__('Live executions')}>
-          {live.map(execution => (
-            <Item key={execution.id} {...props} execution={execution} />
-          ))}
-        </ul>
+        <Live {...props} live={live} />
       ) : (
         <Notice kind="info" title={trans.__('Nothing is running')}>
           <p>
@@ -66,6 +65,33 @@ function Executions(props: IPanelProps): React.JSX.Element | null {
       <Ended {...props} ended={ended} />
     </>
   );
+}
+
+/** Of thousands that wait nobody reads all. */
+function Live(props: IPanelProps & { live: readonly IExecution[] }): React.JSX.Element {
+  const { live, trans } = props;
+  const [most, setMost] = useState(PAGE);
+  const left = live.length - most;
+  const shown = left > 0 ? [...live].sort(whoWaitsLast).slice(0, most) : live;
+  return (
+    <>
+      <ul className="zoe-List" aria-label={trans.__('Live executions')}>
+        {shown.map(execution => (
+          <Item key={execution.id} {...props} execution={execution} />
+        ))}
+      </ul>
+      {left > 0 && (
+        <div className="zoe-Actions">
+          <span>{trans.__('and %1 more', left)}</span>
+          <Button label={trans.__('Show more')} onClick={() => setMost(most + PAGE)} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function whoWaitsLast(a: IExecution, b: IExecution): number {
+  return (a.queue?.position ?? 0) - (b.queue?.position ?? 0) || byAge(a, b);
 }
 
 function Item(props: IPanelProps & { execution: IExecution }): React.JSX.Element {
