@@ -21,16 +21,18 @@ START_S = 60.0
 class SecondEngine:
     def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.url = f"unix://{folder / 's'}"
+        self.socket = folder / "s"
         self._folder = folder
         self._process = process
 
     def pause(self) -> None:
-        os.kill(self._pid(), signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self._pid(), signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
-    def _pid(self) -> int:
+    @property
+    def pid(self) -> int:
         return int((self._folder / "pid").read_text())
 
     def client(self) -> Any:
@@ -42,18 +44,18 @@ class SecondEngine:
         for each in client.containers(all=True):
             client.remove_container(each["Id"], force=True)
         client.close()
-        os.kill(self._pid(), signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         self._process.wait(30)
 
 
 @contextmanager
-def second_engine(images: tuple[str, ...], first: Any) -> Iterator[SecondEngine]:
-    """Started with those images of the first one; nothing of it is left."""
+def second_engine(images: tuple[str, ...], first: Any, *options: str) -> Iterator[SecondEngine]:
+    """Started with those images of the first one, and more options of ``dockerd``; nothing of it is left."""
     folder = Path(tempfile.mkdtemp(prefix="zd-", dir="/tmp"))
     log = (folder / "log").open("wb")
     command = [
         "unshare", "-n", "dockerd", "-H", f"unix://{folder / 's'}", "--data-root", str(folder / "d"),
-        "--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid"),
+        "--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid"), *options,
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     engine = SecondEngine(folder, process)

@@ -51,7 +51,7 @@ _ENDED_GRACE_S = 2.0
 class DockerBackend(Backend):
     """Services as containers of Docker Engines.
 
-    Options: ``engines`` (each with ``name``, ``url``, ``tls_ca``, ``tls_cert``, ``tls_key``, ``labels``, ``host``, ``publish_on``, ``probes``,
+    Options: ``engines`` (each with ``name``, ``url``, ``tls_ca``, ``tls_cert``, ``tls_key``, ``ssh_config``, ``labels``, ``host``, ``publish_on``, ``probes``,
     ``gpus``; unset: this machine's), ``image_prefix`` (where images named ``zoe/...`` are), ``pull`` (``missing`` or ``never``),
     ``network_pool`` (from which executions get their networks), ``network_mtu``, ``user`` (whose number services run under),
     ``capabilities`` (that containers keep; none), ``process_limit``, ``shm_bytes``, ``limits_cpu`` (whether a service is held to the
@@ -93,7 +93,7 @@ class DockerBackend(Backend):
         self._notes = Notes(self._folder / "notes.json")
         self._kept_logs = logs.KeptLogs(data_dir / "docker-logs")
         self._site = Site(
-            engines, self._settings, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
+            engines, self._settings, folder=self._folder, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
             on_news=self._hint,
         )  # fmt: skip
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
@@ -242,7 +242,10 @@ class DockerBackend(Backend):
 
     async def reach(self, execution_id: str, service: str, attempt: int, inside: Address) -> Address:
         engine, found = self._site.running(execution_id, service, attempt)
-        return Address(engine.settings.host, dict(found.published))
+        try:
+            return await engine.outside(found)
+        except Unreachable as error:
+            raise Retryable(str(error)) from error
 
     async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
         sources = self._sources(execution_id, service)

@@ -13,10 +13,11 @@ import docker
 import requests
 import urllib3
 from docker.errors import APIError, DockerException, NotFound
-from docker.tls import TLSConfig
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.docker import ways
 from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.tunnel import Tunnel
 from zoe_jupyter.model.errors import Fatal, Retryable
 
 _T = TypeVar("_T")
@@ -29,8 +30,9 @@ SILENT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OS
 class Calls:
     """Every blocking call goes through ``do``; a stream has a thread and a connection of its own."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, tunnel: Tunnel | None) -> None:
         self._settings = settings
+        self._tunnel = tunnel
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"zoe-docker-{settings.name}")
         self._clients: dict[int | None, Any] = {}
         self._lock = threading.Lock()
@@ -48,15 +50,15 @@ class Calls:
             raise
         except APIError as error:
             raise translated(error) from error
-        except DockerException as error:
-            raise Unreachable(f"the engine {self._settings.name} does not answer: {error}") from error
-        except SILENT as error:
-            raise Unreachable(f"the engine {self._settings.name} does not answer: {_short(error)}") from error
+        except (DockerException, *SILENT) as error:
+            raise Unreachable(f"the engine {self._settings.name} does not answer: {self._why(error)}") from error
         except RuntimeError as error:
             raise Unreachable(f"the engine {self._settings.name} is let go: {error}") from error
 
     def client(self, limit_s: int | None) -> Any:
         """The client whose answers may take so long; None: for ever, for streams."""
+        if self._tunnel is not None:
+            self._tunnel.open()
         with self._lock:
             if limit_s not in self._clients:
                 self._clients[limit_s] = self._connected(limit_s)
@@ -83,17 +85,24 @@ class Calls:
             self._clients.clear()
         for client in clients:
             client.close()
+        if self._tunnel is not None:
+            threading.Thread(target=self._tunnel.close, name=f"zoe-docker-end-{self._settings.name}").start()
 
     def _connected(self, limit_s: int | None) -> Any:
-        settings = self._settings
-        options: dict[str, Any] = {"version": "auto", "timeout": limit_s}
-        if not settings.url:
-            return docker.from_env(**options).api
-        if settings.tls_ca or settings.tls_cert:
-            pair = (settings.tls_cert, settings.tls_key) if settings.tls_cert else None
-            options["tls"] = TLSConfig(client_cert=pair, ca_cert=settings.tls_ca or None, verify=True)
-        is_ssh = settings.url.startswith("ssh://")
-        return docker.APIClient(base_url=settings.url, use_ssh_client=is_ssh, **options)
+        url = self._settings.url if self._tunnel is None else self._tunnel.open()
+        return _Client(base_url=url, version="auto", timeout=limit_s, tls=ways.tls(self._settings) or False)
+
+    def _why(self, error: BaseException) -> str:
+        said = ways.why(error)
+        words = self._tunnel.words() if self._tunnel is not None else ""
+        return f"{said}; ssh says: {words}" if words else said
+
+
+class _Client(docker.APIClient):  # type: ignore[misc]
+    """Believes an engine by the files that its settings name, and not by those that the environment names for the web."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
 
 
 def translated(error: APIError) -> Retryable | Fatal:
@@ -113,11 +122,6 @@ def pull_progress(item: dict[str, Any], layers: dict[str, tuple[int, int]]) -> f
         layers[item["id"]] = (layers[item["id"]][1],) * 2
     total = sum(total for _, total in layers.values())
     return sum(current for current, _ in layers.values()) / total if total else 0.0
-
-
-def _short(error: BaseException) -> str:
-    text = str(error)
-    return text if len(text) < 300 else f"{text[:300]}..."
 
 
 def as_json(line: bytes) -> dict[str, Any]:

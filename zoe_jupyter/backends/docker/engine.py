@@ -8,15 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
 
-from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.base import Address, Unreachable
+from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.docker import translate
 from zoe_jupyter.backends.docker.calls import QUICK_S, SILENT, SLOW_S, Calls
-from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.settings import LOOPBACK, EngineSettings
 from zoe_jupyter.backends.docker.translate import LABEL, Container
+from zoe_jupyter.backends.docker.tunnel import Tunnel
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +32,11 @@ _NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "
 class Engine:
     """``look`` brings ``containers`` up to date; ``on_news`` is called on the loop when a look is worth while."""
 
-    def __init__(self, settings: EngineSettings, *, deployment: str, on_news: Callable[[], None]) -> None:
+    def __init__(self, settings: EngineSettings, *, deployment: str, folder: Path, on_news: Callable[[], None]) -> None:
         self.settings = settings
-        self.calls = Calls(settings)
+        is_tunnelled = settings.url.startswith("ssh:")
+        self._tunnel = Tunnel(settings, folder / slug(settings.name)) if is_tunnelled else None
+        self.calls = Calls(settings, self._tunnel)
         self.containers: dict[str, Container] = {}
         self.networks: set[str] = set()
         """Executions that have a network here."""
@@ -62,7 +68,7 @@ class Engine:
         """Whether this machine reaches containers by their addresses."""
         if self.settings.probes:
             return self.settings.probes == "direct"
-        return not self.settings.url or self.settings.url.startswith("unix:")
+        return self.settings.url.startswith("unix:")
 
     def start(self) -> None:
         """Subscribe to the engine's events; what is there is listed after that."""
@@ -89,6 +95,7 @@ class Engine:
                 self._listed_at = None
                 raise
             self.silent_since, self.why_silent = None, ""
+            await self._let_go()
 
     async def _look(self) -> None:
         is_fresh = self._listed_at is not None and time.monotonic() - self._listed_at < LISTED_EVERY_S
@@ -156,6 +163,23 @@ class Engine:
             with suppress(NotFound):
                 await self.calls.do(_update, found.id, quota_us)
             self._quotas[found.id] = quota_us
+
+    async def outside(self, found: Container) -> Address:
+        """Where its published ports are reached from this machine. Raises Unreachable, Retryable."""
+        tunnel, ports = self._tunnel, dict(found.published)
+        if self.settings.host or tunnel is None:
+            return Address(self.settings.host or LOOPBACK, ports)
+        for name, number in ports.items():
+            ports[name] = await self.calls.off(partial(tunnel.bring, number))
+        return Address(LOOPBACK, ports)
+
+    async def _let_go(self) -> None:
+        """Of ports that were brought here and whose containers are gone."""
+        tunnel = self._tunnel
+        if tunnel is not None:
+            wanted = {number for each in self.containers.values() for number in each.published.values()}
+            if tunnel.brings_others_than(wanted):
+                await self.calls.off(partial(tunnel.keep, wanted))
 
     def of(self, execution_id: str) -> Sequence[Container]:
         return [each for each in self.containers.values() if each.attempt.execution_id == execution_id]

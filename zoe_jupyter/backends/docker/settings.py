@@ -8,6 +8,8 @@ from typing import Literal
 
 from zoe_jupyter.backends.containers.places import USER
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True)
 class EngineSettings:
@@ -21,10 +23,12 @@ class EngineSettings:
     tls_cert: str = ""
     tls_key: str = ""
     """Files, for ``tcp``: the engine is believed and believes by these."""
+    ssh_config: str = ""
+    """A file of settings for the program ``ssh``; empty: the user's own."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    host: str = "127.0.0.1"
-    """Where published ports are reached from Zoe's machine."""
-    publish_on: str = "127.0.0.1"
+    host: str = ""
+    """Where published ports are reached from Zoe's machine; empty: on its loopback, from an engine by ``ssh`` through that."""
+    publish_on: str = LOOPBACK
     """The engine's own address on which they are published."""
     probes: Literal["", "direct", "exec"] = ""
     """Whether readiness is asked at containers' addresses or by commands inside; empty: direct where the engine is this machine's."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.images import Content
+from zoe_jupyter.backends.docker import ways
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.images import Images
 from zoe_jupyter.backends.docker.launching import Launcher
@@ -30,13 +33,14 @@ class Place:
 
 
 class Site:
-    """Raises ZoeError when two engines have one name."""
+    """Raises ZoeError when two engines have one name, or one cannot be used as its settings say."""
 
     def __init__(
         self,
         engines: Sequence[EngineSettings],
         settings: ContainerSettings,
         *,
+        folder: Path,
         pool: str,
         overcommit: float,
         memory_fraction: float,
@@ -48,10 +52,10 @@ class Site:
         self._asked_again: dict[str, asyncio.Task[None]] = {}
         self._nodes: dict[str, Node] = {}
         self.places: dict[str, Place] = {}
-        for each in engines:
+        for each in ways.known(engines, os.environ):
             if each.name in self.places:
                 raise ZoeError(f"two engines are named {each.name!r}: give each a `name` of its own")
-            self.places[each.name] = _place(each, settings, pool, on_news)
+            self.places[each.name] = _place(each, settings, folder, pool, on_news)
 
     @property
     def has_gpus(self) -> bool:
@@ -159,8 +163,10 @@ async def _look(engine: Engine) -> None:
         await engine.look()
 
 
-def _place(each: EngineSettings, settings: ContainerSettings, pool: str, on_news: Callable[[], None]) -> Place:
-    engine = Engine(each, deployment=settings.deployment, on_news=on_news)
+def _place(
+    each: EngineSettings, settings: ContainerSettings, folder: Path, pool: str, on_news: Callable[[], None]
+) -> Place:
+    engine = Engine(each, deployment=settings.deployment, folder=folder / "tunnels", on_news=on_news)
     images = Images(engine, pulls=settings.pull == "missing", on_progress=on_news)
     networks = Networks(engine, deployment=settings.deployment, pool=pool, mtu=settings.mtu)
     return Place(engine, images, networks, Launcher(engine, images, networks, settings))
