@@ -4,11 +4,13 @@ import { IRunningSessionManagers, type IRunningSessions } from '@jupyterlab/runn
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
+import { messageOf } from './api/errors';
 import type { IExecution } from './api/types';
 import { CommandIDs } from './commands/ids';
+import { Failures, SHOWN_MS } from './failures';
 import { zoeIcon } from './icons';
 import { byAge, endedBadly, isEnded } from './merge';
-import { stateWord } from './text';
+import { shortened, stateWord } from './text';
 import { IZoeModel, IZoeSettings } from './tokens';
 
 export const runningPlugin: JupyterFrontEndPlugin<void> = {
@@ -42,7 +44,11 @@ function managerOf(
       live().forEach(({ id, name }) => {
         model.client.act(id, 'stop').then(
           execution => model.put(execution),
-          (error: unknown) => Notification.error(`${name}: ${String(error)}`)
+          (error: unknown) =>
+            Notification.error(
+              shortened(trans.__('Could not stop %1: %2', name, messageOf(error))),
+              { autoClose: SHOWN_MS }
+            )
         );
       }),
     // The Refresh button asks for what is not known yet; Lab's start does not.
@@ -86,29 +92,11 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) => {
     const trans = (translator ?? nullTranslator).load('zoe_jupyter');
+    const failures = new Failures(model, commands, trans);
     model.ended.connect((_, execution) => {
       if (settings.notifyEnds && endedBadly(execution)) {
-        tell(execution, commands, trans);
+        failures.tell(execution);
       }
     });
   }
 };
-
-function tell(execution: IExecution, commands: CommandRegistry, trans: TranslationBundle): void {
-  const { id, name, outcome, reason } = execution;
-  const said = trans.__(
-    '%1 has ended: %2. %3',
-    name,
-    stateWord(execution, trans),
-    reason?.text ?? ''
-  );
-  Notification.emit(said.slice(0, 140), outcome === 'expired' ? 'info' : 'error', {
-    autoClose: false,
-    actions: [
-      {
-        label: trans.__('Details'),
-        callback: () => void commands.execute(CommandIDs.openExecution, { id })
-      }
-    ]
-  });
-}

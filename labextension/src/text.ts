@@ -83,6 +83,28 @@ export function lasting(execution: IExecution, now: number, trans: TranslationBu
     : trans.__('started %1 ago', time);
 }
 
+/** How long it stays by itself, in words. */
+export function staying(
+  lifetime: Omit<IExecution['lifetime'], 'ends_at'>,
+  trans: TranslationBundle
+): string {
+  const { after_s, idle_s, together_with, grace_s } = lifetime;
+  const parts: string[] = [];
+  if (after_s !== null) {
+    parts.push(trans.__('at most %1', formatDuration(after_s)));
+  }
+  if (idle_s !== null) {
+    parts.push(trans.__('until idle for %1', formatDuration(idle_s)));
+  }
+  if (together_with === 'kernel') {
+    parts.push(trans.__('until its last notebook has been gone for %1', formatDuration(grace_s)));
+  }
+  if (together_with === 'server') {
+    parts.push(trans.__('until its Jupyter server has been gone for %1', formatDuration(grace_s)));
+  }
+  return parts.join(', ') || trans.__('until it is stopped or its program ends');
+}
+
 /** How long ago in words that need no clock: `just now`, `5 min ago`. */
 export function ago(seconds: number, trans: TranslationBundle): string {
   return seconds < 5 ? trans.__('just now') : trans.__('%1 ago', formatDuration(seconds));
@@ -124,6 +146,11 @@ export function labelled(
 /** State, or outcome once it has ended: what icon and colour follow. */
 export function look(execution: IExecution): string {
   return execution.state === 'ended' ? (execution.outcome ?? 'ended') : execution.state;
+}
+
+/** Notifications take 140 characters. */
+export function shortened(text: string): string {
+  return text.length > 140 ? `${text.slice(0, 139)}…` : text;
 }
 
 function significant(value: number): string {

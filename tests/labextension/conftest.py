@@ -58,6 +58,14 @@ def clean(server: JupyterServer) -> Iterator[None]:
     clear(server)
 
 
+@pytest.fixture
+def desk(server: JupyterServer, clean: None) -> dict[str, Any]:
+    """An execution to look at."""
+    body = {"use": "workbench", "name": "desk"}
+    found: dict[str, Any] = server.ask("zoe/api/executions", method="POST", body=body)
+    return found
+
+
 def clear(server: JupyterServer) -> None:
     for execution in executions(server):
         if execution["state"] != "ended":

@@ -144,7 +144,9 @@ def test_what_runs_is_shared_under_its_name(lab: Lab, server: JupyterServer, art
     expect(lab.page.locator(".Toastify__toast", has_text="is connected to dask.")).to_be_visible()
     assert saved(lab)["attached"] == [{"id": live(server)[0]["id"], "name": "dask"}]
     lab.item("dask").locator(".zoe-Item-name").click()
-    expect(lab.tab.get_by_role("region", name="Connect a notebook")).to_contain_text("By its id", timeout=SOON_MS)
+    connecting = lab.tab.get_by_role("region", name="Connect a notebook")
+    expect(connecting).to_contain_text("By its id", timeout=SOON_MS)
+    expect(connecting).to_contain_text("Gives: dask (client)")
     lab.screenshot(artifacts, "shared")
 
 

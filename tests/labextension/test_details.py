@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,6 @@ from tests.labextension.test_forms import LAUNCHER_HAS_FOCUS
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
-
-
-@pytest.fixture
-def desk(server: JupyterServer, clean: None) -> dict[str, Any]:
-    body = {"use": "workbench", "name": "desk"}
-    found: dict[str, Any] = server.ask("zoe/api/executions", method="POST", body=body)
-    return found
 
 
 def open_details(lab: Lab, *, look: str = "running") -> Locator:
@@ -121,10 +113,27 @@ def test_it_is_suspended_resumed_restarted_stopped_and_forgotten(lab: Lab, artif
     tab.get_by_role("button", name="Stop…").click()
     lab.dialog.get_by_role("button", name="Stop").click()
     expect(mark(tab)).to_contain_text("stopped", timeout=SOON_MS)
+    expect(lab.page.locator(".lm-TabBar-tab", has_text="desk (stopped)")).to_be_visible()
     expect(tab.locator('.zoe-Table .zoe-Mark[data-look="stopped"]')).to_have_count(2)
     tab.get_by_role("button", name="Forget…").click()
     lab.dialog.get_by_role("button", name="Forget").click()
     expect(tab).to_contain_text("This execution was forgotten.", timeout=SOON_MS)
+
+
+@pytest.mark.parametrize("news", ["started again", "forgotten"])
+def test_a_failure_is_told_until_it_is_no_news(lab: Lab, server: JupyterServer, news: str) -> None:
+    lab.open()
+    lab.show_panel()
+    expect(lab.panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
+    body = {"use": "workbench", "name": "desk", "parameters": {"fails": 7}}
+    found = server.ask("zoe/api/executions", method="POST", body=body)
+    notice = lab.page.locator(".Toastify__toast", has_text="desk has ended: failed")
+    expect(notice).to_be_visible(timeout=60_000)
+    if news == "forgotten":
+        server.ask(f"zoe/api/executions/{found['id']}", method="DELETE")
+    else:
+        server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
+    expect(notice).to_have_count(0, timeout=SOON_MS)
 
 
 def test_one_that_fails_is_told_of_with_its_reason(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
@@ -146,21 +155,6 @@ def test_one_that_fails_is_told_of_with_its_reason(lab: Lab, server: JupyterServ
     lab.dialog.get_by_role("button", name="Forget").click()
     expect(lab.item("desk")).to_have_count(0, timeout=SOON_MS)
     lab.screenshot(artifacts, "forgotten")
-
-
-def test_a_verb_that_is_refused_says_why(lab: Lab, desk: dict[str, Any]) -> None:
-    answer = {"message": "it is just being stopped", "reason": "conflict", "details": {}}
-
-    def refuse(route: Route) -> None:
-        route.fulfill(status=409, body=json.dumps(answer), content_type="application/json")
-
-    lab.page.route(re.compile(f"{desk['id']}/restart"), refuse)
-    tab = open_details(lab)
-    tab.get_by_role("button", name="Restart…").click()
-    lab.dialog.get_by_role("button", name="Restart").click()
-    expect(lab.dialog).to_contain_text("Could not restart desk")
-    expect(lab.dialog).to_contain_text("it is just being stopped")
-    lab.dialog.get_by_role("button").last.click()
 
 
 @pytest.mark.usefixtures("desk")
@@ -193,8 +187,9 @@ def test_use_is_asked_for_only_while_it_is_seen(lab: Lab, desk: dict[str, Any]) 
     assert len(asked) == before
 
 
-@pytest.mark.parametrize("is_trusted", [True, False])
-def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict[str, Any], is_trusted: bool) -> None:
+def trusting(lab: Lab, execution: dict[str, Any], *, is_trusted: bool) -> None:
+    """As if the source of the shop from which it came were one that is trusted, or not."""
+
     def trust(route: Route) -> None:
         answer = route.fetch()
         record = answer.json()
@@ -202,7 +197,12 @@ def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict
             endpoint["is_trusted"] = is_trusted
         route.fulfill(response=answer, json=record)
 
-    lab.page.route(re.compile(rf"/zoe/api/executions/{desk['id']}(\?|$)"), trust)
+    lab.page.route(re.compile(rf"/zoe/api/executions/{execution['id']}(\?|$)"), trust)
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict[str, Any], is_trusted: bool) -> None:
+    trusting(lab, desk, is_trusted=is_trusted)
     tab = open_details(lab)
     tab.get_by_role("button", name="Open in a tab").click()
     frame = lab.page.locator(".zoe-Page iframe")

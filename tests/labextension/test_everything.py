@@ -81,7 +81,7 @@ def test_what_the_server_says_of_a_form_is_said_there(lab: Lab, artifacts: Path)
         "reason": None,
         "problems": [],
     }
-    full = {"code": "full", "text": "needs 8 GiB, 6 GiB are free; lower `memory`", "numbers": {}}
+    full = {"code": "waits_for_resources", "text": "needs 8 GiB, 6 GiB are free; lower `memory`", "numbers": {}}
     lab.open()
     lab.command("zoe:start-application", "{entry: 'workbench'}")
     form = lab.tab.locator(".zoe-Launch")
@@ -98,6 +98,8 @@ def test_what_the_server_says_of_a_form_is_said_there(lab: Lab, artifacts: Path)
         lab.page.route(re.compile("/zoe/api/validate"), answering(body, status=status))
         workers.fill(str(2 + number % 2))
         expect(form.locator(".zoe-Check")).to_contain_text(said, timeout=SOON_MS)
+        given = form.get_by_text("What was given to others counts as taken, also while they do not use it.")
+        expect(given).to_have_count(1 if said.startswith("Would wait") else 0)
         lab.screenshot(artifacts, f"check-{number}")
     lab.page.route(re.compile(r"/zoe/api/executions(\?|$)"), answering(refusal("the disk is full"), status=507))
     form.get_by_role("button", name="Start", exact=True).click()

@@ -78,9 +78,13 @@ def test_what_is_wrong_is_said_at_its_field_also_behind_the_fold(lab: Lab, artif
     form.locator("summary", has_text="Advanced").click()
     expect(form.locator(".zoe-Advanced .zoe-Field[data-wrong]")).to_be_visible(timeout=SOON_MS)
     lab.screenshot(artifacts, "wrong")
+    form.locator("h2").scroll_into_view_if_needed()
     form.get_by_role("button", name="Start", exact=True).click()
-    expect(form).to_be_visible()
+    expect(form.get_by_label("Fails with")).to_be_focused(timeout=SOON_MS)
+    expect(form.get_by_label("Fails with")).to_be_in_viewport(ratio=1)
     expect(form.locator(".zoe-Check")).to_contain_text("What is wrong is said at the fields.")
+    expect(form.locator(".zoe-Launch-verdict")).to_have_text("Something is wrong")
+    lab.screenshot(artifacts, "refused")
 
 
 def test_when_it_is_its_turn_can_be_said_and_is_told(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
@@ -113,10 +117,15 @@ def test_one_begins_at_the_first_field_and_starting_is_always_in_sight(lab: Lab,
     form = open_form(lab)
     expect(form.locator('input[type="range"]')).to_be_focused(timeout=SOON_MS)
     start = form.get_by_role("button", name="Start", exact=True)
+    verdict = form.locator(".zoe-Launch-verdict")
+    expect(verdict).to_have_text("Fits now", timeout=SOON_MS)
+    usual = "As usual for this application: until it is stopped or its program ends"
+    expect(form.get_by_label("Runs").locator("option").first).to_have_text(usual)
     form.locator("summary", has_text="Advanced").click()
     for place in (form.locator("h2"), form.get_by_label("Name", exact=True).first, form.locator(".zoe-Equivalent")):
         place.scroll_into_view_if_needed()
         expect(start).to_be_in_viewport(ratio=1)
+        expect(verdict).to_be_in_viewport(ratio=1)
     form.locator("h2").scroll_into_view_if_needed()
     lab.screenshot(artifacts, "low")
     start.click()
@@ -217,7 +226,9 @@ def test_what_belongs_to_a_notebook_runs_with_its_kernel_and_goes_with_it(
     form.get_by_label("Runs").select_option("kernel")
     expect(command(form)).to_have_text("%zoe start dask --with kernel")
     lab.screenshot(artifacts, "form")
-    form.get_by_role("button", name="Start and attach the notebook").click()
+    form.get_by_role("button", name="Start and attach the notebook").focus()
+    lab.press("Enter")
+    lab.page.wait_for_function("document.activeElement.closest('.jp-NotebookPanel') !== null", timeout=SOON_MS)
     expect(notebook.node.locator(".zoe-Connect")).to_contain_text("dask · running", timeout=ATTACH_MS)
     found = server.ask("zoe/api/executions/dask")
     assert found["lifetime"]["together_with"] == "kernel"

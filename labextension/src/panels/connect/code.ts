@@ -30,6 +30,18 @@ export function attaches(code: string): boolean {
   return /^\s*%zoe\s+attach\b|\bzoe\.attach\(/m.test(code);
 }
 
+/** Under which variable the kinds of connection come that Zoe brings. */
+const VARIABLES = new Map([
+  ['spark', 'spark'],
+  ['dask', 'client']
+]);
+
+/** A connection with the variable that it sets, as far as that is known here. */
+export function given(connection: string): string {
+  const variable = VARIABLES.get(connection);
+  return variable ? `${connection} (\`${variable}\`)` : connection;
+}
+
 /** What people copy into a cell. */
 export function attachCell(name: string): string {
   return `%load_ext zoe_jupyter\n%zoe attach ${quoted(name)}`;

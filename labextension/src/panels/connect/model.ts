@@ -12,6 +12,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 import { messageOf } from '../../api/errors';
 import type { IExecution } from '../../api/types';
 import { byAge, isBegunAnew, isEnded, isUp } from '../../merge';
+import { shortened } from '../../text';
 import type {
   INotebookLink,
   IZoeConnector,
@@ -21,7 +22,7 @@ import type {
 } from '../../tokens';
 import { attachCode, attachedIn, attaches, detachCode, type IHeld } from './code';
 import { KernelGone, runInKernel, stepOf } from './kernel';
-import { endWell, explain, shortened, tell } from './tell';
+import { endWell, explain, tell } from './tell';
 
 const METADATA = 'zoe';
 const MENTIONS_ZOE = /\bzoe/;

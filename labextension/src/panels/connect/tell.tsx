@@ -3,6 +3,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import { messageOf } from '../../api/errors';
+import { inDialog } from '../../failures';
+import { shortened } from '../../text';
 import { Said } from '../parts';
 import { KernelError } from './kernel';
 
@@ -28,7 +30,8 @@ export async function explain(
   trans: TranslationBundle
 ): Promise<void> {
   const told = messageOf(error);
-  const said = told.startsWith(name) ? told : capitalised(told);
+  const isAboutOne = told.startsWith(name) || told.includes(' has ended: ');
+  const said = isAboutOne ? told : capitalised(told);
   const isWithoutZoe = error instanceof KernelError && error.ename === 'ModuleNotFoundError';
   const message = isWithoutZoe
     ? trans.__('%1. Install Zoe in the environment of this kernel too.', said)
@@ -38,11 +41,13 @@ export async function explain(
   const lines = [...own.matchAll(INSTALL)].map(([, line]) => line).join('\n');
   const close = Dialog.cancelButton({ label: trans.__('Close') });
   const copy = Dialog.okButton({ label: trans.__('Copy the Install Line') });
-  const { button } = await showDialog({
-    title: trans.__('Could not connect to %1', name),
-    body: <Explained message={message} isInstall={lines !== ''} trans={trans} />,
-    buttons: lines ? [close, copy] : [close]
-  });
+  const { button } = await inDialog(told, () =>
+    showDialog({
+      title: trans.__('Could not connect to %1', name),
+      body: <Explained message={message} isInstall={lines !== ''} trans={trans} />,
+      buttons: lines ? [close, copy] : [close]
+    })
+  );
   if (lines && button.accept) {
     Clipboard.copyToSystem(lines);
     tell(trans.__('Copied. Run it in a cell, then restart the kernel.'));
@@ -64,11 +69,6 @@ function Explained(props: {
       {isMore && <p>{trans.__('Run that line in a cell, then restart the kernel.')}</p>}
     </div>
   );
-}
-
-// Notifications take 140 characters.
-export function shortened(text: string): string {
-  return text.length > 140 ? `${text.slice(0, 139)}…` : text;
 }
 
 /** Lab's own clock stands still for as long as the window is not in front. */

@@ -12,9 +12,9 @@ import { externalIcon } from '../../icons';
 import { isEnded, nameToAttach } from '../../merge';
 import type { IZoeConnector, IZoeModel, IZoeSettings } from '../../tokens';
 import { AttachButton } from '../attach';
-import { attachCell } from '../connect/code';
+import { attachCell, given } from '../connect/code';
 import { useSignals } from '../hooks';
-import { Button, Elapsed, Notice, StateMark } from '../parts';
+import { Button, Elapsed, Notice, Said, StateMark } from '../parts';
 import { PhaseNotice } from '../phase';
 import { Holders, LifetimeText, Parameters, Services, Story, Telling, TurnText } from './facts';
 import { Logs } from './logview';
@@ -298,7 +298,9 @@ function Connections({
   const name = nameToAttach(execution);
   return (
     <Part title={trans.__('Connect a notebook')}>
-      <p className="zoe-Hint">{trans.__('Gives: %1', execution.connections.join(', '))}</p>
+      <p className="zoe-Hint">
+        <Said text={trans.__('Gives: %1', execution.connections.map(given).join(', '))} />
+      </p>
       <pre className="zoe-Code">{attachCell(name)}</pre>
       {name !== execution.name && (
         <p className="zoe-Hint">

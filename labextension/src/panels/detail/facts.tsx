@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useRef } from 'react';
 
 import type { IExecution, IService } from '../../api/types';
-import { formatDuration, formatMoment } from '../../text';
+import { formatDuration, formatMoment, staying } from '../../text';
 import { useNow } from '../hooks';
 import { Mark, Notice, Said } from '../parts';
 import { QueueNotes } from '../queue';
@@ -53,23 +53,10 @@ export function TurnText({ execution, trans }: IFactsProps): React.JSX.Element {
 
 /** When it goes away by itself. */
 export function LifetimeText({ execution, trans }: IFactsProps): React.JSX.Element {
-  const { after_s, idle_s, together_with, grace_s, ends_at } = execution.lifetime;
+  const { ends_at } = execution.lifetime;
   const host = useRef<HTMLSpanElement>(null);
   const now = useNow(host, ends_at !== null);
-  const parts: string[] = [];
-  if (after_s !== null) {
-    parts.push(trans.__('at most %1', formatDuration(after_s)));
-  }
-  if (idle_s !== null) {
-    parts.push(trans.__('until idle for %1', formatDuration(idle_s)));
-  }
-  if (together_with === 'kernel') {
-    parts.push(trans.__('until its last notebook has been gone for %1', formatDuration(grace_s)));
-  }
-  if (together_with === 'server') {
-    parts.push(trans.__('until its Jupyter server has been gone for %1', formatDuration(grace_s)));
-  }
-  const text = parts.join(', ') || trans.__('until it is stopped or its program ends');
+  const text = staying(execution.lifetime, trans);
   const left = ends_at === null ? '' : trans.__('; ends in %1', formatDuration(ends_at - now));
   return <span ref={host}>{text + left}</span>;
 }

@@ -21,6 +21,8 @@ import {
 } from '../../commands/context';
 import { CommandIDs } from '../../commands/ids';
 import { zoeIcon } from '../../icons';
+import { isEnded } from '../../merge';
+import { stateWord } from '../../text';
 import { IZoeConnector, IZoeModel, IZoeSettings } from '../../tokens';
 import { showInMain } from '../main';
 import { Detail, type ILogsWish } from './body';
@@ -131,7 +133,15 @@ function detailTab(context: IDetailContext, execution: IExecution): DetailTab {
   );
   content.addClass('zoe-Tab-content');
   const tab = new DetailTab(execution.id, wish, content);
-  tab.title.label = execution.name;
+  const name = (): void => {
+    const known = model.executions.get(execution.id) ?? execution;
+    tab.title.label = isEnded(known)
+      ? trans.__('%1 (%2)', known.name, stateWord(known, trans))
+      : known.name;
+  };
+  name();
   tab.title.caption = `${execution.title}: ${execution.name}`;
+  model.changed.connect(name);
+  tab.disposed.connect(() => model.changed.disconnect(name));
   return tab;
 }

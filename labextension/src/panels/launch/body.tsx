@@ -6,12 +6,13 @@ import React, { useEffect, useMemo, useRef, useState } from 'react';
 import { ZoeApiError, isAbort, messageOf } from '../../api/errors';
 import type { IEntryDetail, IExecution, ISubmission } from '../../api/types';
 import type { IZoeModel, IZoeSettings, Lifetime } from '../../tokens';
+import { staying } from '../../text';
 import { useDebounced } from '../hooks';
 import { Button, Notice, Said } from '../parts';
 import { Readme } from '../readme';
-import { CheckLine, type Checked } from './check';
+import { CheckLine, Verdict, type Checked } from './check';
 import { commandLine } from './commandline';
-import { ParameterForm } from './form';
+import { ParameterForm, firstWrongField } from './form';
 import { NotebookField, LifetimeField, NameField, TurnFields } from './frame';
 import { chosen, defaultsOf, placed, secretsOf, type IFormSchema, type Values } from './schema';
 import { clientOf, openNotebooks, submissionOf, type Client } from './submission';
@@ -36,8 +37,15 @@ export function LaunchForm(props: ILaunchProps): React.JSX.Element {
   const { detail, rendermime, trans } = props;
   const { entry, readme } = detail;
   const form = useLaunch(props);
+  const host = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (form.refusal) {
+      firstWrongField(host.current)?.focus();
+    }
+  }, [form.refusal]);
   return (
     <form
+      ref={host}
       className="zoe-Launch"
       aria-label={trans.__('Start %1', entry.title)}
       noValidate
@@ -93,6 +101,7 @@ function Frame(props: ILaunchProps & { form: Form }): React.JSX.Element {
         id={`${idPrefix}-lifetime`}
         value={form.lifetime}
         hasKernel={Boolean(form.client.kernel_id)}
+        usual={usualOf(form.checked, trans)}
         trans={trans}
         onChange={form.setLifetime}
       />
@@ -105,6 +114,12 @@ function Frame(props: ILaunchProps & { form: Form }): React.JSX.Element {
       />
     </>
   );
+}
+
+/** How long it stays unless something else is chosen; empty while that is not known. */
+function usualOf(checked: Checked, trans: TranslationBundle): string {
+  const lifetime = checked.kind === 'good' ? checked.check.application.lifetime : null;
+  return lifetime ? staying(lifetime as IExecution['lifetime'], trans) : '';
 }
 
 function StartButtons(props: ILaunchProps & { form: Form }): React.JSX.Element {
@@ -134,6 +149,7 @@ function StartButtons(props: ILaunchProps & { form: Form }): React.JSX.Element {
             onClick={() => void form.start(form.notebook)}
           />
         )}
+        <Verdict checked={form.checked} isFresh={form.isFresh} trans={trans} />
       </div>
     </footer>
   );
@@ -272,6 +288,7 @@ function useStart(props: ILaunchProps, submission: ISubmission, schema: IFormSch
   return {
     start,
     isStarting,
+    refusal,
     hasTried: refusal !== null,
     refused: result?.kind === 'wrong' ? result : null,
     failure: result?.kind === 'unknown' ? result.message : ''

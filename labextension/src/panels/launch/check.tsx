@@ -15,6 +15,9 @@ export type Checked =
   | { kind: 'empty'; problems: IPlacedProblems }
   | { kind: 'unknown'; message: string };
 
+/** The reason's code where others have the room. */
+const LACKS_ROOM = 'waits_for_resources';
+
 /** What it would reserve, and whether that fits now. */
 export function CheckLine(props: {
   checked: Checked;
@@ -27,6 +30,33 @@ export function CheckLine(props: {
       <CheckText checked={checked} trans={trans} />
     </div>
   );
+}
+
+/** The same in a word or two, beside what starts it; read out where it is told whole. */
+export function Verdict(props: {
+  checked: Checked;
+  isFresh: boolean;
+  trans: TranslationBundle;
+}): React.JSX.Element | null {
+  const { checked, isFresh, trans } = props;
+  if (checked.kind === 'checking' || checked.kind === 'unknown' || !isFresh) {
+    return null;
+  }
+  const [look, word] =
+    checked.kind === 'good'
+      ? verdictOf(checked.check, trans)
+      : checked.kind === 'wrong'
+        ? ['failed', trans.__('Something is wrong')]
+        : ['waiting', trans.__('Something is to be filled in')];
+  return (
+    <span className="zoe-Launch-verdict" aria-hidden="true">
+      <Mark look={look} word={word} />
+    </span>
+  );
+}
+
+function verdictOf({ fits_now: fits }: ICheck, trans: TranslationBundle): [string, string] {
+  return fits ? ['running', trans.__('Fits now')] : ['queued', trans.__('Would wait')];
 }
 
 function CheckText({
@@ -87,17 +117,20 @@ function Rest({ problems }: { problems: IPlacedProblems }): React.JSX.Element {
 
 function Good({ check, trans }: { check: ICheck; trans: TranslationBundle }): React.JSX.Element {
   const { core, elastic, fits_now: fits, nodes, reason, problems } = check;
+  const [look, word] = verdictOf(check, trans);
   const hasElastic = elastic.cores > 0 || elastic.memory_bytes > 0 || elastic.gpus > 0;
   return (
     <>
       <p>
-        <Mark
-          look={fits ? 'running' : 'queued'}
-          word={fits ? trans.__('Fits now') : trans.__('Would wait')}
-        />{' '}
+        <Mark look={look} word={word} />{' '}
         {fits && nodes.length > 0 && trans.__('on %1', nodes.join(', '))}
         {!fits && reason && <Said text={reason.text} />}
       </p>
+      {!fits && reason?.code === LACKS_ROOM && (
+        <p className="zoe-Hint">
+          {trans.__('What was given to others counts as taken, also while they do not use it.')}
+        </p>
+      )}
       <p>
         {trans.__('Reserves %1', formatAmount(core, trans))}
         {hasElastic &&

@@ -48,6 +48,12 @@ export function firstField(node: HTMLElement): HTMLElement | null {
   return node.querySelector<HTMLElement>('.zoe-Form :is(input, select, textarea)');
 }
 
+/** Where one goes on, after it was refused. */
+export function firstWrongField(node: HTMLElement | null): HTMLElement | null {
+  const wrong = '.zoe-Field[data-wrong] :is(input, select, textarea):not([type="range"])';
+  return node?.querySelector<HTMLElement>(wrong) ?? null;
+}
+
 /** The parameters: the basic ones, and the rest behind a fold. */
 export function ParameterForm(props: IParameterFormProps): React.JSX.Element {
   const { schema, problems, children, trans } = props;

@@ -89,11 +89,16 @@ export function NotebookField(props: IFieldProps<string> & { paths: string[] }):
 
 /** When it goes away by itself. */
 export function LifetimeField(
-  props: IFieldProps<Lifetime> & { hasKernel: boolean }
+  props: IFieldProps<Lifetime> & { hasKernel: boolean; usual: string }
 ): React.JSX.Element {
-  const { id, value, hasKernel, trans, onChange } = props;
+  const { id, value, hasKernel, usual, trans, onChange } = props;
   const choices: [Lifetime, string][] = [
-    ['entry', trans.__('As usual for this application')],
+    [
+      'entry',
+      usual
+        ? trans.__('As usual for this application: %1', usual)
+        : trans.__('As usual for this application')
+    ],
     ['kernel', trans.__("Together with this notebook's kernel")],
     ['server', trans.__('Together with the Jupyter server')],
     ['hours', trans.__('For 8 hours')],

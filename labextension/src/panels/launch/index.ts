@@ -220,11 +220,13 @@ function sender(model: IZoeModel): (submission: ISubmission) => Promise<IExecuti
 }
 
 async function started(
-  { app }: ILaunchContext,
+  { app, notebooks }: ILaunchContext,
   execution: IExecution,
   attachTo: string
 ): Promise<void> {
   if (attachTo) {
+    const notebook = notebooks?.find(one => one.context.path === attachTo);
+    app.shell.activateById(notebook?.id ?? '');
     await app.commands.execute(CommandIDs.attachNotebook, {
       name: nameToAttach(execution),
       path: attachTo
