@@ -309,7 +309,7 @@ def _connect(
     execution_id = str(execution["id"])
     try:
         named = {**connection, "name": execution["name"]}
-        names = kind.attach(named, session.namespace, variable, is_over=lambda: registry.has_ended(execution_id))
+        names = kind.attach(named, session.namespace, variable, is_over=lambda: registry.is_over(execution_id))
     except Exception as error:
         raise UserError(f"{execution['name']} runs, but could not be reached: {_first_line(error)}") from error
     attachment = Attachment(

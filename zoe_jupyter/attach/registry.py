@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +47,16 @@ def names() -> list[str]:
 
 def held() -> list[tuple[str, str]]:
     """Id and name of each execution that this kernel is attached to, oldest first; the labextension asks it."""
-    mine = [one for one in _attachments if one.execution_id not in _left]
-    return list(dict.fromkeys((one.execution_id, one.execution_name) for one in mine))
+    return _named(one for one in _attachments if one.execution_id not in _left)
+
+
+def left() -> list[tuple[str, str]]:
+    """Those whose execution is no longer what they were attached to; the labextension asks for them, too."""
+    return _named(one for one in _attachments if one.execution_id in _left)
+
+
+def _named(attachments: Iterable[Attachment]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((one.execution_id, one.execution_name) for one in attachments))
 
 
 def attachments(execution: str = "") -> list[Attachment]:
@@ -134,12 +142,17 @@ def has_ended(execution_id: str) -> bool:
     return execution_id in _ended
 
 
+def is_over(execution_id: str) -> bool:
+    """Whether what was attached has gone, so that nothing waits for an answer of it."""
+    return has_ended(execution_id) or was_left(execution_id)
+
+
 def _release(attachment: Attachment) -> None:
     """Detach in a thread: drivers may wait long for a cluster that has gone."""
 
     def work() -> None:
         with suppress(Exception):
-            attachment.kind.detach(attachment.value, is_over=has_ended(attachment.execution_id))
+            attachment.kind.detach(attachment.value, is_over=is_over(attachment.execution_id))
 
     thread = threading.Thread(target=work, name=f"zoe-detach-{attachment.execution_name}", daemon=True)
     thread.start()

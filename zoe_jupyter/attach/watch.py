@@ -22,6 +22,8 @@ class Watcher:
         self._api = api
         self._since: int | None = None
         self._states: dict[str, str] = {}
+        self._parts: dict[str, frozenset[tuple[str, int]]] = {}
+        """By execution: the services, with their attempts, that it had when it was attached."""
         self._notices: dict[str, str] = {}
         """By execution: of news that came together only the last is told."""
         self._losses: dict[str, str] = {}
@@ -31,10 +33,13 @@ class Watcher:
 
     def watch(self, execution: Json) -> None:
         """Tell when that one is no longer there to work with."""
-        registry.mark_there(str(execution["id"]))
+        execution_id = str(execution["id"])
+        registry.mark_there(execution_id)
         with self._lock:
-            self._states[str(execution["id"])] = str(execution["state"])
-            self._losses.pop(str(execution["id"]), None)
+            self._states[execution_id] = str(execution["state"])
+            self._parts[execution_id] = _parts(execution)
+            self._losses.pop(execution_id, None)
+            self._notices.pop(execution_id, None)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="zoe-watch", daemon=True)
                 self._thread.start()
@@ -65,9 +70,7 @@ class Watcher:
         try:
             self._seen(self._api.execution(execution_id, timeout_s=timeout_s))
         except NotFound:
-            self._seen(
-                {"id": execution_id, "name": execution_id, "state": "ended", "entry": "", "outcome": "forgotten"}
-            )
+            self._seen({"id": execution_id, "name": execution_id, "state": "ended", "outcome": "forgotten"})
 
     def _run(self) -> None:
         pause_s = 0.2
@@ -97,37 +100,53 @@ class Watcher:
     def _seen(self, execution: Json) -> None:
         execution_id, state = str(execution["id"]), str(execution["state"])
         with self._lock:
-            before = self._states.get(execution_id)
-            if before is None or before == state:
+            before, was_left = self._states.get(execution_id), registry.was_left(execution_id)
+            if before is None:
+                return
+            is_left = was_left or _is_begun_anew(execution, self._parts[execution_id])
+            if (before, was_left) == (state, is_left):
                 return
             self._states[execution_id] = state
-            if state in ("ended", "stopping"):
+            if state == "ended" or _is_being_stopped(execution):
                 registry.mark_ended(execution_id)
-            if before == "running" and state != "ended" and execution["target"]["goal"] != "stop":
+            if is_left:
                 registry.mark_left(execution_id)
-            if before == "running" and state != "starting":
-                # One that starts a service anew may still be there for the client.
+            if (state in ("stopping", "ended") and before == "running") or is_left > was_left:
                 registry.lose(execution_id)
-            loss = self._losses[execution_id] = _loss(execution, before)
+            loss = self._losses[execution_id] = _loss(execution)
             if loss and not (before == "stopping" and execution.get("outcome") == "stopped"):
                 self._notices[execution_id] = loss
             if state == "ended":
                 del self._states[execution_id]
 
 
-def _loss(execution: Json, before: str) -> str:
+def _parts(execution: Json) -> frozenset[tuple[str, int]]:
+    return frozenset((str(one["name"]), int(one["attempt"])) for one in execution.get("services") or ())
+
+
+def _is_being_stopped(execution: Json) -> bool:
+    return bool(execution["state"] == "stopping" and execution["target"]["goal"] == "stop")
+
+
+def _is_begun_anew(execution: Json, parts: frozenset[tuple[str, int]]) -> bool:
+    """Whether all that it consisted of is gone, and it is to run again; one in which a service was replaced is the same."""
+    state, now = execution["state"], _parts(execution)
+    if state == "stopping":
+        return not _is_being_stopped(execution)
+    return state in ("queued", "suspended") or (state != "ended" and bool(parts and now) and parts.isdisjoint(now))
+
+
+def _loss(execution: Json) -> str:
     """What has become of it, for the notebook; empty when it is there to work with."""
     state, name = execution["state"], execution["name"]
-    if registry.was_left(str(execution["id"])) and execution["target"]["goal"] != "stop" and state != "ended":
-        return _interruption(execution)
     again = f"What it held is lost; `%zoe attach {execution.get('entry') or name}` starts a new one"
-    if state == "stopping":
+    if state == "ended":
+        return f"{name} has ended: {ended_text(execution)}. {again}"
+    if _is_being_stopped(execution):
         why = str((execution.get("reason") or {}).get("text", ""))
         being = why if why.startswith("stopped") else f"stopped: {why}" if why else "stopped"
         return f"{name} is being {being}. {again}"
-    if state == "ended":
-        return f"{name} has ended: {ended_text(execution)}. {again}"
-    return ""
+    return _interruption(execution) if registry.was_left(str(execution["id"])) else ""
 
 
 def _interruption(execution: Json) -> str:
