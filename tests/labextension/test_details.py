@@ -144,7 +144,7 @@ def test_one_that_fails_is_told_of_with_its_reason(lab: Lab, server: JupyterServ
     server.ask("zoe/api/executions", method="POST", body=body)
     notice = lab.page.locator(".Toastify__toast", has_text="desk has ended: failed")
     expect(notice).to_be_visible(timeout=60_000)
-    lab.screenshot(artifacts, "told")
+    lab.page.screenshot(path=artifacts / "told.png")  # One that ends all animations would end the notification's time.
     notice.get_by_role("button", name="Details").click()
     expect(mark(lab.tab)).to_contain_text("failed")
     expect(lab.tab.get_by_role("alert")).to_contain_text("7")
