@@ -119,7 +119,7 @@ def test_one_begins_at_the_first_field_and_starting_is_always_in_sight(lab: Lab,
     start = form.get_by_role("button", name="Start", exact=True)
     verdict = form.locator(".zoe-Launch-verdict")
     expect(verdict).to_have_text("Fits now", timeout=SOON_MS)
-    usual = "As usual for this application: until it is stopped or its program ends"
+    usual = "As usual: until it is stopped or its program ends"
     expect(form.get_by_label("Runs").locator("option").first).to_have_text(usual)
     form.locator("summary", has_text="Advanced").click()
     for place in (form.locator("h2"), form.get_by_label("Name", exact=True).first, form.locator(".zoe-Equivalent")):

@@ -93,12 +93,7 @@ export function LifetimeField(
 ): React.JSX.Element {
   const { id, value, hasKernel, usual, trans, onChange } = props;
   const choices: [Lifetime, string][] = [
-    [
-      'entry',
-      usual
-        ? trans.__('As usual for this application: %1', usual)
-        : trans.__('As usual for this application')
-    ],
+    ['entry', usual ? trans.__('As usual: %1', usual) : trans.__('As usual for this application')],
     ['kernel', trans.__("Together with this notebook's kernel")],
     ['server', trans.__('Together with the Jupyter server')],
     ['hours', trans.__('For 8 hours')],
