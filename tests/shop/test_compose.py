@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.shop.conftest import ENGINE, write
-from zoe_jupyter.model.application import LifetimeWith
+from zoe_jupyter.model.application import Health, LifetimeWith, Probe
 from zoe_jupyter.model.errors import InvalidDescription, NotFound, Problem
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
@@ -168,6 +168,10 @@ CHANGES = {
     "probe of no port": ("{tcp: rpc}", "{tcp: rcp}", "there is no port"),
     "two probes": ("{tcp: rpc}", "{tcp: rpc, log: x}", "exactly one of"),
     "no probe": ("{tcp: rpc}", "{timeout_s: 5}", "exactly one of"),
+    "health by the log": ("{tcp: rpc}\n", "{tcp: rpc}\n    health: {log: x}\n", "log"),
+    "health of no port": ("{tcp: rpc}\n", "{tcp: rpc}\n    health: {tcp: rcp}\n", "there is no port"),
+    "health too often": ("{tcp: rpc}\n", "{tcp: rpc}\n    health: {tcp: rpc, every_s: 0.5}\n", "at least 1 s"),
+    "health that never fails": ("{tcp: rpc}\n", "{tcp: rpc}\n    health: {tcp: rpc, failures: 0}\n", "not between 1 and"),
     "probe with a bad pattern": ("{tcp: rpc}", "{log: '(a+)+'}", "repetition"),
     "port with a dash": ("ports: {rpc: {}", "ports: {a-b: {}, rpc: {}", "is not a name"),
     "file out of the folder": ("files: {token:", "files: {../token:", "is not a name"),
@@ -202,6 +206,13 @@ def test_another_backend_has_its_own_command(source: Path, catalogue: Catalogue)
     assert main.image == "engine:2"
     assert set(main.environment) == {"TOKEN_FILE", "B"}
     assert compose(catalogue=catalogue, use="engine")[0].process("engine.main").command[0] == "{{ python }}"
+
+
+def test_a_service_may_have_to_prove_that_it_works(source: Path, catalogue: Catalogue) -> None:
+    health = "    health: {command: [ping, '{{ ports.rpc }}'], every_s: 30s, failures: '{{ parameters.workers }}'}\n"
+    write(source, ENGINE.replace("    ready: {tcp: rpc}\n", f"    ready: {{tcp: rpc}}\n{health}"))
+    main = compose(catalogue=catalogue, use="engine")[0].process("engine.main")
+    assert main.health == Health(Probe(command=("ping", "{{ ports.rpc }}"), timeout_s=5.0), every_s=30.0, failures=2)
 
 
 @pytest.mark.parametrize("given", [{}, {"use": "engine", "text": PAIR}])

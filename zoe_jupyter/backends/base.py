@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from zoe_jupyter.model.application import OnLost, Port, Probe, Requirement
+from zoe_jupyter.model.application import Health, OnLost, Port, Probe, Requirement
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node, Resources
@@ -63,6 +63,7 @@ class ServiceOrder:
     siblings: int = 1
     """How many services the execution may have at most."""
     ready: Probe | None = None
+    health: Health | None = None
     grace_s: float = 10.0
     image: str = ""
     bounds: Bounds = Bounds()
@@ -113,8 +114,8 @@ class Seen:
     exit_code: int | None = None
     """128 + signal when it was killed by one, as shells say it; None when nobody can know."""
     reason: Reason | None = None
-    """``out_of_memory``, ``process_limit``, ``port_taken``, ``killed``, ``exited``, ``expired``, ``not_ready``, ``lost``. Of one that goes on: what
-    went wrong with it all the same."""
+    """``out_of_memory``, ``process_limit``, ``port_taken``, ``killed``, ``exited``, ``expired``, ``not_ready``, ``unhealthy``, ``lost``. Of one that goes
+    on: what went wrong with it all the same."""
     is_blameless: bool = False
 
 

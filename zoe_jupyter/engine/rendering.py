@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter.backends.base import Address, Backend, Bounds, Reserved, ServiceOrder
-from zoe_jupyter.model.application import ConnectionTemplate, Context, Probe, Process
+from zoe_jupyter.model.application import ConnectionTemplate, Context, Health, Probe, Process
 from zoe_jupyter.model.execution import Execution, Service
 from zoe_jupyter.shop.templates import fill
 
@@ -50,7 +50,8 @@ class Renderer:
             port_numbers=own.ports,
             resources=process.resources,
             siblings=sum(each.core + each.elastic_limit for each in execution.application.processes),
-            ready=_filled_probe(process.ready, context),
+            ready=_filled_probe(process.ready, context, "ready"),
+            health=_filled_health(process.health, context),
             grace_s=process.grace_s,
             image=process.image,
             bounds=bounds,
@@ -185,13 +186,18 @@ def _own_names(service: Service, process: Process, own: Reserved) -> dict[str, A
     }
 
 
-def _filled_probe(probe: Probe | None, context: Mapping[str, Any]) -> Probe | None:
+def _filled_health(health: Health | None, context: Mapping[str, Any]) -> Health | None:
+    probe = _filled_probe(health.probe, context, "health") if health else None
+    return replace(health, probe=probe) if health and probe else None
+
+
+def _filled_probe(probe: Probe | None, context: Mapping[str, Any], path: str) -> Probe | None:
     if probe is None or not (probe.command or probe.http):
         return probe
     return replace(
         probe,
-        http=_text(fill(probe.http, context, path="ready.http")),
-        command=tuple(map(_text, fill(list(probe.command), context, path="ready.command"))),
+        http=_text(fill(probe.http, context, path=f"{path}.http")),
+        command=tuple(map(_text, fill(list(probe.command), context, path=f"{path}.command"))),
     )
 
 

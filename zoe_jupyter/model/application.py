@@ -66,6 +66,18 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How a service that is ready goes on proving that it works; who does not is ended, and its restart policy decides."""
+
+    probe: Probe
+    """Not by the log. Its ``timeout_s`` is how long one answer may take."""
+    every_s: float = 10.0
+    """From one answer to the next question."""
+    failures: int = 3
+    """So many in a row, and it is ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     when: RestartWhen = RestartWhen.ON_FAILURE
     attempts: int = 3
@@ -104,6 +116,8 @@ class Process:
     ports: Mapping[str, Port] = field(default_factory=dict)
     ready: Probe | None = None
     """Absent: ready once the process runs."""
+    health: Health | None = None
+    """Absent: well as long as the process runs."""
     after: tuple[str, ...] = ()
     """Full names of processes whose core services must be ready first."""
     restart: Restart = Restart()

@@ -94,6 +94,26 @@ class ReadyDescription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthDescription:
+    """How a service that is ready goes on proving that it works; exactly one of tcp, http, command."""
+
+    __pydantic_config__ = _STRICT
+
+    tcp: str = ""
+    """Name of the port that must accept a connection."""
+    http: str = ""
+    """``port/path`` that must answer 200 to 399."""
+    command: tuple[str, ...] = ()
+    """Must exit with 0."""
+    every_s: Number = 10
+    """From one answer to the next question; at least 1."""
+    timeout_s: Number = 5
+    """How long one answer may take."""
+    failures: Number = 3
+    """So many in a row, and it is ended; ``restart`` says what then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestartDescription:
     """What happens when a service ends by itself."""
 
@@ -140,6 +160,8 @@ class ProcessDescription:
     """Name and content, written for the service's eyes only; ``{{ files["name"] }}`` is the path."""
     ports: Mapping[str, PortDescription] = field(default_factory=dict)
     ready: ReadyDescription | None = None
+    health: HealthDescription | None = None
+    """Absent: well as long as the program runs."""
     after: tuple[str, ...] = ()
     """Processes whose core services must be ready first."""
     restart: RestartDescription = RestartDescription()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from zoe_jupyter.model.description import (
     CONTAINER,
     IN_CONTAINERS,
     FrameworkDescription,
+    HealthDescription,
     ProcessDescription,
     ReadyDescription,
     ZAppDescription,
@@ -30,6 +31,7 @@ _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _PROBES = ("tcp", "http", "log", "command")
+_HEALTH_PROBES = ("tcp", "http", "command")
 _MAX_TITLE = 200
 T = TypeVar("T")
 
@@ -224,17 +226,29 @@ def check_process(process: ProcessDescription, path: Path, findings: Findings, *
         _check_name(file, (*path, "files", file), findings, like=_FILE)
     if process.ready is not None:
         _check_ready(process.ready, process.ports, (*path, "ready"), findings)
+    if process.health is not None:
+        _check_proof(process.health, _HEALTH_PROBES, process.ports, (*path, "health"), findings)
+
+
+def _check_proof(
+    proof: ReadyDescription | HealthDescription,
+    kinds: Sequence[str],
+    ports: Iterable[str],
+    path: Path,
+    findings: Findings,
+) -> None:
+    chosen = [kind for kind in kinds if getattr(proof, kind)]
+    if len(chosen) != 1:
+        findings.add(path, f"needs exactly one of {', '.join(kinds)}; it has {' and '.join(chosen) or 'none'}")
+    port = proof.tcp or proof.http.partition("/")[0]
+    if port and port not in ports:
+        findings.add(
+            (*path, "tcp" if proof.tcp else "http"), f"there is no port {shorten(port)}{close_names(port, ports)}"
+        )
 
 
 def _check_ready(ready: ReadyDescription, ports: Iterable[str], path: Path, findings: Findings) -> None:
-    chosen = [probe for probe in _PROBES if getattr(ready, probe)]
-    if len(chosen) != 1:
-        findings.add(path, f"needs exactly one of {', '.join(_PROBES)}; it has {' and '.join(chosen) or 'none'}")
-    port = ready.tcp or ready.http.partition("/")[0]
-    if port and port not in ports:
-        findings.add(
-            (*path, "tcp" if ready.tcp else "http"), f"there is no port {shorten(port)}{close_names(port, ports)}"
-        )
+    _check_proof(ready, _PROBES, ports, path, findings)
     if ready.log:
         problem = pattern_problem(ready.log)
         if problem:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoe_jupyter.model.application import ConnectionTemplate, Drain, Port, Probe, Process, Restart, RestartWhen
+from zoe_jupyter.model.application import ConnectionTemplate, Drain, Health, Port, Probe, Process, Restart, RestartWhen
 from zoe_jupyter.model.description import (
     CountDescription,
     FrameworkDescription,
+    HealthDescription,
     PortDescription,
     ProcessDescription,
     ReadyDescription,
@@ -28,6 +29,8 @@ from zoe_jupyter.shop.problems import Findings, Path
 from zoe_jupyter.shop.templates import is_template, named
 
 DEFAULT_LIMIT = 64
+_LEAST_PAUSE_S, _LEAST_TIMEOUT_S = 1.0, 0.1
+"""Of questions whether a service works: each is work for it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ def _process(
             for port, p in process.ports.items()
         },
         ready=_probe(process.ready, filler, (*path, "ready")),
+        health=_health(process.health, filler, (*path, "health")),
         after=(*(f"{part.alias}.{other}" for other in process.after), *before),
         restart=_restart(process, filler, (*path, "restart")),
         drain=_drain(process, filler, (*path, "drain")),
@@ -202,6 +206,21 @@ def _probe(ready: ReadyDescription | None, filler: Filler, path: Path) -> Probe 
     if ready is None:
         return None
     return Probe(ready.tcp, ready.http, ready.log, ready.command, filler.seconds(ready.timeout_s, (*path, "timeout_s")))
+
+
+def _health(health: HealthDescription | None, filler: Filler, path: Path) -> Health | None:
+    if health is None:
+        return None
+    timeout_s = filler.seconds(health.timeout_s, (*path, "timeout_s"))
+    every_s = filler.seconds(health.every_s, (*path, "every_s"))
+    for name, seconds, least in (("timeout_s", timeout_s, _LEAST_TIMEOUT_S), ("every_s", every_s, _LEAST_PAUSE_S)):
+        if seconds < least:
+            filler.findings.add((*path, name), f"{seconds:g} s is too short; at least {least:g} s")
+    return Health(
+        Probe(health.tcp, health.http, command=health.command, timeout_s=timeout_s),
+        every_s=every_s,
+        failures=filler.count(health.failures, (*path, "failures"), minimum=1, maximum=1000),
+    )
 
 
 def _restart(process: ProcessDescription, filler: Filler, path: Path) -> Restart:

@@ -45,6 +45,9 @@ def _process(process: Process, context: Mapping[str, Any], findings: Findings) -
     if process.ready is not None:
         _texts(filler, {"http": process.ready.http}, (*path, "ready"))
         _arguments(filler, list(process.ready.command), (*path, "ready", "command"))
+    if process.health is not None:
+        _texts(filler, {"http": process.health.probe.http}, (*path, "health"))
+        _arguments(filler, list(process.health.probe.command), (*path, "health", "command"))
     proxy = Filler({key: value for key, value in context.items() if key not in _OWN}, findings)
     for name, port in process.ports.items():
         _texts(proxy, {"headers": dict(port.headers)}, (*path, "ports", name))

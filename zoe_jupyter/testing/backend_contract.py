@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from zoe_jupyter.backends.base import Backend, Bounds, Seen, SeenState, ServiceOrder
-from zoe_jupyter.model.application import Port, Probe
+from zoe_jupyter.model.application import Health, Port, Probe
 from zoe_jupyter.model.errors import Fatal, NotFound, Retryable
 from zoe_jupyter.model.resources import Resources
 
@@ -295,6 +295,41 @@ class BackendContract:
         assert seen.reason.code == "not_ready"
         assert "never said" in seen.reason.text
         assert "thinking" in seen.reason.numbers["log"]
+
+    async def test_who_works_no_more_is_ended_and_told_what_was_waited_for(self, runner: Runner) -> None:
+        reserved = await runner.reserve("one", ports=())
+        path = f"{reserved.folder}/ill"
+        probe = Probe(
+            command=(runner.world.python, "-c", f"import os, sys; sys.exit(os.path.exists({path!r}))"), timeout_s=5
+        )
+        code = f"import time; time.sleep(1); open({path!r}, 'w'); time.sleep(600)"
+        await runner.start("one", code=code, health=Health(probe, every_s=0.2, failures=2), grace_s=1)
+        seen = await runner.ended("one")
+        assert seen.reason is not None
+        assert seen.reason.code == "unhealthy"
+        assert "waited for" in seen.reason.text
+        assert not seen.is_blameless
+
+    async def test_who_works_again_before_too_many_questions_goes_on(self, runner: Runner) -> None:
+        """Every second question is in vain; it is never asked again from the beginning."""
+        reserved = await runner.reserve("one", ports=())
+        code = f"""if True:
+            import os, sys
+            asked = os.path.getsize({reserved.folder + "/asked"!r}) if os.path.exists({reserved.folder + "/asked"!r}) else 0
+            open({reserved.folder + "/asked"!r}, "a").write("x")
+            sys.exit(asked % 2)
+        """
+        probe = Probe(command=(runner.world.python, "-c", code), timeout_s=20)
+        watching = f"""if True:
+            import os, time
+            while not os.path.exists({reserved.folder + "/asked"!r}) or os.path.getsize({reserved.folder + "/asked"!r}) < 6:
+                time.sleep(0.05)
+            print("asked six times", flush=True)
+            time.sleep(600)
+        """
+        await runner.start("one", code=watching, health=Health(probe, every_s=0.1, failures=2))
+        await runner.said("one", "app.main-0", b"asked six times")
+        assert (await runner.until("one", "app.main-0", SeenState.READY)).reason is None
 
     async def test_runs_a_command_beside_a_service(self, runner: Runner) -> None:
         await runner.start("one", environment={"A": "1"})

@@ -18,6 +18,7 @@ from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.engine.core import Core, open_core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.execution import Execution, State
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
@@ -77,7 +78,8 @@ async def test_each_engine_is_a_node_with_its_labels(runner: Runner) -> None:
 
 async def test_a_silent_engine_is_not_dead_and_lost_only_after_a_time(runner: Runner, second: SecondEngine) -> None:
     await runner.backend.launch(runner.order("one"), "near")
-    await runner.backend.launch(runner.order("two"), "far")
+    health = Health(Probe(command=("true",), timeout_s=4), every_s=0.2, failures=2)
+    await runner.backend.launch(runner.order("two", health=health), "far")
     await runner.until("two", "app.main-0", SeenState.READY)
     second.pause()
     try:

@@ -17,7 +17,7 @@ from zoe_jupyter.backends.docker import archive, logs, meter, probing, translate
 from zoe_jupyter.backends.docker.calls import pull_progress
 from zoe_jupyter.backends.docker.networks import free_subnets, ipaddress, prefix_for
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
-from zoe_jupyter.model.application import Port, Probe
+from zoe_jupyter.model.application import Health, Port, Probe
 from zoe_jupyter.model.resources import Resources
 
 ATTEMPT = Attempt("zoe", "e1", "redis.server-0", 2)
@@ -35,6 +35,7 @@ ORDER = ServiceOrder(
     port_numbers={"tcp": 20001, "bus": 20000},
     resources=Resources(500_000, 64 * 1024**2, 1),
     ready=Probe(tcp="tcp"),
+    health=Health(Probe(command=("redis-cli", "ping"), timeout_s=5), every_s=10, failures=2),
     image="zoe/redis:7",
 )
 LABELS = {
@@ -46,6 +47,8 @@ LABELS = {
     "jupyter.zoe.owner": "ada",
     "jupyter.zoe.ports": '{"bus": 20000, "tcp": 20001}',
     "jupyter.zoe.probe": '{"tcp": "tcp", "http": "", "log": "", "command": [], "timeout_s": 60.0}',
+    "jupyter.zoe.health": '{"probe": {"tcp": "", "http": "", "log": "", "command": ["redis-cli", "ping"], "timeout_s": 5}, '
+    '"every_s": 10, "failures": 2}',
 }
 
 
@@ -127,6 +130,7 @@ def test_what_runs_is_read_back_whole() -> None:
     assert dict(found.ports) == {"tcp": 20001, "bus": 20000}
     assert dict(found.published) == {"tcp": 32768}
     assert found.probe == Probe(tcp="tcp")
+    assert found.check == ORDER.health
     assert found.started_at == pytest.approx(1767225600.123456)
     seen = translate.seen(found, "docker", is_ready=True)
     assert (seen.state, seen.exit_code, seen.reason) == (SeenState.READY, None, None)

@@ -12,7 +12,7 @@ from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude
 from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
-from zoe_jupyter.model.application import OnLost, Probe
+from zoe_jupyter.model.application import Health, OnLost, Probe
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.resources import Resources
 
@@ -239,6 +239,25 @@ def test_the_kubelet_looks_at_ports_and_runs_commands(probe: Probe, check: dict[
         {"containerPort": 20000, "protocol": "TCP"},
         {"containerPort": 20001, "protocol": "TCP"},
     ]
+
+
+LIVE = {"exec": {"command": prelude.beside(["true"])}, "periodSeconds": 3, "timeoutSeconds": 1, "failureThreshold": 2}
+
+
+def test_the_kubelet_looks_whether_it_works_once_it_was_ready() -> None:
+    health = Health(Probe(command=("true",), timeout_s=0.5), every_s=2.5, failures=2)
+
+    container = _container(
+        SITE, order(ready=Probe(tcp="web", timeout_s=30), port_numbers={"web": 20000}, health=health)
+    )
+
+    assert container["livenessProbe"] == LIVE
+    assert container["startupProbe"] == {
+        "tcpSocket": {"port": 20000}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 90
+    }  # fmt: skip
+    later = _container(SITE, order(ready=Probe(log="x", timeout_s=30), health=health))
+    assert (later["livenessProbe"], "startupProbe" in later) == ({**LIVE, "initialDelaySeconds": 90}, False)
+    assert _container(SITE, order(health=health))["livenessProbe"] == {**LIVE, "initialDelaySeconds": 0}
 
 
 def test_a_line_in_a_log_is_not_for_the_kubelet() -> None:

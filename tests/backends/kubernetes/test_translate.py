@@ -63,6 +63,20 @@ def test_ready_is_what_proved_itself(found: dict[str, Any], state: SeenState) ->
     assert translate.seen(found, WHO, host="h").state is state
 
 
+def test_who_is_killed_though_nobody_removes_it_works_no_more() -> None:
+    killed = {"terminated": {"exitCode": 143, "reason": "Error"}}
+    ill = translate.seen(pod(killed, phase="Failed", facts='{"health": "success of ping"}'), WHO, host="h")
+    assert ill.reason is not None
+    assert ill.reason.code == "unhealthy"
+    assert ill.reason.text == "ended by the cluster since it works no more: waited for success of ping"
+    assert not ill.is_blameless
+    removed = pod(killed, phase="Failed", facts='{"health": "success of ping"}')
+    removed["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z"
+    other = translate.seen(removed, WHO, host="h")
+    assert other.reason is not None
+    assert other.reason.code == "killed"
+
+
 @pytest.mark.parametrize(
     ("terminated", "fields", "code", "reason", "text", "is_blameless"),
     [

@@ -28,6 +28,7 @@ from zoe_jupyter.backends.local.supervisor.verdict import (
     REMOVED,
     SHUTDOWN,
     STOP,
+    UNHEALTHY,
     End,
     judge,
 )
@@ -286,7 +287,9 @@ async def test_what_cannot_be_removed_says_so_and_may_be_tried_again(
     assert not world.run_dir("one").exists()
 
 
-@pytest.mark.parametrize("cause", ["", STOP, EXPIRED, SHUTDOWN, REMOVED, OUT_OF_MEMORY, PROCESS_LIMIT, NOT_READY])
+@pytest.mark.parametrize(
+    "cause", ["", STOP, EXPIRED, SHUTDOWN, REMOVED, OUT_OF_MEMORY, PROCESS_LIMIT, NOT_READY, UNHEALTHY]
+)
 @pytest.mark.parametrize("exit_code", [None, 0, 1, 137])
 @pytest.mark.parametrize("taken", [(), (8080, 8081)])
 def test_every_reason_that_a_supervisor_gives_is_believed(

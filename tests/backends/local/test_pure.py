@@ -31,6 +31,12 @@ GIB = 1024**3
             False,
         ),
         (
+            End(143, cause=verdict.UNHEALTHY, was_ready=True, failures=3, waited_for="x"),
+            "unhealthy",
+            "it works no more: 3 times in a row waited for x",
+            False,
+        ),
+        (
             End(143, cause=verdict.NOT_READY, timeout_s=60, waited_for="x"),
             "not_ready",
             "not ready after 60 s: waited for x",

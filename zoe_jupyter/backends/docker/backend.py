@@ -29,6 +29,7 @@ from zoe_jupyter.backends.containers import names, places
 from zoe_jupyter.backends.containers.images import environment_of, resolve
 from zoe_jupyter.backends.docker import logs, probing, translate
 from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.health import Watch
 from zoe_jupyter.backends.docker.logs import Source
 from zoe_jupyter.backends.docker.meter import Meter
 from zoe_jupyter.backends.docker.notes import Notes
@@ -97,6 +98,7 @@ class DockerBackend(Backend):
             on_news=self._hint,
         )  # fmt: skip
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
+        self._watch = Watch(on_ill=self._end)
         self._stopper = Stopper()
         self._meter = Meter()
         self._hearing: asyncio.Task[None] | None = None
@@ -127,6 +129,7 @@ class DockerBackend(Backend):
         if self._hearing is not None:
             self._hearing.cancel()
         self._prober.close()
+        self._watch.close()
         self._stopper.close()
         self._site.close()
         self._hint()
@@ -324,7 +327,11 @@ class DockerBackend(Backend):
     def _begin_probes(self) -> None:
         for engine in self._site.answering():
             for found in engine.containers.values():
-                if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
+                if not found.is_running:
+                    continue
+                if self._is_ready(found):
+                    self._watch.begin(engine, found)
+                elif found.probe is not None:
                     self._prober.begin(engine, found)
 
     def _set_ready(self, found: Container) -> None:

@@ -66,7 +66,7 @@ class Prober:
     async def _ask(self, engine: Engine, found: Container, probe: Probe) -> None:
         ends_at = time.monotonic() + probe.timeout_s - max(0.0, time.time() - found.started_at)
         asked = 0
-        is_ready = _ways(engine, found, probe)
+        is_ready = ways(engine, found, probe)
         while True:
             current = engine.containers.get(found.id)
             if current is None or not current.is_running:
@@ -81,7 +81,7 @@ class Prober:
             asked += 1
 
 
-def _ways(engine: Engine, found: Container, probe: Probe) -> Callable[[], Awaitable[bool]]:
+def ways(engine: Engine, found: Container, probe: Probe) -> Callable[[], Awaitable[bool]]:
     if probe.tcp:
         number = found.ports[probe.tcp]
         return (

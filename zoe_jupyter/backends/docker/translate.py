@@ -15,7 +15,7 @@ from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.images import resolve
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
-from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.units import format_bytes
 
@@ -48,6 +48,8 @@ class Container:
     ports: Mapping[str, int] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=dict)
     probe: Probe | None = None
+    check: Health | None = None
+    """How it goes on proving that it works, once it is ready."""
     memory_bytes: int = 0
     cpu_quota_us: int = 0
     command: Sequence[str] = ()
@@ -111,6 +113,7 @@ def _labels(order: ServiceOrder, attempt: Attempt) -> dict[str, str]:
         f"{LABEL}owner": order.owner,
         f"{LABEL}ports": json.dumps(dict(order.port_numbers), sort_keys=True),
         f"{LABEL}probe": json.dumps(asdict(order.ready)) if order.ready else "",
+        f"{LABEL}health": json.dumps(asdict(order.health)) if order.health else "",
     }
 
 
@@ -179,6 +182,7 @@ def container(body: Mapping[str, Any]) -> Container:
         ports=ports,
         published=_published(network.get("Ports") or {}, ports),
         probe=_probe(labels.get(f"{LABEL}probe", "")),
+        check=_check(labels.get(f"{LABEL}health", "")),
         memory_bytes=int(body["HostConfig"].get("Memory") or 0),
         cpu_quota_us=int(body["HostConfig"].get("CpuQuota") or 0),
         command=tuple(body["Config"].get("Cmd") or ()),
@@ -210,7 +214,17 @@ def _published(bound: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, 
 def _probe(text: str) -> Probe | None:
     if not text:
         return None
+    return _as_probe(json.loads(text))
+
+
+def _check(text: str) -> Health | None:
+    if not text:
+        return None
     body = json.loads(text)
+    return Health(**{**body, "probe": _as_probe(body["probe"])})
+
+
+def _as_probe(body: Mapping[str, Any]) -> Probe:
     return Probe(**{**body, "command": tuple(body["command"])})
 
 

@@ -181,7 +181,25 @@ def _container(site: Site, order: ServiceOrder) -> Manifest:
     if check:
         timing = {"periodSeconds": _PROBE_PERIOD_S, "timeoutSeconds": _PROBE_LIMIT_S, "failureThreshold": 1}
         container["readinessProbe"] = {**check, **timing}
-    return container
+    return {**container, **_health(order, check)}
+
+
+def _health(order: ServiceOrder, ready: Manifest) -> Manifest:
+    """The kubelet begins to look once the service was ready, or was given all its time for that."""
+    health = order.health
+    if health is None:
+        return {}
+    live = {
+        **_check(health.probe, order.port_numbers),
+        "periodSeconds": max(1, math.ceil(health.every_s)),
+        "timeoutSeconds": max(1, math.ceil(health.probe.timeout_s)),
+        "failureThreshold": health.failures,
+    }
+    patience_s = math.ceil(order.ready.timeout_s) + SLACK_S if order.ready else 0
+    if not ready:
+        return {"livenessProbe": {**live, "initialDelaySeconds": patience_s}}
+    timing = {"periodSeconds": _PROBE_PERIOD_S, "timeoutSeconds": _PROBE_LIMIT_S, "failureThreshold": patience_s}
+    return {"livenessProbe": live, "startupProbe": {**ready, **timing}}
 
 
 def _check(probe: Probe | None, numbers: Mapping[str, int]) -> Manifest:
@@ -274,6 +292,7 @@ def _annotations(site: Site, order: ServiceOrder) -> dict[str, str]:
         "published": list(places.published(order.ports)),
         "memory_bytes": order.resources.memory_bytes,
         **waits,
+        **({"health": awaited(order.health.probe)} if order.health else {}),
     }
     return {
         names.DEPLOYMENT: site.deployment,

@@ -127,7 +127,16 @@ def ending(pod: Pod) -> tuple[int | None, Reason, bool]:
         return code, Reason("lost", f"ended by the cluster: {status['message'] or status['reason']}"), True
     if code is None or ended.get("reason") == "ContainerStatusUnknown":
         return None, Reason("lost", "lost: the cluster does not know how it ended"), True
+    if _looks_ill(pod, code):
+        text = f"ended by the cluster since it works no more: waited for {facts_of(pod)['health']}"
+        return code, Reason("unhealthy", text), False
     return code, _plain(code, ended), False
+
+
+def _looks_ill(pod: Pod, code: int) -> bool:
+    """The kubelet says it in events only, which clusters forget: who proves that it works and is killed though nobody removes it did not."""
+    killed = code in (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+    return killed and bool(facts_of(pod).get("health")) and "deletionTimestamp" not in pod["metadata"]
 
 
 def _plain(code: int, ended: Mapping[str, Any]) -> Reason:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoe_jupyter.backends.base import Bounds, Seen, SeenState, ServiceOrder
 from zoe_jupyter.backends.local.environment import service_environment
-from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.units import format_bytes
 
@@ -39,6 +39,7 @@ def wire_order(
         "gpus": order.resources.gpus,
         "known_gpus": list(known_gpus),
         "ready": wire_probe(order.ready),
+        "health": wire_health(order.health),
         "grace_s": order.grace_s,
     }
 
@@ -53,6 +54,12 @@ def wire_probe(probe: Probe | None) -> dict[str, Any] | None:
         "command": list(probe.command),
         "timeout_s": probe.timeout_s,
     }
+
+
+def wire_health(health: Health | None) -> dict[str, Any] | None:
+    if health is None:
+        return None
+    return {**(wire_probe(health.probe) or {}), "every_s": health.every_s, "failures": health.failures}
 
 
 def wire_bounds(bounds: Bounds) -> dict[str, Any]:

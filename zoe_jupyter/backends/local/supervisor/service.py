@@ -16,8 +16,9 @@ from .loop import READ, Loop, Timer
 from .ports import is_occupied
 from .probes import Probe, make_probe
 from .processes import MARKER, send
+from .pulse import Pulse
 from .spawn import SpawnError, spawn
-from .verdict import EXPIRED, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, STOP, End, judge, refused_text
+from .verdict import EXPIRED, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, STOP, UNHEALTHY, End, judge, refused_text
 
 if TYPE_CHECKING:
     from .house import House
@@ -53,6 +54,7 @@ class Service:
         self._pipe = -1
         self._probe: Probe | None = None
         self._probe_text = ""
+        self._pulse = Pulse(self, order.get("health"), self._is_ill)
         self._timers: dict[str, Timer] = {}
         self._cause = ""
         self._exit_code: int | None = None
@@ -274,6 +276,7 @@ class Service:
         if self.record["state"] == "starting" and not self._is_ending:
             self.record.update(state="ready", ready_at=time.time())
             self._probe = None
+            self._pulse.start()
         self.house.changed()
 
     def _was_never_ready(self, timeout_s: float) -> None:
@@ -281,8 +284,14 @@ class Service:
         self.log.note(f"not ready after {timeout_s:g} s: waited for {self._probe_text or 'it'}")
         self.end(NOT_READY, grace_s=min(2.0, float(self.order.get("grace_s") or 0.0)))
 
+    def _is_ill(self, waited_for: str) -> None:
+        self._probe_text = waited_for
+        self.log.note(f"it works no more: waited for {waited_for}")
+        self.end(UNHEALTHY, grace_s=min(2.0, float(self.order.get("grace_s") or 0.0)))
+
     def _stop_probing(self) -> None:
         """What it waited for until now is what is told: from here on it would meet the service's end."""
+        self._pulse.close()
         if self._probe is not None:
             self._probe_text = self._probe.describe()
             self._probe.close()
@@ -328,6 +337,7 @@ class Service:
             return
         self._cause = cause
         self._is_ending = True
+        self._pulse.close()
         self._kill_at = kill_at
         if grace_s > 0:
             self._ask_to_end()
@@ -430,6 +440,7 @@ class Service:
             taken=[] if was_ready else [number for number in self.port_numbers.values() if is_occupied(number)],
             waited_for=self._probe_text,
             timeout_s=float((self.order.get("ready") or {}).get("timeout_s") or 0.0),
+            failures=int((self.order.get("health") or {}).get("failures") or 0),
             why_expired=self.house.why_expired if self._cause == EXPIRED else "",
             log=self.log.tail(5),
         )

@@ -6,9 +6,10 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-STOP, NOT_READY, OUT_OF_MEMORY, PROCESS_LIMIT, EXPIRED, SHUTDOWN, REMOVED = (
+STOP, NOT_READY, UNHEALTHY, OUT_OF_MEMORY, PROCESS_LIMIT, EXPIRED, SHUTDOWN, REMOVED = (
     "stop",
     "not_ready",
+    "unhealthy",
     "out_of_memory",
     "process_limit",
     "expired",
@@ -40,6 +41,7 @@ class End(NamedTuple):
     """Its ports that others hold now that it is gone."""
     waited_for: str = ""
     timeout_s: float = 0.0
+    failures: int = 0
     why_expired: str = ""
     log: Sequence[str] = ()
 
@@ -51,7 +53,7 @@ def judge(end: End) -> tuple[Mapping[str, Any], bool]:
         numbers = {"exit_code": end.exit_code, **numbers}
     if (
         end.log
-        and code in ("exited", "killed", "not_ready", "port_taken", "process_limit")
+        and code in ("exited", "killed", "not_ready", "unhealthy", "port_taken", "process_limit")
         and end.exit_code != 0
         and end.cause != STOP
     ):
@@ -85,13 +87,8 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
     if end.taken and not end.was_ready:
         listed = ", ".join(map(str, end.taken))
         return "port_taken", f"another program took its port {listed} before it could", {"ports": list(end.taken)}, True
-    if end.cause == NOT_READY:
-        return (
-            "not_ready",
-            f"not ready after {end.timeout_s:g} s: waited for {end.waited_for}",
-            {"timeout_s": end.timeout_s},
-            False,
-        )
+    if end.cause in (NOT_READY, UNHEALTHY):
+        return _unproven(end)
     if end.exit_code and end.since_refused_s <= _ECHO_S:
         _, text, numbers, _ = _plain(end)
         return (
@@ -101,6 +98,13 @@ def _judge(end: End) -> tuple[str, str, dict[str, Any], bool]:
             False,
         )
     return _plain(end)
+
+
+def _unproven(end: End) -> tuple[str, str, dict[str, Any], bool]:
+    if end.cause == UNHEALTHY:
+        return UNHEALTHY, f"it works no more: {end.failures} times in a row waited for {end.waited_for}", {}, False
+    text = f"not ready after {end.timeout_s:g} s: waited for {end.waited_for}"
+    return NOT_READY, text, {"timeout_s": end.timeout_s}, False
 
 
 def refused_text(limit: int) -> str:

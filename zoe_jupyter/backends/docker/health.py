@@ -1,0 +1,75 @@
+"""Whether services that are ready still work: asked for as long as they run and Zoe does. An engine that is silent says nothing of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from docker.errors import NotFound
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.docker import probing
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.model.application import Health
+from zoe_jupyter.model.errors import BackendError
+from zoe_jupyter.model.execution import Reason
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """``on_ill`` is told of each once, when it did not answer so often in a row as its description allows."""
+
+    def __init__(self, *, on_ill: Callable[[Engine, Container, Reason], Awaitable[None]]) -> None:
+        self._on_ill = on_ill
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, engine: Engine, found: Container) -> None:
+        """Unless it is watched already, or has nothing to prove."""
+        if found.check is None or found.id in self._tasks:
+            return
+        task = asyncio.create_task(self._follow(engine, found, found.check), name=f"zoe health {found.attempt}")
+        self._tasks[found.id] = task
+        task.add_done_callback(lambda done: self._done(found, done))
+
+    def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _done(self, found: Container, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(found.id, None)
+        if not task.cancelled() and task.exception() is not None:
+            logger.warning("asking whether %s works failed: %s", found.attempt, task.exception())
+
+    async def _follow(self, engine: Engine, found: Container, check: Health) -> None:
+        works, failures = probing.ways(engine, found, check.probe), 0
+        while failures < check.failures:
+            await asyncio.sleep(check.every_s)
+            current = engine.containers.get(found.id)
+            if current is None or not current.is_running:
+                return
+            answer = await _answer(engine, works, check.probe.timeout_s)
+            failures = failures if answer is None else 0 if answer else failures + 1
+        waited_for = probing.waited_for(check.probe)
+        text = f"it works no more: {failures} times in a row waited for {waited_for}"
+        await self._on_ill(engine, found, Reason("unhealthy", text))
+
+
+async def _answer(engine: Engine, works: Callable[[], Awaitable[bool]], limit_s: float) -> bool | None:
+    """Whether it did in time; None where the engine did not let anybody ask."""
+    try:
+        if await _within(works, limit_s):
+            return True
+        await engine.calls.do(lambda client: client.ping())
+        return False
+    except (Unreachable, BackendError, NotFound):
+        return None
+
+
+async def _within(works: Callable[[], Awaitable[bool]], limit_s: float) -> bool:
+    try:
+        return await asyncio.wait_for(works(), limit_s)
+    except asyncio.TimeoutError:
+        return False
