@@ -29,12 +29,13 @@ from zoe_jupyter.backends.containers import names, places
 from zoe_jupyter.backends.containers.images import environment_of, resolve
 from zoe_jupyter.backends.docker import logs, probing, translate
 from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.folders import known
 from zoe_jupyter.backends.docker.health import Watch
 from zoe_jupyter.backends.docker.logs import Source
 from zoe_jupyter.backends.docker.meter import Meter
 from zoe_jupyter.backends.docker.notes import Notes
 from zoe_jupyter.backends.docker.probing import Prober
-from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings, FolderSettings
 from zoe_jupyter.backends.docker.site import Place, Site
 from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
 from zoe_jupyter.backends.docker.translate import Container
@@ -54,7 +55,8 @@ class DockerBackend(Backend):
 
     Options: ``engines`` (each with ``name``, ``url``, ``tls_ca``, ``tls_cert``, ``tls_key``, ``ssh_config``, ``labels``, ``host``, ``publish_on``, ``probes``,
     ``gpus``; unset: this machine's), ``image_prefix`` (where images named ``zoe/...`` are), ``pull`` (``missing`` or ``never``),
-    ``network_pool`` (from which executions get their networks), ``network_mtu``, ``user`` (whose number services run under),
+    ``network_pool`` (from which executions get their networks), ``network_mtu``, ``folders`` (of the engine's machine, that every
+    service sees: each with ``path``, ``at``, ``is_writable``), ``user`` (whose number services run under),
     ``capabilities`` (that containers keep; none), ``process_limit``, ``shm_bytes``, ``limits_cpu`` (whether a service is held to the
     cores that it asked for), ``shares_cpu`` (whether it then also gets its part of those that nobody asked for), ``overcommit`` (how
     often each core is given away), ``memory_fraction`` (of an engine's memory, to give away), ``lost_after_s`` (so long an engine may be
@@ -71,6 +73,7 @@ class DockerBackend(Backend):
         pull: Literal["missing", "never"] = "missing",
         network_pool: str = "10.213.0.0/16",
         network_mtu: int = 0,
+        folders: Sequence[FolderSettings] = (),
         user: str = f"{places.USER}:{places.USER}",
         capabilities: Sequence[str] = (),
         process_limit: int = 4096,
@@ -87,6 +90,7 @@ class DockerBackend(Backend):
             deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,
             log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, shares_cpu=shares_cpu,
             capabilities=tuple(capabilities), pull=pull, mtu=network_mtu,
+            folders=tuple(known(folders, state=data_dir)), data_dir=data_dir,
         )  # fmt: skip
         self._folder = data_dir / "docker"
         self._lost_after_s = lost_after_s

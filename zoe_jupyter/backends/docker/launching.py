@@ -11,7 +11,7 @@ from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import ServiceOrder
 from zoe_jupyter.backends.containers.images import resolve
-from zoe_jupyter.backends.docker import translate
+from zoe_jupyter.backends.docker import folders, translate
 from zoe_jupyter.backends.docker.archive import folder_archive
 from zoe_jupyter.backends.docker.calls import SLOW_S
 from zoe_jupyter.backends.docker.engine import Engine
@@ -92,8 +92,11 @@ class Launcher:
             return await self._create(order, name, gpus=free[:wanted])
 
     async def _create(self, order: ServiceOrder, name: str, *, gpus: Sequence[str] = ()) -> Container:
-        engine = self._engine
-        config = translate.container_config(order, self._settings, engine.settings, cores=engine.cores, gpus=gpus)
+        engine, settings = self._engine, self._settings
+        mounts = folders.mounts(settings.folders, is_near=engine.is_near, state=settings.data_dir)
+        config = translate.container_config(
+            order, settings, engine.settings, cores=engine.cores, gpus=gpus, mounts=mounts
+        )
         try:
             made = await self._engine.calls.do(_create, config, name, limit_s=SLOW_S)
         except NotFound as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from zoe_jupyter.backends.containers.places import USER
@@ -36,6 +37,17 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class FolderSettings:
+    """A folder of an engine's machine that every service sees."""
+
+    path: str
+    at: str = ""
+    """Where services see it; empty: at the same place."""
+    is_writable: bool = False
+    """Also for services of others; by the number of ``user``."""
+
+
+@dataclass(frozen=True)
 class ContainerSettings:
     """What every container gets."""
 
@@ -53,3 +65,6 @@ class ContainerSettings:
     capabilities: tuple[str, ...] = ()
     pull: Literal["missing", "never"] = "missing"
     mtu: int = 0
+    folders: tuple[FolderSettings, ...] = ()
+    data_dir: Path = Path()
+    """Zoe's own, which no service may see."""

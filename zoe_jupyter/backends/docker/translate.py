@@ -70,9 +70,18 @@ def network_labels(deployment: str, execution_id: str) -> dict[str, str]:
 
 
 def container_config(
-    order: ServiceOrder, settings: ContainerSettings, engine: EngineSettings, *, cores: float, gpus: Sequence[str] = ()
+    order: ServiceOrder,
+    settings: ContainerSettings,
+    engine: EngineSettings,
+    *,
+    cores: float,
+    gpus: Sequence[str] = (),
+    mounts: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The body of ``POST /containers/create``; ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets."""
+    """The body of ``POST /containers/create``.
+
+    ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets; ``mounts``: the site's folders.
+    """
     attempt = attempt_of(order)
     numbers = dict(order.port_numbers)
     outside = [numbers[name] for name in places.published(order.ports) if name in numbers]
@@ -93,6 +102,7 @@ def container_config(
             "Init": True,
             **_limits(order, settings, cores=cores),
             **({"DeviceRequests": [_gpu_request(gpus)]} if gpus else {}),
+            **({"Mounts": list(mounts)} if mounts else {}),
             **_security(settings),
         },
         "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [attempt.host]}}},

@@ -1,0 +1,72 @@
+"""Folders of an engine's machine that every service sees, because the admin's settings name them. Nobody else can have one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from zoe_jupyter.backends.containers.places import FOLDER
+from zoe_jupyter.backends.docker.settings import FolderSettings
+from zoe_jupyter.model.errors import Fatal, ZoeError
+
+_MACHINE = ("/proc", "/sys", "/dev", "/run", "/var/lib/docker")
+"""Whoever reads or writes there has the machine, or everybody's services; neither they nor what is in them, nor what they are in."""
+_HOLDERS = ("/etc", "/root", "/boot")
+"""These as a whole, neither."""
+_INSIDE = ("/proc", "/sys", "/dev", "/etc", FOLDER)
+
+
+def known(folders: Iterable[FolderSettings], *, state: Path) -> Iterator[FolderSettings]:
+    """Each with its place inside; raises ZoeError for one that would give away more than data. ``state`` is where Zoe keeps its own."""
+    for each in folders:
+        for trouble in _troubles(each, state.resolve()):
+            raise ZoeError(f"the setting Zoe.backend_options: the folder {each.path!r}: {trouble}")
+        yield FolderSettings(each.path, each.at or each.path, is_writable=each.is_writable)
+
+
+def mounts(folders: Iterable[FolderSettings], *, is_near: bool, state: Path) -> list[dict[str, Any]]:
+    """As ``POST /containers/create`` wants them. On this machine links are followed here, so that what is mounted is what was looked at.
+
+    Raises Fatal for a folder that meanwhile leads where it may not, or is gone.
+    """
+    return [_mount(each, _source(each, state) if is_near else each.path) for each in folders]
+
+
+def _mount(folder: FolderSettings, source: str) -> dict[str, Any]:
+    """Without what is mounted inside it: engines keep only the folder itself from being written."""
+    return {
+        "Type": "bind",
+        "Source": source,
+        "Target": folder.at,
+        "ReadOnly": not folder.is_writable,
+        "BindOptions": {"NonRecursive": True},
+    }
+
+
+def _source(folder: FolderSettings, state: Path) -> str:
+    try:
+        found = Path(folder.path).resolve(strict=True)
+    except OSError as error:
+        raise Fatal(f"the site's folder {folder.path} cannot be had: {error.strerror}", reason="no_folder") from error
+    if trouble := _gives_away(found, state.resolve()):
+        raise Fatal(f"the site's folder {folder.path} is not given to services: {trouble}", reason="no_folder")
+    return str(found)
+
+
+def _troubles(folder: FolderSettings, state: Path) -> Iterator[str]:
+    inside = PurePosixPath(folder.at or folder.path)
+    if not folder.path.startswith("/") or not inside.is_absolute():
+        yield "`path` and `at` begin with a slash"
+    if ".." in inside.parts or inside == PurePosixPath("/") or any(map(inside.is_relative_to, _INSIDE)):
+        yield f"services cannot have it at {inside}"
+    for path in (Path(folder.path), Path(folder.path).resolve()):
+        if trouble := _gives_away(path, state):
+            yield trouble
+
+
+def _gives_away(path: Path, state: Path) -> str:
+    closed = [*map(Path, _MACHINE), state]
+    if any(path.is_relative_to(each) or each.is_relative_to(path) for each in closed) or path in map(Path, _HOLDERS):
+        return f"it is {path}, with which services would have the machine, or what is others'"
+    return ""
