@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from subprocess import SubprocessError
+from typing import IO, Any, Literal
 
 from docker.errors import NotFound as Missing
 
@@ -27,7 +29,7 @@ from zoe_jupyter.backends.base import (
 )
 from zoe_jupyter.backends.containers import names, places
 from zoe_jupyter.backends.containers.images import environment_of, resolve
-from zoe_jupyter.backends.docker import logs, probing, translate
+from zoe_jupyter.backends.docker import logs, probing, translate, watchman
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.folders import known
 from zoe_jupyter.backends.docker.health import Watch
@@ -44,7 +46,11 @@ from zoe_jupyter.model.errors import NotFound, Retryable
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node
 
+logger = logging.getLogger(__name__)
+
 _HEAR_S = 0.2
+_GUARD_S = 10.0
+"""Most of what runs so briefly ends with its core."""
 _LOOK_S = 0.5
 _ENDED_GRACE_S = 2.0
 """For one that is ended by Zoe itself."""
@@ -95,17 +101,19 @@ class DockerBackend(Backend):
         self._folder = data_dir / "docker"
         self._lost_after_s = lost_after_s
         self._listeners: set[asyncio.Event] = set()
-        self._notes = Notes(self._folder / "notes.json")
+        self._notes = Notes(self._folder / watchman.NOTES)
         self._kept_logs = logs.KeptLogs(data_dir / "docker-logs")
         self._site = Site(
             engines, self._settings, folder=self._folder, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
             on_news=self._hint,
         )  # fmt: skip
+        self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch = Watch(on_ill=self._end)
         self._stopper = Stopper()
         self._meter = Meter()
         self._hearing: asyncio.Task[None] | None = None
+        self._life: IO[bytes] | None = None
         self._over: Mapping[str, str] = {}
         """Executions that an earlier core left and whose bounds are over, and why: wherever they are found they are ended."""
 
@@ -123,6 +131,7 @@ class DockerBackend(Backend):
 
     async def start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._life = await asyncio.to_thread(watchman.live, self._folder)
         self._over = dict(self._notes.read())
         self._site.start()
         with suppress(Unreachable):
@@ -132,6 +141,9 @@ class DockerBackend(Backend):
     async def close(self) -> None:
         if self._hearing is not None:
             self._hearing.cancel()
+            await self._guarded()
+        if self._life is not None:
+            self._life.close()
         self._prober.close()
         self._watch.close()
         self._stopper.close()
@@ -380,10 +392,23 @@ class DockerBackend(Backend):
         await remove(engine, found)
 
     async def _hear(self) -> None:
-        """Show later cores that this one lives."""
+        """Show later cores and the watchman that this one lives, and see to it that there is one."""
+        looked_at = time.monotonic()
         while True:
-            self._notes.hear()
+            with suppress(OSError):
+                self._notes.hear()
+            if time.monotonic() - looked_at >= _GUARD_S:
+                await self._guarded()
+                looked_at = time.monotonic()
             await asyncio.sleep(_HEAR_S)
+
+    async def _guarded(self) -> None:
+        """Have a watchman there while something runs that must not go on for ever."""
+        try:
+            if self._notes.has_bounds:
+                await asyncio.to_thread(self._guard.see_to_it)
+        except (OSError, SubprocessError) as error:
+            logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
 
 
 def _stats(client: Any, container_id: str) -> Mapping[str, Any]:

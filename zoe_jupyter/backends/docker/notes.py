@@ -29,13 +29,12 @@ class Notes:
 
     def read(self) -> Mapping[str, str]:
         """Take in what an earlier core left; executions whose bounds are over, and why."""
-        try:
-            body: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        body = _body(self._file)
+        if not body:
             return {}
         self._ready = set(body.get("ready", ()))
         self._verdicts = {key: Reason(**reason) for key, reason in body.get("verdicts", {}).items()}
-        self._bounds = {key: Bounds(**bounds) for key, bounds in body.get("bounds", {}).items()}
+        self._bounds = _bounds(body)
         heard_at = float(body.get("heard_at", time.time()))
         over = {}
         for execution_id, bounds in self._bounds.items():
@@ -63,6 +62,11 @@ class Notes:
             self._bounds[execution_id] = bounds
             self._write()
 
+    @property
+    def has_bounds(self) -> bool:
+        """Whether anything is there that must not go on for ever."""
+        return bool(self._bounds)
+
     def shortest_silence_s(self) -> float:
         return min((bounds.silence_s for bounds in self._bounds.values()), default=_HEARD_S)
 
@@ -86,10 +90,39 @@ class Notes:
             "verdicts": {key: asdict(reason) for key, reason in self._verdicts.items()},
             "bounds": {key: asdict(bounds) for key, bounds in self._bounds.items()},
         }
-        draft = self._file.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(body), encoding="utf-8")
-        draft.replace(self._file)
+        _replace(self._file, body)
+
+
+def read_bounds(file: Path) -> Mapping[str, Bounds]:
+    """Of all that a core left, or has."""
+    return _bounds(_body(file))
+
+
+def add_verdicts(file: Path, verdicts: Mapping[str, Reason]) -> None:
+    """For the next core, by somebody who is none."""
+    body = _body(file)
+    body["verdicts"] = {**{key: asdict(reason) for key, reason in verdicts.items()}, **body.get("verdicts", {})}
+    _replace(file, body)
+
+
+def _body(file: Path) -> dict[str, Any]:
+    """Empty where there is none that can be read."""
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _bounds(body: Mapping[str, Any]) -> dict[str, Bounds]:
+    return {key: Bounds(**bounds) for key, bounds in body.get("bounds", {}).items()}
+
+
+def _replace(file: Path, body: Mapping[str, Any]) -> None:
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(body), encoding="utf-8")
+    draft.replace(file)
 
 
 def why_over(bounds: Bounds, heard_at: float, now: float) -> str:

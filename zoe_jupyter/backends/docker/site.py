@@ -61,6 +61,10 @@ class Site:
     def has_gpus(self) -> bool:
         return any(place.engine.settings.gpus for place in self.places.values())
 
+    def engines(self) -> list[EngineSettings]:
+        """With all that their settings leave open."""
+        return [place.engine.settings for place in self.places.values()]
+
     def start(self) -> None:
         for place in self.places.values():
             place.engine.start()

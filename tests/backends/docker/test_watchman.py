@@ -1,0 +1,80 @@
+"""What no Zoe looks after any more is ended without one, and by nobody as long as one lives."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.docker.conftest import DockerWorld
+from zoe_jupyter.backends.base import Bounds, SeenState
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.docker import DockerBackend, watchman
+from zoe_jupyter.testing.backend_contract import Runner, eventually
+
+pytestmark = pytest.mark.docker
+SOON = Bounds(silence_s=1.0)
+
+
+def is_watched(world: DockerWorld) -> bool:
+    with Path(world.data_dir, "docker", "watchman.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+async def test_without_a_core_the_watchman_ends_it_and_the_next_core_knows_why(world: DockerWorld, engine: Any) -> None:
+    runner = Runner(world, await world.open())
+    await runner.start("one", bounds=SOON)
+    await runner.start("two", bounds=Bounds(silence_s=3600.0))
+    await world.close(runner.backend)
+    assert is_watched(world)
+    states = {name: Attempt(world.deployment, name, "app.main-0", 1).name for name in ("one", "two")}
+
+    async def has_ended() -> bool:
+        return not engine.inspect_container(states["one"])["State"]["Running"]
+
+    await eventually(has_ended)
+    assert engine.inspect_container(states["two"])["State"]["Running"]
+    runner.backend = await world.open()
+    seen = await runner.ended("one")
+    assert seen.reason is not None
+    assert seen.reason.code == "expired"
+    assert "no Zoe was heard from for" in seen.reason.text
+    await runner.until("two", "app.main-0", SeenState.READY)
+    for name in ("one", "two"):
+        await runner.backend.clean(name, keep_logs=False)
+
+    async def is_left_alone() -> bool:
+        return not is_watched(world)
+
+    await eventually(is_left_alone)
+    await world.close(runner.backend)
+
+
+async def test_while_a_core_lives_nothing_is_ended(world: DockerWorld) -> None:
+    backend = await world.open()
+    assert isinstance(backend, DockerBackend)
+    runner = Runner(world, backend)
+    await runner.start("one", bounds=SOON)
+    for _ in range(2):
+        await asyncio.to_thread(backend._guard.see_to_it)
+    assert is_watched(world)
+    await asyncio.sleep(3.0)
+    assert is_watched(world)
+    assert (await runner.until("one", "app.main-0", SeenState.READY)).exit_code is None
+    await backend.clean("one", keep_logs=False)
+    await world.close(backend)
+
+
+def test_a_lifetime_and_a_silence_are_over_when_they_are() -> None:
+    bounds = {"day": Bounds(), "short": Bounds(silence_s=10.0), "timed": Bounds(ends_at=1000.0)}
+    assert watchman.over(bounds, 5.0, 999.0) == {}
+    assert watchman.over(bounds, 11.0, 999.0) == {"short": "no Zoe was heard from for 11 s"}
+    assert watchman.over(bounds, 5.0, 1001.0) == {"timed": "its time was over while no Zoe was there"}
+    assert set(watchman.over(bounds, 90000.0, 1001.0)) == {"day", "short", "timed"}
