@@ -9,11 +9,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
+from docker.errors import APIError
 
 START_S = 60.0
 
@@ -42,7 +43,8 @@ class SecondEngine:
         self.go_on()
         client = self.client()
         for each in client.containers(all=True):
-            client.remove_container(each["Id"], force=True)
+            with suppress(APIError):  # somebody is removing it
+                client.remove_container(each["Id"], force=True)
         client.close()
         os.kill(self.pid, signal.SIGTERM)
         self._process.wait(30)

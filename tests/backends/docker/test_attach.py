@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.attach.notebook import notebook
 from tests.backends.docker import framework_images
+from tests.backends.docker.remote_engine import lacks, remote_engine
 from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer, jupyter_home, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -61,6 +63,25 @@ def test_dask_is_attached_to_a_kernel_outside(home: JupyterHome, deployment: str
         server = start(home, deployment)
         wait_for("it to be found again", lambda: home.zoe_json("info", "dask")["state"] == "running")
     assert home.zoe("stop", "dask", "--wait").returncode == 0
+
+
+@pytest.mark.dask
+@pytest.mark.skipif(bool(lacks()), reason=lacks())
+def test_dask_is_attached_to_a_kernel_here_and_runs_on_a_machine_behind_ssh(
+    home: JupyterHome, deployment: str, engine: Any, tmp_path: Path
+) -> None:
+    framework_images.ensure(engine, "dask")
+    with remote_engine(tmp_path, f"{framework_images.PREFIX}dask:1", engine) as far:
+        place = {"name": "far", "url": far.ssh_url, "ssh_config": far.ssh_config()}
+        options = {"image_prefix": framework_images.PREFIX, "engines": [place]}
+        apart = (f"--Zoe.deployment={deployment}", f"--Zoe.backend_options={options}")
+        server = home.start("--Zoe.backend=docker", *apart, app="server")
+        with notebook(home, server) as book:
+            book.run("%load_ext zoe_jupyter")
+            book.run("%zoe attach dask --set scheduler_memory=512MiB --set worker_memory=512MiB")
+            assert book.value("client.submit(sum, [1, 2]).result()") == "3"
+            assert {each["node"] for each in home.zoe_json("info", "dask")["services"]} == {"far"}
+        assert home.zoe("stop", "dask", "--wait").returncode == 0
 
 
 @pytest.mark.spark
