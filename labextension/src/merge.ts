@@ -14,9 +14,23 @@ export function isUp(execution: IExecution): boolean {
   return !['suspended', 'stopping', 'ended'].includes(execution.state);
 }
 
-/** Whether it does not run now, and is to run again. */
-export function isBegunAnew(execution: IExecution): boolean {
-  return ['queued', 'starting', 'suspended'].includes(execution.state);
+/** Its services, each with its attempt. */
+export function partsOf({ services }: IExecution): string[] {
+  return services.map(({ attempt, name }) => `${name}#${attempt}`);
+}
+
+/**
+ * Whether all that it consisted of is gone, and it is to run again; one in which a service was
+ * replaced is the same.
+ */
+export function isBegunAnew(execution: IExecution, parts: ReadonlySet<string>): boolean {
+  const { state, target } = execution;
+  if (state === 'stopping') {
+    return target.goal !== 'stop';
+  }
+  const now = partsOf(execution);
+  const isOther = parts.size > 0 && now.length > 0 && !now.some(part => parts.has(part));
+  return ['queued', 'suspended'].includes(state) || (state !== 'ended' && isOther);
 }
 
 /** Whether it went away although nobody asked for that. */

@@ -75,6 +75,8 @@ export interface INotebookLink {
   /** The newest. */
   readonly target: string;
   readonly execution: IExecution | null;
+  /** What was suspended or restarted while it was attached, and can be attached to again. */
+  readonly left: readonly IExecution[];
   /** The newest line of what the kernel says while it attaches. */
   readonly progress: string;
   /** Why this notebook cannot attach to anything; empty when it can. */
@@ -82,6 +84,8 @@ export interface INotebookLink {
   readonly changed: ISignal<INotebookLink, void>;
   /** Whether its kernel is attached to that very one: others may have had the name, or have it. */
   holds(execution: IExecution): boolean;
+  /** Whether the kernel is being told to let go of the one of that id. */
+  isDetaching(id: string): boolean;
   /** Attach to an execution or a shop entry; starts the kernel, and shows errors itself. */
   attach(name: string): Promise<boolean>;
   /** To what it was attached to before and still runs. */

@@ -103,7 +103,9 @@ def absence(variable: str) -> str:
     if has_ended(one.execution_id):
         way_out = f"What it held is lost; `%zoe attach {one.entry or one.execution_name}` starts a new one"
         return f"`{variable}` went with {one.execution_name}, which has ended. {way_out}"
-    back = f"`%zoe attach {one.execution_name}` brings it back"
+    # By a name that is also an application's, another one would be started.
+    word = one.execution_id if one.execution_name == one.entry else one.execution_name
+    back = f"`%zoe attach {word}` brings it back"
     return f"`{variable}` went when this notebook was detached from {one.execution_name}. {back}"
 
 

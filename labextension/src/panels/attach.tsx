@@ -55,6 +55,7 @@ function LinkButton(props: IAttachProps & { link: INotebookLink }): React.JSX.El
         <Button
           label={trans.__('Detach')}
           title={trans.__('Take the notebook in front off %1', own.name)}
+          isDisabled={link.isDetaching(own.id)}
           onClick={() => void commands.execute(CommandIDs.detachNotebook, { name: own.id })}
         />
       </span>

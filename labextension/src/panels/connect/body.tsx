@@ -147,9 +147,22 @@ function ownLines(props: IConnectProps): Lines {
   if (link.status === 'none') {
     return [];
   }
-  const lines = [...link.targets].reverse().flatMap(name => linesOf(name, props));
+  const lines = [
+    ...leftLines(props),
+    ...[...link.targets].reverse().flatMap(name => linesOf(name, props))
+  ];
   const none: IMenuLine = { label: trans.__('Do not reconnect'), run: () => link.detach() };
   return link.status === 'lost' ? [...lines, none, 'separator'] : lines;
+}
+
+/** What was suspended or restarted beside what it is connected to. */
+function leftLines({ link, trans }: IConnectProps): Lines {
+  const lines = link.left.map(({ id, name }) => ({
+    label: trans.__('Reconnect %1', name),
+    icon: connectIcon,
+    run: () => link.attach(id)
+  }));
+  return lines.length ? [...lines, 'separator'] : [];
 }
 
 function linesOf(name: string, { commands, link, model, trans }: IConnectProps): Lines {
@@ -189,7 +202,9 @@ function choiceLines(props: IConnectProps): Lines {
     const label = model.problem || trans.__('Zoe does not answer');
     return [{ label, run: () => commands.execute(CommandIDs.openPanel) }];
   }
-  const executions = attachable(model.executions.values()).filter(one => !link.holds(one));
+  const executions = attachable(model.executions.values()).filter(
+    one => !link.holds(one) && !link.left.includes(one)
+  );
   const entries = model.entries.filter(isAttachable);
   return [
     ...executions.map(execution => executionLine(execution, props)),

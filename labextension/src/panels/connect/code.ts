@@ -10,10 +10,22 @@ export interface IHeld {
   name: string;
 }
 
-// Ids and names of what the kernel is attached to, oldest first; asks only what is loaded already.
+/** What a kernel says of itself. */
+export interface IAttached {
+  /** What it is attached to, oldest first. */
+  held: readonly IHeld[];
+  /** What was suspended or started anew since: it is attached to nothing there. */
+  left: readonly IHeld[];
+}
+
+/** More than anybody works with: a notebook comes from anywhere. */
+const MOST = 20;
+const LONGEST_NAME = 100;
+
+// Asks only what is loaded already.
 const ATTACHED =
-  "__import__('json').dumps(__import__('sys').modules['zoe_jupyter.attach.registry'].held()" +
-  " if 'zoe_jupyter.attach.registry' in __import__('sys').modules else [])";
+  "(lambda zoe: __import__('json').dumps([zoe.held(), zoe.left()] if zoe else [[], []]))" +
+  "(__import__('sys').modules.get('zoe_jupyter.attach.registry'))";
 
 /** What the toolbar runs instead of the two lines that a user would write. */
 export function attachCode(name: string): string {
@@ -42,16 +54,44 @@ export function given(connection: string): string {
   return variable ? `${connection} (\`${variable}\`)` : connection;
 }
 
+/** Whether code may attach or detach. */
+export function mentionsZoe(code: string): boolean {
+  return /\bzoe/.test(code);
+}
+
+/** Whether a word of the user's means that one. */
+export function isMeant({ id, name }: IHeld, word: string): boolean {
+  return word === id || word === name;
+}
+
 /** What people copy into a cell. */
 export function attachCell(name: string): string {
   return `%load_ext zoe_jupyter\n%zoe attach ${quoted(name)}`;
 }
 
-/** The executions that the kernel is attached to; null when it is too busy to say. */
-export async function attachedIn(kernel: Kernel.IKernelConnection): Promise<IHeld[] | null> {
-  const values = await evaluate(kernel, { held: ATTACHED });
-  const held = values && (JSON.parse(unquoted(values.held) || '[]') as [string, string][]);
-  return held?.map(([id, name]) => ({ id, name })) ?? null;
+/** What the kernel is attached to; null when it is too busy to say. */
+export async function attachedIn(kernel: Kernel.IKernelConnection): Promise<IAttached | null> {
+  const values = await evaluate(kernel, { attached: ATTACHED });
+  if (!values) {
+    return null;
+  }
+  type Pairs = [string, string][];
+  const said = JSON.parse(unquoted(values.attached) || '[[], []]') as [Pairs, Pairs];
+  const [held, left] = said.map(pairs => pairs.map(([id, name]) => ({ id, name })));
+  return { held, left };
+}
+
+/** What is saved in a notebook is looked at before it is believed. */
+export function savedIn(saved: unknown): readonly IHeld[] {
+  const { attached } = (saved ?? {}) as { attached?: unknown };
+  const found = (Array.isArray(attached) ? (attached as unknown[]) : [])
+    .slice(0, MOST)
+    .map(one => (one ?? {}) as { id?: unknown; name?: unknown })
+    .filter((one): one is IHeld =>
+      [one.id, one.name].every(said => said && typeof said === 'string')
+    )
+    .map(({ id, name }): [string, IHeld] => [id, { id, name: name.slice(0, LONGEST_NAME) }]);
+  return [...new Map(found).values()];
 }
 
 function verb(name: string, ...words: string[]): string {

@@ -6,7 +6,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addNotebookCommands } from '../../commands/notebook';
 import { IZoeConnector, IZoeModel, IZoeSettings } from '../../tokens';
 import { ConnectButton } from './body';
-import { ZoeConnector } from './model';
+import { ZoeConnector } from './connector';
 
 /** The item of `jupyter.lab.toolbars` in the settings schema. */
 const ITEM = 'zoe-connect';

@@ -1,4 +1,5 @@
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
+import { PromiseDelegate } from '@lumino/coreutils';
 
 import { plain } from '../detail/ansi';
 
@@ -27,7 +28,7 @@ export async function runInKernel(
   code: string,
   options: IRunOptions = {}
 ): Promise<void> {
-  const future = kernel.requestExecute({
+  const future = asked(kernel, {
     code,
     silent: false,
     store_history: false,
@@ -51,12 +52,43 @@ export async function runInKernel(
   }
 }
 
-/** Values of Python expressions, as their `repr`; null when the kernel is too busy to answer. */
+/** What the kernel says of itself; raises KernelGone where it goes away before it does. */
+export async function infoOf(kernel: Kernel.IKernelConnection): Promise<KernelMessage.IInfoReply> {
+  const gone = new PromiseDelegate<never>();
+  const give = (): void => gone.reject(new KernelGone());
+  const look = (): void => (kernel.isDisposed || kernel.status === 'dead' ? give() : undefined);
+  kernel.disposed.connect(give);
+  kernel.statusChanged.connect(look);
+  look();
+  try {
+    return await Promise.race([kernel.info, gone.promise]);
+  } finally {
+    kernel.disposed.disconnect(give);
+    kernel.statusChanged.disconnect(look);
+  }
+}
+
+function asked(
+  kernel: Kernel.IKernelConnection,
+  content: KernelMessage.IExecuteRequestMsg['content']
+): ReturnType<Kernel.IKernelConnection['requestExecute']> {
+  try {
+    return kernel.requestExecute(content);
+  } catch {
+    // What JupyterLab raises of a kernel that is known to be dead.
+    throw new KernelGone();
+  }
+}
+
+/** Values of Python expressions, as their `repr`; null when the kernel is too busy to answer, or gone. */
 export async function evaluate(
   kernel: Kernel.IKernelConnection,
   expressions: Record<string, string>,
   timeoutMs = 3000
 ): Promise<Record<string, string> | null> {
+  if (kernel.isDisposed || kernel.status === 'dead') {
+    return null;
+  }
   const future = kernel.requestExecute({
     code: '',
     silent: true,
@@ -64,7 +96,7 @@ export async function evaluate(
     user_expressions: expressions
   });
   const timeout = new Promise<null>(resolve => window.setTimeout(() => resolve(null), timeoutMs));
-  const reply = await Promise.race([future.done, timeout]);
+  const reply = await Promise.race([future.done.catch(() => null), timeout]);
   if (!reply) {
     future.dispose();
     return null;
@@ -79,6 +111,12 @@ export function stepOf(message: KernelMessage.IIOPubMessage): string | null {
   return typeof html === 'string' && html.includes('zoe-progress')
     ? lastLine(textOf(message))
     : null;
+}
+
+/** Whether what a message belongs to is done. */
+export function isIdle({ content, header }: KernelMessage.IIOPubMessage): boolean {
+  const { execution_state: state } = content as { execution_state?: unknown };
+  return header.msg_type === 'status' && state === 'idle';
 }
 
 /** What Python's `repr` of a plain string says. */

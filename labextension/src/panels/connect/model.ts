@@ -4,34 +4,34 @@ import {
   showErrorMessage,
   type ISessionContext
 } from '@jupyterlab/apputils';
-import { NotebookActions, type INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { PromiseDelegate } from '@lumino/coreutils';
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { messageOf } from '../../api/errors';
 import type { IExecution } from '../../api/types';
-import { byAge, isBegunAnew, isEnded, isUp } from '../../merge';
+import { byAge, isBegunAnew, isEnded, isUp, partsOf } from '../../merge';
 import { shortened } from '../../text';
-import type {
-  INotebookLink,
-  IZoeConnector,
-  IZoeModel,
-  IZoeSettings,
-  LinkStatus
-} from '../../tokens';
-import { attachCode, attachedIn, attaches, detachCode, type IHeld } from './code';
-import { KernelGone, runInKernel, stepOf } from './kernel';
+import type { INotebookLink, IZoeModel, IZoeSettings, LinkStatus } from '../../tokens';
+import {
+  attachCode,
+  attachedIn,
+  attaches,
+  detachCode,
+  isMeant,
+  mentionsZoe,
+  savedIn,
+  type IHeld
+} from './code';
+import { KernelGone, infoOf, isIdle, runInKernel, stepOf } from './kernel';
 import { endWell, explain, tell } from './tell';
 
 const METADATA = 'zoe';
-const MENTIONS_ZOE = /\bzoe/;
 /** What follows the last step of a cell that attaches. */
 const AFTER = new Set(['display_data', 'execute_result', 'error', 'status']);
 const DEAD = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
-
-type Executed =
-  typeof NotebookActions.executed extends ISignal<unknown, infer Event> ? Event : never;
 
 export interface ILinkContext {
   model: IZoeModel;
@@ -50,7 +50,6 @@ export class NotebookLink implements INotebookLink {
     sessionContext.statusChanged.connect((_, status) => this._onStatus(status));
     sessionContext.iopubMessage.connect(this._onCell);
     _context.model.changed.connect(this._onModel);
-    NotebookActions.executed.connect(this._onExecuted);
     void _panel.context.ready.then(() => this._restore());
     _panel.disposed.connect(() => this._clear());
   }
@@ -82,8 +81,17 @@ export class NotebookLink implements INotebookLink {
     return this._newest ? this._find(this._newest) : null;
   }
 
+  get left(): readonly IExecution[] {
+    const known = this._left.map(one => this._find(one));
+    return known.filter((one): one is IExecution => one !== null && isUp(one));
+  }
+
   get changed(): ISignal<this, void> {
     return this._changed;
+  }
+
+  isDetaching(id: string): boolean {
+    return this._detaching.has(id);
   }
 
   holds(execution: IExecution): boolean {
@@ -98,11 +106,12 @@ export class NotebookLink implements INotebookLink {
     }
     const before = this._held;
     const name = this._context.model.executions.get(word)?.name ?? word;
+    this._cancelled = new PromiseDelegate<null>();
     this._isCancelled = false;
     this._held = [...before.filter(one => one.name !== name), { id: '', name }];
     this._setStatus('connecting');
     try {
-      const kernel = await this._readyKernel();
+      const kernel = await Promise.race([this._readyKernel(), this._cancelled.promise]);
       if (kernel) {
         await this._announce(this._run(kernel, word), name);
         this._setStatus('connected');
@@ -135,25 +144,41 @@ export class NotebookLink implements INotebookLink {
   }
 
   async detach(word = ''): Promise<void> {
-    if (this._kernel && this._status === 'connected') {
-      try {
-        await runInKernel(this._kernel, detachCode(word));
-      } catch (error) {
-        if (!(error instanceof KernelGone)) {
-          await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
-          return this.look();
-        }
-      }
+    if (this._detaching.has(word)) {
+      return;
     }
-    this._held = word ? this._held.filter(({ id, name }) => word !== id && word !== name) : [];
-    this._save();
-    this._setStatus(this._held.length ? this._status : 'none');
+    this._detaching.add(word);
+    this._emit();
+    try {
+      if (this._kernel && this._status === 'connected') {
+        await runInKernel(this._kernel, detachCode(word));
+      }
+      this._held = word ? this._held.filter(one => !isMeant(one, word)) : [];
+      this._left = word ? this._left : [];
+      this._save();
+      this._setStatus(this._held.length ? this._status : 'none');
+    } catch (error) {
+      await this._explainDetach(error, word);
+    } finally {
+      this._detaching.delete(word);
+      this._emit();
+    }
+  }
+
+  /** A kernel that has gone, or that was detached meanwhile, is what was wanted. */
+  private async _explainDetach(error: unknown, word: string): Promise<void> {
+    await this.look();
+    const isHeld = this._held.some(one => !word || isMeant(one, word));
+    if (isHeld && this._status === 'connected' && !(error instanceof KernelGone)) {
+      await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
+    }
   }
 
   async cancel(): Promise<void> {
     if (this.status === 'connecting') {
       this._isCancelled = true;
-      await this._kernel?.interrupt();
+      this._cancelled.resolve(null);
+      await this._kernel?.interrupt().catch(() => undefined);
     }
   }
 
@@ -165,6 +190,10 @@ export class NotebookLink implements INotebookLink {
   private async _readyKernel(): Promise<Kernel.IKernelConnection | null> {
     const { sessionContext } = this._panel;
     await sessionContext.ready;
+    if (this._kernel) {
+      // That of a server which has gone may go as well, and another one is started.
+      await infoOf(this._kernel).catch(() => null);
+    }
     if (!this._kernel && (await sessionContext.startKernel())) {
       await new SessionContextDialogs().selectKernel(sessionContext);
     }
@@ -179,7 +208,11 @@ export class NotebookLink implements INotebookLink {
   /** Attach, and remember what the kernel has now. */
   private async _run(kernel: Kernel.IKernelConnection, word: string): Promise<void> {
     await runInKernel(kernel, attachCode(word), { onProgress: this._onProgress });
-    this._held = (await attachedIn(kernel)) ?? this._held;
+    const attached = await attachedIn(kernel);
+    if (attached) {
+      this._hold(attached.held);
+      this._left = attached.left;
+    }
     this._save();
   }
 
@@ -280,7 +313,7 @@ export class NotebookLink implements INotebookLink {
 
   private async _onKernelChanged(): Promise<void> {
     const kernel = this._kernel;
-    this._obstacle = kernel ? await this._obstacleOf(kernel) : '';
+    this._obstacle = kernel ? await this._obstacleOf(kernel).catch(() => '') : '';
     if (kernel && !this._obstacle && this._status !== 'connecting') {
       await this.look();
     } else if (!kernel && this._status === 'connected') {
@@ -297,19 +330,33 @@ export class NotebookLink implements INotebookLink {
     if (!attached || this._status === 'connecting') {
       return;
     }
-    if (attached.length) {
-      this._held = attached;
+    const { held, left } = attached;
+    if (held.length) {
+      this._hold(held);
+      this._left = left;
       this._setStatus('connected');
+    } else if (left.length) {
+      this._held = left;
+      this._left = [];
+      this._setStatus('lost');
     } else if (this._status === 'connected' && !this._isRestarting) {
       this._held = [];
+      this._left = [];
       this._setStatus('none');
     } else if (this._held.length) {
       this._setStatus('lost');
     }
   }
 
+  /** What is attached anew consists of what runs now. */
+  private _hold(held: readonly IHeld[]): void {
+    const before = this._status === 'lost' ? [] : this._held.map(({ id }) => id);
+    held.filter(({ id }) => !before.includes(id)).forEach(({ id }) => this._parts.delete(id));
+    this._held = held;
+  }
+
   private async _obstacleOf(kernel: Kernel.IKernelConnection): Promise<string> {
-    const { language_info: language } = await kernel.info;
+    const { language_info: language } = await infoOf(kernel);
     return language.name === 'python'
       ? ''
       : this._context.trans.__(
@@ -337,8 +384,9 @@ export class NotebookLink implements INotebookLink {
 
   private _save(): void {
     const notebook = this._panel.content.model;
-    if (this._held.length) {
-      notebook?.setMetadata(METADATA, { attached: this._held.map(one => ({ ...one })) });
+    const kept = [...this._left, ...this._held];
+    if (kept.length) {
+      notebook?.setMetadata(METADATA, { attached: kept.map(one => ({ ...one })) });
     } else {
       notebook?.deleteMetadata(METADATA);
     }
@@ -349,7 +397,7 @@ export class NotebookLink implements INotebookLink {
     if (status !== 'none') {
       void this._context.model.activate();
     }
-    this._noteRunning();
+    this._noteParts();
     if (status !== 'connecting') {
       this._progress = '';
     }
@@ -358,7 +406,6 @@ export class NotebookLink implements INotebookLink {
 
   private _clear(): void {
     this._context.model.changed.disconnect(this._onModel);
-    NotebookActions.executed.disconnect(this._onExecuted);
     Signal.clearData(this);
   }
 
@@ -367,9 +414,14 @@ export class NotebookLink implements INotebookLink {
     const message = said as KernelMessage.IIOPubMessage;
     const { msg_type: type } = message.header;
     const cell = 'msg_id' in message.parent_header ? message.parent_header.msg_id : '';
-    if (type === 'execute_input' && this._status !== 'connecting') {
+    if (type === 'execute_input') {
       const { code } = message.content as KernelMessage.IExecuteInputMsg['content'];
-      this._setBegun(attaches(code) ? cell : '');
+      this._telling = mentionsZoe(code) ? cell : '';
+      if (this._status !== 'connecting') {
+        this._setBegun(attaches(code) ? cell : '');
+      }
+    } else if (isIdle(message) && cell === this._telling && cell) {
+      void this.look();
     } else if (cell === this._begun && cell) {
       const step = stepOf(message);
       this._progress = step ?? this._progress;
@@ -388,34 +440,38 @@ export class NotebookLink implements INotebookLink {
     this._emit();
   }
 
-  /** A cell may attach or detach too. */
-  private readonly _onExecuted = (_: unknown, { cell, notebook }: Executed): void => {
-    if (notebook === this._panel.content && MENTIONS_ZOE.test(cell.model.sharedModel.getSource())) {
-      void this.look();
-    }
-  };
-
   /** What was suspended or restarted is another one then: the kernel's connection is to the old. */
   private readonly _onModel = (): void => {
-    this._noteRunning();
+    this._noteParts();
     const held = this._status === 'connected' ? this._held : [];
     const left = held.filter(one => {
       const execution = this._find(one);
-      return execution && this._ran.has(execution.id) && isBegunAnew(execution);
+      const parts = execution && this._parts.get(execution.id);
+      return parts && isBegunAnew(execution, parts);
     });
     if (left.length) {
-      this._ran.clear();
-      this._held = left.length < held.length ? held.filter(one => !left.includes(one)) : held;
-      this._setStatus(left.length < held.length ? 'connected' : 'lost');
+      left.forEach(({ id }) => this._parts.delete(id));
+      this._lose(held, left);
     }
     this._emit();
   };
 
-  private _noteRunning(): void {
+  private _lose(held: readonly IHeld[], left: readonly IHeld[]): void {
+    const kept = held.filter(one => !left.includes(one));
+    this._left = [...this._left, ...left];
+    if (!kept.length) {
+      [this._held, this._left] = [this._left, []];
+    } else {
+      this._held = kept;
+    }
+    this._setStatus(kept.length ? 'connected' : 'lost');
+  }
+
+  private _noteParts(): void {
     for (const one of this._status === 'connected' ? this._held : []) {
       const execution = this._find(one);
-      if (execution?.state === 'running') {
-        this._ran.add(execution.id);
+      if (execution?.state === 'running' && !this._parts.has(execution.id)) {
+        this._parts.set(execution.id, new Set(partsOf(execution)));
       }
     }
   }
@@ -427,8 +483,14 @@ export class NotebookLink implements INotebookLink {
   /** The message with which the kernel was asked to run a cell that attaches, until it has. */
   private _begun = '';
   private _isCancelled = false;
-  /** Ids of what the kernel is attached to that ran since. */
-  private readonly _ran = new Set<string>();
+  private _cancelled = new PromiseDelegate<null>();
+  private readonly _detaching = new Set<string>();
+  /** What was suspended or started anew, beside what the kernel is attached to. */
+  private _left: readonly IHeld[] = [];
+  /** By id: what each consisted of when the kernel was attached to it. */
+  private readonly _parts = new Map<string, ReadonlySet<string>>();
+  /** The message with which the kernel was asked to run code that may attach or detach. */
+  private _telling = '';
   private _isRestarting = false;
   /** The kernel was too busy to say what it is attached to. */
   private _isUnsure = false;
@@ -438,46 +500,4 @@ export class NotebookLink implements INotebookLink {
   private _progress = '';
   private _status: LinkStatus = 'none';
   private readonly _changed = new Signal<this, void>(this);
-}
-
-/** See {@link IZoeConnector}. */
-export class ZoeConnector implements IZoeConnector {
-  constructor(
-    private readonly _tracker: INotebookTracker,
-    private readonly _context: ILinkContext
-  ) {
-    _tracker.currentChanged.connect(() => this._currentChanged.emit());
-  }
-
-  get current(): NotebookLink | null {
-    const panel = this._tracker.currentWidget;
-    return panel && this.of(panel);
-  }
-
-  get currentChanged(): ISignal<this, void> {
-    return this._currentChanged;
-  }
-
-  of(panel: NotebookPanel): NotebookLink {
-    let link = this._links.get(panel);
-    if (!link) {
-      link = new NotebookLink(panel, this._context);
-      this._links.set(panel, link);
-    }
-    return link;
-  }
-
-  private readonly _currentChanged = new Signal<this, void>(this);
-  private readonly _links = new WeakMap<NotebookPanel, NotebookLink>();
-}
-
-/** A notebook comes from anywhere: what is saved in it is looked at before it is believed. */
-function savedIn(saved: unknown): IHeld[] {
-  const { attached } = (saved ?? {}) as { attached?: unknown };
-  return (Array.isArray(attached) ? (attached as unknown[]) : [])
-    .map(one => (one ?? {}) as { id?: unknown; name?: unknown })
-    .filter((one): one is IHeld =>
-      [one.id, one.name].every(said => said && typeof said === 'string')
-    )
-    .map(({ id, name }) => ({ id, name }));
 }
