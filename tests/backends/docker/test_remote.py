@@ -177,7 +177,7 @@ async def test_by_ssh_what_is_published_over_there_on_the_loopback_is_brought_he
         await runner.ended("one")
         await eventually(lambda: _is_let_go(runner, address))
     await eventually(lambda: _is_quiet(far))
-    assert not os.listdir(world.data_dir / "docker" / "tunnels")
+    await eventually(lambda: _is_empty(str(world.data_dir / "docker" / "tunnels")))
 
 
 async def _is_back(address: Address) -> bool:
@@ -197,6 +197,10 @@ async def _is_let_go(runner: Runner, address: Address) -> bool:
 
 async def _is_quiet(far: RemoteEngine) -> bool:
     return not connections(far)
+
+
+async def _is_empty(folder: str) -> bool:
+    return not os.listdir(folder)
 
 
 def connections(far: RemoteEngine) -> list[psutil.Process]:

@@ -131,7 +131,7 @@ class DockerBackend(Backend):
 
     async def start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._life = await asyncio.to_thread(watchman.live, self._folder)
+        self._life = self._life or await asyncio.to_thread(watchman.live, self._folder)
         self._over = dict(self._notes.read())
         self._site.start()
         with suppress(Unreachable):
