@@ -13,6 +13,7 @@ from tests.backends.docker.conftest import DockerWorld
 from zoe_jupyter.backends.base import Bounds, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import DockerBackend, watchman
+from zoe_jupyter.backends.docker.notes import Notes, read_bounds
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.docker
@@ -70,6 +71,18 @@ async def test_while_a_core_lives_nothing_is_ended(world: DockerWorld) -> None:
     assert (await runner.until("one", "app.main-0", SeenState.READY)).exit_code is None
     await backend.clean("one", keep_logs=False)
     await world.close(backend)
+
+
+async def test_of_what_is_gone_no_bounds_are_kept(world: DockerWorld) -> None:
+    """Its core was killed while it cleaned up: nobody watches it for ever."""
+    file = Path(world.data_dir, "docker", "notes.json")
+    left = Notes(file)
+    file.parent.mkdir(parents=True)
+    left.set_bounds("gone", SOON)
+    backend = await world.open()
+    assert read_bounds(file) == {}
+    await world.close(backend)
+    assert not is_watched(world)
 
 
 def test_a_lifetime_and_a_silence_are_over_when_they_are() -> None:

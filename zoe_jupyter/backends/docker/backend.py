@@ -136,6 +136,8 @@ class DockerBackend(Backend):
         self._site.start()
         with suppress(Unreachable):
             await self.observe()
+            if not self._site.silent():
+                self._notes.keep_bounds(self._site.executions())
         self._hearing = asyncio.create_task(self._hear(), name="zoe docker heard")
 
     async def close(self) -> None:

@@ -67,6 +67,12 @@ class Notes:
         """Whether anything is there that must not go on for ever."""
         return bool(self._bounds)
 
+    def keep_bounds(self, execution_ids: Collection[str]) -> None:
+        """Forget those of executions of which nothing is left."""
+        if self._bounds.keys() - execution_ids:
+            self._bounds = {key: bounds for key, bounds in self._bounds.items() if key in execution_ids}
+            self._write()
+
     def shortest_silence_s(self) -> float:
         return min((bounds.silence_s for bounds in self._bounds.values()), default=_HEARD_S)
 
