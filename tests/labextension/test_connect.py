@@ -309,6 +309,15 @@ def test_what_a_cell_attaches_is_told_as_it_goes(lab: Lab, artifacts: Path) -> N
     assert "after" not in told
 
 
+@pytest.mark.dask
+def test_what_a_function_attaches_is_told_to_its_end(lab: Lab) -> None:
+    item = open_notebook(lab)
+    notebook = Notebook(lab)
+    notebook.node.locator(".cm-content").first.fill('import zoe_jupyter as zoe\nclient = zoe.attach("dask")')
+    notebook.run("zoe.attach", timeout_ms=ATTACH_MS)
+    expect(item).to_have_text("dask · running", timeout=SOON_MS)
+
+
 def test_what_is_said_in_passing_goes_away_also_behind_another_window(lab: Lab, server: JupyterServer) -> None:
     server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
     lab.open()

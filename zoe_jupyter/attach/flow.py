@@ -81,7 +81,6 @@ def attach(session: Session, wish: Wish) -> Attached:
             f"stopped connecting; {execution['name']} goes on. `{session.command} stop {execution['name']}` ends it"
         ) from None
     session.screen.say("connected")
-    watcher().watch(dict(execution))
     return Attached(execution, made, is_new=found.execution is None, others=found.others)
 
 
@@ -278,6 +277,7 @@ def _connect_all(
     session: Session, execution: Mapping[str, Any], *, plans: Plans, connections: Mapping[str, Json]
 ) -> list[Attachment]:
     _make_room(session, execution, plans)
+    watcher().watch(dict(execution))
     lease = _lease(session, execution)
     kept = {(one.connection, one.variable): one for one in registry.attachments(str(execution["id"]))}
     return [
@@ -298,7 +298,8 @@ def _make_room(session: Session, execution: Mapping[str, Any], plans: Plans) -> 
             and one.connection == wanted[one.variable]
             and session.namespace.get(one.variable) is one.value
         )
-        if not (is_same and one.kind.works(one.value)):
+        is_there = is_same and not registry.was_left(one.execution_id)
+        if not (is_there and one.kind.works(one.value)):
             registry.drop(one, session.namespace, session.api)
 
 
@@ -311,6 +312,8 @@ def _connect(
         named = {**connection, "name": execution["name"]}
         names = kind.attach(named, session.namespace, variable, is_over=lambda: registry.is_over(execution_id))
     except Exception as error:
+        if not registry.attachments(execution_id):
+            watcher().forget(execution_id)
         raise UserError(f"{execution['name']} runs, but could not be reached: {_first_line(error)}") from error
     attachment = Attachment(
         execution_id=execution_id, execution_name=str(execution["name"]), entry=str(execution.get("entry") or ""),

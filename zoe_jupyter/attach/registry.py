@@ -70,7 +70,6 @@ def attachments(execution: str = "") -> list[Attachment]:
 def add(attachment: Attachment) -> None:
     if not _attachments:
         atexit.register(_leave)
-    mark_there(attachment.execution_id)
     for name in attachment.names:
         _taken.pop(name, None)
     _attachments.append(attachment)

@@ -34,8 +34,8 @@ class Watcher:
     def watch(self, execution: Json) -> None:
         """Tell when that one is no longer there to work with."""
         execution_id = str(execution["id"])
-        registry.mark_there(execution_id)
         with self._lock:
+            registry.mark_there(execution_id)
             self._states[execution_id] = str(execution["state"])
             self._parts[execution_id] = _parts(execution)
             self._losses.pop(execution_id, None)
@@ -48,6 +48,7 @@ class Watcher:
         """Its end is no news: the user stopped it, or detached."""
         with self._lock:
             self._states.pop(execution_id, None)
+            self._notices.pop(execution_id, None)
             self._losses.pop(execution_id, None)
 
     def notices(self) -> list[str]:
@@ -111,7 +112,7 @@ class Watcher:
                 registry.mark_ended(execution_id)
             if is_left:
                 registry.mark_left(execution_id)
-            if (state in ("stopping", "ended") and before == "running") or is_left > was_left:
+            if (state in ("stopping", "ended") and before in ("running", "starting")) or is_left > was_left:
                 registry.lose(execution_id)
             loss = self._losses[execution_id] = _loss(execution)
             if loss and not (before == "stopping" and execution.get("outcome") == "stopped"):

@@ -153,25 +153,33 @@ export class NotebookLink implements INotebookLink {
       if (this._kernel && this._status === 'connected') {
         await runInKernel(this._kernel, detachCode(word));
       }
-      this._held = word ? this._held.filter(one => !isMeant(one, word)) : [];
-      this._left = word ? this._left : [];
-      this._save();
-      this._setStatus(this._held.length ? this._status : 'none');
+      this._letGo(word);
     } catch (error) {
-      await this._explainDetach(error, word);
+      if (await this._isStillHeld(error, word)) {
+        await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
+      } else {
+        this._letGo(word);
+      }
     } finally {
       this._detaching.delete(word);
       this._emit();
     }
   }
 
+  private _letGo(word: string): void {
+    this._held = word ? this._held.filter(one => !isMeant(one, word)) : [];
+    this._left = word ? this._left : [];
+    this._save();
+    this._setStatus(this._held.length ? this._status : 'none');
+  }
+
   /** A kernel that has gone, or that was detached meanwhile, is what was wanted. */
-  private async _explainDetach(error: unknown, word: string): Promise<void> {
-    await this.look();
-    const isHeld = this._held.some(one => !word || isMeant(one, word));
-    if (isHeld && this._status === 'connected' && !(error instanceof KernelGone)) {
-      await showErrorMessage(this._context.trans.__('Could not detach'), messageOf(error));
+  private async _isStillHeld(error: unknown, word: string): Promise<boolean> {
+    if (error instanceof KernelGone) {
+      return false;
     }
+    await this.look();
+    return this._status === 'connected' && this._held.some(one => !word || isMeant(one, word));
   }
 
   async cancel(): Promise<void> {
@@ -420,9 +428,12 @@ export class NotebookLink implements INotebookLink {
       if (this._status !== 'connecting') {
         this._setBegun(attaches(code) ? cell : '');
       }
-    } else if (isIdle(message) && cell === this._telling && cell) {
+      return;
+    }
+    if (cell && cell === this._telling && isIdle(message)) {
       void this.look();
-    } else if (cell === this._begun && cell) {
+    }
+    if (cell && cell === this._begun) {
       const step = stepOf(message);
       this._progress = step ?? this._progress;
       this._setBegun(step === null && AFTER.has(type) ? '' : cell);
