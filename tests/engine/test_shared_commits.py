@@ -49,7 +49,14 @@ async def ledger(store: Counted) -> AsyncIterator[Ledger]:
 
 
 async def opened(store: Store) -> Ledger:
-    ledger = Ledger(store, lambda: 1.0, carry_out=lambda *_: None, on_change=lambda: None, on_end=lambda _: None)
+    ledger = Ledger(
+        store,
+        lambda: 1.0,
+        carry_out=lambda *_: None,
+        on_change=lambda: None,
+        on_end=lambda _: None,
+        on_doubt=lambda: None,
+    )
     await ledger.open("test", lambda _: None)
     return ledger
 

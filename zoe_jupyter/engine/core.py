@@ -102,6 +102,7 @@ class Core:
             carry_out=self._carry_out,
             on_change=lambda: self._loop.on_change(),  # noqa: PLW0108 (there is no loop yet)
             on_end=self._estimates.note,
+            on_doubt=self._on_doubt,
         )
         self._outlook = self._open_outlook()
         self._timekeeper = Timekeeper(self._ledger, clock)
@@ -136,6 +137,7 @@ class Core:
         self._reception = self._open_reception()
         self._tasks: list[asyncio.Task[None]] = []
         self.fenced = asyncio.Event()
+        self._why_left = ""
 
     def _open_outlook(self) -> Outlook:
         is_multi_node = self._backend.capabilities().is_multi_node
@@ -199,7 +201,7 @@ class Core:
 
     @property
     def is_fenced(self) -> bool:
-        """Whether another core acts for this store now."""
+        """Whether another core acts for this store now, or has to be opened for it."""
         return self.fenced.is_set()
 
     def capabilities(self) -> Capabilities:
@@ -466,7 +468,17 @@ class Core:
 
     def _on_fenced(self) -> None:
         """Another core acts for this store now: this one must not, not even with what it began."""
+        self._leave("another Zoe has taken over this store: stop that one, or restart this server")
+
+    def _on_doubt(self) -> None:
+        """Memory and store are not one any more: who opens it next sees what is the case, and repairs it as after a crash."""
+        self._leave(
+            "the database was cut off while something was stored: what came of it is read again; try again in some seconds"
+        )
+
+    def _leave(self, why: str) -> None:
         if not self.is_fenced:
+            self._why_left = why
             self.fenced.set()
             closing = (self._loop.close, self._actions.close)
             self._tasks.append(asyncio.get_running_loop().create_task(_call_all(closing), name="zoe fenced"))
@@ -476,7 +488,7 @@ class Core:
 
     def _refuse_when_fenced(self) -> None:
         if self.is_fenced:
-            raise Unavailable("another Zoe has taken over this store: stop that one, or restart this server")
+            raise Unavailable(self._why_left)
 
     def _bounds(self, execution: Execution) -> Bounds:
         return lifetimes.bounds(execution, silence_s=self._settings.silence_s, is_embedded=self._settings.is_embedded)

@@ -24,7 +24,7 @@ from zoe_jupyter.lifecycle.step import step
 from zoe_jupyter.model.errors import InvalidTransition, Unavailable, ZoeError
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, Reason
 from zoe_jupyter.model.quota import Quota
-from zoe_jupyter.store.errors import StoreBusy, StoreError, StoreFull, StoreGone, StoreUnwritable
+from zoe_jupyter.store.errors import StaleWrite, StoreBusy, StoreError, StoreFull, StoreGone, StoreUnwritable
 from zoe_jupyter.store.repository import NOTHING, EventDraft, NewExecution, Settled, Store, Submitted
 
 logger = logging.getLogger(__name__)
@@ -73,12 +73,15 @@ class Ledger:
         carry_out: CarryOut,
         on_change: Callable[[], None],
         on_end: Callable[[Execution], None],
+        on_doubt: Callable[[], None],
     ) -> None:
+        """``on_doubt`` is called when the store may have what memory has not: it must be read again before anything else is done."""
         self._store = store
         self._clock = clock
         self._carry_out = carry_out
         self._on_change = on_change
         self._on_end = on_end
+        self._on_doubt = on_doubt
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="zoe-store-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="zoe-store-reader")
         self._turn = asyncio.Lock()
@@ -120,7 +123,12 @@ class Ledger:
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             done = await _in(self._writer, lambda: function(*args, **kwargs))
+        except StaleWrite:
+            self._on_doubt()
+            raise
         except _PASSING as error:
+            if error.details.get("outcome") == "unknown":
+                self._on_doubt()
             self._trouble = Reason(error.reason, error.message), asyncio.get_running_loop().time() + TOLD_S
             raise
         self._trouble = None

@@ -144,12 +144,14 @@ class Home:
         task.add_done_callback(self._tasks.discard)
 
     async def _leave_when_fenced(self, thread: CoreThread) -> None:
-        """Give the seat up as soon as another core acts for the database, and stand by."""
+        """Give the seat up as soon as the core may not act for the database any more, and stand by for the next one."""
         try:
             await thread.fenced()
         except CoreGone:
             return
-        log.warning("another Zoe acts for this database now: this one stands by")
+        log.warning(
+            "the core here does not act for its database any more: this server stands by, and opens another when it may"
+        )
         async with self._seating:
             if self._here is not thread:
                 return
