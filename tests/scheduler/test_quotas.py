@@ -10,7 +10,7 @@ import pytest
 from tests.scheduler.world import GIB, NOW, W, admitted, codes, demand, job, node, plan
 from zoe_jupyter.scheduler.decide import can_ever_fit
 from zoe_jupyter.scheduler.plan import Start
-from zoe_jupyter.scheduler.snapshot import Job, Limit, Quota, Quotas
+from zoe_jupyter.scheduler.snapshot import Job, Limit, Quota, Quotas, Rules
 
 NODES = [node("n", 64, 256)]
 
@@ -79,7 +79,7 @@ class TestLimits:
             ),
             (
                 Limit(gpus=1),
-                "asks for 2 of gpu, 0 of 1 are taken, the limit of alice; it starts when enough is given back",
+                "asks for 2 of gpu, the limit of alice is 1; lower what it asks for, or ask the admin",
             ),
         ],
     )
@@ -89,6 +89,15 @@ class TestLimits:
         decided = plan([node("n", 64, 256, gpus=8)], running("r", count=2), wanted, quotas=quotas)
         assert decided.waiting["a"].text == text
         assert list(plan([node("n", 64, 256, gpus=8)], running("r", count=2), wanted).start) == ["a"]
+
+    def test_who_has_waited_long_at_its_own_limit_is_not_passed_by_its_own_smaller_ones(self) -> None:
+        quotas = Quotas(default=Quota(limit=cores(4)))
+        jobs = [running("r", count=2), one("large", count=4, at=NOW - 400), one("small", at=NOW - 1)]
+        patient = Rules(reserve_after_s=None, ageing_s=None)
+        assert list(plan(NODES, *jobs, quotas=quotas, rules=patient).start) == ["small"]
+        decided = plan(NODES, *jobs, quotas=quotas)
+        assert (list(decided.start), codes(decided)) == ([], {"large": "quota", "small": "quota"})
+        assert "kept for what waits before it" in decided.waiting["small"].text
 
     def test_who_asks_for_nothing_of_it_is_not_held_up(self) -> None:
         over = running("r", count=9)
@@ -221,6 +230,19 @@ class TestLending:
         assert list(decided.start) == ["else"]
         assert codes(decided) == {"large": "quota", "small": "quota"}
         assert plan(NODES, large, small, quotas=quotas).waiting.keys() == set()
+
+    def test_who_can_never_start_keeps_nothing_of_its_group(self) -> None:
+        """A limit was lowered, or a label taken from the last node that had it, while it waited."""
+        quotas = Quotas(groups={"lab": Quota(limit=cores(4))})
+        small = one("small", "bob", 2, group="lab", at=2)
+        decided = plan(NODES, one("large", count=8, group="lab", at=1), small, quotas=quotas)
+        assert list(decided.start) == ["small"]
+        assert decided.waiting["large"].text == (
+            "asks for 8 of cores, the limit of the group lab is 4; lower what it asks for, or ask the admin"
+        )
+        lost = job("lost", demand(1, cores=3, labels={"gpu": "a"}), owner="alice", group="lab", at=1)
+        decided = plan(NODES, running("r", count=2, group="lab"), lost, small, quotas=quotas)
+        assert list(decided.start) == ["small"]
 
     def test_groups_lend_each_other(self) -> None:
         lab, hall = Quota(share=cores(4), limit=cores(9)), Quota(share=cores(4), limit=cores(9))

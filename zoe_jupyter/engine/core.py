@@ -40,7 +40,7 @@ from zoe_jupyter.engine.scaling import elastic_counts
 from zoe_jupyter.engine.secrets import Secrets
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.submitting import Submitter
-from zoe_jupyter.engine.succession import Seat, find_turn, holder
+from zoe_jupyter.engine.succession import DOUBT, TAKEN_OVER, Seat, find_turn, holder
 from zoe_jupyter.engine.supposing import installed_policy, suppose
 from zoe_jupyter.engine.timekeeping import Timekeeper
 from zoe_jupyter.engine.wording import in_own_words
@@ -55,13 +55,7 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
-from zoe_jupyter.model.errors import (
-    Conflict,
-    Forbidden,
-    InvalidTransition,
-    NotFound,
-    Unavailable,
-)
+from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidTransition, NotFound, Unavailable
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, State, Story
 from zoe_jupyter.model.quota import Limit, Quota
 from zoe_jupyter.model.resources import Resources
@@ -102,7 +96,7 @@ class Core:
             carry_out=self._carry_out,
             on_change=lambda: self._loop.on_change(),  # noqa: PLW0108 (there is no loop yet)
             on_end=self._estimates.note,
-            on_doubt=self._on_doubt,
+            on_doubt=lambda: self._leave(DOUBT),
         )
         self._outlook = self._open_outlook()
         self._timekeeper = Timekeeper(self._ledger, clock)
@@ -117,7 +111,7 @@ class Core:
             prove=lambda: self._seat.prove(),  # noqa: PLW0108
             look=lambda: self._loop.look_soon(),  # noqa: PLW0108
         )
-        self._seat = Seat(self._ledger, is_shared=store.is_shared, on_fenced=self._on_fenced)
+        self._seat = Seat(self._ledger, is_shared=store.is_shared, on_fenced=lambda: self._leave(TAKEN_OVER))
         self._nodes = Nodes(backend, self._ledger, clock)
         self._loop = Loop(
             backend=backend,
@@ -129,7 +123,7 @@ class Core:
             clock=clock,
             notice_time=self._timekeeper.notice,
             bounds=self._bounds,
-            on_fenced=self._on_fenced,
+            on_fenced=lambda: self._leave(TAKEN_OVER),
         )
         self._holding = Holding(self._ledger, clock, clock.awake)
         self._sampler = Sampler(backend, self._ledger, clock, self._holding.count)
@@ -466,17 +460,8 @@ class Core:
         if not self.is_fenced:
             self._actions.carry_out(execution, effects)
 
-    def _on_fenced(self) -> None:
-        """Another core acts for this store now: this one must not, not even with what it began."""
-        self._leave("another Zoe has taken over this store: stop that one, or restart this server")
-
-    def _on_doubt(self) -> None:
-        """Memory and store are not one any more: who opens it next sees what is the case, and repairs it as after a crash."""
-        self._leave(
-            "the database was cut off while something was stored: what came of it is read again; try again in some seconds"
-        )
-
     def _leave(self, why: str) -> None:
+        """Another core acts for this store now, or has to be opened for it: this one must not, not even with what it began."""
         if not self.is_fenced:
             self._why_left = why
             self.fenced.set()

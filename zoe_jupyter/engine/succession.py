@@ -25,6 +25,9 @@ from zoe_jupyter.store.repository import Store
 
 logger = logging.getLogger(__name__)
 
+TAKEN_OVER = "another Zoe has taken over this store: stop that one, or restart this server"
+DOUBT = "the database was cut off while something was stored: what came of it is read again; try again in some seconds"
+"""Memory and store are not one any more: who opens it next sees what is the case, and repairs it as after a crash."""
 BEAT_S = 5.0
 """How often the core that acts writes at least."""
 SILENT_S = 20.0

@@ -40,6 +40,11 @@ class Denial:
     kept: float = 0
     """How much of ``held`` is only kept for others that wait, and stand before it."""
 
+    @property
+    def is_for_good(self) -> bool:
+        """Whether it would not go in even if nothing else were held."""
+        return self.asked > self.limit
+
 
 class Ledger:
     """What is held now and was given away in this decision."""

@@ -70,7 +70,7 @@ def can_ever_fit(
     wanted = [demand for demand in demands if demand.core > 0]
     denial = never_allowed(wanted, quotas, owner=owner, group=group) if quotas else None
     if denial is not None:
-        return reasons.over_quota(denial, is_never=True)
+        return reasons.over_quota(denial)
     machines = Machines(replace(node, is_enabled=True) for node in nodes)
     return reasons.never_fits(
         by_size([(demand.process, machines.shape(demand), demand.core) for demand in wanted]), machines

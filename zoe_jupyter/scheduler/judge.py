@@ -87,7 +87,7 @@ class Judge:
         if self._ledger is not None:
             denial = self._ledger.denial(job, needed(job.demands))
             if denial is not None:
-                self._call_back(entry, denial)
+                self._stand_at(entry, denial)
                 return Denied(entry, Cause.QUOTA, number, denial)
         return None
 
@@ -186,10 +186,14 @@ class Judge:
             ):
                 self.room.expect(node, shape, count)
 
-    def _call_back(self, entry: Entry, denial: Denial) -> None:
-        """Who asks for its own share gets back what others of its group have borrowed: elastic services, if they are enough."""
+    def _stand_at(self, entry: Entry, denial: Denial) -> None:
+        """Who asks for its own share, and who has waited long at any limit, is not passed there; who can never start keeps nothing."""
         ledger, job, amount = self._ledger, entry.job, needed(entry.job.demands)
-        if ledger is None or denial.whose is not Whose.GROUP or not ledger.is_own(job, amount):
+        if ledger is None or denial.is_for_good or self._world.never(entry) is not None:
             return
-        self.holders.call_back(job, ledger, ledger.excess(job, amount))
-        ledger.keep(job, amount)
+        is_own = denial.whose is Whose.GROUP and ledger.is_own(job, amount)
+        if is_own:
+            # Others of its group have borrowed it: elastic services go back, if they are enough.
+            self.holders.call_back(job, ledger, ledger.excess(job, amount))
+        if is_own or self._now - job.queued_at >= self._patience_s:
+            ledger.keep(job, amount)

@@ -162,13 +162,13 @@ _LIMITS = {
 }
 
 
-def over_quota(denial: Denial, *, is_never: bool = False) -> Reason:
+def over_quota(denial: Denial) -> Reason:
     """Held, asked for and allowed, and whose limit it is."""
     name, limit = _QUOTA[denial.resource], _LIMITS[denial.whose].format(name=denial.name)
     amounts = (denial.held - denial.kept, denial.asked, denial.limit, denial.kept)
     held, asked, most, kept = (_say(name, amount) for amount in amounts)
     taken = f"{held} of {most}{{}} are taken" + (f" and {kept} kept for what waits before it" if denial.kept else "")
-    if is_never:
+    if denial.is_for_good:
         text = f"asks for {asked} of {name}, {limit} is {most}; lower what it asks for, or ask the admin"
     elif name == "executions":
         when = "one ends" if denial.held <= denial.limit and not denial.kept else "enough have ended"
