@@ -22,7 +22,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def _step(request: pytest.FixtureRequest) -> None:
-    """A story goes on only where it came so far."""
+    """A story goes on only where it came so far, and does not go back: a step that failed is no success, tried again or not."""
+    if _failed.get(request.cls) == request.node.name:
+        pytest.fail("this step failed before, which the rest of the story waits for")
     if request.cls in _failed:
         pytest.skip(f"an earlier step of the story failed: {_failed[request.cls]}")
 

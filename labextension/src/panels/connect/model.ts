@@ -26,7 +26,7 @@ import {
   type IHeld
 } from './code';
 import { KernelGone, infoOf, isIdle, runInKernel, stepOf } from './kernel';
-import { endWell, explain, tell } from './tell';
+import { endWell, explain, takeBack, tell } from './tell';
 
 const METADATA = 'zoe';
 /** What follows the last step of a cell that attaches. */
@@ -254,7 +254,7 @@ export class NotebookLink implements INotebookLink {
       const message = trans.__('%1 is connected to %2.', file, newest);
       endWell(id, message);
     } catch (error) {
-      Notification.dismiss(id);
+      takeBack(id);
       throw error;
     } finally {
       this._changed.disconnect(follow);

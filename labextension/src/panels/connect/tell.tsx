@@ -9,11 +9,17 @@ import { Said } from '../parts';
 import { KernelError } from './kernel';
 
 const PASSING_MS = 5000;
+const DRAWN_MS = 500;
 const INSTALL = /`((?:%pip|!)[^`]+)`/g;
 
 /** Say it for a moment. */
 export function tell(message: string): void {
   pass(Notification.info(shortened(message), { autoClose: PASSING_MS }));
+}
+
+/** What was in progress is told elsewhere. JupyterLab draws late: what has just changed would be drawn after all. */
+export function takeBack(id: string): void {
+  window.setTimeout(() => Notification.dismiss(id), DRAWN_MS);
 }
 
 /** What was in progress has come to its good end. */
