@@ -15,7 +15,7 @@ export function isUp(execution: IExecution): boolean {
 }
 
 /** Its services, each with its attempt. */
-export function partsOf({ services }: IExecution): string[] {
+function partsOf({ services }: IExecution): string[] {
   return services.map(({ attempt, name }) => `${name}#${attempt}`);
 }
 
@@ -23,7 +23,7 @@ export function partsOf({ services }: IExecution): string[] {
  * Whether all that it consisted of is gone, and it is to run again; one in which a service was
  * replaced is the same.
  */
-export function isBegunAnew(execution: IExecution, parts: ReadonlySet<string>): boolean {
+function isBegunAnew(execution: IExecution, parts: ReadonlySet<string>): boolean {
   const { state, target } = execution;
   if (state === 'stopping') {
     return target.goal !== 'stop';
@@ -31,6 +31,27 @@ export function isBegunAnew(execution: IExecution, parts: ReadonlySet<string>): 
   const now = partsOf(execution);
   const isOther = parts.size > 0 && now.length > 0 && !now.some(part => parts.has(part));
   return ['queued', 'suspended'].includes(state) || (state !== 'ended' && isOther);
+}
+
+/** Of executions: what each consisted of when a kernel was attached to it. */
+export class Parts {
+  note(execution: IExecution): void {
+    if (execution.state === 'running' && !this._parts.has(execution.id)) {
+      this._parts.set(execution.id, new Set(partsOf(execution)));
+    }
+  }
+
+  forget(id: string): void {
+    this._parts.delete(id);
+  }
+
+  /** Whether it is another one now than the kernel was attached to. */
+  isOther(execution: IExecution): boolean {
+    const parts = this._parts.get(execution.id);
+    return parts !== undefined && isBegunAnew(execution, parts);
+  }
+
+  private readonly _parts = new Map<string, ReadonlySet<string>>();
 }
 
 /** Whether it went away although nobody asked for that. */

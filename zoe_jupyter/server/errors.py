@@ -20,7 +20,7 @@ from zoe_jupyter.model.errors import (
     UserError,
     ZoeError,
 )
-from zoe_jupyter.store.errors import Fenced, StaleWrite, StoreBusy, StoreCorrupt, StoreFull, StoreGone, StoreUnwritable
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreFull, StoreGone, StoreUnwritable
 
 log = logging.getLogger("zoe_jupyter.server")
 
@@ -42,7 +42,6 @@ STATUSES: tuple[tuple[type[ZoeError], int], ...] = (
     (StoreGone, 503),
     (StoreCorrupt, 503),
     (Fenced, 503),
-    (StaleWrite, 503),
 )
 
 

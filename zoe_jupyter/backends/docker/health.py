@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from docker.errors import NotFound
@@ -11,12 +10,11 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.docker import probing
 from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.application import Health
 from zoe_jupyter.model.errors import BackendError
 from zoe_jupyter.model.execution import Reason
-
-logger = logging.getLogger(__name__)
 
 
 class Watch:
@@ -24,24 +22,15 @@ class Watch:
 
     def __init__(self, *, on_ill: Callable[[Engine, Container, Reason], Awaitable[None]]) -> None:
         self._on_ill = on_ill
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._followers = Followers("whether it works")
 
     def begin(self, engine: Engine, found: Container) -> None:
         """Unless it is watched already, or has nothing to prove."""
-        if found.check is None or found.id in self._tasks:
-            return
-        task = asyncio.create_task(self._follow(engine, found, found.check), name=f"zoe health {found.attempt}")
-        self._tasks[found.id] = task
-        task.add_done_callback(lambda done: self._done(found, done))
+        if found.check is not None and found not in self._followers:
+            self._followers.begin(found, self._follow(engine, found, found.check))
 
     def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-
-    def _done(self, found: Container, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(found.id, None)
-        if not task.cancelled() and task.exception() is not None:
-            logger.warning("asking whether %s works failed: %s", found.attempt, task.exception())
+        self._followers.close()
 
     async def _follow(self, engine: Engine, found: Container, check: Health) -> None:
         works, failures = probing.ways(engine, found, check.probe), 0

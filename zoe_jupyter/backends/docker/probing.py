@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 import urllib.error
@@ -16,12 +15,11 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import BackendError
 from zoe_jupyter.model.execution import Reason
-
-logger = logging.getLogger(__name__)
 
 _PAUSES_S = (0.03, 0.05, 0.1, 0.15, 0.25, 0.4)
 _ANSWER_S = 2.0
@@ -44,24 +42,15 @@ class Prober:
     ) -> None:
         self._on_ready = on_ready
         self._on_late = on_late
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._followers = Followers("whether it is ready")
 
     def begin(self, engine: Engine, found: Container) -> None:
         """Unless it is being asked already."""
-        if found.id in self._tasks or found.probe is None:
-            return
-        task = asyncio.create_task(self._ask(engine, found, found.probe), name=f"zoe probe {found.attempt}")
-        self._tasks[found.id] = task
-        task.add_done_callback(lambda done: self._done(found, done))
+        if found.probe is not None and found not in self._followers:
+            self._followers.begin(found, self._ask(engine, found, found.probe))
 
     def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-
-    def _done(self, found: Container, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(found.id, None)
-        if not task.cancelled() and task.exception() is not None:
-            logger.warning("asking whether %s is ready failed: %s", found.attempt, task.exception())
+        self._followers.close()
 
     async def _ask(self, engine: Engine, found: Container, probe: Probe) -> None:
         ends_at = time.monotonic() + probe.timeout_s - max(0.0, time.time() - found.started_at)

@@ -1,5 +1,4 @@
 import {
-  Notification,
   SessionContextDialogs,
   showErrorMessage,
   type ISessionContext
@@ -12,8 +11,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { messageOf } from '../../api/errors';
 import type { IExecution } from '../../api/types';
-import { byAge, isBegunAnew, isEnded, isUp, partsOf } from '../../merge';
-import { shortened } from '../../text';
+import { Parts, byAge, isEnded, isUp } from '../../merge';
 import type { INotebookLink, IZoeModel, IZoeSettings, LinkStatus } from '../../tokens';
 import {
   attachCode,
@@ -26,7 +24,7 @@ import {
   type IHeld
 } from './code';
 import { KernelGone, infoOf, isIdle, runInKernel, stepOf } from './kernel';
-import { endWell, explain, takeBack, tell } from './tell';
+import { Course, explain, tell } from './tell';
 
 const METADATA = 'zoe';
 /** What follows the last step of a cell that attaches. */
@@ -240,21 +238,15 @@ export class NotebookLink implements INotebookLink {
   private async _announce(running: Promise<void>, name: string): Promise<void> {
     const { trans } = this._context;
     const file = this._panel.title.label;
-    const id = Notification.emit(trans.__('%1: connecting to %2…', file, name), 'in-progress', {
-      autoClose: false
-    });
-    const follow = (): void => {
-      const message = shortened(`${file}: ${this._progress}`);
-      Notification.update({ id, message, type: 'in-progress', autoClose: false });
-    };
+    const course = new Course(trans.__('%1: connecting to %2…', file, name));
+    const follow = (): void => course.tell(`${file}: ${this._progress}`);
     this._changed.connect(follow);
     try {
       await running;
       const newest = this._held.some(one => one.name === name) ? name : this.target;
-      const message = trans.__('%1 is connected to %2.', file, newest);
-      endWell(id, message);
+      course.endWell(trans.__('%1 is connected to %2.', file, newest));
     } catch (error) {
-      takeBack(id);
+      course.takeBack();
       throw error;
     } finally {
       this._changed.disconnect(follow);
@@ -339,14 +331,8 @@ export class NotebookLink implements INotebookLink {
       return;
     }
     const { held, left } = attached;
-    if (held.length) {
-      this._hold(held);
-      this._left = left;
-      this._setStatus('connected');
-    } else if (left.length) {
-      this._held = left;
-      this._left = [];
-      this._setStatus('lost');
+    if (held.length || left.length) {
+      this._stand(held, left);
     } else if (this._status === 'connected' && !this._isRestarting) {
       this._held = [];
       this._left = [];
@@ -359,7 +345,7 @@ export class NotebookLink implements INotebookLink {
   /** What is attached anew consists of what runs now. */
   private _hold(held: readonly IHeld[]): void {
     const before = this._status === 'lost' ? [] : this._held.map(({ id }) => id);
-    held.filter(({ id }) => !before.includes(id)).forEach(({ id }) => this._parts.delete(id));
+    held.filter(({ id }) => !before.includes(id)).forEach(({ id }) => this._parts.forget(id));
     this._held = held;
   }
 
@@ -457,32 +443,28 @@ export class NotebookLink implements INotebookLink {
     const held = this._status === 'connected' ? this._held : [];
     const left = held.filter(one => {
       const execution = this._find(one);
-      const parts = execution && this._parts.get(execution.id);
-      return parts && isBegunAnew(execution, parts);
+      return execution && this._parts.isOther(execution);
     });
     if (left.length) {
-      left.forEach(({ id }) => this._parts.delete(id));
-      this._lose(held, left);
+      left.forEach(({ id }) => this._parts.forget(id));
+      const kept = held.filter(one => !left.includes(one));
+      this._stand(kept, [...this._left, ...left]);
     }
     this._emit();
   };
 
-  private _lose(held: readonly IHeld[], left: readonly IHeld[]): void {
-    const kept = held.filter(one => !left.includes(one));
-    this._left = [...this._left, ...left];
-    if (!kept.length) {
-      [this._held, this._left] = [this._left, []];
-    } else {
-      this._held = kept;
-    }
-    this._setStatus(kept.length ? 'connected' : 'lost');
+  /** Where nothing is held, what was left is what can be connected to again. */
+  private _stand(held: readonly IHeld[], left: readonly IHeld[]): void {
+    this._hold(held.length ? held : left);
+    this._left = held.length ? left : [];
+    this._setStatus(held.length ? 'connected' : 'lost');
   }
 
   private _noteParts(): void {
     for (const one of this._status === 'connected' ? this._held : []) {
       const execution = this._find(one);
-      if (execution?.state === 'running' && !this._parts.has(execution.id)) {
-        this._parts.set(execution.id, new Set(partsOf(execution)));
+      if (execution) {
+        this._parts.note(execution);
       }
     }
   }
@@ -498,8 +480,7 @@ export class NotebookLink implements INotebookLink {
   private readonly _detaching = new Set<string>();
   /** What was suspended or started anew, beside what the kernel is attached to. */
   private _left: readonly IHeld[] = [];
-  /** By id: what each consisted of when the kernel was attached to it. */
-  private readonly _parts = new Map<string, ReadonlySet<string>>();
+  private readonly _parts = new Parts();
   /** The message with which the kernel was asked to run code that may attach or detach. */
   private _telling = '';
   private _isRestarting = false;

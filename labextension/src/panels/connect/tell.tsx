@@ -17,16 +17,29 @@ export function tell(message: string): void {
   pass(Notification.info(shortened(message), { autoClose: PASSING_MS }));
 }
 
-/** What was in progress is told elsewhere. JupyterLab draws late: what has just changed would be drawn after all. */
-export function takeBack(id: string): void {
-  window.setTimeout(() => Notification.dismiss(id), DRAWN_MS);
-}
+/** A notification of what goes on, until its end. */
+export class Course {
+  constructor(message: string) {
+    this._id = Notification.emit(message, 'in-progress', { autoClose: false });
+  }
 
-/** What was in progress has come to its good end. */
-export function endWell(id: string, message: string): void {
-  const type = 'success';
-  Notification.update({ id, message: shortened(message), type, autoClose: PASSING_MS });
-  pass(id);
+  tell(message: string): void {
+    const type = 'in-progress';
+    Notification.update({ id: this._id, message: shortened(message), type, autoClose: false });
+  }
+
+  endWell(message: string): void {
+    const said = { message: shortened(message), type: 'success' as const };
+    Notification.update({ id: this._id, ...said, autoClose: PASSING_MS });
+    pass(this._id);
+  }
+
+  /** Its end is told elsewhere. JupyterLab draws late: what has just changed would be drawn after all. */
+  takeBack(): void {
+    window.setTimeout(() => Notification.dismiss(this._id), DRAWN_MS);
+  }
+
+  private readonly _id: string;
 }
 
 /** What could not be attached to, why, and what to type where something is to be installed. */
