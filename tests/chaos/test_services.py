@@ -155,6 +155,22 @@ def test_who_does_not_want_to_end_is_killed_after_its_grace(home: ChaosHarness, 
     assert any("137" in line for line in story(server)), story(server)
 
 
+def test_who_is_to_end_does_so_although_its_supervisor_does_not_answer(home: ChaosHarness) -> None:
+    """Nor the next Zoe."""
+    server = home.hatch()
+    try:
+        begin(server, "slippery")
+        os.kill(pid_of(home, SUPERVISOR), signal.SIGSTOP)
+        server.kill()
+        server = home.hatch()
+        server.ask("POST", "executions/mine/stop")
+        until(lambda: mine(server)["state"] == "ended", 30, lambda: mine(server))
+        assert mine(server)["outcome"] == "stopped"
+        home.settle(server, is_idle=True)
+    finally:
+        server.end()
+
+
 @pytest.mark.parametrize("victims", [(), ("",), ("slippery.main-0",), ("", "slippery.main-0")], ids=str)
 @pytest.mark.parametrize(
     "is_caged", [pytest.param(True, marks=pytest.mark.skipif(not CAGED, reason="no cgroups")), False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Launch, Record, Stop
+from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Force, Launch, Record, Stop
 from zoe_jupyter.lifecycle.events import Accepted, Event, Placed, ServiceExited, ServiceLaunched, ServiceReady
 from zoe_jupyter.lifecycle.invariants import validate
 from zoe_jupyter.lifecycle.step import step
@@ -140,7 +140,7 @@ class Life:
 
     @property
     def actions(self) -> list[Effect]:
-        return [effect for effect in self.effects if isinstance(effect, (Launch, Drain, Stop, Clean))]
+        return [effect for effect in self.effects if isinstance(effect, (Launch, Drain, Stop, Force, Clean))]
 
     @property
     def kinds(self) -> list[str]:

@@ -47,6 +47,7 @@ def test_the_newest_go_first_and_hand_over_their_work() -> None:
 
 
 def test_a_drain_that_takes_too_long_is_cut_short() -> None:
+    """And nothing is forced: whoever looks after it looks after the others too."""
     life = Life.running().happens(Shrunk({WORKER: {"n1": 1}})).later(30, TimePassed())
     assert life.actions == [Stop("spark.worker-1", 1, 10.0)]
     before = life.execution

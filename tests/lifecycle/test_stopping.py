@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lifecycle.life import OOM, START, Life
-from zoe_jupyter.lifecycle.effects import Clean, Stop
+from zoe_jupyter.lifecycle.effects import Clean, Force, Stop
 from zoe_jupyter.lifecycle.events import (
     Accepted,
     Event,
@@ -93,9 +93,9 @@ def test_what_does_not_end_in_time_is_asked_again_without_grace() -> None:
     life = Life.running().happens(StopRequested())
     assert next_due(life.execution) == START + 15
     assert life.later(14.9, TimePassed()).actions == []
-    assert life.later(0.1, TimePassed()).actions == [Stop("spark.head-0", 1, 0.0)]
+    assert life.later(0.1, TimePassed()).actions == [Stop("spark.head-0", 1, 0.0), Force()]
     assert next_due(life.execution) == START + 20
-    assert life.later(10, TimePassed()).actions == [Stop(name, 1, 0.0) for name in life.services]
+    assert life.later(10, TimePassed()).actions == [*(Stop(name, 1, 0.0) for name in life.services), Force()]
 
 
 def test_a_late_launch_of_what_is_being_stopped_is_still_remembered() -> None:

@@ -213,6 +213,13 @@ class Backend(ABC):
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
         """Ask it to end and see to it that it is killed after ``grace_s``; returns at once. An unknown attempt is no error."""
 
+    async def force(self, execution_id: str) -> None:
+        """End all services of an execution whose stop is overdue, also where what looks after them does not answer; its folder stays.
+
+        Where ``stop`` without grace ends everything that can be ended there is nothing more to do. Raises Retryable.
+        """
+        return
+
     async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:
         """Let a service that runs use so many cores from now on; called only where ``capabilities`` say ``changes_cores``.
 

@@ -10,7 +10,7 @@ from functools import partial
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Launch, Stop
+from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Force, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched
 from zoe_jupyter.model.errors import BackendError, Retryable, UserError
 from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
@@ -63,6 +63,8 @@ class Actions:
                 self._begin((execution.id, effect.service), partial(self._stop, execution.id, effect))
             elif isinstance(effect, Drain):
                 self._begin((execution.id, effect.service), partial(self._drain, execution.id, effect))
+            elif isinstance(effect, Force):
+                self._begin((execution.id, ""), partial(self._force, execution.id))
             elif isinstance(effect, Clean):
                 self._begin((execution.id, ""), partial(self._clean, execution.id))
 
@@ -185,6 +187,14 @@ class Actions:
             logger.exception("execution %s: stop of %s failed; a defect", execution_id, effect.service)
             await asyncio.sleep(AGAIN_S)
         failpoint("stop.after")
+
+    async def _force(self, execution_id: str) -> None:
+        if not await self._may_act():
+            return
+        try:
+            await self._backend.force(execution_id)
+        except (Unreachable, BackendError) as error:
+            logger.warning("execution %s: it will be tried again to end it: %s", execution_id, error)
 
     async def _drain(self, execution_id: str, effect: Drain) -> None:
         wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.DRAINING)

@@ -36,6 +36,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Force:
+    """All of the execution is to end, and some of it is overdue: end it also where what looks after it does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clean:
     """The execution has ended: take away all that the backend still keeps for it but its logs."""
 
@@ -49,4 +54,4 @@ class Record:
     reason: Reason | None = None
 
 
-Effect = Launch | Drain | Stop | Clean | Record
+Effect = Launch | Drain | Stop | Force | Clean | Record

@@ -6,7 +6,7 @@ from typing import Any
 
 from zoe_jupyter.lifecycle import counts
 from zoe_jupyter.lifecycle.draft import Draft
-from zoe_jupyter.lifecycle.effects import Clean, Stop
+from zoe_jupyter.lifecycle.effects import Clean, Force, Stop
 from zoe_jupyter.lifecycle.events import Preempted, RestartRequested, ResumeRequested, StopRequested, SuspendRequested
 from zoe_jupyter.lifecycle.queueing import enqueue
 from zoe_jupyter.model.errors import Conflict
@@ -108,11 +108,13 @@ def stop_service(draft: Draft, service: Service) -> Service:
 
 
 def stop_overdue(draft: Draft) -> None:
-    """Ask again, without grace, for what should have ended by now."""
-    for service in draft.services:
-        if service.state is ServiceState.STOPPING and service.due_at <= draft.now:
-            draft.put(service, due_at=draft.now + OVERDUE_S)
-            draft.act(Stop(service.name, service.attempt, 0.0))
+    """Ask again, without grace, for what should have ended by now; where all is to end, see to it that it does."""
+    overdue = [each for each in draft.services if each.state is ServiceState.STOPPING and each.due_at <= draft.now]
+    for service in overdue:
+        draft.put(service, due_at=draft.now + OVERDUE_S)
+        draft.act(Stop(service.name, service.attempt, 0.0))
+    if overdue and draft.execution.state is State.STOPPING:
+        draft.act(Force())
 
 
 def reach_goal(draft: Draft) -> None:

@@ -165,10 +165,36 @@ async def test_who_listens_in_the_place_of_a_supervisor_blinds_nobody(
         assert {usage.execution_id for usage in await runner.backend.usage()} <= {"two"}
         with pytest.raises(Retryable):
             await runner.backend.stop("one", RECORD, 1, grace_s=0)
-        await runner.backend.clean("one", keep_logs=False)
+        await runner.backend.force("one")
         assert not world.marked("one")
+        assert (await runner.ended("one")).reason is not None
     finally:
         server.close()
+
+
+async def test_what_is_to_end_ends_also_when_its_supervisor_does_not_answer(
+    runner: Runner, world: LocalWorld, tmp_path: Path
+) -> None:
+    """With all that it detached from itself; its folder and its log stay until it is cleaned."""
+    grandchild = await daemon(runner, tmp_path)
+    await runner.start("two")
+    os.kill(await supervisor_of(runner), signal.SIGSTOP)
+
+    await runner.backend.force("one")
+
+    assert not exists(grandchild)
+    assert not world.marked("one")
+    assert (await runner.ended("one")).reason is not None
+    assert world.run_dir("one").exists()
+    await is_looked_after(runner, "two")
+
+
+async def test_nothing_is_forced_on_a_supervisor_that_answers(runner: Runner) -> None:
+    """It does itself what can be done."""
+    before = await runner.start("one")
+    for execution_id in ("one", "unknown"):
+        await runner.backend.force(execution_id)
+    assert (await runner.until("one", RECORD, SeenState.READY)).handle["pid"] == before.handle["pid"]
 
 
 async def says(answer: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,15 +228,21 @@ async def knock(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
     return await asyncio.open_unix_connection(sock=door)
 
 
+@pytest.mark.parametrize("core", ["the one that was there", "the next one"])
 async def test_a_supervisor_talks_to_so_many_at_a_time_and_always_to_the_core(
-    runner: Runner, world: LocalWorld
+    runner: Runner, world: LocalWorld, core: str
 ) -> None:
     await runner.start("one")
     path = world.run_dir("one") / SOCKET_FILE
     knocking = [await knock(path) for _ in range(control._MOST_PEERS + 20)]
-    reader, _ = knocking[-1]
+    reader, _ = knocking[0]
     assert await asyncio.wait_for(reader.read(), 10) == b""
-    await is_looked_after(runner, "one")
+    if core == "the next one":
+        await runner.backend.close()
+        runner.backend = await world.open()
+        assert dict((await runner.backend.observe()).unreachable) == {}
+    await runner.backend.stop("one", RECORD, 1, grace_s=0)
+    assert (await runner.ended("one")).exit_code == 137
     for _, writer in knocking:
         writer.close()
         with suppress(OSError):

@@ -91,7 +91,7 @@ async def opened(run_dir: Path) -> AsyncIterator[Pair]:
     hinted = asyncio.Event()
     path = run_dir / SOCKET_FILE
     server = await asyncio.start_unix_server(lambda *ends: arrived.put_nowait(Told(*ends)), path)
-    opening = asyncio.create_task(Link.open(run_dir, on_change=hinted.set, timeout_s=LIMIT_S))
+    opening = asyncio.create_task(Link.open(run_dir, os.getpid(), on_change=hinted.set, timeout_s=LIMIT_S))
     told = await asyncio.wait_for(arrived.get(), LIMIT_S)
     told.answer(await told.asked("subscribe"))
     link = await opening

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import sys
@@ -38,7 +39,7 @@ from zoe_jupyter.backends.local.supervisor import cages, crowd
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.shape import is_usage
 from zoe_jupyter.backends.local.supervisor.sweep import recalled, sweep
-from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
+from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, Written, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.application import Port, Requirement
@@ -46,6 +47,7 @@ from zoe_jupyter.model.errors import Fatal, NotFound, Retryable
 from zoe_jupyter.model.execution import Client
 from zoe_jupyter.model.resources import Node
 
+logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _THREADS = 8
 _NEWS_S, _CALM_S = 0.1, 1.0
@@ -206,6 +208,30 @@ class LocalBackend(Backend):
         record = written.state.get("services", {}).get(service)
         if record is not None and record["attempt"] == attempt:
             await self._off(sweep, str(run_dir), written.state, service=service)
+
+    async def force(self, execution_id: str) -> None:
+        """A supervisor that does not answer is killed, its services with it, and what they leave is swept."""
+        try:
+            link = await self._supervisors.existing(execution_id)
+            if link is not None:
+                await link.ask("ping", limit_s=ANSWER_LIMIT_S)
+        except (Gone, Refused):
+            pass
+        except Silent as error:
+            logger.warning("%s is to end, so that its supervisor is killed: %s", execution_id, error)
+            await self._kill(execution_id)
+
+    async def _kill(self, execution_id: str) -> None:
+        run_dir = self._places.run_dir(execution_id)
+        written = await self._off(read, run_dir)
+        if written.is_supervised and self._is_own(written.state):
+            await self._off(_wait_for_end, *_identity(written), 0.0)
+        await self._supervisors.forget(execution_id)
+        is_over = await self._off(sweep, str(run_dir), written.state)
+        self._has_news = True
+        self._hint()
+        if not is_over:
+            raise Retryable(f"something of {execution_id} still lives and cannot be killed", delay_s=5.0)
 
     async def run(
         self,
@@ -377,8 +403,7 @@ class LocalBackend(Backend):
             limit_s = 0.0
         except (Gone, Refused):
             pass
-        identity = written.state["supervisor"]["pid"], written.state["supervisor"]["start"]
-        await self._off(_wait_for_end, *identity, limit_s)
+        await self._off(_wait_for_end, *_identity(written), limit_s)
 
     async def _existing(self, execution_id: str) -> Link | None:
         try:
@@ -439,6 +464,11 @@ class LocalBackend(Backend):
     def _hint(self) -> None:
         for listener in self._listeners:
             listener.set()
+
+
+def _identity(written: Written) -> tuple[int, int]:
+    """Process id and start time of its supervisor."""
+    return written.state["supervisor"]["pid"], written.state["supervisor"]["start"]
 
 
 def _wait_for_end(pid: int, start: int, limit_s: float) -> None:

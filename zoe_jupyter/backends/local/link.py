@@ -73,17 +73,21 @@ class Link:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, run_dir: Path, *, on_change: Callable[[], object], timeout_s: float) -> Link:
-        """Connect and subscribe to changes; raises Gone or Silent."""
+    async def open(cls, run_dir: Path, pid: int, *, on_change: Callable[[], object], timeout_s: float) -> Link:
+        """Connect to the supervisor with that process id and subscribe to changes; raises Gone or Silent."""
         try:
             reader, writer = await asyncio.wait_for(_connect(run_dir), timeout_s)
         except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
             raise Gone(f"no supervisor listens in {run_dir}: {error}") from None
         except asyncio.TimeoutError:
             raise Silent(f"the supervisor in {run_dir} accepts no connection") from None
-        if _user_of(writer) not in (os.getuid(), 0):
+        listener, user = _peer_of(writer)
+        if user not in (os.getuid(), 0):
             writer.close()
             raise Gone(f"somebody else's program listens in {run_dir}")
+        if listener != pid:
+            writer.close()
+            raise Silent(f"another program (process {listener}) listens in the place of the supervisor in {run_dir}")
         link = cls(reader, writer, on_change)
         link._tasks = [
             asyncio.create_task(link._read(), name=f"zoe-local-read-{run_dir.name}"),
@@ -203,11 +207,13 @@ def _sound(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _user_of(writer: asyncio.StreamWriter) -> int:
+def _peer_of(writer: asyncio.StreamWriter) -> tuple[int, int]:
+    """Process and user that listen there, as the kernel knows them."""
     credentials = writer.get_extra_info("socket").getsockopt(
         socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
     )
-    return int(struct.unpack("3i", credentials)[1])
+    pid, user, _ = struct.unpack("3i", credentials)
+    return int(pid), int(user)
 
 
 async def _connect(run_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

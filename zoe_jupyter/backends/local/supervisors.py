@@ -156,8 +156,8 @@ class Supervisors:
             return link
         patience_s = self.patience_s(execution_id)
         end = time.monotonic() + patience_s
-        while await self._off(self._is_kept, execution_id):
-            link = await self._opened(execution_id, patience_s)
+        while pid := await self._off(self._kept_by, execution_id):
+            link = await self._opened(execution_id, pid, patience_s)
             if link is not None:
                 self._links[execution_id] = link
                 return link
@@ -166,10 +166,11 @@ class Supervisors:
             await asyncio.sleep(0.02)
         return None
 
-    async def _opened(self, execution_id: str, patience_s: float) -> Link | None:
+    async def _opened(self, execution_id: str, pid: int, patience_s: float) -> Link | None:
         """None when it does not listen: it is about to, or about to end."""
+        run_dir = self._places.run_dir(execution_id)
         try:
-            link = await Link.open(self._places.run_dir(execution_id), on_change=self._on_change, timeout_s=patience_s)
+            link = await Link.open(run_dir, pid, on_change=self._on_change, timeout_s=patience_s)
         except Gone:
             return None
         except Silent:
@@ -178,10 +179,11 @@ class Supervisors:
         self._silent.discard(execution_id)
         return link
 
-    def _is_kept(self, execution_id: str) -> bool:
-        """Whether a living supervisor of this deployment has it."""
+    def _kept_by(self, execution_id: str) -> int:
+        """Process id of the living supervisor of this deployment that has it; 0 when none has."""
         written = read(self._places.run_dir(execution_id))
-        return written.is_supervised and written.state.get("deployment") == self._settings["deployment"]
+        is_kept = written.is_supervised and written.state.get("deployment") == self._settings["deployment"]
+        return int(written.state["supervisor"]["pid"]) if is_kept else 0
 
     def _start(self, execution_id: str) -> None:
         """Start one and wait until it listens, or has found another in its place. Raises Retryable."""

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,8 @@ from .loop import READ, WRITE, Loop, complain
 _LONGEST_REQUEST = 64 * 1024 * 1024
 _BACKLOG = 64
 _MOST_PEERS = 128
-"""A service may knock as often as it likes; the supervisor needs its descriptors for what it looks after."""
+"""A service may knock as often as it likes; the supervisor needs its descriptors for what it looks after. Whoever comes is let in, the next core
+too: who has said nothing for longest makes room."""
 Reply = Callable[[Mapping[str, Any]], None]
 Handler = Callable[[Mapping[str, Any], Reply], None]
 
@@ -80,9 +82,11 @@ class Control:
             connection, _address = self._listener.accept()
         except OSError:
             return
-        if _user_of(connection) not in (os.getuid(), 0) or len(self._peers) >= _MOST_PEERS:
+        if _user_of(connection) not in (os.getuid(), 0):
             connection.close()
             return
+        if len(self._peers) >= _MOST_PEERS:
+            min(self._peers, key=lambda peer: peer.heard_at).close()
         self._peers.add(_Peer(self._loop, connection, self._handle, on_close=self._forget))
 
     def _forget(self, peer: _Peer) -> None:
@@ -96,6 +100,7 @@ class _Peer:
     ) -> None:
         connection.setblocking(False)
         self.is_subscribed = False
+        self.heard_at = time.monotonic()
         self._loop = loop
         self._connection = connection
         self._fd = connection.fileno()
@@ -141,6 +146,7 @@ class _Peer:
             self._serve(line)
 
     def _serve(self, line: bytes) -> None:
+        self.heard_at = time.monotonic()
         try:
             request = json.loads(line)
             number = request["id"]
