@@ -24,7 +24,7 @@ from zoe_jupyter.client.verbs.submit import _started
 from zoe_jupyter.client.verbs.table import Faces
 from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidDescription, NotFound, Problem, UserError
 from zoe_jupyter.model.execution import Goal, Outcome, Reason, Service, State, Target
-from zoe_jupyter.model.quota import Limit, Quota
+from zoe_jupyter.model.quota import Limit, Quota, Supposed
 
 
 def do(session: Session, line: str) -> Result:
@@ -156,11 +156,17 @@ def test_a_quota_is_set_shown_and_taken_back(session: Session, zoe: RunningZoe) 
 
 def test_what_if_sends_what_is_supposed_and_says_that_nothing_was_changed(session: Session, zoe: RunningZoe) -> None:
     zoe.admit()
-    told = to_text(do(session, "queue --what-if policy=srpt quota.ada.cores=8"))
-    assert zoe.core.supposed == [("srpt", {"ada": Limit(microcores=8_000_000)})]
+    told = to_text(do(session, "queue --what-if policy=srpt quota.ada.cores=8 quota.ada.memory=- quota.default.gpus=-"))
+    supposed = {
+        "ada": Supposed(Limit(microcores=8_000_000), frozenset({"memory_bytes"})),
+        "default": Supposed(unlimited=frozenset({"gpus"})),
+    }
+    assert zoe.core.supposed == [("srpt", supposed)]
     assert "nothing was changed" in told
     with pytest.raises(Usage, match="cannot be supposed"):
         do(session, "queue --what-if weather=fine")
+    with pytest.raises(Usage, match="run decides nothing"):
+        do(session, "queue --what-if quota.ada.run=1h")
 
 
 def test_a_machine_is_taken_out_of_use_and_put_back_by_an_admin(session: Session, zoe: RunningZoe) -> None:

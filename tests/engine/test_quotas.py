@@ -10,7 +10,7 @@ import pytest
 
 from zoe_jupyter.model.errors import Forbidden, InvalidDescription, NotFound, QuotaExceeded
 from zoe_jupyter.model.execution import State
-from zoe_jupyter.model.quota import Limit, Quota
+from zoe_jupyter.model.quota import Limit, Quota, Supposed
 from zoe_jupyter.testing.fake_backend import FakeBackend
 from zoe_jupyter.testing.house import ADMIN, ALICE, BOB, House
 
@@ -127,7 +127,7 @@ async def test_what_if_answers_and_changes_nothing(house: House) -> None:
     second = await house.until_state(State.QUEUED, await house.submit("job"))
     await house.until(lambda now: house.core.waiting(now.id) is not None, second)
 
-    plan = await house.core.what_if("sjf", {"alice": Limit(executions=2)}, ADMIN)
+    plan = await house.core.what_if("sjf", {"alice": Supposed(Limit(executions=2))}, ADMIN)
     assert list(plan.start) == [second.id]
     assert (await house.get(second)).state is State.QUEUED
     assert list((await house.core.what_if("", {}, ADMIN)).waiting) == [second.id]
@@ -135,3 +135,42 @@ async def test_what_if_answers_and_changes_nothing(house: House) -> None:
         await house.core.what_if("os:system", {}, ADMIN)
     with pytest.raises(Forbidden):
         await house.core.what_if("", {}, ALICE)
+
+
+async def test_what_if_knows_no_limit_and_refuses_what_would_decide_nothing(grouped: House) -> None:
+    house = grouped
+    await house.core.put_quota("alice", ONE_CLUSTER, ADMIN)
+    await house.until_state(State.RUNNING, await house.submit("job"))
+    second = await house.until_state(State.QUEUED, await house.submit("job"))
+    await house.until(lambda now: house.core.waiting(now.id) is not None, second)
+
+    plan = await house.core.what_if("", {"alice": Supposed(unlimited=frozenset({"executions"}))}, ADMIN)
+    assert list(plan.start) == [second.id]
+    assert not (await house.core.what_if("", {"bob": Supposed(), "group:physics": Supposed()}, ADMIN)).start
+    with pytest.raises(InvalidDescription, match="becomes an end of the lifetime"):
+        await house.core.what_if("", {"alice": Supposed(Limit(run_s=60.0))}, ADMIN)
+    with pytest.raises(InvalidDescription, match="not negative"):
+        await house.core.what_if("", {"alice": Supposed(Limit(gpus=-1))}, ADMIN)
+    with pytest.raises(NotFound, match=r"no group 'chess' in c\.Zoe\.groups; there is physics"):
+        await house.core.what_if("", {"group:chess": Supposed()}, ADMIN)
+    with pytest.raises(NotFound, match=r"nothing of 'alcie' is here.*there is alice, bob"):
+        await house.core.what_if("", {"alcie": Supposed()}, ADMIN)
+
+
+async def test_a_group_has_its_own_limit_and_not_that_of_every_user(grouped: House) -> None:
+    house = grouped
+    await house.core.put_quota("default", ONE_CLUSTER, ADMIN)
+    for caller in (ALICE, BOB):
+        await house.until_state(State.RUNNING, await house.submit("job", caller=caller))
+    second = await house.until_state(State.QUEUED, await house.submit("job", caller=BOB))
+    await house.until(lambda now: house.core.waiting(now.id) is not None, second)
+    supposed = {"group:physics": Supposed(Limit(microcores=99_000_000)), "bob": Supposed(Limit(executions=2))}
+    assert list((await house.core.what_if("", supposed, ADMIN)).start) == [second.id]
+
+
+async def test_members_who_run_nothing_lend_their_shares(grouped: House) -> None:
+    house = grouped
+    own = Quota(share=Limit(executions=1), limit=Limit(executions=2))
+    await house.core.put_quota("default", own, ADMIN)
+    for _ in range(2):
+        await house.until_state(State.RUNNING, await house.submit("job"))

@@ -98,8 +98,9 @@ class Api:
     def queue(self) -> list[Json]:
         return self._all("queue", {})
 
-    def what_if(self, *, policy: str, quotas: Mapping[str, Json]) -> Json:
-        return self.http.send("POST", "queue/what-if", body={"policy": policy, "quotas": dict(quotas)})
+    def what_if(self, *, policy: str, quotas: Mapping[str, Json], unlimited: Mapping[str, Sequence[str]]) -> Json:
+        body = {"policy": policy, "quotas": dict(quotas), "unlimited": dict(unlimited)}
+        return self.http.send("POST", "queue/what-if", body=body)
 
     def quotas(self) -> list[Json]:
         return self._all("quota", {})

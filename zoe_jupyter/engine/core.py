@@ -41,7 +41,7 @@ from zoe_jupyter.engine.secrets import Secrets
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.engine.submitting import Submitter
 from zoe_jupyter.engine.succession import DOUBT, TAKEN_OVER, Seat, find_turn, holder
-from zoe_jupyter.engine.supposing import installed_policy, suppose
+from zoe_jupyter.engine.supposing import installed_policy
 from zoe_jupyter.engine.timekeeping import Timekeeper
 from zoe_jupyter.engine.wording import in_own_words
 from zoe_jupyter.failpoints import failpoint
@@ -57,8 +57,9 @@ from zoe_jupyter.lifecycle.story import story
 from zoe_jupyter.model.application import Lifetime
 from zoe_jupyter.model.errors import Conflict, Forbidden, InvalidTransition, NotFound, Unavailable
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, State, Story
-from zoe_jupyter.model.quota import Limit, Quota
+from zoe_jupyter.model.quota import Quota, Supposed
 from zoe_jupyter.model.resources import Resources
+from zoe_jupyter.scheduler.decide import decide
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.shop.catalogue import Catalogue, open_catalogue
 from zoe_jupyter.store.repository import Store, file_url
@@ -394,17 +395,18 @@ class Core:
         self._refuse_when_fenced()
         return await self._book.put(owner, quota, caller)
 
-    async def what_if(self, policy: str, limits: Mapping[str, Limit], caller: Caller) -> Plan:
+    async def what_if(self, policy: str, limits: Mapping[str, Supposed], caller: Caller) -> Plan:
         _refuse_others(caller, "ask what would be")
+        quotas = self._book.supposed(limits)
         now = self._clock()
         snapshot = self._outlook.snapshot(
             self._nodes.at(now),
-            quotas=self._book.now,
+            quotas=quotas,
             is_reachable=self._loop.is_reachable,
             now=now,
         )
         supposed = installed_policy(policy) if policy else self._policy
-        return await asyncio.to_thread(suppose, snapshot, supposed, limits, quotas=self._book.now, now=now)
+        return await asyncio.to_thread(decide, snapshot, supposed, now)
 
     async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
         return self._loop.quarantine.now if caller.is_admin else {}

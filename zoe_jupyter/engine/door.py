@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from zoe_jupyter.backends.base import Capabilities, Usage
 from zoe_jupyter.model.application import Lifetime
 from zoe_jupyter.model.execution import Client, Execution, Lease, LogEvent, Reason, State, Story
-from zoe_jupyter.model.quota import Limit, Quota
+from zoe_jupyter.model.quota import Quota, Supposed
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.plan import Plan
 
@@ -217,8 +217,11 @@ class CoreDoor(Protocol):
     async def put_quota(self, owner: str, quota: Quota | None, caller: Caller) -> QuotaUse:
         """For admins. None: nothing of its own any more."""
 
-    async def what_if(self, policy: str, limits: Mapping[str, Limit], caller: Caller) -> Plan:
-        """For admins: what would be decided now under another policy (empty: today's) or other limits; changes nothing."""
+    async def what_if(self, policy: str, limits: Mapping[str, Supposed], caller: Caller) -> Plan:
+        """For admins: what would be decided now under another policy (empty: today's) or other limits; changes nothing.
+
+        Raises InvalidDescription for what would decide nothing, NotFound for who is not known.
+        """
 
     async def quarantine(self, caller: Caller) -> Mapping[str, Sequence[str]]:
         """For admins: services that run, by execution, of executions that this core does not know. They are left alone."""

@@ -41,6 +41,7 @@ class Outlook:
         """Those that were not taken in yet, as of the last snapshot."""
         self.rules: Rules = settings.rules
         self.groups = {user: name for name, users in reversed(list(settings.groups.items())) for user in users}
+        self._members = _members(self.groups)
         self._preemptible = frozenset(settings.preemptible)
         self._half_life_s = settings.usage_half_life_s
         self._usage: dict[str, float] = {}
@@ -74,7 +75,7 @@ class Outlook:
             jobs=self._placed(tuple(self._jobs.values()), nodes, now),
             is_reachable=is_reachable,
             rules=self.rules,
-            quotas=by_kind(sorted_quotas(quotas)),
+            quotas=by_kind(sorted_quotas(quotas), self._members),
             usage=self._usage,
             reservation=self._reservation,
         )
@@ -131,17 +132,23 @@ class Outlook:
 
 
 @lru_cache(maxsize=4)
-def by_kind(quotas: tuple[tuple[str, Quota], ...]) -> Quotas:
-    """As the scheduler wants to see them; the same object for the same quotas."""
+def by_kind(quotas: tuple[tuple[str, Quota], ...], members: tuple[tuple[str, frozenset[str]], ...] = ()) -> Quotas:
+    """As the scheduler wants to see them; the same object for the same quotas. ``members``: of each group."""
     return Quotas(
         users={owner: quota for owner, quota in quotas if owner != DEFAULT and not owner.startswith(GROUP)},
         groups={owner.removeprefix(GROUP): quota for owner, quota in quotas if owner.startswith(GROUP)},
         default=dict(quotas).get(DEFAULT, Quota()),
+        members=dict(members),
     )
 
 
 def sorted_quotas(quotas: Mapping[str, Quota]) -> tuple[tuple[str, Quota], ...]:
     return tuple(sorted(quotas.items(), key=lambda item: item[0]))
+
+
+def _members(groups: Mapping[str, str]) -> tuple[tuple[str, frozenset[str]], ...]:
+    names = sorted(set(groups.values()))
+    return tuple((name, frozenset(user for user, group in groups.items() if group == name)) for name in names)
 
 
 def _held(jobs: Iterable[Job]) -> dict[str, Resources]:

@@ -9,13 +9,16 @@ from zoe_jupyter.engine import views
 from zoe_jupyter.engine.door import Caller, QuotaUse
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.engine.outlook import DEFAULT, GROUP
+from zoe_jupyter.engine.supposing import with_limit
 from zoe_jupyter.model.errors import Forbidden, InvalidDescription, NotFound, Problem, QuotaExceeded
 from zoe_jupyter.model.execution import Execution
-from zoe_jupyter.model.quota import Limit, Quota
+from zoe_jupyter.model.quota import Limit, Quota, Supposed
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.model.units import format_bytes, format_cores, format_duration
 
 OWNER_LENGTH = 200
+MOST_NAMED = 20
+"""Users that are known, in one sentence."""
 
 
 class Book:
@@ -53,15 +56,13 @@ class Book:
 
     def use(self, owner: str) -> QuotaUse:
         """What it may hold, and what it holds."""
-        own = self.now.get(owner)
         is_group, group = owner.startswith(GROUP), owner.removeprefix(GROUP)
-        fallback = Quota() if is_group or owner == DEFAULT else self.now.get(DEFAULT, Quota())
         members = self._members(group) if is_group else {owner}
         held = [e for e in self._ledger.executions.values() if e.owner in members]
         return QuotaUse(
             owner=owner,
-            quota=own or fallback,
-            is_own=own is not None,
+            quota=self._today(owner),
+            is_own=owner in self.now,
             group="" if is_group else self._groups.get(owner, ""),
             executions=sum(e.state in views.ADMITTED for e in held),
             held=sum((views.reserved(e) for e in held), Resources()),
@@ -73,13 +74,40 @@ class Book:
             raise Forbidden("only an admin may set quotas")
         if not 0 < len(owner) <= OWNER_LENGTH or "\0" in owner or owner == GROUP:
             raise InvalidDescription([Problem("name a user, group:NAME, or default", "owner")])
-        if owner.startswith(GROUP) and owner.removeprefix(GROUP) not in self._groups.values():
-            known = ", ".join(sorted(set(self._groups.values()))) or "none"
-            raise NotFound(f"there is no group {owner.removeprefix(GROUP)[:80]!r} in c.Zoe.groups; there is {known}")
+        self._refuse_unknown_group(owner)
         if quota is not None:
             _refuse_nonsense(quota)
         await self._ledger.put_quota(owner, quota, by=caller.name)
         return self.use(owner)
+
+    def supposed(self, limits: Mapping[str, Supposed]) -> Mapping[str, Quota]:
+        """Today's quotas with these limits in their place. Raises InvalidDescription for what decides nothing now, and NotFound for who is
+        not known: a quota may be set for somebody who is to come, but of nobody there is nothing to decide."""
+        quotas = dict(self.now)
+        for owner, supposed in limits.items():
+            self._refuse_unknown_group(owner)
+            self._refuse_unknown_user(owner)
+            quotas[owner] = with_limit(self._today(owner), supposed, f"quotas.{owner[:40]}")
+            _refuse_nonsense(quotas[owner])
+        return quotas
+
+    def _today(self, owner: str) -> Quota:
+        is_users = owner != DEFAULT and not owner.startswith(GROUP)
+        return self.now.get(owner) or (self.now.get(DEFAULT, Quota()) if is_users else Quota())
+
+    def _refuse_unknown_group(self, owner: str) -> None:
+        if owner.startswith(GROUP) and owner.removeprefix(GROUP) not in self._groups.values():
+            known = ", ".join(sorted(set(self._groups.values()))) or "none"
+            raise NotFound(f"there is no group {owner.removeprefix(GROUP)[:80]!r} in c.Zoe.groups; there is {known}")
+
+    def _refuse_unknown_user(self, owner: str) -> None:
+        known = {execution.owner for execution in self._ledger.executions.values()} | {*self._groups, *self.now}
+        if owner == DEFAULT or owner.startswith(GROUP) or owner in known:
+            return
+        users = sorted(name for name in known if name != DEFAULT and not name.startswith(GROUP))
+        more = f" and {len(users) - MOST_NAMED} more" if len(users) > MOST_NAMED else ""
+        there = f"there is {', '.join(users[:MOST_NAMED])}{more}" if users else "nobody has anything"
+        raise NotFound(f"nothing of {owner[:80]!r} is here, so that its limit decides nothing; {there}")
 
     def _limits(self, owner: str) -> list[tuple[str, Limit]]:
         """Those that hold for the user, and whose they are."""

@@ -1,27 +1,15 @@
-"""What would start, wait and shrink now under another policy or other quotas: the same decision, and nothing is changed."""
+"""What somebody supposes: another policy, other limits. The same decision is asked, and nothing is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 from zoe_jupyter import plugins
 from zoe_jupyter.engine.configured import GROUPS
-from zoe_jupyter.engine.outlook import DEFAULT, by_kind, sorted_quotas
 from zoe_jupyter.model.errors import InvalidDescription, Problem
-from zoe_jupyter.model.quota import Limit, Quota
-from zoe_jupyter.scheduler.decide import decide
-from zoe_jupyter.scheduler.plan import Plan
+from zoe_jupyter.model.quota import Limit, Quota, Supposed
 from zoe_jupyter.scheduler.policies.base import Policy
-from zoe_jupyter.scheduler.snapshot import Snapshot
-
-
-def suppose(
-    snapshot: Snapshot, policy: Policy, limits: Mapping[str, Limit], *, quotas: Mapping[str, Quota], now: float
-) -> Plan:
-    """``limits``: by user, ``group:NAME`` or ``default``; fields that are not None replace those of ``quotas``."""
-    changed = {owner: _changed(owner, limit, quotas) for owner, limit in limits.items()}
-    return decide(replace(snapshot, quotas=by_kind(sorted_quotas({**quotas, **changed}))), policy, now)
 
 
 def installed_policy(name: str) -> Policy:
@@ -35,7 +23,11 @@ def installed_policy(name: str) -> Policy:
     return policy
 
 
-def _changed(owner: str, limit: Limit, quotas: Mapping[str, Quota]) -> Quota:
-    today = quotas.get(owner) or quotas.get(DEFAULT, Quota())
-    given = {f.name: value for f in fields(limit) if (value := getattr(limit, f.name)) is not None}
+def with_limit(today: Quota, supposed: Supposed, path: str) -> Quota:
+    """Today's quota with what is supposed in its place. Raises InvalidDescription for what no decision looks at."""
+    if supposed.limit.run_s is not None or "run_s" in supposed.unlimited:
+        said = "decides nothing about what waits now: it becomes an end of the lifetime of what is submitted later; leave it out"
+        raise InvalidDescription([Problem(said, f"{path}.run")])
+    given: dict[str, Any] = dict.fromkeys(supposed.unlimited)
+    given |= {f.name: value for f in fields(Limit) if (value := getattr(supposed.limit, f.name)) is not None}
     return replace(today, limit=replace(today.limit, **given))

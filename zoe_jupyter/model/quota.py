@@ -27,3 +27,13 @@ class Quota:
 
     share: Limit | None = None
     limit: Limit = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """What somebody wants to know of, in place of a limit of today."""
+
+    limit: Limit = Limit()
+    """None: as it is today."""
+    unlimited: frozenset[str] = frozenset()
+    """Fields of ``Limit`` that are not limited."""

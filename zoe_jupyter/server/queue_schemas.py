@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, ClassVar
 
 from zoe_jupyter.server.schemas import STRICT, AmountBody, WaitingBody
+
+
+class Limited(str, Enum):
+    EXECUTIONS = "executions"
+    CORES = "cores"
+    MEMORY = "memory"
+    GPUS = "gpus"
 
 
 @dataclass
@@ -70,7 +78,9 @@ class WhatIfRequest:
     policy: str = ""
     """Another policy, by its short name."""
     quotas: dict[str, LimitRequest] = field(default_factory=dict)
-    """Other limits, by user, ``group:NAME`` or ``default``; what is absent stays as it is."""
+    """Other limits, by user, ``group:NAME`` or ``default``; what is absent or null stays as it is. ``run`` decides nothing, and is refused."""
+    unlimited: dict[str, list[Limited]] = field(default_factory=dict)
+    """What is supposed not to be limited, by user, ``group:NAME`` or ``default``."""
 
 
 @dataclass

@@ -30,7 +30,7 @@ from zoe_jupyter.model.execution import (
     Story,
     Target,
 )
-from zoe_jupyter.model.quota import Limit, Quota
+from zoe_jupyter.model.quota import Quota, Supposed
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.plan import Plan
 
@@ -113,7 +113,7 @@ class FakeCore:
         self.submissions: list[Submission] = []
         self.unknown: dict[str, Sequence[str]] = {}
         self.quota_by_owner: dict[str, Quota] = {}
-        self.supposed: list[tuple[str, Mapping[str, Limit]]] = []
+        self.supposed: list[tuple[str, Mapping[str, Supposed]]] = []
         self.plan = Plan()
         """The answer to every ``what_if``."""
         self.node = Node("here", Resources(4_000_000, 8 << 30), microcores=2_000_000)
@@ -331,7 +331,7 @@ class FakeCore:
         held = Resources(1_000_000, 1 << 30)
         return QuotaUse(owner, self.quota_by_owner.get(owner, Quota()), owner in self.quota_by_owner, "", 1, held)
 
-    async def what_if(self, policy: str, limits: Mapping[str, Limit], caller: Caller) -> Plan:
+    async def what_if(self, policy: str, limits: Mapping[str, Supposed], caller: Caller) -> Plan:
         self._refuse_others(caller)
         self.supposed.append((policy, limits))
         return self.plan

@@ -51,7 +51,7 @@ def quota(
 
 
 def _supposed(session: Session, words: Sequence[str]) -> Result:
-    policy, quotas = "", dict[str, Json]()
+    policy, quotas, unlimited = "", dict[str, Json](), dict[str, list[str]]()
     for word in words:
         name, separator, value = word.partition("=")
         if not separator:
@@ -63,8 +63,15 @@ def _supposed(session: Session, words: Sequence[str]) -> Result:
         owner, _, limit = rest.rpartition(".")
         if kind != "quota" or not owner or limit not in LIMITS:
             raise Usage(f"{name!r} cannot be supposed; write policy=NAME or quota.WHO.{{{','.join(LIMITS)}}}=VALUE")
-        quotas.setdefault(owner, {}).update(_limits([f"{limit}={value}"]))
-    found = session.api.what_if(policy=policy, quotas=quotas)
+        if limit == "run":
+            raise Usage(
+                "run decides nothing about what waits now: it is an end for what is submitted later; leave it out"
+            )
+        if value == "-":
+            unlimited.setdefault(owner, []).append(limit)
+        else:
+            quotas.setdefault(owner, {}).update(_limits([f"{limit}={value}"]))
+    found = session.api.what_if(policy=policy, quotas=quotas, unlimited=unlimited)
     moves = [row for what in ("start", "grow", "shrink", "preempt") for row in _moves(what, found[what])]
     blocks: list[Block] = [
         Note(f"with {', '.join(words)} the next decision would be (nothing was changed):", Tone.QUIET),

@@ -6,17 +6,25 @@ from collections.abc import Mapping
 
 from zoe_jupyter.engine.door import Waiting
 from zoe_jupyter.model.execution import Execution
+from zoe_jupyter.model.quota import Supposed
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.snapshot import Counts
 from zoe_jupyter.server.api import PAGED, ApiRequest, Subject, page
 from zoe_jupyter.server.handlers.quotas import read_limit
 from zoe_jupyter.server.present import waiting_body
-from zoe_jupyter.server.queue_schemas import MoveBody, WhatIfBody, WhatIfRequest
+from zoe_jupyter.server.queue_schemas import Limited, LimitRequest, MoveBody, WhatIfBody, WhatIfRequest
 from zoe_jupyter.server.schemas import WaitingBody, WaitingPage
 
 routes = Subject("queue")
 
 MOST_WAITING = 1000
+_FIELDS = {
+    Limited.EXECUTIONS: "executions",
+    Limited.CORES: "microcores",
+    Limited.MEMORY: "memory_bytes",
+    Limited.GPUS: "gpus",
+}
+"""As ``Limit`` names them."""
 
 
 @routes("GET", "queue", "What waits, in order, and why.", answer=WaitingPage, query=PAGED)
@@ -34,8 +42,13 @@ async def list_queue(request: ApiRequest) -> WaitingPage:
 )
 async def what_if(request: ApiRequest) -> WhatIfBody:
     body: WhatIfRequest = request.body
-    limits = {owner: read_limit(limit, f"quotas.{owner[:40]}") for owner, limit in body.quotas.items()}
+    limits = {owner: _supposed(owner, body) for owner in (*body.quotas, *body.unlimited)}
     return await _told(request, await request.core.what_if(body.policy, limits, request.caller))
+
+
+def _supposed(owner: str, body: WhatIfRequest) -> Supposed:
+    limit = read_limit(body.quotas.get(owner, LimitRequest()), f"quotas.{owner[:40]}")
+    return Supposed(limit, frozenset(_FIELDS[one] for one in body.unlimited.get(owner, ())))
 
 
 async def _told(request: ApiRequest, plan: Plan) -> WhatIfBody:

@@ -810,6 +810,8 @@ export interface components {
             /** @default null */
             run: string | number | null;
         };
+        /** @enum {string} */
+        Limited: "executions" | "cores" | "memory" | "gpus";
         /** @description One execution that would get or give room. */
         MoveBody: {
             execution_id: string;
@@ -1016,6 +1018,9 @@ export interface components {
             policy: string;
             quotas?: {
                 [key: string]: components["schemas"]["LimitRequest"];
+            };
+            unlimited?: {
+                [key: string]: components["schemas"]["Limited"][];
             };
         };
     };
