@@ -143,10 +143,16 @@ def check_books(home: ChaosHarness, server: Server, user: User) -> None:
 
 
 def unfinished(server: Server, user: User) -> list[str]:
-    """Those that are not where they were wished to be, and say of no reason why."""
+    """Those that are not where they were wished to be, and do not say why."""
     items = server.ask("GET", "executions?limit=1000")["items"]
     return [
         f"{item['name']} is {item['state']}: {item['progress']}"
         for item in items
-        if item["state"] not in (("ended",) if item["id"] in user.stopped else ("running", "queued", "ended"))
+        if item["state"] != "ended" and (item["id"] in user.stopped or not is_settled(item))
     ]
+
+
+def is_settled(item: dict[str, Any]) -> bool:
+    """It runs, or says what it waits for."""
+    waits_for = item["queue"]["reason"]["text"] if item["queue"] else ""
+    return item["state"] == "running" or (item["state"] == "queued" and bool(waits_for))

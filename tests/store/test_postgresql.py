@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from zoe_jupyter.store import connections
 from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError, StoreTooNew
@@ -157,6 +157,21 @@ def test_a_wrong_password_is_told_without_showing_it(postgresql: Server, url: st
 def test_readers_cannot_write(store: Store) -> None:
     with pytest.raises(StoreError, match="read-only"):
         store._read(lambda connection: connection.execute(text("UPDATE zoe_core SET seq = 5")))
+
+
+@pytest.mark.parametrize("whose", ["DATABASE {}", "ROLE CURRENT_USER IN DATABASE {}"])
+@pytest.mark.parametrize(("chosen", "is_now"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_a_commit_is_on_the_disk_whatever_the_server_is_set_to(
+    postgresql: Server, url: str, whose: str, chosen: str, is_now: str
+) -> None:
+    postgresql.execute(f"ALTER {whose.format(make_url(url).database)} SET synchronous_commit = {chosen}")
+    store = Store(url)
+    store.migrate()
+    store.take_over("test", 0.0)
+    submit(store, make_execution(1))
+    with store._engines.writing.connect() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == is_now
+    store.close()
 
 
 def test_a_url_without_a_driver_name_works(url: str) -> None:

@@ -24,6 +24,8 @@ _LEAST_BYTES = 64 * 1024
 """With less room than this for its shared memory SQLite fails in a general way."""
 # Of libpq: a network that swallows packets is noticed within a minute.
 _KEEP_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 40_000}
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+"""All other values wait for the disk of the server itself at least; which standbys are waited for besides is the site's choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +126,20 @@ def _postgresql_engines(url: URL) -> Engines:
     }
     writing = create_engine(url, pool_size=1, max_overflow=0, isolation_level="READ COMMITTED", **common)
     reading = create_engine(url, pool_size=_READERS, max_overflow=_READERS, isolation_level="REPEATABLE READ", **common)
-    event.listen(writing, "connect", _setting(f"lock_timeout = {int(BUSY_S * 1000)}"))
-    event.listen(reading, "connect", _setting("default_transaction_read_only = on"))
+    event.listen(writing, "connect", _executing(f"SET lock_timeout = {int(BUSY_S * 1000)}"))
+    event.listen(writing, "connect", _executing(_DURABLE))
+    event.listen(reading, "connect", _executing("SET default_transaction_read_only = on"))
     return Engines(reading, writing)
 
 
-def _setting(what: str) -> Callable[[Any, object], None]:
-    """Of each new connection, and so no message more in each transaction."""
+def _executing(statement: str) -> Callable[[Any, object], None]:
+    """On each new connection, and so no message more in each transaction."""
 
-    def set_it(connection: Any, record: object) -> None:
-        connection.execute(f"SET {what}")
+    def execute(connection: Any, record: object) -> None:
+        connection.execute(statement)
         connection.commit()
 
-    return set_it
+    return execute
 
 
 @contextmanager
