@@ -16,7 +16,7 @@ from zoe_jupyter.engine import ledger as ledgers
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.model.errors import Conflict, QuotaExceeded, Unavailable
 from zoe_jupyter.model.execution import Execution
-from zoe_jupyter.store.errors import Fenced, StoreFull
+from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreError, StoreFull
 from zoe_jupyter.store.repository import NewExecution, Store, Submitted, file_url
 from zoe_jupyter.testing.executions import make_execution
 
@@ -48,14 +48,14 @@ async def ledger(store: Counted) -> AsyncIterator[Ledger]:
     await ledger.close()
 
 
-async def opened(store: Store) -> Ledger:
+async def opened(store: Store, *, on_doubt: Callable[[], None] = lambda: None) -> Ledger:
     ledger = Ledger(
         store,
         lambda: 1.0,
         carry_out=lambda *_: None,
         on_change=lambda: None,
         on_end=lambda _: None,
-        on_doubt=lambda: None,
+        on_doubt=on_doubt,
     )
     await ledger.open("test", lambda _: None)
     return ledger
@@ -215,24 +215,48 @@ async def test_a_disk_that_fills_up_between_those_of_a_commit_harms_only_the_lat
     ledger: Ledger, store: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that cannot be stored makes the store take each by itself: then what was stored stays stored, and is answered so."""
-    plain, taken = Store.submit_all, [0]
-
-    def fill_up(self: Store, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | Exception]:
-        taken[0] += len(wanted) == 1
-        if taken[0] > 1:
-            raise StoreFull("no room")
-        return plain(self, wanted, now=now)
-
-    monkeypatch.setattr(Store, "submit_all", fill_up)
-    good = submit(ledger, 1)
-    bad = asyncio.ensure_future(
-        ledger.submit(make_execution(2, parameters={"a": object()}), key=None, digest="", secrets={}, lease=None)
-    )
-    first, _, third = await answers(good, bad, submit(ledger, 3))
+    tries = fail_after(monkeypatch, 1, StoreFull("no room"))
+    first, _, third = await answers(submit(ledger, 1), submit_what_cannot_be_stored(ledger, 2), submit(ledger, 3))
     assert first == news(1)[0]
     assert isinstance(third, StoreFull)
     monkeypatch.undo()
     check(ledger, store, 1)
+    assert tries == [1, 2]
+
+
+def fail_after(monkeypatch: pytest.MonkeyPatch, count: int, error: StoreError) -> list[int]:
+    """Let the store fail when it has taken so many by themselves; fills with the numbers of those that it was asked to take."""
+    plain, tries = Store.submit_all, list[int]()
+
+    def fail(self: Store, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | Exception]:
+        if len(wanted) == 1:
+            tries.append(len(tries) + 1)
+        if len(tries) > count:
+            raise error
+        return plain(self, wanted, now=now)
+
+    monkeypatch.setattr(Store, "submit_all", fail)
+    return tries
+
+
+def submit_what_cannot_be_stored(ledger: Ledger, number: int) -> asyncio.Task[tuple[Execution, bool]]:
+    execution = make_execution(number, parameters={"a": object()})
+    return asyncio.ensure_future(ledger.submit(execution, key=None, digest="", secrets={}, lease=None))
+
+
+async def test_a_commit_of_which_nobody_knows_among_those_that_each_have_their_own_is_read_again(
+    store: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those after it are not tried, as a database that cannot be reached lets each wait; they know that nothing of theirs was stored."""
+    doubts: list[int] = []
+    ledger = await opened(store, on_doubt=lambda: doubts.append(1))
+    tries = fail_after(monkeypatch, 2, StoreBusy("cut off", details={"outcome": "unknown"}))
+    bad = submit_what_cannot_be_stored(ledger, 2)
+    first, _, third, fourth = await answers(submit(ledger, 1), bad, submit(ledger, 3), submit(ledger, 4))
+    assert first == news(1)[0]
+    assert (third.details, fourth.details) == ({"outcome": "unknown"}, {})
+    assert (tries, doubts) == ([1, 2, 3], [1])
+    await ledger.close()
 
 
 async def test_a_core_that_was_replaced_tells_all_of_a_commit(ledger: Ledger, store: Counted, tmp_path: Path) -> None:

@@ -123,16 +123,17 @@ class Ledger:
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             done = await _in(self._writer, lambda: function(*args, **kwargs))
-        except StaleWrite:
-            self._on_doubt()
-            raise
-        except _PASSING as error:
-            if error.details.get("outcome") == "unknown":
-                self._on_doubt()
-            self._trouble = Reason(error.reason, error.message), asyncio.get_running_loop().time() + TOLD_S
+        except StoreError as error:
+            self._note_failure(error)
             raise
         self._trouble = None
         return done
+
+    def _note_failure(self, error: StoreError) -> None:
+        if isinstance(error, StaleWrite) or error.details.get("outcome") == "unknown":
+            self._on_doubt()
+        if isinstance(error, _PASSING):
+            self._trouble = Reason(error.reason, error.message), asyncio.get_running_loop().time() + TOLD_S
 
     @property
     def trouble(self) -> Reason | None:
@@ -188,7 +189,9 @@ class Ledger:
         failpoint("submit.after")
         for arrival, outcome in zip(arrived, outcomes, strict=True):
             arrival.outcome = outcome
-            if not isinstance(outcome, Exception):
+            if isinstance(outcome, StoreError):
+                self._note_failure(outcome)
+            elif not isinstance(outcome, Exception):
                 self._take_in(arrival.new, *outcome)
 
     async def _gather(self) -> None:

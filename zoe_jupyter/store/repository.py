@@ -117,7 +117,10 @@ class Store:
         return outcome
 
     def submit_all(self, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | Exception]:
-        """Store several, with one commit for all; the error of one harms no other. Raises what concerns all of them, as ``submit`` does."""
+        """Store several, with one commit for all; the error of one harms no other. Raises what concerns all of them, as ``submit`` does.
+
+        Where not all can share a commit, what concerns all is the outcome of those only that came after it.
+        """
         if not self._reserve.hold():
             raise StoreFull(connections.full_text(self._place))
         try:
@@ -128,17 +131,20 @@ class Store:
         except (Fenced, StoreBusy, StoreFull, StoreUnwritable, StoreGone, StoreCorrupt):
             raise
         except Exception as error:
-            return [error] if len(wanted) == 1 else [self._submitted_alone(new, now=now) for new in wanted]
+            return [error] if len(wanted) == 1 else self._submitted_one_by_one(wanted, now=now)
         self._remember([outcome[0] for outcome in outcomes if not isinstance(outcome, Exception) and outcome[1]])
         return outcomes
 
-    def _submitted_alone(self, new: NewExecution, *, now: float) -> Submitted | Exception:
-        """What concerns all is told to those only that come after it: the earlier ones are stored."""
+    def _submitted_one_by_one(self, wanted: Sequence[NewExecution], *, now: float) -> list[Submitted | Exception]:
+        """What concerns all is told to those that come after it without another try, which may take long: the earlier ones are stored."""
+        outcomes: list[Submitted | Exception] = []
         try:
-            (outcome,) = self.submit_all([new], now=now)
+            for new in wanted:
+                outcomes += self.submit_all([new], now=now)
         except StoreError as error:
-            return error
-        return outcome
+            untried = type(error)(error.message)  # whatever is not known of the one, these were not stored
+            outcomes += [error, *[untried] * (len(wanted) - len(outcomes) - 1)]
+        return outcomes
 
     def find_by_key(self, owner: str, key: str, *, digest: str, now: float) -> Execution | None:
         """What was submitted with this key before; raises Conflict as ``submit`` does.

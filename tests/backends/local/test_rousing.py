@@ -39,6 +39,19 @@ def test_one_thread_does_it_again_and_again_and_ends(roused: list[str]) -> None:
     assert len(roused) > count
 
 
+def test_who_was_moved_to_another_group_is_not_moved_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups, written = ["first"], list[str]()
+    monkeypatch.setattr(rousing.cages, "membership", lambda: groups[-1])
+    monkeypatch.setattr(rousing.cages, "own_group", lambda: f"{groups[-1]}/cgroup.procs")
+    monkeypatch.setattr(rousing.cages, "rouse", written.append)
+    with ThreadPoolExecutor(1) as pool:
+        rouser = Rouser(pool.submit)
+        rouser.find()
+        groups.append("second")
+        rouser.rouse()
+    assert set(written) == {"second/cgroup.procs"}
+
+
 def test_without_a_group_of_our_own_nothing_is_done(roused: list[str]) -> None:
     with ThreadPoolExecutor(1) as pool:
         Rouser(pool.submit).rouse()

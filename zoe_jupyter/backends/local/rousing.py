@@ -17,13 +17,13 @@ class Rouser:
 
     def __init__(self, run: Callable[[Callable[[], None]], object]) -> None:
         self._run = run
-        self._own = ""
+        self._own = self._membership = ""
         self._until = 0.0
         self._is_at_it = False
 
     def find(self) -> None:
         """Find what to rouse the kernel by; without it nothing is done."""
-        self._own = cages.own_group()
+        self._membership, self._own = cages.membership(), cages.own_group()
 
     def rouse(self) -> None:
         """Services will be moved soon."""
@@ -36,7 +36,14 @@ class Rouser:
     def _keep_awake(self) -> None:
         try:
             while time.monotonic() < self._until:
-                cages.rouse(self._own)
+                self._rouse_once()
                 time.sleep(_AGAIN_S)
         finally:
             self._is_at_it = False
+
+    def _rouse_once(self) -> None:
+        """Whom an admin or systemd has put into another group meanwhile stays there."""
+        if cages.membership() != self._membership:
+            self.find()
+        if self._own:
+            cages.rouse(self._own)

@@ -57,6 +57,11 @@ def own_group(own: str = "/proc/self/cgroup", mounts: str = "/proc/self/mountinf
     return next((each for each in lists if str(os.getpid()) in _read(each).split() and os.access(each, os.W_OK)), "")
 
 
+def membership(own: str = "/proc/self/cgroup") -> str:
+    """In which groups this process is now, as the kernel says it; empty where it has none."""
+    return _read(own)
+
+
 def rouse(own: str) -> None:
     """Have the kernel get ready for moves between groups, by one that changes nothing: this process to the group that it is in.
 
