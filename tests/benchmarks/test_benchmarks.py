@@ -17,7 +17,14 @@ from tests.requirements import require
 KEYS = {
     "admission": {"per_s"},
     "queue_memory": {"mib"},
-    "alive": {"server_cpu_percent", "event_p95_ms", "server_mib", "supervisor_mib"},
+    "alive": {
+        "server_cpu_percent",
+        "event_p95_ms",
+        "event_p95_ms_low",
+        "event_p95_ms_high",
+        "server_mib",
+        "supervisor_mib",
+    },
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "decision": {"after_change_ms", "growth"},
