@@ -14,7 +14,7 @@ test: ## every check, then every test; ZOE_TEST_REQUIRE=browser,docker makes a m
 	@$(PYTHON) scripts/setup.py test
 	@$(VENV)/python scripts/check.py; checked=$$?; $(VENV)/python -m pytest $(ARGS) && exit $$checked
 
-chaos: ## every fault test, the long ones included; writes the result into docs/admins/reliability.md, unless ARGS selects
+chaos: ## every fault test, the long ones included (ARGS=--short: those of `make test`, timed); writes the result into docs/admins/reliability.md, unless ARGS selects
 	@$(PYTHON) scripts/setup.py test
 	@$(VENV)/python scripts/chaos.py $(ARGS)
 
