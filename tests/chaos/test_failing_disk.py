@@ -129,6 +129,32 @@ def test_a_disk_that_fails_is_told_and_all_goes_on_when_it_works_again(home: Cha
         until(lambda: not home.processes(), PATIENCE_S, home.processes)
 
 
+@pytest.mark.parametrize("last", ["submit", "stop"])
+def test_what_was_refused_last_may_be_there_after_a_kill_and_then_once(
+    home: ChaosHarness, disk: FailingDisk, last: str
+) -> None:
+    """It was written when the disk said that it is not safe: only who is asked again with the same key, or sees it, knows."""
+    late = {"use": "crew", "name": "late"}
+    server = home.hatch()
+    run(server, "crew", "mine")
+    disk.fail()
+    if last == "submit":
+        assert refusal(server, "POST", "executions", late, key="once")[0] == 503
+    else:
+        assert refusal(server, "POST", "executions/mine/stop")[0] == 503
+    server.kill()
+    disk.heal()
+
+    with served(home) as server:
+        own = server.ask("POST", "executions", late, key="once")["id"]
+        until_state(server, own, "running")
+        assert [item["id"] for item in server.ask("GET", "executions")["items"] if item["name"] == "late"] == [own]
+        for name in ("mine", "late"):
+            server.ask("POST", f"executions/{name}/stop")
+            assert until_state(server, name, "ended")["outcome"] == "stopped"
+        until(lambda: not home.processes(), PATIENCE_S, home.processes)
+
+
 def test_a_disk_that_the_kernel_made_read_only_is_told_and_what_runs_is_found_when_it_is_mounted_anew(
     home: ChaosHarness, disk: FailingDisk
 ) -> None:

@@ -42,7 +42,8 @@ class Store:
 
     Every method raises StoreBusy, StoreFull, StoreCorrupt or StoreError when the database fails; every write raises
     Fenced once another core has taken over. A write that raised has changed nothing, unless the error's details say
-    ``outcome: unknown``.
+    ``outcome: unknown``. After StoreUnwritable that holds for as long as this process lives: what a failing disk took of
+    the last commit is either overwritten by the next one, or found by the next start.
     """
 
     def __init__(self, url: str) -> None:
