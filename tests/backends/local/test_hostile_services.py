@@ -8,8 +8,10 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,25 @@ async def test_who_listens_in_the_place_of_a_supervisor_blinds_nobody(
         server.close()
 
 
+async def test_who_closes_the_way_to_its_supervisor_blinds_nobody_and_can_be_ended(
+    runner: Runner, world: LocalWorld
+) -> None:
+    """A link to itself, where even root comes to nothing."""
+    await runner.start("one")
+    await runner.start("two")
+    supervisor = await supervisor_of(runner)
+    await runner.backend.close()
+    os.kill(supervisor, signal.SIGSTOP)
+    path = world.run_dir("one") / SOCKET_FILE
+    path.unlink()
+    path.symlink_to(path)
+    runner.backend = await world.open()
+    assert list((await runner.backend.observe()).unreachable) == ["one"]
+    await is_looked_after(runner, "two")
+    await runner.backend.force("one")
+    await runner.ended("one")
+
+
 async def test_what_is_to_end_ends_also_when_its_supervisor_does_not_answer(
     runner: Runner, world: LocalWorld, tmp_path: Path
 ) -> None:
@@ -247,6 +268,46 @@ async def test_a_supervisor_talks_to_so_many_at_a_time_and_always_to_the_core(
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+@contextmanager
+def flood(path: Path) -> Iterator[None]:
+    """Knock without a pause, and never say a word."""
+    is_enough, knocking = threading.Event(), deque[socket.socket]()
+
+    def knock_on() -> None:
+        while not is_enough.is_set():
+            with suppress(OSError):
+                door = socket.socket(socket.AF_UNIX)
+                knocking.append(door)
+                door.connect(str(path))
+            if len(knocking) > 2 * control._MOST_PEERS:
+                knocking.popleft().close()
+
+    thread = threading.Thread(target=knock_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_enough.set()
+        thread.join()
+        for door in knocking:
+            door.close()
+
+
+async def test_who_knocks_without_a_pause_blinds_nobody_and_can_be_ended(runner: Runner, world: LocalWorld) -> None:
+    await runner.start("one")
+    await runner.start("two")
+    await runner.backend.close()
+    with flood(world.run_dir("one") / SOCKET_FILE):
+        for _ in range(5):
+            runner.backend = await world.open()
+            assert dict((await runner.backend.observe()).unreachable).keys() <= {"one"}
+            with suppress(Retryable):
+                await runner.backend.stop("one", RECORD, 1, grace_s=0)
+            await runner.backend.force("one")
+        await is_looked_after(runner, "two")
+    await runner.ended("one")
 
 
 async def test_a_state_folder_that_is_gone_is_not_taken_for_a_full_disk(world: LocalWorld) -> None:

@@ -116,6 +116,13 @@ async def test_a_new_link_knows_nothing_before_it_has_asked(pair: Pair) -> None:
     assert pair.link.known() == OLD
 
 
+async def test_who_refuses_to_tell_its_state_is_taken_as_silent(pair: Pair) -> None:
+    asking = pair.begin("observe")
+    pair.told.say({"id": await pair.told.asked("observe"), "error": {"kind": "retryable", "text": "failed at it"}})
+    with pytest.raises(Silent, match="failed at it"):
+        await asking
+
+
 async def test_a_hint_after_an_answer_ends_what_is_known(pair: Pair) -> None:
     await pair.whole("observe")
     await pair.hint()

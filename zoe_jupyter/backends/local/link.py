@@ -75,13 +75,11 @@ class Link:
     @classmethod
     async def open(cls, run_dir: Path, pid: int, *, on_change: Callable[[], object], timeout_s: float) -> Link:
         """Connect to the supervisor with that process id and subscribe to changes; raises Gone or Silent."""
+        reader, writer = await _met(run_dir, timeout_s)
         try:
-            reader, writer = await asyncio.wait_for(_connect(run_dir), timeout_s)
-        except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
-            raise Gone(f"no supervisor listens in {run_dir}: {error}") from None
-        except asyncio.TimeoutError:
-            raise Silent(f"the supervisor in {run_dir} accepts no connection") from None
-        listener, user = _peer_of(writer)
+            listener, user = _peer_of(writer)
+        except OSError as error:
+            raise Gone(f"what listens in {run_dir} closed the connection at once: {error}") from None
         if user not in (os.getuid(), 0):
             writer.close()
             raise Gone(f"somebody else's program listens in {run_dir}")
@@ -94,7 +92,7 @@ class Link:
             asyncio.create_task(link._ping(), name=f"zoe-local-ping-{run_dir.name}"),
         ]
         try:
-            link.hello = _sound(await link.ask("subscribe", limit_s=timeout_s))
+            link.hello = await link._state("subscribe", timeout_s)
         except BaseException:
             await link.close()
             raise
@@ -102,11 +100,17 @@ class Link:
         return link
 
     async def observe(self, *, limit_s: float) -> Mapping[str, Any]:
-        """Ask for its state; raises Gone, Silent or Refused."""
+        """Ask for its state; raises Gone or Silent."""
         news, until = self._news, time.monotonic() + random.uniform(KNOWN_S / 2, KNOWN_S)
-        state = _sound(await self.ask("observe", limit_s=limit_s))
+        state = await self._state("observe", limit_s)
         self._said = _Said(state, news, until)
         return state
+
+    async def _state(self, do: str, limit_s: float) -> dict[str, Any]:
+        try:
+            return _sound(await self.ask(do, limit_s=limit_s))
+        except Refused as error:
+            raise Silent(f"the supervisor does not tell its state: {error}") from None
 
     def known(self) -> Mapping[str, Any] | None:
         """Its state as it last said it; None when it may have changed since it was asked, or that was too long ago.
@@ -214,6 +218,18 @@ def _peer_of(writer: asyncio.StreamWriter) -> tuple[int, int]:
     )
     pid, user, _ = struct.unpack("3i", credentials)
     return int(pid), int(user)
+
+
+async def _met(run_dir: Path, timeout_s: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to whatever listens there; raises Gone or Silent."""
+    try:
+        return await asyncio.wait_for(_connect(run_dir), timeout_s)
+    except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
+        raise Gone(f"no supervisor listens in {run_dir}: {error}") from None
+    except asyncio.TimeoutError:
+        raise Silent(f"the supervisor in {run_dir} accepts no connection") from None
+    except OSError as error:  # a service can close the way to it, too
+        raise Silent(f"the supervisor in {run_dir} cannot be reached: {error}") from None
 
 
 async def _connect(run_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
