@@ -206,7 +206,7 @@ class TestLending:
     def test_others_of_the_group_do_not_take_what_is_called_back(self) -> None:
         borrower = admitted("r", demand(4, 8), core={W: {"n": 4}}, elastic={W: {"n": 7}}, group="lab")
         asks = one("b", "bob", 3, group="lab", at=9)
-        decided = plan(NODES, borrower, asks, one("a", count=1, group="lab", at=1), quotas=SHARED)
+        decided = plan(NODES, borrower, asks, one("c", "carol", count=5, group="lab", at=1), quotas=SHARED)
         assert (decided.start, decided.grow, decided.shrink) == ({}, {}, {"r": {W: {"n": 2}}})
 
     def test_without_a_limit_of_the_group_its_members_shares_are_what_there_is_to_lend(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
 
 from zoe_jupyter.model.resources import Resources
-from zoe_jupyter.scheduler.snapshot import Counts, Demand, Job, Limit, Quota, Quotas, Snapshot
+from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Job, Limit, Quota, Quotas, Snapshot
 
 Amount = tuple[float, float, float, float]
 """Executions, microcores, bytes of memory, GPUs."""
@@ -54,15 +56,24 @@ class Ledger:
         self._users: dict[str, Amount] = {}
         self._groups: dict[str, Amount] = {}
         self._leaving: dict[str, Amount] = {}
-        self._kept: dict[tuple[bool, str], Amount] = {}
-        """By owner and by group, for which the first is True."""
+        self._leaving_groups: dict[str, Amount] = {}
+        self._kept: dict[str, Amount] = {}
+        """Of what users hold, how much is only kept for theirs that wait."""
+        self._kept_groups: dict[str, Amount] = {}
+        """The same of groups, without what waits for the limit of its own user."""
+        self._pending: dict[str, Amount] = {}
+        """Of what is kept for users, that which waits for their own limit: it keeps nobody else waiting."""
         self._members: dict[str, set[str]] = {group: set(users) for group, users in quotas.members.items()}
+        self._lent: dict[str, Amount] = {}
+        """What the shares of a group's members come to."""
+        self._bound: set[str] = set()
+        """Groups of which nobody goes in front of who waits to borrow, not even for a share of its own; empty: of what groups lend."""
         for job in jobs:
             if job.group:
                 self._members.setdefault(job.group, set()).add(job.owner)
             if job.is_admitted:
                 self.add(job, held(job))
-                if job.leaving and job.group:
+                if job.leaving:
                     self.expect(job, _total(job.demands, [job.leaving]))
 
     def add(self, job: Job, amount: Amount) -> None:
@@ -71,27 +82,48 @@ class Ledger:
         if job.group:
             self._groups[job.group] = _sum(self._groups.get(job.group, NOTHING), amount)
 
-    def keep(self, job: Job, amount: Amount) -> None:
-        """Count what one that still waits will get before all that come after it."""
-        self.add(job, amount)
-        for whose in ((False, job.owner), (True, job.group)):
-            self._kept[whose] = _sum(self._kept.get(whose, NOTHING), amount)
+    def keep(self, job: Job, amount: Amount, whose: Whose = Whose.GROUP) -> None:
+        """Count what one that still waits will get before all that come after it; who waits for its own limit keeps nothing of its group."""
+        self._kept[job.owner] = _sum(self._kept.get(job.owner, NOTHING), amount)
+        if whose is Whose.USER:
+            self._users[job.owner] = _sum(self._users.get(job.owner, NOTHING), amount)
+            self._pending[job.owner] = _sum(self._pending.get(job.owner, NOTHING), amount)
+        else:
+            self.add(job, amount)
+            self._kept_groups[job.group] = _sum(self._kept_groups.get(job.group, NOTHING), amount)
+
+    def bind(self, job: Job, whose: Whose) -> None:
+        """Let nobody go in front of one that waits to borrow what users, or groups, leave each other."""
+        if whose is Whose.LENT_BY_USERS:
+            self._bound.add(job.group)
+        elif whose is Whose.LENT_BY_GROUPS:
+            self._bound.add("")
 
     def expect(self, job: Job, amount: Amount) -> None:
-        """Count on what its group will give back."""
-        self._leaving[job.group] = _sum(self._leaving.get(job.group, NOTHING), amount)
+        """Count on what its owner, and its group, will give back."""
+        self._leaving[job.owner] = _sum(self._leaving.get(job.owner, NOTHING), amount)
+        if job.group:
+            self._leaving_groups[job.group] = _sum(self._leaving_groups.get(job.group, NOTHING), amount)
+
+    @property
+    def is_anything_leaving(self) -> bool:
+        return bool(self._leaving)
+
+    def once_left(self) -> Ledger:
+        """What will be held once all has left that is on its way out; another ledger."""
+        later = copy(self)
+        later._users = self._users | {name: _less(self._users[name], gone) for name, gone in self._leaving.items()}
+        later._groups = self._groups | {
+            name: _less(self._groups[name], gone) for name, gone in self._leaving_groups.items()
+        }
+        return later
 
     def denial(self, job: Job, amount: Amount) -> Denial | None:
         """Why its owner may not hold that much more; None: it may."""
-        quota = self._quota(job.owner)
-        mine = self._users.get(job.owner, NOTHING)
-        found = _beyond(Whose.USER, job.owner, mine, amount, _amount(quota.limit))
-        if found is None and job.group:
-            found = self._group_denial(job, amount)
-        if found is not None and self._kept:
-            kept = self._kept.get((found.whose is not Whose.USER, found.name), NOTHING)
-            found = replace(found, kept=min(found.held, kept[found.resource]))
-        return found
+        limit = _amount(self._quota(job.owner).limit)
+        mine, kept = self._users.get(job.owner, NOTHING), self._kept.get(job.owner, NOTHING)
+        found = _beyond(Whose.USER, job.owner, mine, amount, limit, kept)
+        return self._group_denial(job, amount) if found is None and job.group else found
 
     def is_own(self, job: Job, amount: Amount) -> bool:
         """Say whether its owner would still be within its own share, and its group within its."""
@@ -104,40 +136,59 @@ class Ledger:
         mine, share = self._users.get(owner, NOTHING), _share(self._quota(owner))
         return _above(mine, share)
 
-    def excess(self, job: Job, amount: Amount) -> Amount:
-        """How much its group has to give back before its owner may hold that much more, what it gives back anyway reckoned in."""
-        limit = _amount(self._quotas.groups[job.group].limit)
-        staying = _less(self._groups.get(job.group, NOTHING), self._leaving.get(job.group, NOTHING))
-        return _above(_sum(staying, amount), limit)
+    def has_share(self, owner: str, resource: int) -> bool:
+        """Whether there is a share of its own of this resource; the place in an ``Amount``."""
+        return _share(self._quota(owner))[resource] < math.inf
 
     def _quota(self, owner: str) -> Quota:
         return self._quotas.users.get(owner, self._quotas.default)
 
     def _group_denial(self, job: Job, amount: Amount) -> Denial | None:
-        group = self._quotas.groups.get(job.group, Quota())
-        ours = self._groups.get(job.group, NOTHING)
-        found = _beyond(Whose.GROUP, job.group, ours, amount, _amount(group.limit))
-        if found is None and not self.is_own(job, amount):
-            found = self._users_lend(job, amount, _amount(group.limit)) or self._groups_lend(job, amount)
+        limit = _amount(self._quotas.groups.get(job.group, Quota()).limit)
+        ours, kept = self._groups.get(job.group, NOTHING), self._kept_groups.get(job.group, NOTHING)
+        found = _beyond(Whose.GROUP, job.group, ours, amount, limit, kept)
+        if found is None and (self._bound or not self.is_own(job, amount)):
+            found = self._users_lend(job, amount, limit) or self._groups_lend(job, amount)
         return found
 
     def _users_lend(self, job: Job, amount: Amount, limit: Amount) -> Denial | None:
         """A group without a limit of its own lends no more than its members' shares come to."""
         share = _share(self._quota(job.owner))
-        if _is_within(self._users.get(job.owner, NOTHING), amount, share):
+        is_free = job.group not in self._bound and _is_within(self._users.get(job.owner, NOTHING), amount, share)
+        if is_free or all(there < math.inf or own == math.inf for there, own in zip(limit, share, strict=True)):
             return None
-        lending = [(user, _share(self._quota(user))) for user in self._members[job.group]]
-        given, lent = _pool([(self._users.get(user, NOTHING), own) for user, own in lending], share)
-        most = tuple(math.inf if there < math.inf else all_ for there, all_ in zip(limit, lent, strict=True))
-        return _beyond(Whose.LENT_BY_USERS, job.group, given, amount, most)
+        lent = self._lent_in(job.group)
+        most = tuple(
+            math.inf if there < math.inf or own == math.inf else all_
+            for there, own, all_ in zip(limit, share, lent, strict=True)
+        )
+        given = kept = NOTHING
+        for user in self._members[job.group]:
+            if user in self._users:
+                own, pending = _share(self._quota(user)), self._pending.get(user, NOTHING)
+                given = _sum(given, _only(_less(self._users[user], pending), own))
+                kept = _sum(kept, _only(_less(self._kept.get(user, NOTHING), pending), own))
+        return _beyond(Whose.LENT_BY_USERS, job.group, given, amount, most, kept)
+
+    def _lent_in(self, group: str) -> Amount:
+        if group not in self._lent:
+            shares = [_share(self._quota(user)) for user in self._members[group]]
+            self._lent[group] = reduce(_sum, (_only(share, share) for share in shares), NOTHING)
+        return self._lent[group]
 
     def _groups_lend(self, job: Job, amount: Amount) -> Denial | None:
-        if self._is_groups_own(job.group, amount):
+        """Nobody lends what the borrower has no share of its own of."""
+        group = self._quotas.groups.get(job.group)
+        if group is None or ("" not in self._bound and self._is_groups_own(job.group, amount)):
             return None
-        share = _share(self._quotas.groups[job.group])
-        lending = [(self._groups.get(name, NOTHING), _share(quota)) for name, quota in self._quotas.groups.items()]
-        given, lent = _pool(lending, share)
-        return _beyond(Whose.LENT_BY_GROUPS, job.group, given, amount, lent)
+        lent = given = kept = NOTHING
+        for name, quota in self._quotas.groups.items():
+            own = _share(quota)
+            lent = _sum(lent, _only(own, own))
+            given = _sum(given, _only(self._groups.get(name, NOTHING), own))
+            kept = _sum(kept, _only(self._kept_groups.get(name, NOTHING), own))
+        most = [all_ if own < math.inf else math.inf for all_, own in zip(lent, _share(group), strict=True)]
+        return _beyond(Whose.LENT_BY_GROUPS, job.group, given, amount, most, kept)
 
     def _is_groups_own(self, name: str, amount: Amount) -> bool:
         group = self._quotas.groups.get(name)
@@ -164,15 +215,18 @@ def held(job: Job) -> Amount:
     return _sum((1, 0, 0, 0), _total(job.demands, [job.core, job.elastic, job.leaving]))
 
 
-def own_first(jobs: Sequence[Job], snapshot: Snapshot, class_of: Callable[[Job], int]) -> list[Job]:
-    """In each class those that take of their owner's own share go before those that borrow; else in the given order."""
+def own_first(
+    jobs: Sequence[Job], snapshot: Snapshot, class_of: Callable[[Job], int], firm: Collection[ExecutionId]
+) -> list[Job]:
+    """In each class those that take of their owner's own share go before those that borrow; else in the given order. ``firm``: who stays
+    at the head of its class, borrowing or not."""
     ledger = Ledger(snapshot.quotas, snapshot.jobs)
     borrowing = set()
     for job in jobs:
         amount = needed(job.demands)
         if ledger.is_own(job, amount):
             ledger.add(job, amount)
-        else:
+        elif job.id not in firm:
             borrowing.add(job.id)
     return sorted(jobs, key=lambda job: (-class_of(job), job.id in borrowing))
 
@@ -208,25 +262,18 @@ def _sum(a: Amount, b: Amount) -> Amount:
     return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
 
 
-def _beyond(whose: Whose, name: str, mine: Amount, amount: Amount, limit: Sequence[float]) -> Denial | None:
+def _beyond(
+    whose: Whose, name: str, mine: Amount, amount: Amount, limit: Sequence[float], kept: Amount = NOTHING
+) -> Denial | None:
     for resource, asked in enumerate(amount):
         if asked and mine[resource] + asked > limit[resource]:
-            return Denial(whose, name, resource, mine[resource], asked, limit[resource])
+            held, waits = mine[resource], min(mine[resource], kept[resource])
+            return Denial(whose, name, resource, held, asked, limit[resource], waits)
     return None
 
 
 def _is_within(mine: Amount, amount: Amount, share: Amount) -> bool:
     return _beyond(Whose.USER, "", mine, amount, share) is None
-
-
-def _pool(lending: Iterable[tuple[Amount, Amount]], borrower: Amount) -> tuple[Amount, Amount]:
-    """What those with a share hold together, and what their shares come to; nobody lends what the borrower has no share of its own of."""
-    given, lent = NOTHING, NOTHING
-    for mine, share in lending:
-        given = _sum(given, _only(mine, share))
-        lent = _sum(lent, _only(share, share))
-    most = tuple(all_ if own < math.inf else math.inf for all_, own in zip(lent, borrower, strict=True))
-    return given, (most[0], most[1], most[2], most[3])
 
 
 def _only(amount: Amount, share: Amount) -> Amount:

@@ -83,7 +83,8 @@ def _claims(world: World, policy: Policy, snapshot: Snapshot, now: float) -> Ite
     lacking = [job for job in snapshot.jobs if job.is_admitted and entries[job.id].needs]
     waiting = in_order([job for job in snapshot.jobs if not job.is_admitted], policy, snapshot, now)
     if has_shares(snapshot.quotas):
-        waiting.jobs = own_first(waiting.jobs, snapshot, waiting.class_of)
+        holder = {snapshot.reservation.job} if snapshot.reservation else set[ExecutionId]()
+        waiting.jobs = own_first(waiting.jobs, snapshot, waiting.class_of, holder | waiting.raised.keys())
     jobs = [*in_order(lacking, policy, snapshot, now).jobs, *waiting.jobs]
     raised = waiting.raised
     return ((entries[job.id], raised.get(job.id, job.priority)) for job in jobs)
@@ -127,19 +128,19 @@ def _willing(judge: Judge, world: World, shares: Mapping[ExecutionId, Share], no
 
 
 def _fill(growing: Sequence[Share], judge: Judge, machines: Machines, ledger: Ledger | None) -> None:
-    """Give what is left to elastic services; but room that is kept for a lower class not to a higher one, from which it could not be taken back."""
+    """Give what is left to elastic services; but room that is kept for somebody not to those from which it could not be taken back."""
     may = None if ledger is None else _within(ledger)
     guard = judge.guard
     if guard is None:
         fill(growing, machines, judge.room.places, may)
         return
-    higher = [share for share in growing if share.job.priority > judge.guarded]
-    fill(higher, machines, guard.places, may)
-    for share in higher:
+    firm = [share for share in growing if judge.is_firm(share)]
+    fill(firm, machines, guard.places, may)
+    for share in firm:
         for node, shape, count in machines.held(share.job.demands, machines.counts(share.grow)):
             for _ in range(count):
                 judge.room.places.spend(node, shape)
-    fill([share for share in growing if share.job.priority <= judge.guarded], machines, judge.room.places, may)
+    fill([share for share in growing if not judge.is_firm(share)], machines, judge.room.places, may)
 
 
 def _within(ledger: Ledger) -> May:

@@ -49,7 +49,7 @@ class Explanation:
         if denied.cause is Cause.NOT_YET:
             return [reasons.delayed(job.not_before - self.now, failed_starts=job.failed_starts)]
         if denied.denial is not None:
-            return [reasons.over_quota(denied.denial)]
+            return [reasons.over_quota(denied.denial, is_room_coming=denied.is_coming)]
         return self._about_room(denied, position)
 
     def _about_room(self, denied: Denied, position: int) -> list[Reason]:

@@ -36,6 +36,8 @@ class Denied:
     number: int
     """The class in which it stands."""
     denial: Denial | None = None
+    is_coming: bool = False
+    """Whether elastic services give way in front of the limit."""
     kept: Taken | None = None
     """Where it will go."""
 
@@ -77,6 +79,10 @@ class Judge:
         if denied is not None:
             self.denied[entry.job.id] = denied
 
+    def is_firm(self, share: Share) -> bool:
+        """Whether its elastic services would not give way to who has the reservation."""
+        return not self._snapshot.rules.reclaims or share.job.priority > self.guarded
+
     def _bar(self, entry: Entry, number: int) -> Denied | None:
         """What stands before all questions of room; an execution in progress gets a lost service back whatever its quota says."""
         job = entry.job
@@ -87,8 +93,8 @@ class Judge:
         if self._ledger is not None:
             denial = self._ledger.denial(job, needed(job.demands))
             if denial is not None:
-                self._stand_at(entry, denial)
-                return Denied(entry, Cause.QUOTA, number, denial)
+                is_coming = self._stand_at(entry, number, denial, self._ledger)
+                return Denied(entry, Cause.QUOTA, number, denial, is_coming=is_coming)
         return None
 
     def _find_room(self, entry: Entry, number: int) -> Denied | None:
@@ -145,9 +151,13 @@ class Judge:
         self.room.keep(taken)
         if self.guard is not None:
             self.guard.follow(taken, entry.job, self._now)
+        self._keep(entry)
+        return taken
+
+    def _keep(self, entry: Entry) -> None:
+        """Nobody takes in front of a limit what one will need that waits for room."""
         if self._ledger is not None and not entry.job.is_admitted:
             self._ledger.keep(entry.job, needed(entry.job.demands))
-        return taken
 
     def _is_preemptible(self, entry: Entry) -> bool:
         return entry.job.is_admitted and entry.job.may_be_preempted and entry.job.id not in self.preempted
@@ -162,6 +172,7 @@ class Judge:
             return
         self._is_anybody_blocked = True
         if is_holder or job.is_admitted or self._now - job.queued_at >= self._patience_s:
+            self._keep(entry)
             base = self.holders.space(number)
             kept = before if is_holder else None
             reservation, spare = reserve(entry, self.ends(entry, number), base, self._world.machines, kept)
@@ -186,14 +197,16 @@ class Judge:
             ):
                 self.room.expect(node, shape, count)
 
-    def _stand_at(self, entry: Entry, denial: Denial) -> None:
-        """Who asks for its own share, and who has waited long at any limit, is not passed there; who can never start keeps nothing."""
-        ledger, job, amount = self._ledger, entry.job, needed(entry.job.demands)
-        if ledger is None or denial.is_for_good or self._world.never(entry) is not None:
-            return
+    def _stand_at(self, entry: Entry, number: int, denial: Denial, ledger: Ledger) -> bool:
+        """Whoever asks for its own share, for whom elastic services give way, or who has waited long at any limit is not passed there; says
+        whether room is made for it. Who can never start keeps nothing."""
+        job, amount = entry.job, needed(entry.job.demands)
+        if denial.is_for_good or self._world.never(entry) is not None:
+            return False
         is_own = denial.whose is Whose.GROUP and ledger.is_own(job, amount)
-        if is_own:
-            # Others of its group have borrowed it: elastic services go back, if they are enough.
-            self.holders.call_back(job, ledger, ledger.excess(job, amount))
-        if is_own or self._now - job.queued_at >= self._patience_s:
-            ledger.keep(job, amount)
+        is_coming = self.holders.give_way(entry, number, ledger)
+        if is_own or is_coming or self._now - job.queued_at >= self._patience_s:
+            ledger.keep(job, amount, denial.whose)
+        if self._now - job.queued_at >= (self._snapshot.rules.ageing_s or math.inf):
+            ledger.bind(job, denial.whose)
+        return is_coming

@@ -15,7 +15,7 @@ class Ordered:
 
     jobs: list[Job]
     raised: dict[ExecutionId, int] = field(default_factory=dict)
-    """The class in which those stand that waited so long that they left their own."""
+    """The class in which those stand that have aged."""
 
     def class_of(self, job: Job) -> int:
         return self.raised.get(job.id, job.priority)

@@ -162,7 +162,7 @@ _LIMITS = {
 }
 
 
-def over_quota(denial: Denial) -> Reason:
+def over_quota(denial: Denial, *, is_room_coming: bool = False) -> Reason:
     """Held, asked for and allowed, and whose limit it is."""
     name, limit = _QUOTA[denial.resource], _LIMITS[denial.whose].format(name=denial.name)
     amounts = (denial.held - denial.kept, denial.asked, denial.limit, denial.kept)
@@ -175,6 +175,8 @@ def over_quota(denial: Denial) -> Reason:
         text = f"{taken.format(' executions')}, {limit}; it starts when {when}"
     else:
         text = f"asks for {asked} of {name}, {taken.format('')}, {limit}; it starts when enough is given back"
+    if is_room_coming:
+        text = f"{text.partition('; ')[0]}; room is being made for it"
     numbers = {
         "resource": name,
         "held": int(denial.held - denial.kept),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
+from typing import Protocol
 
-from zoe_jupyter.scheduler.admission import Amount, Ledger
+from zoe_jupyter.scheduler.admission import Amount, Denial, Ledger, Whose, needed
 from zoe_jupyter.scheduler.elastic import Share
 from zoe_jupyter.scheduler.memo import Entry, Holding
 from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, with_mates
@@ -17,13 +18,18 @@ from zoe_jupyter.scheduler.space import Machines, Shape, Space
 class _Held:
     """Elastic services of one process on one node."""
 
-    __slots__ = ("count", "process", "shape", "share")
+    __slots__ = ("count", "node", "process", "shape", "share")
 
-    def __init__(self, share: Share, process: str, shape: Shape, count: int) -> None:
+    def __init__(self, share: Share, process: str, node: int, *, shape: Shape, count: int) -> None:
         self.share = share
         self.process = process
+        self.node = node
         self.shape = shape
         self.count = count
+
+
+_Queue = list[tuple[tuple[int, ...], float, int, _Held]]
+"""The smallest goes first."""
 
 
 class Holders:
@@ -37,6 +43,9 @@ class Holders:
         self._spaces: dict[int, Space] = {}
         self._full: dict[int, set[Shape]] = {}
         self._by_node: dict[int, list[_Held]] | None = None
+        self._by_whom: dict[tuple[bool, str], list[_Held]] = {}
+        """By owner, and by group, for which the first is True."""
+        self._in_vain: set[Hashable] = set()
 
     @property
     def has_any(self) -> bool:
@@ -58,23 +67,21 @@ class Holders:
         space = self.space(number)
         if any(self._is_full(shape, number, space) for _, shape, _ in entry.needs):
             return None
-        taken = _cheapest(entry, self._machines, self._room.later, space) or fits(
-            entry.needs, self._machines, space, entry.mates
-        )
+        taken = self._where(entry, number)
         if taken is None:
             return None
         for node in sorted({node for _, _, node in taken}):
             self._clear(node, [shape for _, shape, there in taken if there == node], number, entry.job.id)
         return taken
 
-    def take_back(self, share: Share, process: str, node: int, *, shape: Shape, for_whom: ExecutionId) -> None:
+    def _take_back(self, held: _Held, for_whom: ExecutionId) -> None:
         """Shrink one service, and count on its room."""
-        share.take_back(process, self._machines.names[node])
-        share.shrunk_for = for_whom
-        self._room.expect(node, shape)
+        held.share.take_back(held.process, self._machines.names[held.node])
+        held.share.shrunk_for = for_whom
+        self._room.expect(held.node, held.shape)
         for number, space in self._spaces.items():
-            if share.job.priority > number:
-                space.give(node, shape)
+            if held.share.job.priority > number:
+                space.give(held.node, held.shape)
 
     def preempt(self, entry: Entry, number: int, candidates: Iterable[Entry]) -> list[Entry]:
         """Take back whole executions of lower classes so that the needs fit, with elastic services of others; count on their room.
@@ -112,34 +119,63 @@ class Holders:
         kept = (job.core,) if self._shares else (job.core, job.elastic)
         return [each for counts in kept for each in self._machines.held(job.demands, counts)]
 
-    def call_back(self, job: Job, ledger: Ledger, excess: Amount) -> None:
-        """Shrink elastic services of those of the group who have borrowed, until so much is given back; none, where they are not enough."""
-        rest = [*excess]
-        borrowed = {share.job.owner: [*ledger.borrowed(share.job.owner)] for share in self._shares}
-        chosen: list[_Held] = []
-        nodes: list[int] = []
-        for node, held in self._of_group(job):
-            for _ in range(held.count):
-                amount = (0, held.shape.cores, held.shape.memory, held.shape.gpus)
-                of_owner = borrowed[held.share.job.owner]
-                if any(least > 0 and own > 0 and one for least, own, one in zip(rest, of_owner, amount, strict=True)):
-                    rest = [least - one for least, one in zip(rest, amount, strict=True)]
-                    borrowed[held.share.job.owner] = [own - one for own, one in zip(of_owner, amount, strict=True)]
-                    chosen.append(held)
-                    nodes.append(node)
-        if all(least <= 0 for least in rest):
-            for node, held in zip(nodes, chosen, strict=True):
-                held.count -= 1
-                self.take_back(held.share, held.process, node, shape=held.shape, for_whom=job.id)
-                ledger.expect(job, (0, held.shape.cores, held.shape.memory, held.shape.gpus))
+    def give_way(self, entry: Entry, number: int, ledger: Ledger) -> bool:
+        """Shrink elastic services that stand between a core and a limit; says whether what leaves will be enough.
 
-    def _of_group(self, job: Job) -> list[tuple[int, _Held]]:
-        """Elastic services of others of its group; the lowest class first, then of whom somebody holds most."""
-        found = [(node, held) for node in range(len(self._machines.nodes)) for held in self._on(node)]
-        found = [
-            each for each in found if each[1].share.job.group == job.group and each[1].share.job.owner != job.owner
-        ]
-        return sorted(found, key=lambda each: (each[1].share.job.priority, -each[1].share.level))
+        Nothing is shrunk where that would not help, nor where the core would find no room on the nodes.
+        """
+        key = entry.job.owner, entry.job.group, number, entry.key
+        if key in self._in_vain or not (self._shares or ledger.is_anything_leaving):
+            return False
+        lack = _OverLimit(ledger.once_left(), entry.job, number)
+        chosen = self._in_front_of(lack, entry, number)
+        if lack.is_there or not self._is_room_without(chosen, entry, number):
+            for held in chosen:
+                held.count += 1
+            self._in_vain.add(key)
+            return False
+        for held in chosen:
+            self._take_back(held, entry.job.id)
+            ledger.expect(held.share.job, _amount(held.shape))
+        return True
+
+    def _in_front_of(self, lack: _OverLimit, entry: Entry, number: int) -> list[_Held]:
+        """As few as it takes: of those that have borrowed first, then of the lowest class, then where the core will go."""
+        taken = self._where(entry, number) or ()
+        there = {node for _, _, node in taken}
+        found, is_moving = list[_Held](), True
+        while lack.is_there and is_moving:
+            queue: _Queue = [
+                ((lack.rank(held), held.share.job.priority, held.node not in there), -held.share.level, -place, held)
+                for place, held in enumerate(self._beside(entry.job), 1)
+                if held.count
+            ]
+            more = _choose(queue, lack)
+            found, is_moving = found + more, bool(more)
+        return _needed(found, lack)
+
+    def _where(self, entry: Entry, number: int) -> Taken | None:
+        space = self.space(number)
+        return _cheapest(entry, self._machines, self._room.later, space) or fits(
+            entry.needs, self._machines, space, entry.mates
+        )
+
+    def _is_room_without(self, chosen: Sequence[_Held], entry: Entry, number: int) -> bool:
+        space = self.space(number).copy()
+        for held in chosen:
+            if held.share.job.priority > number:
+                space.give(held.node, held.shape)
+        return self._fits(entry, space)
+
+    def _beside(self, job: Job) -> Sequence[_Held]:
+        """Elastic services of its group; of who has none, its own."""
+        if not self._by_whom:
+            for node in range(len(self._machines.nodes)):
+                for held in self._on(node):
+                    other = held.share.job
+                    whom = (True, other.group) if other.group else (False, other.owner)
+                    self._by_whom.setdefault(whom, []).append(held)
+        return self._by_whom.get((True, job.group) if job.group else (False, job.owner), ())
 
     def _expect_all(self, entry: Entry) -> None:
         for node, shape, count in self._fixed(entry):
@@ -154,7 +190,7 @@ class Holders:
                         if entry.job.priority > number:
                             space.give(node, shape, count)
                 share.held, share.count = {}, 0
-                self._by_node = None
+                self._by_node, self._by_whom = None, {}
 
     def _is_full(self, shape: Shape, number: int, space: Space) -> bool:
         full = self._full.setdefault(number, set())
@@ -163,29 +199,15 @@ class Holders:
         return shape in full
 
     def _clear(self, node: int, shapes: Sequence[Shape], number: int, for_whom: ExecutionId) -> None:
-        """Make room for these on one node."""
+        """Make room for these on one node: of the lowest class first; then of whom somebody holds most for its weight; then of the last."""
         lack = _Lack(self._room.later, node, shapes)
-        chosen: list[_Held] = []
-        queue = [(*_spared(held, place), held) for place, held in enumerate(self._on(node), 1) if held.count]
-        queue = [each for each in queue if each[-1].share.job.priority <= number]
-        levels = {id(each[-1].share): each[-1].share.level for each in queue}
-        left = {id(each[-1]): each[-1].count for each in queue}
-        heapify(queue)
-        while lack.is_there and queue:
-            held = queue[0][-1]
-            if lack.is_lessened_by(held.shape):
-                chosen.append(held)
-                lack.fill(held.shape)
-                levels[id(held.share)] -= 1 / held.share.weight
-                left[id(held)] -= 1
-            if left[id(held)] and lack.is_lessened_by(held.shape):
-                priority, _, place, _ = queue[0]
-                heapreplace(queue, (priority, -levels[id(held.share)], place, held))
-            else:
-                heappop(queue)
-        for held in _needed(chosen, lack):
-            held.count -= 1
-            self.take_back(held.share, held.process, node, shape=held.shape, for_whom=for_whom)
+        queue: _Queue = [
+            ((held.share.job.priority,), -held.share.level, -place, held)
+            for place, held in enumerate(self._on(node), 1)
+            if held.count and held.share.job.priority <= number
+        ]
+        for held in _needed(_choose(queue, lack), lack):
+            self._take_back(held, for_whom)
 
     def _on(self, node: int) -> list[_Held]:
         if self._by_node is None:
@@ -196,7 +218,9 @@ class Holders:
                     for name, count in share.held.get(demand.process, {}).items():
                         number = self._machines.numbers.get(name)
                         if number is not None:
-                            self._by_node.setdefault(number, []).append(_Held(share, demand.process, shape, count))
+                            self._by_node.setdefault(number, []).append(
+                                _Held(share, demand.process, number, shape=shape, count=count)
+                            )
         return self._by_node.get(node, [])
 
 
@@ -214,7 +238,8 @@ class _Lack:
     def is_there(self) -> bool:
         return self.cores > 0 or self.memory > 0 or self.gpus > 0 or any(count > 0 for count in self.ports.values())
 
-    def is_lessened_by(self, shape: Shape) -> bool:
+    def is_lessened_by(self, held: _Held) -> bool:
+        shape = held.shape
         return bool(
             (self.cores > 0 and shape.cores)
             or (self.memory > 0 and shape.memory)
@@ -222,13 +247,86 @@ class _Lack:
             or any(self.ports.get(port, 0) > 0 for port in shape.ports)
         )
 
-    def fill(self, shape: Shape, count: int = 1) -> None:
+    def fill(self, held: _Held, count: int = 1) -> None:
+        shape = held.shape
         self.cores -= shape.cores * count
         self.memory -= shape.memory * count
         self.gpus -= shape.gpus * count
         for port in shape.ports:
             if port in self.ports:
                 self.ports[port] -= count
+
+
+class _OverLimit:
+    """What stands between a core and a limit; whose elastic services give way there."""
+
+    def __init__(self, later: Ledger, job: Job, number: int) -> None:
+        """``later``: what will be held once all has left that is on its way out."""
+        self._later = later
+        self._job = job
+        self._number = number
+        self._amount = needed(job.demands)
+        self._denial = later.denial(job, self._amount)
+
+    @property
+    def is_there(self) -> bool:
+        return self._denial is not None
+
+    def is_lessened_by(self, held: _Held) -> bool:
+        denial = self._denial
+        return denial is not None and bool(_amount(held.shape)[denial.resource]) and self._gives(held, denial)
+
+    def fill(self, held: _Held, count: int = 1) -> None:
+        a, b, c, d = _amount(held.shape)
+        self._later.add(held.share.job, (a, -b * count, -c * count, -d * count))
+        self._denial = self._later.denial(self._job, self._amount)
+
+    def rank(self, held: _Held) -> int:
+        """Whoever holds more than its share gives before those that do not."""
+        other = held.share.job.owner
+        is_borrowed = other != self._job.owner and any(amount > 0 for amount in self._later.borrowed(other))
+        return 0 if is_borrowed else 1
+
+    def _gives(self, held: _Held, denial: Denial) -> bool:
+        """One's own, of one's class or a lower one; in front of a group's limit also those of others who have no share of their own, and of
+        any class what others have borrowed of a share that is asked for."""
+        other, is_lower = held.share.job, held.share.job.priority <= self._number
+        if other.owner == self._job.owner:
+            return is_lower
+        if denial.whose is not Whose.GROUP:
+            return False
+        if not self._later.has_share(other.owner, denial.resource):
+            return is_lower
+        is_borrowed = self._later.borrowed(other.owner)[denial.resource] > 0
+        return is_borrowed and self._later.is_own(self._job, self._amount)
+
+
+class _Missing(Protocol):
+    @property
+    def is_there(self) -> bool: ...
+
+    def is_lessened_by(self, held: _Held) -> bool: ...
+
+    def fill(self, held: _Held, count: int = 1) -> None: ...
+
+
+def _choose(queue: _Queue, lack: _Missing) -> list[_Held]:
+    """Of these in their order until nothing is missing; in a class one by one of whoever holds most. What is chosen is taken off their counts."""
+    chosen: list[_Held] = []
+    levels = {id(held.share): held.share.level for _, _, _, held in queue}
+    heapify(queue)
+    while lack.is_there and queue:
+        first, _, place, held = queue[0]
+        if lack.is_lessened_by(held):
+            chosen.append(held)
+            lack.fill(held)
+            levels[id(held.share)] -= 1 / held.share.weight
+            held.count -= 1
+        if held.count and lack.is_lessened_by(held):
+            heapreplace(queue, (first, -levels[id(held.share)], place, held))
+        else:
+            heappop(queue)
+    return chosen
 
 
 def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> Taken | None:
@@ -261,17 +359,18 @@ def _part(space: Space, capacity: Space, node: int, shape: Shape) -> float:
     return max(lack / whole if lack > 0 and whole else 0.0 for lack, whole in lacks)
 
 
-def _spared(held: _Held, place: int) -> tuple[int, float, int]:
-    """Of the lowest class first; then of whom somebody holds most for its weight; then of the last."""
-    return held.share.job.priority, -held.share.level, -place
-
-
-def _needed(chosen: Sequence[_Held], lack: _Lack) -> list[_Held]:
-    """Of these, only those without whom there would be a lack."""
-    kept = []
+def _needed(chosen: Sequence[_Held], lack: _Missing) -> list[_Held]:
+    """Of these, only those without whom there would be a lack; all, where there is one all the same."""
+    kept = list[_Held]()
     for held in reversed(chosen):
-        lack.fill(held.shape, -1)
+        lack.fill(held, -1)
         if lack.is_there:
-            lack.fill(held.shape)
+            lack.fill(held)
             kept.append(held)
+        else:
+            held.count += 1
     return kept
+
+
+def _amount(shape: Shape) -> Amount:
+    return 0, shape.cores, shape.memory, shape.gpus

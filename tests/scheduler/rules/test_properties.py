@@ -16,8 +16,8 @@ from tests.scheduler.rules.worlds import (
     at_once,
     carried_out,
     given,
-    resources,
     snapshots,
+    within_limits,
 )
 from tests.scheduler.world import NOW, W, admitted, demand, job, node
 from zoe_jupyter.model.resources import Resources
@@ -30,7 +30,7 @@ from zoe_jupyter.scheduler.policies.fifo import Fifo
 from zoe_jupyter.scheduler.policies.hrrn import Hrrn
 from zoe_jupyter.scheduler.policies.sjf import Sjf
 from zoe_jupyter.scheduler.policies.srpt import Srpt
-from zoe_jupyter.scheduler.snapshot import Job, Limit, Rules, Snapshot, Strategy, Together
+from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot, Strategy, Together
 from zoe_jupyter.scheduler.work import core_only_end
 
 NEVER = {"misconfigured", "no_matching_node", "exceeds_every_node", "exceeds_cluster"}
@@ -186,31 +186,7 @@ def test_a_victim_does_not_grow_back_too_soon(snapshot: Snapshot, policy: Policy
 @of(snapshots(), POLICIES)
 @many
 def test_nobody_gets_more_than_quotas_allow(snapshot: Snapshot, policy: Policy) -> None:
-    plan = decide(snapshot, policy, NOW)
-    quotas = snapshot.quotas
-    for owner in {each.owner for each in snapshot.jobs}:
-        of_owner = [each for each in snapshot.jobs if each.owner == owner]
-        _within(of_owner, plan, quotas.users.get(owner, quotas.default).limit)
-    for group, quota in quotas.groups.items():
-        _within([each for each in snapshot.jobs if each.group == group], plan, quota.limit)
-
-
-def _within(jobs: list[Job], plan: Plan, limit: Limit) -> None:
-    new = sum(
-        (resources(each, given(each, plan) if each.id in plan.start else ({}, given(each, plan)[1])) for each in jobs),
-        Resources(),
-    )
-    held = sum((resources(each, at_once(each, plan)) for each in jobs), Resources())
-    lost = sum((resources(each, given(each, plan)[:1]) for each in jobs if each.id in plan.grow), Resources())
-    started = sum(each.id in plan.start for each in jobs)
-    count = started + sum(each.is_admitted for each in jobs)
-    assert not started or limit.executions is None or count <= limit.executions
-    for got, has, back, most in (
-        (new.microcores, held.microcores, lost.microcores, limit.microcores),
-        (new.memory_bytes, held.memory_bytes, lost.memory_bytes, limit.memory_bytes),
-        (new.gpus, held.gpus, lost.gpus, limit.gpus),
-    ):
-        assert not got or most is None or has - back <= most
+    within_limits(snapshot, decide(snapshot, policy, NOW))
 
 
 @of(snapshots(), POLICIES, st.floats(0, 500))

@@ -218,3 +218,31 @@ def _sum(a: Counts, b: Counts, sign: int) -> Mapping[str, Mapping[str, int]]:
             there = total.setdefault(process, {})
             there[name] = there.get(name, 0) + sign * count
     return {process: {name: count for name, count in nodes.items() if count} for process, nodes in total.items()}
+
+
+def within_limits(snapshot: Snapshot, plan: Plan) -> None:
+    """No start and no growth takes an owner or a group beyond its limit."""
+    quotas = snapshot.quotas
+    for owner in {each.owner for each in snapshot.jobs}:
+        of_owner = [each for each in snapshot.jobs if each.owner == owner]
+        _within(of_owner, plan, quotas.users.get(owner, quotas.default).limit)
+    for group, quota in quotas.groups.items():
+        _within([each for each in snapshot.jobs if each.group == group], plan, quota.limit)
+
+
+def _within(jobs: list[Job], plan: Plan, limit: Limit) -> None:
+    new = sum(
+        (resources(each, given(each, plan) if each.id in plan.start else ({}, given(each, plan)[1])) for each in jobs),
+        Resources(),
+    )
+    held = sum((resources(each, at_once(each, plan)) for each in jobs), Resources())
+    lost = sum((resources(each, given(each, plan)[:1]) for each in jobs if each.id in plan.grow), Resources())
+    started = sum(each.id in plan.start for each in jobs)
+    count = started + sum(each.is_admitted for each in jobs)
+    assert not started or limit.executions is None or count <= limit.executions
+    for got, has, back, most in (
+        (new.microcores, held.microcores, lost.microcores, limit.microcores),
+        (new.memory_bytes, held.memory_bytes, lost.memory_bytes, limit.memory_bytes),
+        (new.gpus, held.gpus, lost.gpus, limit.gpus),
+    ):
+        assert not got or most is None or has - back <= most
