@@ -25,6 +25,14 @@ class TestClasses:
         assert decided.shrink == {"low": {W: {"n": 1}}, "rich": {W: {"n": 1}}}
         assert decided.shrunk_for == {"low": "new", "rich": "new"}
 
+    def test_the_lowest_class_gives_wherever_it_is(self) -> None:
+        """Though less would have to leave where a higher one is."""
+        filler, batch = grown("filler", 3, "a", priority=50), grown("batch", 2, "c")
+        decided = plan([node("a"), node("c")], filler, batch, job("new", demand(1, cores=3)))
+        assert decided.shrink == {"filler": {W: {"a": 3}}}
+        decided = plan([node("a"), node("c")], filler, batch, job("new", demand(2, cores=3)))
+        assert decided.shrink == {"filler": {W: {"a": 3}}, "batch": {W: {"c": 2}}}
+
     def test_who_aged_into_a_class_takes_as_that_class(self) -> None:
         jobs = grown("r", 3, priority=200), job("new", demand(1), at=0), job("x", demand(9), at=NOW, priority=200)
         assert plan([node("n", 4)], *jobs, rules=Rules(ageing_s=500.0)).shrink == {"r": {W: {"n": 1}}}

@@ -40,6 +40,7 @@ class Holders:
         self._room = room
         self._machines = room.machines
         self._shares = shares if reclaims else ()
+        self._classes = {share.job.priority for share in self._shares}
         self._spaces: dict[int, Space] = {}
         self._full: dict[int, set[Shape]] = {}
         self._by_node: dict[int, list[_Held]] | None = None
@@ -155,10 +156,9 @@ class Holders:
         return _needed(found, lack)
 
     def _where(self, entry: Entry, number: int) -> Taken | None:
-        space = self.space(number)
-        return _cheapest(entry, self._machines, self._room.later, space) or fits(
-            entry.needs, self._machines, space, entry.mates
-        )
+        lower = sorted(each for each in self._classes if each < number)
+        spaces = [self._room.later, *map(self.space, lower), self.space(number)]
+        return _cheapest(entry, self._machines, spaces) or fits(entry.needs, self._machines, spaces[-1], entry.mates)
 
     def _is_room_without(self, chosen: Sequence[_Held], entry: Entry, number: int) -> bool:
         space = self.space(number).copy()
@@ -329,22 +329,25 @@ def _choose(queue: _Queue, lack: _Missing) -> list[_Held]:
     return chosen
 
 
-def _cheapest(entry: Entry, machines: Machines, later: Space, space: Space) -> Taken | None:
-    """Where the needs take back least: first where nothing has to leave, then where the smallest part of the node has to."""
-    now, then, capacity = later.copy(), space.copy(), machines.capacity
-    taken: Taken = []
+def _cheapest(entry: Entry, machines: Machines, spaces: Sequence[Space]) -> Taken | None:
+    """Where nothing has to leave; else where the lowest class is enough; of those where the smallest part of the node has to.
+
+    ``spaces``: what there will be, without the lowest class, and so on up to all that may be asked.
+    """
+    spaces, capacity, taken = [space.copy() for space in spaces], machines.capacity, list[tuple[str, Shape, int]]()
+    now, then = spaces[0], spaces[-1]
     for process, shape, count in entry.needs:
         for _ in range(count):
             mates = () if shape.is_plain else with_mates(entry.mates, taken, process)
-            found = [node for node in allowed(shape, mates) if then.has(node, shape)]
-            found = [node for node in found if now.has(node, shape)] or found
-            if not found:
+            open_ = [node for node in allowed(shape, mates) if then.has(node, shape)]
+            found = next(filter(None, ([node for node in open_ if each.has(node, shape)] for each in spaces)), None)
+            if found is None:
                 return None
             node = min(
                 found, key=lambda node: (_part(now, capacity, node, shape), -free_share(then, capacity, node), node)
             )
-            now.take(node, shape)
-            then.take(node, shape)
+            for space in spaces:
+                space.take(node, shape)
             taken.append((process, shape, node))
     return taken
 
