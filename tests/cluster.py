@@ -29,6 +29,11 @@ def missing() -> str | None:
     return f"no cluster: KUBECONFIG is not set, and {INFRA_VARIABLE} names no scripts that could start one (as root)"
 
 
+def is_ours() -> bool:
+    """Whether it is the one of the scripts."""
+    return "KUBECONFIG" not in os.environ
+
+
 @functools.cache
 def kubeconfig() -> Path:
     """Of an admin of the cluster; starts it, with two nodes and the base image, when it is ours to start."""

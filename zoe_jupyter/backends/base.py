@@ -20,7 +20,8 @@ class Capabilities:
 
     name: str
     isolation: str
-    """``process``, ``container``."""
+    """How services are kept apart: ``process``, ``container``; of containers on several nodes ``enforced`` or ``declared``, as their network was
+    seen to let in nobody else, or only is to do so."""
     limits: Mapping[str, str] = field(default_factory=dict)
     """How each limit is kept. ``memory``: ``cgroup`` or ``watched``; ``cpu``: ``shares`` or ``nice``; ``processes``: ``cgroup``, ``rlimit``,
     ``watched`` or ``none``; ``strays``: how processes that a service detached from itself are found: ``cgroup`` (all), ``traced``."""

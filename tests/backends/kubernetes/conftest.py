@@ -15,6 +15,7 @@ import yaml
 from tests import cluster
 from zoe_jupyter.backends.base import Backend
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
+from zoe_jupyter.backends.kubernetes.site import Isolation
 from zoe_jupyter.testing.backend_contract import World
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy" / "kubernetes"
@@ -30,6 +31,7 @@ class KubernetesWorld(World):
         self.namespace = namespace
         self.data_dir = data_dir
         self.options: dict[str, object] = {}
+        """Its ``isolation`` is not tried in each test, unless one says so."""
 
     async def open(self) -> Backend:
         backend = self.closed()
@@ -43,7 +45,7 @@ class KubernetesWorld(World):
             data_dir=self.data_dir,
             kubeconfig=str(self.kubeconfig),
             namespace=self.namespace,
-            **self.options,
+            **{"isolation": Isolation.DECLARED, **self.options},
         )
 
     def assert_nothing_is_left(self) -> None:

@@ -30,14 +30,20 @@ def deployed(rights: Path, namespace: str, tmp_path: Path) -> Iterator[Kubernete
     world.assert_nothing_is_left()
 
 
-def start(home: JupyterHome, world: KubernetesWorld) -> JupyterServer:
+def settings(world: KubernetesWorld) -> tuple[str, ...]:
+    """The backend, beside what keeps tests apart."""
     options = {
         "kubeconfig": str(world.kubeconfig),
         "namespace": world.namespace,
         "image_prefix": cluster.FRAMEWORKS,
+        "isolation": "declared",
     }
     given = (f"--Zoe.backend_options={name}={value}" for name, value in options.items())
-    return home.start("--Zoe.backend=kubernetes", f"--Zoe.deployment={world.deployment}", *given, app="server")
+    return "--Zoe.backend=kubernetes", f"--Zoe.deployment={world.deployment}", *given
+
+
+def start(home: JupyterHome, world: KubernetesWorld) -> JupyterServer:
+    return home.start(*settings(world), app="server")
 
 
 @pytest.mark.dask

@@ -135,10 +135,14 @@ def test_quantities_are_read(text: str, number: float) -> None:
     assert nodes.quantity(text) == pytest.approx(number)
 
 
-def node(**spec: Any) -> dict[str, Any]:
+def node(*, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
     return nodes.slim(
         {
-            "metadata": {"name": "n1", "uid": "u", "labels": {"pool": "a", "beta.kubernetes.io/os": "linux"}},
+            "metadata": {
+                "name": "n1",
+                "uid": "u",
+                "labels": {"pool": "a", "beta.kubernetes.io/os": "linux", **(labels or {})},
+            },
             "spec": spec,
             "status": {
                 "allocatable": {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "1"},
@@ -154,6 +158,21 @@ def test_a_node_has_what_others_left() -> None:
     found = nodes.zoe_node(Site(deployment="lab"), node(), used)
 
     assert found == Node("n1", Resources(3_500_000, 7 * GIB, 1), {"pool": "a"}, is_enabled=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "model"),
+    [
+        ({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}, "NVIDIA-H100-80GB-HBM3"),
+        ({"amd.com/gpu.product-name": "MI300X"}, "MI300X"),
+        ({"nvidia.com/gpu.product": "A100", "gpu": "big"}, "big"),
+        ({}, None),
+    ],
+)
+def test_the_label_gpu_is_the_model_as_those_tell_it_who_look_after_gpus(
+    labels: dict[str, str], model: str | None
+) -> None:
+    assert nodes.zoe_node(Site(deployment="lab"), node(labels=labels), Resources()).labels.get("gpu") == model
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.machines import Machines
 from zoe_jupyter.backends.kubernetes.objects import Objects, Paths, gather_patiently, told
-from zoe_jupyter.backends.kubernetes.site import CpuLimit, Placement, Reaching, Site
+from zoe_jupyter.backends.kubernetes.probing import Prober
+from zoe_jupyter.backends.kubernetes.site import GPU, CpuLimit, Isolation, Placement, Reaching, Site
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import TICK_S, Heartbeat, Readiness, SilentNodes, overdue, stranded
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -83,6 +84,8 @@ class KubernetesBackend(Backend):
         has_user_namespaces: bool = False,
         lost_after_s: float = 60.0,
         reach: Reaching = Reaching.AUTO,
+        isolation: Isolation = Isolation.AUTO,
+        gpu_resource: str = GPU,
         log_limit_bytes: int = 16 * MIB,
     ) -> None:
         self._kubeconfig, self._context, self._reaching = kubeconfig, context, reach
@@ -92,11 +95,12 @@ class KubernetesBackend(Backend):
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tuple(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
-            callers=tuple(callers),
+            callers=tuple(callers), gpu_resource=gpu_resource,
         )  # fmt: skip
+        self._isolation = isolation
         self._capacity = dict(capacity or {})
         self._log_limit_bytes = log_limit_bytes
-        self._folder = data_dir / "kubernetes" / "logs"
+        self._folder = data_dir / "kubernetes"
         self._has_judged = False
         self._hints = Hints()
         self._known = Known(self._site, self._hints)
@@ -111,7 +115,8 @@ class KubernetesBackend(Backend):
             "strays": "cgroup",
             "usage": self._meter.source,
         }
-        return Capabilities("kubernetes", isolation="container", limits=limits, is_multi_node=True, has_gpus=True)
+        isolation = self._prober.answer.value
+        return Capabilities("kubernetes", isolation=isolation, limits=limits, is_multi_node=True, has_gpus=True)
 
     async def start(self) -> None:
         self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
@@ -122,13 +127,14 @@ class KubernetesBackend(Backend):
         self._objects = Objects(server, self._site, self._paths, jobs=self._jobs)
         self._machines = Machines(server, self._site, self._capacity)
         self._logs = Logs(
-            server, self._known, self._hints, folder=self._folder, executor=self._executor,
+            server, self._known, self._hints, folder=self._folder / "logs", executor=self._executor,
             path_of=self._paths.pod, limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._meter = Meter(server, self._site)
         self._forwarder = sockets.Forwarder(server)
+        self._prober = Prober(server, self._site, wanted=self._isolation, file=self._folder / "isolation.json")
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
         await self._begin()
 
@@ -153,6 +159,7 @@ class KubernetesBackend(Backend):
         await self._readiness.close()
         await self._logs.close()
         await self._forwarder.close()
+        await self._prober.close()
         await self._server.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -186,6 +193,7 @@ class KubernetesBackend(Backend):
         owners = await self._objects.ensure(order.execution_id, order.bounds)
         await self._objects.rebind(order.execution_id, order.bounds)
         failpoint("launch.owned")
+        self._prober.remember(attempt, order.image)
         await self._withdraw_older(attempt)
         pod = translate.slim(await self._objects.launch(order, self._machines.real(node), owners))
         self._pods.put(pod)
@@ -287,7 +295,9 @@ class KubernetesBackend(Backend):
         self._readiness.notice(attempt)
         if pod is None:
             self._forwarder.shut(self._paths.pod(name))
-        if pod is not None and translate.has_ended(pod):
+            return
+        self._prober.notice(attempt, pod)
+        if translate.has_ended(pod):
             self._logs.keep(attempt)
 
     def _on_parent(self, name: str, parent: Object | None) -> None:

@@ -15,6 +15,8 @@ _SUFFIXES = {
 }  # fmt: skip
 _QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([numkMGTPE]i?|Ki)?")
 _HIDDEN = ("node.kubernetes.io/", "beta.kubernetes.io/")
+_GPU_MODELS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name")
+"""Labels by which those who look after GPUs in clusters tell their model."""
 Object = Mapping[str, Any]
 
 
@@ -47,10 +49,17 @@ def is_ready(node: Object) -> bool:
 def zoe_node(site: Site, node: Object, used: Resources) -> Node:
     """``used``: what others than this deployment have been given there."""
     metadata = node["metadata"]
-    labels = {key: value for key, value in metadata.get("labels", {}).items() if not key.startswith(_HIDDEN)}
+    labels = _labels(metadata.get("labels", {}))
     capacity = _least(amount(node["status"]["allocatable"], site.gpu_resource) - used)
     is_open = is_ready(node) and not node["spec"]["unschedulable"] and _is_tolerated(site, node["spec"]["taints"])
     return Node(metadata["name"], capacity, labels, is_enabled=is_open)
+
+
+def _labels(found: Mapping[str, str]) -> dict[str, str]:
+    """The model of its GPUs is the label ``gpu``, as everywhere."""
+    labels = {key: value for key, value in found.items() if not key.startswith(_HIDDEN)}
+    model = next((found[key] for key in _GPU_MODELS if key in found), "")
+    return {"gpu": model, **labels} if model else labels
 
 
 def pooled(name: str, each: Iterable[Node]) -> Node:

@@ -10,6 +10,8 @@ from typing import Any
 from zoe_jupyter.backends.containers.places import USER
 from zoe_jupyter.model.images import OWN_PREFIX
 
+GPU = "nvidia.com/gpu"
+
 
 class Placement(str, Enum):
     """Who chooses the node of a pod."""
@@ -38,6 +40,16 @@ class CpuLimit(str, Enum):
     """Never more than was asked for."""
 
 
+class Isolation(str, Enum):
+    """Whether the cluster's network keeps others out, as NetworkPolicies say."""
+
+    AUTO = "auto"
+    """Found out by trying it."""
+    ENFORCED = "enforced"
+    DECLARED = "declared"
+    """They are stored; that anybody obeys them was not seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     deployment: str
@@ -58,7 +70,8 @@ class Site:
     cpu: CpuLimit = CpuLimit.SHARES
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
-    gpu_resource: str = "nvidia.com/gpu"
+    gpu_resource: str = GPU
+    """What the cluster calls a GPU."""
     shared_memory_bytes: int = 0
     """0: what the container runtime gives, usually 64 MiB."""
     lost_after_s: float = 60.0

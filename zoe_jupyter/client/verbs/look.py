@@ -21,6 +21,7 @@ from zoe_jupyter.model.units import format_bytes
 OTHERS = 6
 LONGEST = 1_000_000
 """So many lines the server gives at most when it is told how many."""
+KEPT_APART = {"enforced": "isolation enforced", "declared": "isolation declared, not seen to be enforced"}
 NAME = Argument(
     "name", "its name or id; not needed where there is only one", is_required=False, default="", names=Names.EXECUTION
 )
@@ -54,7 +55,8 @@ def info(session: Session, name: str = "") -> Result:
         return Result(details(execution, base_url=session.base_url), data=execution, executions=[execution])
     found = session.api.info()
     abilities = found.get("capabilities") or {}
-    backend = f"{found['backend']} ({abilities.get('isolation', 'unknown')})"
+    kept_apart = str(abilities.get("isolation", "unknown"))
+    backend = f"{found['backend']} ({KEPT_APART.get(kept_apart, kept_apart)})"
     pairs: list[tuple[str, Cell | str]] = [
         ("Zoe", found["version"]), ("home", found["home"]), ("backend", backend), ("user", _user(found)),
         ("address", session.base_url or session.api.http.connection.address), ("kernel's Python", session.facts.python),
