@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.containers import ByHand, Zoe, in_parallel, sleeper, taken, zoe
+from benchmarks.containers import ByHand, sleeper, zoe
+from benchmarks.house import Zoe, in_parallel, taken
 from benchmarks.running import Effort, Report, Taken, compare
 
 COUNT, QUICK_COUNT = 50, 4

@@ -12,7 +12,8 @@ from typing import Any
 
 import docker
 
-from benchmarks.containers import LIMIT_S, ByHand, Zoe, in_parallel, taken, zoe
+from benchmarks.containers import ByHand, zoe
+from benchmarks.house import LIMIT_S, Zoe, in_parallel, taken
 from benchmarks.running import Effort, Report, Taken, compare
 from tests.backends.docker import framework_images
 from zoe_jupyter.backends.docker import launching, translate

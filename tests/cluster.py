@@ -6,6 +6,8 @@ import functools
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 INFRA_VARIABLE = "ZOE_TEST_INFRA"
@@ -80,9 +82,23 @@ def cluster(*arguments: str) -> None:
 
 def kubectl(*arguments: str, given: object = None) -> str:
     """As the cluster's admin; ``given`` is an object for ``-f -``."""
+    return _run(*_kubectl(), *arguments, given=None if given is None else json.dumps(given))
+
+
+@contextmanager
+def kubectl_output(*arguments: str) -> Iterator[Iterator[str]]:
+    """Its lines as they come; whoever has seen enough ends it."""
+    with subprocess.Popen([*_kubectl(), *arguments], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield iter(process.stdout)
+        finally:
+            process.kill()
+
+
+def _kubectl() -> tuple[str, str]:
     program = STATE / "bin" / "kubectl"
-    command = [str(program) if program.exists() else "kubectl", f"--kubeconfig={kubeconfig()}", *arguments]
-    return _run(*command, given=None if given is None else json.dumps(given))
+    return str(program) if program.exists() else "kubectl", f"--kubeconfig={kubeconfig()}"
 
 
 def kubeconfig_of(account: str, namespace: str, file: Path) -> Path:
