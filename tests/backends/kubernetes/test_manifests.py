@@ -11,9 +11,9 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude
-from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
+from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site, Volume, checked
 from zoe_jupyter.model.application import Health, OnLost, Probe
-from zoe_jupyter.model.errors import Fatal
+from zoe_jupyter.model.errors import Fatal, ZoeError
 from zoe_jupyter.model.resources import Resources
 
 SITE = Site(deployment="lab", namespace="zoe")
@@ -28,6 +28,7 @@ POD_SECURITY = {
     "runAsUser": 1000,
     "runAsGroup": 1000,
     "fsGroup": 1000,
+    "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -310,6 +311,31 @@ def test_what_an_admin_has_set_is_in_every_pod() -> None:
     assert spec["tolerations"][0] == {"key": "zoe", "operator": "Exists"}
     assert spec["volumes"][-1] == {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1073741824"}}
     assert spec["hostUsers"] is False
+
+
+def test_what_the_site_shares_is_read_unless_it_says_more() -> None:
+    site = Site(
+        deployment="lab", volumes=(Volume("data", "/srv/data"), Volume("scratch", "/scratch", is_writable=True))
+    )
+
+    spec = manifests.pod(site, order(), "", OWNERS)["spec"]
+
+    assert spec["volumes"][-2:] == [
+        {"name": "site-0", "persistentVolumeClaim": {"claimName": "data", "readOnly": True}},
+        {"name": "site-1", "persistentVolumeClaim": {"claimName": "scratch", "readOnly": False}},
+    ]
+    assert spec["containers"][0]["volumeMounts"][-2:] == [
+        {"name": "site-0", "mountPath": "/srv/data", "readOnly": True},
+        {"name": "site-1", "mountPath": "/scratch", "readOnly": False},
+    ]
+
+
+@pytest.mark.parametrize(
+    "at", ["/", "/zoe/data", "/etc/passwd", "/run/zoe", "/srv/../etc", "srv", "", "/proc/1", "/dev/shm"]
+)
+def test_a_volume_is_nowhere_where_something_else_is(at: str) -> None:
+    with pytest.raises(ZoeError, match="the volume 'data'"):
+        checked([Volume("data", at)])
 
 
 def test_a_label_cannot_take_the_place_of_zoes_own() -> None:

@@ -19,6 +19,20 @@ USER = 1000
 """Who services are where neither the site nor the image says so: never root."""
 
 
+_TAKEN = ("/proc", "/sys", "/dev", "/etc", "/run", FOLDER)
+
+
+def is_free(inside: str) -> bool:
+    """Whether a site may put a folder of its own there."""
+    path = PurePosixPath(inside)
+    return (
+        path.is_absolute()
+        and ".." not in path.parts
+        and path != PurePosixPath("/")
+        and not any(map(path.is_relative_to, _TAKEN))
+    )
+
+
 def framework_folder(folder: str) -> str:
     """What ``{{ folder }}`` is inside: where the image has that framework's folder."""
     return f"/opt/zoe/{PurePosixPath(folder).name}"

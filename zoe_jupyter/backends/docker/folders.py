@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from zoe_jupyter.backends.containers.places import FOLDER
+from zoe_jupyter.backends.containers.places import is_free
 from zoe_jupyter.backends.docker.settings import FolderSettings
 from zoe_jupyter.model.errors import Fatal, ZoeError
 
@@ -14,7 +14,6 @@ _MACHINE = ("/proc", "/sys", "/dev", "/run", "/var/lib/docker")
 """Whoever reads or writes there has the machine, or everybody's services; neither they nor what is in them, nor what they are in."""
 _HOLDERS = ("/etc", "/root", "/boot")
 """These as a whole, neither."""
-_INSIDE = ("/proc", "/sys", "/dev", "/etc", FOLDER)
 
 
 def known(folders: Iterable[FolderSettings], *, state: Path) -> Iterator[FolderSettings]:
@@ -55,10 +54,10 @@ def _source(folder: FolderSettings, state: Path) -> str:
 
 
 def _troubles(folder: FolderSettings, state: Path) -> Iterator[str]:
-    inside = PurePosixPath(folder.at or folder.path)
-    if not folder.path.startswith("/") or not inside.is_absolute():
+    inside = folder.at or folder.path
+    if not folder.path.startswith("/") or not inside.startswith("/"):
         yield "`path` and `at` begin with a slash"
-    if ".." in inside.parts or inside == PurePosixPath("/") or any(map(inside.is_relative_to, _INSIDE)):
+    if not is_free(inside):
         yield f"services cannot have it at {inside}"
     for path in (Path(folder.path), Path(folder.path).resolve()):
         if trouble := _gives_away(path, state):

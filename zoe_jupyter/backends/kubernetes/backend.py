@@ -33,7 +33,7 @@ from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.machines import Machines
 from zoe_jupyter.backends.kubernetes.objects import Objects, Paths, gather_patiently, told
 from zoe_jupyter.backends.kubernetes.probing import Prober
-from zoe_jupyter.backends.kubernetes.site import GPU, CpuLimit, Isolation, Placement, Reaching, Site
+from zoe_jupyter.backends.kubernetes.site import GPU, CpuLimit, Isolation, Placement, Reaching, Site, Volume, checked
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import TICK_S, Heartbeat, Readiness, SilentNodes, overdue, stranded
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -78,6 +78,7 @@ class KubernetesBackend(Backend):
         node_selector: Mapping[str, str] | None = None,
         tolerations: Sequence[Mapping[str, Any]] = (),
         labels: Mapping[str, str] | None = None,
+        volumes: Sequence[Volume] = (),
         callers: Sequence[str] = (),
         capacity: Mapping[str, str] | None = None,
         shared_memory_bytes: int = 0,
@@ -95,7 +96,7 @@ class KubernetesBackend(Backend):
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tuple(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
-            callers=tuple(callers), gpu_resource=gpu_resource,
+            callers=tuple(callers), gpu_resource=gpu_resource, volumes=checked(volumes),
         )  # fmt: skip
         self._isolation = isolation
         self._capacity = dict(capacity or {})

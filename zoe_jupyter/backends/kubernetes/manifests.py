@@ -11,7 +11,7 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import images, places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
-from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
+from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site, Volume
 from zoe_jupyter.model.application import OnLost, Probe
 from zoe_jupyter.model.resources import Resources
 
@@ -171,6 +171,7 @@ def _container(site: Site, order: ServiceOrder) -> Manifest:
             {"name": "given", "mountPath": prelude.GIVEN, "readOnly": True},
             {"name": "own", "mountPath": places.FOLDER},
             *([{"name": "shm", "mountPath": "/dev/shm"}] if site.shared_memory_bytes else []),  # noqa: S108
+            *({"name": name, "mountPath": each.at, "readOnly": not each.is_writable} for name, each in _of_site(site)),
         ],
         **_container_security(),
     }
@@ -236,7 +237,15 @@ def _volumes(site: Site, order: ServiceOrder) -> list[Manifest]:
     if site.shared_memory_bytes:
         size = str(site.shared_memory_bytes)
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
-    return volumes
+    return volumes + [
+        {"name": name, "persistentVolumeClaim": {"claimName": each.claim, "readOnly": not each.is_writable}}
+        for name, each in _of_site(site)
+    ]
+
+
+def _of_site(site: Site) -> list[tuple[str, Volume]]:
+    """Its volumes, with their names in a pod."""
+    return [(f"site-{number}", volume) for number, volume in enumerate(site.volumes)]
 
 
 def _placement(node: str) -> Manifest:
@@ -276,6 +285,7 @@ def _pod_security(site: Site) -> Manifest:
         "runAsUser": site.user_id,
         "runAsGroup": site.user_id,
         "fsGroup": site.user_id,
+        "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 

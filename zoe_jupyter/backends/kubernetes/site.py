@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from zoe_jupyter.backends.containers.places import USER
+from zoe_jupyter.backends.containers.places import USER, is_free
+from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.images import OWN_PREFIX
 
 GPU = "nvidia.com/gpu"
@@ -50,6 +51,15 @@ class Isolation(str, Enum):
     """They are stored; that anybody obeys them was not seen."""
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A PersistentVolumeClaim of the namespace that every service sees."""
+
+    claim: str
+    at: str
+    is_writable: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     deployment: str
@@ -77,6 +87,7 @@ class Site:
     lost_after_s: float = 60.0
     labels: Mapping[str, str] = field(default_factory=dict)
     """More labels for each pod, such as ``kueue.x-k8s.io/queue-name``."""
+    volumes: tuple[Volume, ...] = ()
     callers: tuple[str, ...] = ()
     """Networks (CIDR) from which pods may be reached, besides those of their own execution; the core's."""
 
@@ -84,3 +95,13 @@ class Site:
     def manager(self) -> str:
         """As whom this deployment changes objects."""
         return f"zoe-{self.deployment}"
+
+
+def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:
+    """Raises ZoeError for one that would be where Zoe or the system has something."""
+    for volume in volumes:
+        if not is_free(volume.at):
+            raise ZoeError(
+                f"the setting Zoe.backend_options: the volume {volume.claim!r}: services cannot have it at {volume.at!r}"
+            )
+    return tuple(volumes)

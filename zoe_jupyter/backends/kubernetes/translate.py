@@ -160,7 +160,7 @@ def _waiting(pod: Pod) -> Reason | None:
     """Why it does not run yet, where that is worth telling."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return Reason("unscheduled", f"the cluster has no room for it: {scheduled.get('message', '')}".rstrip(": "))
+        return _unscheduled(str(scheduled.get("message", "")))
     waiting = state_of(pod).get("waiting", {})
     why, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))[:500]
     if why in IMAGE_TROUBLE:
@@ -168,6 +168,12 @@ def _waiting(pod: Pod) -> Reason | None:
     if why and why not in ("ContainerCreating", "PodInitializing"):
         return Reason("cannot_start", f"its container cannot be made ({why}): {message}".rstrip(": "))
     return None
+
+
+def _unscheduled(message: str) -> Reason:
+    if "persistentvolumeclaim" in message.lower():
+        return Reason("no_folder", f"a volume of the site cannot be had: {message}")
+    return Reason("unscheduled", f"the cluster has no room for it: {message}".rstrip(": "))
 
 
 def _condition(pod: Pod, kind: str) -> Mapping[str, Any]:

@@ -1,0 +1,80 @@
+"""Claims that the site shares with all services: read by everybody, written only where the settings say so, and missed in words."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import cluster
+from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.backends.kubernetes.site import Volume
+from zoe_jupyter.testing.backend_contract import Runner, eventually
+
+pytestmark = pytest.mark.kubernetes
+
+WRITE = """
+print(open("/srv/data/told").read(), flush=True)
+for place in ("/srv/data", "/scratch"):
+    try:
+        open(place + "/mine", "w").close()
+        print(place, "written", flush=True)
+    except OSError as error:
+        print(place, error.strerror, flush=True)
+"""
+
+
+@pytest.fixture
+def claim(namespace: str, tmp_path: Path) -> Iterator[str]:
+    """One with a file in it. Its folder is this machine's, as that of the nodes is."""
+    if not cluster.is_ours():
+        pytest.skip("a folder of this machine is none of that cluster's nodes")
+    name, folder = f"zoe-test-{uuid.uuid4().hex[:8]}", tmp_path / "site"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "told").write_text("as data")
+    shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {**shared, "capacity": {"storage": "1Mi"}, "hostPath": {"path": str(folder)}},
+    }  # fmt: skip
+    claim = {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace},
+        "spec": {**shared, "volumeName": name, "resources": {"requests": {"storage": "1Mi"}}},
+    }  # fmt: skip
+    for manifest in (volume, claim):
+        cluster.kubectl("create", "-f", "-", given=manifest)
+    yield name
+    cluster.kubectl("delete", "pvc", name, "-n", namespace)
+    cluster.kubectl("delete", "pv", name)
+
+
+async def test_a_claim_is_read_by_all_and_written_where_the_settings_say_so(world: KubernetesWorld, claim: str) -> None:
+    world.options = {"volumes": [Volume(claim, "/srv/data"), Volume(claim, "/scratch", is_writable=True)]}
+    runner = Runner(world, await world.open())
+    await runner.launch(runner.order("one", code=WRITE))
+    await runner.ended("one")
+
+    assert (await runner.output("one")).decode().splitlines() == [
+        "as data",
+        "/srv/data Read-only file system",
+        "/scratch written",
+    ]
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def test_a_claim_that_is_not_there_is_named(world: KubernetesWorld) -> None:
+    world.options = {"volumes": [Volume("nowhere", "/srv/data")]}
+    runner = Runner(world, await world.open())
+    await runner.launch(runner.order("one"))
+
+    async def says_why() -> bool:
+        seen = await runner.seen("one")
+        return bool(seen and seen.reason and seen.reason.code == "no_folder" and "nowhere" in seen.reason.text)
+
+    await eventually(says_why)
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
