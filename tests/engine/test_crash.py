@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from zoe_jupyter.backends.base import Observation, ServiceOrder, Unreachable
+from zoe_jupyter.backends.base import Observation, Seen, SeenState, ServiceOrder, Unreachable
 from zoe_jupyter.engine import actions
 from zoe_jupyter.engine.observing import compare
+from zoe_jupyter.lifecycle.events import ServiceTroubled
 from zoe_jupyter.model.errors import Forbidden, NotFound, Retryable, Unavailable
-from zoe_jupyter.model.execution import Outcome, ServiceState, State
+from zoe_jupyter.model.execution import Outcome, Reason, ServiceState, State
 from zoe_jupyter.store.repository import EventDraft, Store
 from zoe_jupyter.testing.house import ADMIN, ALICE, House, running
 
@@ -358,6 +359,20 @@ class Idle:
 
     def was_cleaned_after(self, execution_id: str, moment: float) -> bool:
         return False
+
+
+async def test_what_hindered_a_service_is_over_once_its_backend_says_so_no_more(house: House) -> None:
+    execution = await house.get(await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit()))
+    name, service = next(iter(execution.services.items()))
+    hindered = replace(service, state=ServiceState.STARTING, reason=Reason("unscheduled", "no room"))
+    living = {execution.id: replace(execution, services={name: hindered})}
+    item = Seen(execution.id, name, 1, SeenState.STARTING, handle=service.handle)
+
+    findings = compare(living, Observation([item]), Idle(), looked_at=1e6)
+    assert findings.events == {execution.id: [ServiceTroubled(name, 1, None)]}
+
+    ill = {execution.id: replace(execution, services={name: replace(hindered, reason=Reason("out_of_memory", "x"))})}
+    assert compare(ill, Observation([item]), Idle(), looked_at=1e6).events == {}
 
 
 async def test_who_is_silent_is_not_missed_however_long(house: House) -> None:

@@ -120,6 +120,15 @@ class TestProgress:
         assert progress(life.launched("spark.head-0").execution) == "starting head"
         assert life["spark.head-0"].reason is None
 
+    def test_says_what_keeps_a_service_from_running_until_nothing_does(self) -> None:
+        life = Life.placed().launched("spark.head-0")
+        full = Reason("unscheduled", "the cluster has no room for it: 0/2 nodes are available")
+        life.happens(ServiceTroubled("spark.head-0", 1, full))
+        assert progress(life.execution) == f"starting head: {full.text}"
+        life.happens(ServiceTroubled("spark.head-0", 1, None))
+        assert progress(life.execution) == "starting head"
+        assert life.kinds == []
+
     def test_says_what_has_no_room_yet(self) -> None:
         life = Life.running(cluster(elastic=0)).happens(ScaleRequested({WORKER: 3}))
         assert progress(life.execution) == "running, worker 1 of 4 have room"

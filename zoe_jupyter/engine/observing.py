@@ -10,7 +10,7 @@ from zoe_jupyter.backends.base import Observation, Seen, SeenState
 from zoe_jupyter.lifecycle.effects import Drain, Effect, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady, ServiceTroubled
 from zoe_jupyter.model.application import OnLost
-from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
+from zoe_jupyter.model.execution import HINDRANCES, Execution, Reason, Service, ServiceState
 
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
 
@@ -166,6 +166,12 @@ def _seen(service: Service, item: Seen) -> Iterator[Event]:
         yield ServiceReady(service.name, service.attempt)
     if item.state is not SeenState.EXITED and item.reason is not None and item.reason != service.reason:
         yield ServiceTroubled(service.name, service.attempt, item.reason)
+    elif item.state is SeenState.STARTING and item.reason is None and service.handle and _is_hindered(service):
+        yield ServiceTroubled(service.name, service.attempt, None)
+
+
+def _is_hindered(service: Service) -> bool:
+    return service.reason is not None and service.reason.code in HINDRANCES
 
 
 def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:

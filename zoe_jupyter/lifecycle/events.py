@@ -96,11 +96,14 @@ class ServiceReady:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTroubled:
-    """Something went wrong with a service, and it goes on all the same: the kernel killed one of its processes, say."""
+    """Something went wrong with a service, and it goes on all the same: the kernel killed one of its processes, say.
+
+    Without a reason: what hindered it is over.
+    """
 
     service: str
     attempt: int
-    reason: Reason
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)

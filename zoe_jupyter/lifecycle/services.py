@@ -45,7 +45,9 @@ def troubled(draft: Draft, event: ServiceTroubled) -> None:
     service = draft.attempt(event.service, event.attempt)
     if service is None or service.state not in (ServiceState.STARTING, ServiceState.RUNNING):
         return
-    if service.reason != event.reason:
+    if event.reason is None:
+        draft.put(service, reason=None)
+    elif service.reason != event.reason:
         draft.record_service("troubled", draft.put(service, reason=event.reason), reason=event.reason)
 
 

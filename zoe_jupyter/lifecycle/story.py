@@ -8,7 +8,17 @@ from typing import Any
 
 from zoe_jupyter.lifecycle import counts, titles
 from zoe_jupyter.model.application import Process
-from zoe_jupyter.model.execution import PULLING, Execution, Goal, LogEvent, Reason, Service, ServiceState, State, Story
+from zoe_jupyter.model.execution import (
+    HINDRANCES,
+    Execution,
+    Goal,
+    LogEvent,
+    Reason,
+    Service,
+    ServiceState,
+    State,
+    Story,
+)
 from zoe_jupyter.model.units import format_duration
 
 Facts = Mapping[str, Any]
@@ -148,7 +158,7 @@ def _of_process(execution: Execution, process: Process) -> str:
     if again is not None and again.reason is not None:
         return f"starting {titles.of_service(execution.application, again)} again: {again.reason.text}"
     for service in services:
-        if service.reason is not None and service.reason.code == PULLING:
+        if service.reason is not None and service.reason.code in HINDRANCES and service.state is ServiceState.STARTING:
             return f"starting {title}: {service.reason.text}"
     total = max(process.core, len(services))
     ready = sum(s.state is ServiceState.RUNNING for s in services)

@@ -13,7 +13,7 @@ import pytest
 
 from zoe_jupyter.backends.base import Bounds, Seen, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.kubernetes import manifests, names
+from zoe_jupyter.backends.kubernetes import manifests, names, translate
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.site import Site
@@ -26,7 +26,7 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     renewal,
     stranded,
 )
-from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.model.execution import PULLING, Reason
 
 SITE = Site(deployment="lab", namespace="zoe")
 WHO = Attempt("lab", "x1", "app.main-0", 1)
@@ -152,6 +152,34 @@ def test_only_the_last_of_several_ended_attempts_is_told_and_every_live_one() ->
     found = known(pod(attempts[0], phase="Failed", code=1), pod(attempts[1]), pod(attempts[2], phase="Failed", code=1))
 
     assert sorted(seen.attempt for seen in found.observed()) == [2, 3]
+
+
+@pytest.mark.parametrize("is_event_first", [True, False])
+def test_an_image_that_its_node_fetches_is_told_until_it_runs(*, is_event_first: bool) -> None:
+    creating = pod(phase="Pending")
+    creating["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "ContainerCreating"}}}]
+    event = translate.slim_pull(
+        {
+            "metadata": {"name": f"{WHO.name}.18", "uid": "e", "resourceVersion": "7"},
+            "involvedObject": {"kind": "Pod", "name": WHO.name},
+            "message": 'Pulling image "registry/zoe/dask:1"',
+        }
+    )
+    found = known()
+    for happens in sorted((0, 1), reverse=is_event_first):
+        if happens:
+            found.take_pull(f"{WHO.name}.18", event)
+        else:
+            found.take(WHO.name, creating)
+
+    assert only(found).reason == Reason(
+        PULLING, "pulling the image registry/zoe/dask:1", {"image": "registry/zoe/dask:1"}
+    )
+    found.take(WHO.name, pod())
+    assert only(found).reason is None
+    found.take_pull(f"{WHO.name}.18", None)
+    found.take(WHO.name, creating)
+    assert only(found).reason is None
 
 
 def test_what_was_not_made_by_zoe_is_not_known() -> None:

@@ -140,6 +140,20 @@ def test_a_late_word_of_what_is_gone_does_not_bring_it_back() -> None:
     assert copy.items["a"]["metadata"]["uid"] == "successor"
 
 
+async def test_what_is_optional_is_left_alone_where_zoe_may_not_see_it() -> None:
+    class Closed(Cluster):
+        async def get(self, path: str, query: Mapping[str, str]) -> Any:
+            self.asked.append(dict(query))
+            raise ApiError(403, "Forbidden", "no")
+
+    cluster = Closed([], [])
+    copy = Watched(cluster, "/events", fields="reason=Pulling", keep=dict, on_change=lambda *_: None, is_optional=True)  # type: ignore[arg-type]
+
+    await asyncio.wait_for(copy.follow(), 5)
+
+    assert cluster.asked == [{"fieldSelector": "reason=Pulling", "limit": "500"}]
+
+
 async def test_a_copy_that_was_never_made_says_so() -> None:
     copy = Watched(None, "/things", keep=dict, on_change=lambda name, found: None)  # type: ignore[arg-type]
 

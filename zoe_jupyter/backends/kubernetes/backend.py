@@ -125,6 +125,10 @@ class KubernetesBackend(Backend):
         selector = names.selector(self._site.deployment)
         self._pods = Watched(server, self._paths.pods, selector=selector, keep=translate.slim, on_change=self._on_pod)
         self._jobs = Watched(server, self._paths.jobs, selector=selector, keep=dict, on_change=self._on_parent)
+        self._pulls = Watched(
+            server, self._paths.events, fields=translate.PULLS, keep=translate.slim_pull,
+            on_change=self._known.take_pull, is_optional=True,
+        )  # fmt: skip
         self._objects = Objects(server, self._site, self._paths, jobs=self._jobs)
         self._machines = Machines(server, self._site, self._capacity)
         self._logs = Logs(
@@ -150,7 +154,8 @@ class KubernetesBackend(Backend):
         except ApiError as error:
             raise told(error) from None
         found_out = self._meter.find(self._machines.all)
-        works = [self._jobs.follow(), self._pods.follow(), *self._machines.works(), self._keep_up(), found_out]
+        watches = [self._jobs.follow(), self._pods.follow(), self._pulls.follow(), *self._machines.works()]
+        works = [*watches, self._keep_up(), found_out]
         self._tasks = [asyncio.get_running_loop().create_task(work, name="zoe kubernetes") for work in works]
 
     async def close(self) -> None:

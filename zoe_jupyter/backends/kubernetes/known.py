@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from zoe_jupyter.backends.base import Seen, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
@@ -30,6 +31,10 @@ class Known:
         self.asked: set[Attempt] = set()
         """Those that Zoe itself has begun to end."""
         self.pods: dict[Attempt, Pod] = {}
+        self._pulls: dict[str, str] = {}
+        """``{pod: image}`` that its node began to fetch."""
+        self._pulled: dict[str, str] = {}
+        """``{event: pod}``"""
 
     def attempt(self, execution_id: str, service: str, number: int) -> Attempt:
         return Attempt(self._site.deployment, execution_id, service, number)
@@ -48,6 +53,17 @@ class Known:
             self._judge(attempt)
         self._hints.give()
         return attempt
+
+    def take_pull(self, name: str, event: Mapping[str, Any] | None) -> None:
+        """Take in that a node fetches an image for a pod, None once the cluster has forgotten it."""
+        if event is None:
+            self._pulls.pop(self._pulled.pop(name, ""), None)
+            return
+        pod = self._pulled[name] = event["pod"]
+        self._pulls[pod] = event["image"]
+        if pod in self._names:
+            self._judge(self._names[pod])
+            self._hints.give()
 
     def condemn(self, attempt: Attempt, reason: Reason) -> None:
         """Zoe ends it, for this reason, which is told once it has ended."""
@@ -108,6 +124,7 @@ class Known:
             attempt,
             host=manifests.host(self._site, attempt),
             verdict=self._verdicts.get(attempt),
+            pulls=self._pulls.get(pod["metadata"]["name"], ""),
         )
         if attempt in self._lost:
             seen = replace(seen, state=SeenState.EXITED, reason=self._lost[attempt], exit_code=None, is_blameless=True)

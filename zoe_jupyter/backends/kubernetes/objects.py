@@ -13,6 +13,7 @@ from zoe_jupyter.backends.kubernetes import manifests, names, translate, upkeep
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.watched import Watched
+from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 
 QUOTA_RETRY_S = 30.0
@@ -25,6 +26,7 @@ class Paths:
         self.pods = f"/api/v1/namespaces/{namespace}/pods"
         self.secrets = f"/api/v1/namespaces/{namespace}/secrets"
         self.services = f"/api/v1/namespaces/{namespace}/services"
+        self.events = f"/api/v1/namespaces/{namespace}/events"
         self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
         self.policies = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
 
@@ -64,6 +66,7 @@ class Objects:
     async def launch(self, order: ServiceOrder, node: str, owners: list[manifests.Manifest]) -> Mapping[str, Any]:
         """The pod of the attempt, made now or before. Raises Retryable, Fatal, Unreachable."""
         await self._made(self._paths.secrets, manifests.secret(self._site, order, owners))
+        failpoint("launch.given")
         return await self._made(self._paths.pods, manifests.pod(self._site, order, node, owners))
 
     async def renew(self, execution_id: str, bounds: Bounds, now: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from zoe_jupyter.backends.base import Seen, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names
-from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.model.execution import PULLING, Reason
 from zoe_jupyter.model.units import format_bytes
 
 Pod = Mapping[str, Any]
@@ -36,6 +36,21 @@ def slim(pod: Pod) -> dict[str, Any]:
                 for c in status.get("containerStatuses", ())
             ],
         },
+    }
+
+
+PULLS = "involvedObject.kind=Pod,reason=Pulling"
+"""Field selector of the events that tell of an image that a node begins to fetch."""
+
+
+def slim_pull(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of such an event."""
+    kept = ("name", "uid", "resourceVersion", "creationTimestamp")
+    _, _, image = str(event.get("message", "")).partition('"')
+    return {
+        "metadata": {name: event["metadata"][name] for name in kept if name in event["metadata"]},
+        "pod": event["involvedObject"].get("name", ""),
+        "image": image.partition('"')[0],
     }
 
 
@@ -82,8 +97,8 @@ def is_ready(pod: Pod) -> bool:
     return not facts_of(pod).get("log") and _condition(pod, "Ready").get("status") == "True"
 
 
-def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None) -> Seen:
-    """``verdict`` is why Zoe ended it, when it did."""
+def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None, pulls: str = "") -> Seen:
+    """``verdict`` is why Zoe ended it, when it did; ``pulls`` the image that its node began to fetch last."""
     common = {
         "execution_id": attempt.execution_id,
         "service": attempt.service,
@@ -98,7 +113,7 @@ def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None
             **common, state=SeenState.EXITED, exit_code=code, reason=verdict or reason, is_blameless=is_blameless
         )
     state = SeenState.READY if is_ready(pod) else SeenState.STARTING
-    return Seen(**common, state=state, reason=_waiting(pod))
+    return Seen(**common, state=state, reason=_waiting(pod, pulls))
 
 
 def handle(pod: Pod, host: str) -> dict[str, Any]:
@@ -156,7 +171,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _waiting(pod: Pod) -> Reason | None:
+def _waiting(pod: Pod, pulls: str) -> Reason | None:
     """Why it does not run yet, where that is worth telling."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
@@ -167,7 +182,7 @@ def _waiting(pod: Pod) -> Reason | None:
         return Reason("image_not_found", f"its image cannot be had ({why}): {message}".rstrip(": "))
     if why and why not in ("ContainerCreating", "PodInitializing"):
         return Reason("cannot_start", f"its container cannot be made ({why}): {message}".rstrip(": "))
-    return None
+    return Reason(PULLING, f"pulling the image {pulls}", {"image": pulls}) if why and pulls else None
 
 
 def _unscheduled(message: str) -> Reason:

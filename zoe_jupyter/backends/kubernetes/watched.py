@@ -27,7 +27,10 @@ Object = Mapping[str, Any]
 
 
 class Watched:
-    """Calls ``on_change(name, object or None)`` after each change; ``keep`` says what is kept of an object."""
+    """Calls ``on_change(name, object or None)`` after each change; ``keep`` says what is kept of an object.
+
+    ``selector`` and ``fields``: of those that have such labels and such fields only.
+    """
 
     def __init__(
         self,
@@ -35,14 +38,18 @@ class Watched:
         path: str,
         *,
         selector: str = "",
+        fields: str = "",
         keep: Callable[[Object], Object],
         on_change: Callable[[str, Object | None], None],
+        is_optional: bool = False,
     ) -> None:
         self._server = server
         self._path = path
-        self._query = {"labelSelector": selector} if selector else {}
+        wanted = {"labelSelector": selector, "fieldSelector": fields}
+        self._query = {name: value for name, value in wanted.items() if value}
         self._keep = keep
         self._on_change = on_change
+        self._is_optional = is_optional
         self._version = ""
         self._listed_at = 0.0
         self._removed: dict[str, None] = {}
@@ -52,7 +59,7 @@ class Watched:
         self.lists = 0
 
     async def follow(self) -> None:
-        """Go on for ever."""
+        """Go on for ever; what is optional ends where Zoe may not see it."""
         failures = 0
         while True:
             try:
@@ -63,6 +70,8 @@ class Watched:
             except Unreachable as error:
                 self._doubt(str(error))
             except ApiError as error:
+                if error.status == 403 and self._is_optional:
+                    return
                 self._version = ""
                 if error.status != 410:
                     self._doubt(f"{self._path}: {error}")
