@@ -23,7 +23,7 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, manifests, names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
-from zoe_jupyter.backends.kubernetes.objects import Paths
+from zoe_jupyter.backends.kubernetes.paths import Paths
 from zoe_jupyter.backends.kubernetes.site import Site
 
 NODES, PODS, QUICK_PART = 1000, 5000, 20

@@ -121,7 +121,7 @@ async def test_what_is_kept_of_the_dead_is_cleaned_although_it_has_no_service(ho
     await eventually(lambda: house.backend.cleaned == [gone.id])
     await house.core.close()
     await house.backend.reserve(
-        execution_id=gone.id, service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+        execution_id=gone.id, owner="ada", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
     )
 
     await house.open()
@@ -188,7 +188,7 @@ async def test_a_remnant_that_cannot_be_cleaned_holds_nothing_up_and_is_tried_ag
     remember(house, "bad", "good")
     for name in ("bad", "good"):
         await house.backend.reserve(
-            execution_id=name, service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+            execution_id=name, owner="ada", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
         )
     house.backend.fail_clean(Retryable("a process cannot be killed"), execution_id="bad")
 
@@ -209,7 +209,7 @@ async def test_a_core_that_was_replaced_cleans_nothing_of_its_successor(house: H
     other = Store(f"sqlite:///{house.folder / 'zoe.db'}")
     other.take_over("another", 0.0)
     await house.backend.reserve(
-        execution_id="new", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
+        execution_id="new", owner="ada", service="job.main-0", attempt=1, node="local", ports={}, framework_folder=""
     )
 
     house.core._loop.look_soon()

@@ -198,6 +198,7 @@ class Backend(ABC):
         self,
         *,
         execution_id: str,
+        owner: str,
         service: str,
         attempt: int,
         node: str,

@@ -104,6 +104,7 @@ class Renderer:
     async def _reserve(self, execution: Execution, service: Service, process: Process) -> Reserved:
         return await self._backend.reserve(
             execution_id=execution.id,
+            owner=execution.owner,
             service=service.name,
             attempt=service.attempt,
             node=service.node,

@@ -20,6 +20,7 @@ from zoe_jupyter.model.resources import Resources
 
 MIB = 1024**2
 DEADLINE_S = 30.0
+OWNER = "ada"
 FOREVER = "import time; time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 SERVER = "import http.server, sys; http.server.HTTPServer(('0.0.0.0', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"
@@ -64,7 +65,7 @@ class Runner:
         return ServiceOrder(
             deployment=self.world.deployment,
             execution_id=execution_id,
-            owner="ada",
+            owner=OWNER,
             service=service,
             attempt=attempt,
             **{"command": (self.world.python, "-u", "-c", code), "image": self.world.image, **fields},
@@ -87,6 +88,7 @@ class Runner:
         wanted = {name: Port() for name in ports}
         return await self.backend.reserve(
             execution_id=execution_id,
+            owner=OWNER,
             service=service,
             attempt=attempt,
             node=node,

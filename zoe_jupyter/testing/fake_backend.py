@@ -216,6 +216,7 @@ class FakeBackend(Backend):
         self,
         *,
         execution_id: str,
+        owner: str,
         service: str,
         attempt: int,
         node: str,

@@ -70,7 +70,7 @@ async def test_it_is_tried_with_the_first_image_that_runs_and_kept(
 ) -> None:
     tried = trials(monkeypatch, code)
     prober = new(tmp_path)
-    prober.remember(WHO, "zoe/dask:1")
+    prober.remember(WHO, "ada", "zoe/dask:1")
     prober.notice(WHO, WAITING)
     assert not tried
 
@@ -79,11 +79,11 @@ async def test_it_is_tried_with_the_first_image_that_runs_and_kept(
 
     assert (tried, prober.answer) == ([("zoe/dask:1", "lab/isolation")], answer)
     assert (tmp_path / "isolation.json").exists() is is_kept
-    prober.remember(WHO, "zoe/spark:4")
+    prober.remember(WHO, "ada", "zoe/spark:4")
     prober.notice(WHO, READY)
     assert len(tried) == 1
     again = new(tmp_path)
-    again.remember(WHO, "zoe/spark:4")
+    again.remember(WHO, "ada", "zoe/spark:4")
     again.notice(WHO, READY)
     await settled(again)
     assert (len(tried), again.answer) == (1 if is_kept else 2, answer)
@@ -104,7 +104,7 @@ async def test_what_is_old_or_of_elsewhere_or_broken_is_found_out_again(
     tried = trials(monkeypatch, probing.SHUT)
     (tmp_path / "isolation.json").write_text(json.dumps(kept))
     prober = new(tmp_path)
-    prober.remember(WHO, "zoe/dask:1")
+    prober.remember(WHO, "ada", "zoe/dask:1")
     prober.notice(WHO, READY)
     await settled(prober)
 
@@ -114,7 +114,7 @@ async def test_what_is_old_or_of_elsewhere_or_broken_is_found_out_again(
 async def test_what_the_admin_says_is_not_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tried = trials(monkeypatch, probing.OPEN)
     prober = new(tmp_path, Isolation.ENFORCED)
-    prober.remember(WHO, "zoe/dask:1")
+    prober.remember(WHO, "ada", "zoe/dask:1")
     prober.notice(WHO, READY)
     await prober.close()
 

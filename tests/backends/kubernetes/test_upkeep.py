@@ -42,6 +42,7 @@ def pod(attempt: Attempt = WHO, *, phase: str = "Running", code: int | None = No
     return {
         "metadata": {
             "name": attempt.name,
+            "namespace": "zoe",
             "uid": f"u{attempt.attempt}",
             "annotations": {
                 names.DEPLOYMENT: attempt.deployment,

@@ -71,7 +71,13 @@ async def main(data_dir: str, deployment: str) -> None:
 
     told: dict[str, object] = {"uid": os.getuid()}
     reserved = await backend.reserve(
-        execution_id="one", service="web", attempt=1, node="local", ports={"http": Port()}, framework_folder=""
+        execution_id="one",
+        owner="ada",
+        service="web",
+        attempt=1,
+        node="local",
+        ports={"http": Port()},
+        framework_folder="",
     )
     number = reserved.ports["http"]
     await backend.launch(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 NAME_LENGTH = 52
 """So that what a platform appends (a Job's pods, a ReplicaSet's) still makes a DNS label of at most 63."""
 _HASH_LENGTH = 10
+_PLAIN = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_HASHED = re.compile(rf"-[0-9a-z]{{{_HASH_LENGTH}}}$")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -37,6 +39,12 @@ class Attempt:
 
 def host(deployment: str, execution_id: str, service: str) -> str:
     return slug(f"{deployment}/{execution_id}/{service}", shown=service)
+
+
+def name_of(who: str) -> str:
+    """A DNS label for somebody, in which an admin recognizes them: their name where it is one, and none that ``slug`` could have made."""
+    is_plain = _PLAIN.fullmatch(who) and len(who) <= NAME_LENGTH and not _HASHED.search(who)
+    return who if is_plain else slug(who)
 
 
 def slug(full: str, *, shown: str = "") -> str:

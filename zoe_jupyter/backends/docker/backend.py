@@ -164,6 +164,7 @@ class DockerBackend(Backend):
         self,
         *,
         execution_id: str,
+        owner: str,
         service: str,
         attempt: int,
         node: str,

@@ -31,9 +31,20 @@ from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.machines import Machines
-from zoe_jupyter.backends.kubernetes.objects import Objects, Paths, gather_patiently, told
+from zoe_jupyter.backends.kubernetes.objects import Objects, gather_patiently, told
+from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.probing import Prober
-from zoe_jupyter.backends.kubernetes.site import GPU, CpuLimit, Isolation, Placement, Reaching, Site, Volume, checked
+from zoe_jupyter.backends.kubernetes.site import (
+    GPU,
+    CpuLimit,
+    Isolation,
+    Placement,
+    Reaching,
+    Site,
+    Volume,
+    checked,
+    named,
+)
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import TICK_S, Heartbeat, Readiness, SilentNodes, overdue, stranded
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -91,7 +102,7 @@ class KubernetesBackend(Backend):
     ) -> None:
         self._kubeconfig, self._context, self._reaching = kubeconfig, context, reach
         self._site = Site(
-            deployment=deployment, namespace=namespace or default_namespace(), cluster_domain=cluster_domain,
+            deployment=deployment, namespace=named(namespace or default_namespace()), cluster_domain=cluster_domain,
             image_prefix=image_prefix, user_id=user_id, pull_policy=pull_policy, pull_secrets=tuple(pull_secrets),
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tuple(tolerations),
@@ -105,7 +116,8 @@ class KubernetesBackend(Backend):
         self._has_judged = False
         self._hints = Hints()
         self._known = Known(self._site, self._hints)
-        self._paths = Paths(self._site.namespace)
+        self._places: dict[str, str] = {}
+        """Where pods are, by their names."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def capabilities(self) -> Capabilities:
@@ -123,17 +135,18 @@ class KubernetesBackend(Backend):
         self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-kubernetes")
         selector = names.selector(self._site.deployment)
-        self._pods = Watched(server, self._paths.pods, selector=selector, keep=translate.slim, on_change=self._on_pod)
-        self._jobs = Watched(server, self._paths.jobs, selector=selector, keep=dict, on_change=self._on_parent)
+        paths = Paths(self._site.watched_namespace)
+        self._pods = Watched(server, paths.pods, selector=selector, keep=translate.slim, on_change=self._on_pod)
+        self._jobs = Watched(server, paths.jobs, selector=selector, keep=dict, on_change=self._on_parent)
         self._pulls = Watched(
-            server, self._paths.events, fields=translate.PULLS, keep=translate.slim_pull,
+            server, paths.events, fields=translate.PULLS, keep=translate.slim_pull,
             on_change=self._known.take_pull, is_optional=True,
         )  # fmt: skip
-        self._objects = Objects(server, self._site, self._paths, jobs=self._jobs)
+        self._objects = Objects(server, self._site, jobs=self._jobs)
         self._machines = Machines(server, self._site, self._capacity)
         self._logs = Logs(
             server, self._known, self._hints, folder=self._folder / "logs", executor=self._executor,
-            path_of=self._paths.pod, limit_bytes=self._log_limit_bytes,
+            limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
@@ -180,26 +193,27 @@ class KubernetesBackend(Backend):
         self,
         *,
         execution_id: str,
+        owner: str,
         service: str,
         attempt: int,
         node: str,
         ports: Mapping[str, Port],
         framework_folder: str,
     ) -> Reserved:
-        await self._objects.ensure(execution_id, Bounds())
-        host = manifests.host(self._site, self._known.attempt(execution_id, service, attempt))
+        await self._objects.ensure(execution_id, owner, Bounds())
+        host = manifests.host(self._site.of(owner), self._known.attempt(execution_id, service, attempt))
         return places.reserved(host, ports, framework_folder)
 
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         attempt = manifests.attempt_of(order)
-        host = manifests.host(self._site, attempt)
+        host = manifests.host(self._site.of(order.owner), attempt)
         known = self._known.pods.get(attempt)
         if known is not None:
             return translate.handle(known, host)
-        owners = await self._objects.ensure(order.execution_id, order.bounds)
+        owners = await self._objects.ensure(order.execution_id, order.owner, order.bounds)
         await self._objects.rebind(order.execution_id, order.bounds)
         failpoint("launch.owned")
-        self._prober.remember(attempt, order.image)
+        self._prober.remember(attempt, order.owner, order.image)
         await self._withdraw_older(attempt)
         pod = translate.slim(await self._objects.launch(order, self._machines.real(node), owners))
         self._pods.put(pod)
@@ -227,7 +241,7 @@ class KubernetesBackend(Backend):
         if pod is None or not translate.is_running(pod):
             raise Retryable(f"{service} of {execution_id} does not run")
         given = prelude.exports(environment)
-        path = self._paths.pod(pod["metadata"]["name"])
+        path = path_of(pod)
         words = prelude.beside_with(command, given)
         try:
             return await sockets.run(self._server, path, words, given=given, timeout_s=timeout_s)
@@ -285,8 +299,7 @@ class KubernetesBackend(Backend):
             return Address(pod["status"]["podIP"], inside.ports)
         wanted = [name for name in translate.facts_of(pod).get("published", ()) if name in inside.ports]
         numbers = [inside.ports[name] for name in wanted]
-        path = self._paths.pod(pod["metadata"]["name"])
-        local = await self._forwarder.ports(path, pod["status"]["podIP"], numbers)
+        local = await self._forwarder.ports(path_of(pod), pod["status"]["podIP"], numbers)
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
 
     def _refuse_when_blind(self) -> None:
@@ -300,8 +313,9 @@ class KubernetesBackend(Backend):
             return
         self._readiness.notice(attempt)
         if pod is None:
-            self._forwarder.shut(self._paths.pod(name))
+            self._forwarder.shut(self._places.pop(name, ""))
             return
+        self._places[name] = path_of(pod)
         self._prober.notice(attempt, pod)
         if translate.has_ended(pod):
             self._logs.keep(attempt)
@@ -348,7 +362,7 @@ class KubernetesBackend(Backend):
             if translate.has_ended(pod):
                 await asyncio.wait([self._logs.keep(older)], timeout=_COPY_LIMIT_S)
                 await self._objects.remove_pod(pod, grace_s=1.0)
-                await self._objects.remove_secret(pod["metadata"]["name"])
+                await self._objects.remove_secret(pod)
 
     async def _until_gone(self, execution_id: str) -> None:
         """Pods of lost nodes go when their node comes back, or is removed."""

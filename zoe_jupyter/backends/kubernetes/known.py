@@ -122,7 +122,7 @@ class Known:
         seen = translate.seen(
             pod,
             attempt,
-            host=manifests.host(self._site, attempt),
+            host=manifests.host(replace(self._site, namespace=pod["metadata"]["namespace"]), attempt),
             verdict=self._verdicts.get(attempt),
             pulls=self._pulls.get(pod["metadata"]["name"], ""),
         )

@@ -16,6 +16,7 @@ from zoe_jupyter.backends.kubernetes import translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.backends.kubernetes.paths import path_of
 from zoe_jupyter.model.errors import NotFound
 
 CHUNK = 65536
@@ -26,8 +27,6 @@ _T = TypeVar("_T")
 
 
 class Logs:
-    """``path_of`` names a pod's resource on the API server."""
-
     def __init__(
         self,
         server: ApiServer,
@@ -36,7 +35,6 @@ class Logs:
         *,
         folder: Path,
         executor: Executor,
-        path_of: Callable[[str], str],
         limit_bytes: int,
     ) -> None:
         self._server = server
@@ -44,7 +42,6 @@ class Logs:
         self._hints = hints
         self._folder = folder
         self._executor = executor
-        self._path_of = path_of
         self._limit_bytes = limit_bytes
         self._copies: dict[Attempt, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
@@ -52,8 +49,8 @@ class Logs:
     def keep(self, attempt: Attempt) -> asyncio.Task[None]:
         """Copy the pod's log until it has ended; done when the copy is whole, or cannot be had."""
         if attempt not in self._copies:
-            name = self._known.pods[attempt]["metadata"]["name"]
-            task = asyncio.get_running_loop().create_task(self._copy(attempt, name), name=f"zoe log {name}")
+            path = path_of(self._known.pods[attempt])
+            task = asyncio.get_running_loop().create_task(self._copy(attempt, path), name=f"zoe log {path}")
             self._copies[attempt] = task
         return self._copies[attempt]
 
@@ -164,12 +161,12 @@ class Logs:
                 return
             await self._hints.next(WAIT_S)
 
-    async def _copy(self, attempt: Attempt, name: str) -> None:
+    async def _copy(self, attempt: Attempt, path: str) -> None:
         file = self._file(attempt)
         query = {"container": "main", "follow": "true"}
         async with self._turns:
             with contextlib.suppress(ApiError, Unreachable, OSError):
-                async with self._server.stream(f"{self._path_of(name)}/log", query, silence_s=None) as content:
+                async with self._server.stream(f"{path}/log", query, silence_s=None) as content:
                     await self._off(lambda: _begin(file))
                     size = 0
                     while chunk := await content.readany():
@@ -189,7 +186,7 @@ class Logs:
         pod = self._known.pods.get(attempt)
         if pod is None:
             raise ApiError(404, "NotFound", "its pod is gone")
-        return self._path_of(pod["metadata"]["name"])
+        return path_of(pod)
 
     def _file(self, attempt: Attempt) -> Path:
         return self._place(attempt.execution_id) / f"{attempt.attempt:06}-{slug(attempt.service)}.log"

@@ -27,7 +27,7 @@ def attempt_of(order: ServiceOrder) -> Attempt:
 
 
 def host(site: Site, attempt: Attempt) -> str:
-    """The name by which peers find a service; the pod itself knows it without asking."""
+    """The name by which peers find a service; the pod itself knows it without asking. The site is its owner's."""
     subdomain = names.execution_name(attempt.deployment, attempt.execution_id)
     return f"{attempt.host}.{subdomain}.{site.namespace}.svc.{site.cluster_domain}"
 

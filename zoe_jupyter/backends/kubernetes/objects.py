@@ -11,6 +11,7 @@ from typing import Any
 from zoe_jupyter.backends.base import Bounds, ServiceOrder, Unreachable
 from zoe_jupyter.backends.kubernetes import manifests, names, translate, upkeep
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.watched import Watched
 from zoe_jupyter.failpoints import failpoint
@@ -19,26 +20,10 @@ from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 QUOTA_RETRY_S = 30.0
 
 
-class Paths:
-    """Where kinds of objects are on the API server."""
-
-    def __init__(self, namespace: str) -> None:
-        self.pods = f"/api/v1/namespaces/{namespace}/pods"
-        self.secrets = f"/api/v1/namespaces/{namespace}/secrets"
-        self.services = f"/api/v1/namespaces/{namespace}/services"
-        self.events = f"/api/v1/namespaces/{namespace}/events"
-        self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-        self.policies = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
-
-    def pod(self, name: str) -> str:
-        return f"{self.pods}/{name}"
-
-
 class Objects:
-    def __init__(self, server: ApiServer, site: Site, paths: Paths, *, jobs: Watched) -> None:
+    def __init__(self, server: ApiServer, site: Site, *, jobs: Watched) -> None:
         self._server = server
         self._site = site
-        self._paths = paths
         self._jobs = jobs
         self._named: set[str] = set()
         """Executions whose network is there."""
@@ -47,33 +32,35 @@ class Objects:
         """Executions that have a parent."""
         return frozenset(upkeep.execution_of(parent) for parent in self._jobs.items.values())
 
-    async def ensure(self, execution_id: str, bounds: Bounds) -> list[manifests.Manifest]:
+    async def ensure(self, execution_id: str, owner: str, bounds: Bounds) -> list[manifests.Manifest]:
         """See that the execution has its parent and its network; the owner reference for all else. Raises Retryable, Fatal, Unreachable."""
-        parent = self._parent(execution_id)
+        site = self._site.of(owner)
+        paths, parent = Paths(site.namespace), self._parent(execution_id)
         if parent is None:
-            manifest = manifests.parent(self._site, execution_id, bounds, time.time())
-            parent = await self._made(self._paths.jobs, manifest)
+            parent = await self._made(paths.jobs, manifests.parent(site, execution_id, bounds, time.time()))
             self._jobs.put(parent)
         owners = manifests.owned_by(parent)
         if execution_id not in self._named:
             await asyncio.gather(
-                self._made(self._paths.services, manifests.network(self._site, execution_id, owners)),
-                self._made(self._paths.policies, manifests.isolation(self._site, execution_id, owners)),
+                self._made(paths.services, manifests.network(site, execution_id, owners)),
+                self._made(paths.policies, manifests.isolation(site, execution_id, owners)),
             )
             self._named.add(execution_id)
         return owners
 
     async def launch(self, order: ServiceOrder, node: str, owners: list[manifests.Manifest]) -> Mapping[str, Any]:
         """The pod of the attempt, made now or before. Raises Retryable, Fatal, Unreachable."""
-        await self._made(self._paths.secrets, manifests.secret(self._site, order, owners))
+        site = self._site.of(order.owner)
+        paths = Paths(site.namespace)
+        await self._made(paths.secrets, manifests.secret(site, order, owners))
         failpoint("launch.given")
-        return await self._made(self._paths.pods, manifests.pod(self._site, order, node, owners))
+        return await self._made(paths.pods, manifests.pod(site, order, node, owners))
 
     async def renew(self, execution_id: str, bounds: Bounds, now: float) -> None:
         """Let the parent know that a core lives, and how long the execution may go on without."""
         parent = self._parent(execution_id)
         if parent is not None:
-            path = f"{self._paths.jobs}/{parent['metadata']['name']}"
+            path = f"{Paths(parent['metadata']['namespace']).jobs}/{parent['metadata']['name']}"
             changed = await self._asked(
                 self._server.apply(path, upkeep.renewal(parent, bounds, now), self._site.manager)
             )
@@ -89,8 +76,7 @@ class Objects:
         """Set labels or annotations of a pod."""
         identity = {name: pod["metadata"][name] for name in ("name", "uid")}
         change = {"apiVersion": "v1", "kind": "Pod", "metadata": {**identity, **fields}}
-        path = self._paths.pod(identity["name"])
-        found: Mapping[str, Any] = await self._asked(self._server.apply(path, change, self._site.manager))
+        found: Mapping[str, Any] = await self._asked(self._server.apply(path_of(pod), change, self._site.manager))
         return found
 
     async def remove_pod(self, pod: translate.Pod, *, grace_s: float) -> None:
@@ -98,23 +84,28 @@ class Objects:
         metadata = pod["metadata"]
         await self._asked(
             self._server.delete(
-                self._paths.pod(metadata["name"]),
+                path_of(pod),
                 gracePeriodSeconds=max(1, math.ceil(grace_s)),
                 preconditions={"uid": metadata["uid"]},
             )
         )
 
-    async def remove_secret(self, name: str) -> None:
-        await self._asked(self._server.delete(f"{self._paths.secrets}/{name}"))
+    async def remove_secret(self, pod: translate.Pod) -> None:
+        """The one of that pod, which has its name."""
+        metadata = pod["metadata"]
+        await self._asked(self._server.delete(f"{Paths(metadata['namespace']).secrets}/{metadata['name']}"))
 
     async def remove(self, execution_id: str) -> None:
         """Remove the parent, and with it all that it owns."""
-        name = names.execution_name(self._site.deployment, execution_id)
         self._named.discard(execution_id)
-        await self._asked(self._server.delete(f"{self._paths.jobs}/{name}", propagationPolicy="Background"))
+        parent = self._parent(execution_id)
+        if parent is None:
+            return
+        paths, name = Paths(parent["metadata"]["namespace"]), parent["metadata"]["name"]
+        await self._asked(self._server.delete(f"{paths.jobs}/{name}", propagationPolicy="Background"))
         await asyncio.gather(
-            self._asked(self._server.delete(f"{self._paths.services}/{name}")),
-            self._asked(self._server.delete(f"{self._paths.policies}/{name}")),
+            self._asked(self._server.delete(f"{paths.services}/{name}")),
+            self._asked(self._server.delete(f"{paths.policies}/{name}")),
         )
 
     def _parent(self, execution_id: str) -> Mapping[str, Any] | None:

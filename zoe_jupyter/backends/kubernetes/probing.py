@@ -24,7 +24,8 @@ from zoe_jupyter.backends.containers.places import PYTHON, port_numbers
 from zoe_jupyter.backends.kubernetes import names, translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.hints import Hints
-from zoe_jupyter.backends.kubernetes.objects import Objects, Paths
+from zoe_jupyter.backends.kubernetes.objects import Objects
+from zoe_jupyter.backends.kubernetes.paths import Paths
 from zoe_jupyter.backends.kubernetes.site import Isolation, Site
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.watched import Watched
@@ -75,25 +76,26 @@ class Prober:
         self._server = server
         self._site = replace(site, deployment=f"{site.deployment}/isolation")
         self._file = file
-        self._images: dict[Attempt, str] = {}
+        self._images: dict[Attempt, tuple[str, str]] = {}
+        """Whose, and which."""
         self._task: asyncio.Task[None] | None = None
         self.answer: Isolation = Isolation.DECLARED if wanted is Isolation.AUTO else wanted
         self._due_at = self._recalled() if wanted is Isolation.AUTO else math.inf
 
-    def remember(self, attempt: Attempt, image: str) -> None:
+    def remember(self, attempt: Attempt, owner: str, image: str) -> None:
         """Once it runs, its image is on the nodes, and can be tried with."""
         if time.time() >= self._due_at:
-            self._images[attempt] = image
+            self._images[attempt] = owner, image
 
     def notice(self, attempt: Attempt, pod: Pod) -> None:
         """It has changed; when one is ready it is tried, for nobody waits for anything then."""
         if attempt not in self._images or not translate.is_ready(pod):
             return
-        image = self._images.pop(attempt)
+        owner, image = self._images.pop(attempt)
         if time.time() >= self._due_at:
             self._due_at = time.time() + AGAIN_S
             self._images.clear()
-            self._task = asyncio.get_running_loop().create_task(self._find_out(image), name="zoe isolation")
+            self._task = asyncio.get_running_loop().create_task(self._find_out(owner, image), name="zoe isolation")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -109,9 +111,9 @@ class Prober:
                 return float(found["at"]) + VALID_S
         return 0.0
 
-    async def _find_out(self, image: str) -> None:
+    async def _find_out(self, owner: str, image: str) -> None:
         try:
-            code = await asyncio.wait_for(Trial(self._server, self._site, image).code(), LIMIT_S)
+            code = await asyncio.wait_for(Trial(self._server, self._site.of(owner), image).code(), LIMIT_S)
         except (asyncio.TimeoutError, ApiError, BackendError, Unreachable) as error:
             logger.info("whether NetworkPolicies are enforced could not be found out: %s", error or "not in time")
             return
@@ -136,7 +138,7 @@ class Trial:
         paths, selector = Paths(site.namespace), names.selector(site.deployment)
         jobs = Watched(server, paths.jobs, selector=selector, keep=dict, on_change=self._on_change)
         self._pods = Watched(server, paths.pods, selector=selector, keep=translate.slim, on_change=self._on_change)
-        self._objects = Objects(server, site, paths, jobs=jobs)
+        self._objects = Objects(server, site, jobs=jobs)
         self._own, self._other = (f"{uuid.uuid4().hex[:8]}-{part}" for part in ("own", "other"))
 
     async def code(self) -> int | None:
@@ -166,7 +168,7 @@ class Trial:
             ports=_PORTS, port_numbers={"door": _DOOR},
             ready=Probe(tcp="door") if listens else None, grace_s=1.0,
         )  # fmt: skip
-        owners = await self._objects.ensure(execution_id, Bounds(silence_s=LIMIT_S))
+        owners = await self._objects.ensure(execution_id, order.owner, Bounds(silence_s=LIMIT_S))
         return str((await self._objects.launch(order, "", owners))["metadata"]["name"])
 
     async def _until(self, name: str, found: Callable[[Pod], Any]) -> Any:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from zoe_jupyter.backends.containers.names import name_of
 from zoe_jupyter.backends.containers.places import USER, is_free
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.images import OWN_PREFIX
 
 GPU = "nvidia.com/gpu"
+USER_PART = "{user}"
+_PER_USER = re.compile(r"[a-z][a-z0-9-]{0,9}-\{user\}")
 
 
 class Placement(str, Enum):
@@ -64,6 +68,7 @@ class Volume:
 class Site:
     deployment: str
     namespace: str = "default"
+    """With ``{user}`` in it, each user has one."""
     image_prefix: str = OWN_PREFIX
     """Stands for ``zoe/`` in the names of images."""
     cluster_domain: str = "cluster.local"
@@ -91,10 +96,33 @@ class Site:
     callers: tuple[str, ...] = ()
     """Networks (CIDR) from which pods may be reached, besides those of their own execution; the core's."""
 
+    def of(self, owner: str) -> Site:
+        """The same as it is for one user: the namespace is theirs where each has one."""
+        return replace(self, namespace=self.namespace.replace(USER_PART, name_of(owner))) if self.is_per_user else self
+
+    @property
+    def watched_namespace(self) -> str:
+        """Empty: all of them."""
+        return "" if self.is_per_user else self.namespace
+
+    @property
+    def is_per_user(self) -> bool:
+        return USER_PART in self.namespace
+
     @property
     def manager(self) -> str:
         """As whom this deployment changes objects."""
         return f"zoe-{self.deployment}"
+
+
+def named(namespace: str) -> str:
+    """Raises ZoeError where a user could have another's namespace, or one of the cluster's own."""
+    if "{" in namespace and not _PER_USER.fullmatch(namespace):
+        raise ZoeError(
+            f"the setting Zoe.backend_options: the namespace {namespace!r}: {USER_PART} stands at its end, after a beginning of your own"
+            " such as zoe-"
+        )
+    return namespace
 
 
 def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:

@@ -21,7 +21,7 @@ IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName
 def slim(pod: Pod) -> dict[str, Any]:
     """What is kept of a pod: a large cluster's would not fit into memory whole."""
     metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    kept = ("name", "uid", "resourceVersion", "annotations", "deletionTimestamp", "creationTimestamp")
+    kept = ("name", "namespace", "uid", "resourceVersion", "annotations", "deletionTimestamp", "creationTimestamp")
     return {
         "metadata": {name: metadata[name] for name in kept if name in metadata},
         "spec": {"nodeName": spec.get("nodeName", "")},

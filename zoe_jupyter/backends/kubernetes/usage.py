@@ -11,6 +11,7 @@ from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.nodes import quantity
+from zoe_jupyter.backends.kubernetes.paths import Paths
 from zoe_jupyter.backends.kubernetes.site import Site
 
 AT_ONCE = 16
@@ -23,12 +24,13 @@ class Meter:
     def __init__(self, server: ApiServer, site: Site) -> None:
         self._server = server
         self._site = site
+        self._path = Paths(site.watched_namespace).metrics
         self._turns = asyncio.Semaphore(AT_ONCE)
         self.source = "none"
 
     async def find(self, nodes: Iterable[str]) -> None:
         """Ask each source once; one that does not answer now is not used."""
-        if await self._may(f"/apis/metrics.k8s.io/v1beta1/namespaces/{self._site.namespace}/pods"):
+        if await self._may(self._path):
             self.source = "metrics"
         elif any([await self._may(_summary(node)) for node in list(nodes)[:1]]):
             self.source = "kubelets"
@@ -51,9 +53,8 @@ class Meter:
         return True
 
     async def _metrics(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
-        path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{self._site.namespace}/pods"
         try:
-            found = await self._server.get(path, {"labelSelector": names.selector(self._site.deployment)})
+            found = await self._server.get(self._path, {"labelSelector": names.selector(self._site.deployment)})
         except (ApiError, Unreachable):
             return []
         return [_metered(pods[item["metadata"]["name"]][0], item) for item in found["items"] if _name(item) in pods]
@@ -64,8 +65,9 @@ class Meter:
                 summary = await self._server.get(_summary(node), limit_s=LIMIT_S)
         except (ApiError, Unreachable):
             return []
-        own = [each for each in summary["pods"] if each["podRef"]["namespace"] == self._site.namespace]
-        return [_summed(pods[each["podRef"]["name"]][0], each) for each in own if each["podRef"]["name"] in pods]
+        return [
+            _summed(pods[each["podRef"]["name"]][0], each) for each in summary["pods"] if each["podRef"]["name"] in pods
+        ]
 
 
 def _summary(node: str) -> str:

@@ -159,6 +159,7 @@ class LocalBackend(Backend):
         self,
         *,
         execution_id: str,
+        owner: str,
         service: str,
         attempt: int,
         node: str,
