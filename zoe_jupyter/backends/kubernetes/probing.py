@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 VALID_S, AGAIN_S = 86400.0, 600.0
 LIMIT_S = 180.0
+CLOSE_S = 5.0
+"""Who goes takes away what was begun, as far as that is quick; the cluster does the rest."""
 SHUT, OPEN = 10, 11
 """What it says who knocked, by exit codes that no shell uses: nobody else is let in; anybody is."""
 ANSWERS: Mapping[int | None, Isolation] = {SHUT: Isolation.ENFORCED, OPEN: Isolation.DECLARED}
@@ -100,7 +102,7 @@ class Prober:
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=CLOSE_S)
 
     def _recalled(self) -> float:
         """Take up what was found before; when it is to be tried again."""
