@@ -93,13 +93,20 @@ def test_a_zoe_that_is_killed_loses_and_doubles_no_pod(world: KubernetesWorld, h
         first = pods(world)
         assert sorted(service for service, _ in first) == sorted(ALL)
         life.take((scale, lambda zoe: running(zoe) == ALL - {"pair.worker-1"}))
-        life.take((lambda _: None, lambda _: pods(world) == {each for each in first if each[0] != "pair.worker-1"}))
+        life.take(
+            (look, lambda zoe: look(zoe) and pods(world) == {each for each in first if each[0] != "pair.worker-1"})
+        )
         life.take((stop, lambda zoe: zoe.ask("GET", "executions/mine")["state"] == "ended"))
-        life.take((lambda _: None, lambda _: not world.objects()))
+        life.take((look, lambda zoe: look(zoe) and not world.objects()))
     finally:
         if life.server is not None:
             life.server.end()
     assert life.deaths == 1, f"{moment} was never reached"
+
+
+def look(zoe: Server) -> bool:
+    """Whether it lives."""
+    return bool(zoe.ask("GET", "info"))
 
 
 def scale(zoe: Server) -> None:
