@@ -330,6 +330,20 @@ def test_what_the_site_shares_is_read_unless_it_says_more() -> None:
     ]
 
 
+def test_a_claim_is_in_a_pod_once_however_often_it_is_mounted() -> None:
+    site = Site(deployment="lab", volumes=(Volume("data", "/srv/data"), Volume("data", "/scratch", is_writable=True)))
+
+    spec = manifests.pod(site, order(), "", OWNERS)["spec"]
+
+    assert spec["volumes"][2:] == [
+        {"name": "site-0", "persistentVolumeClaim": {"claimName": "data", "readOnly": False}}
+    ]
+    assert spec["containers"][0]["volumeMounts"][2:] == [
+        {"name": "site-0", "mountPath": "/srv/data", "readOnly": True},
+        {"name": "site-0", "mountPath": "/scratch", "readOnly": False},
+    ]
+
+
 @pytest.mark.parametrize(
     "at", ["/", "/zoe/data", "/etc/passwd", "/run/zoe", "/srv/../etc", "srv", "", "/proc/1", "/dev/shm"]
 )

@@ -47,8 +47,8 @@ def claim(namespace: str, tmp_path: Path) -> Iterator[str]:
     for manifest in (volume, claim):
         cluster.kubectl("create", "-f", "-", given=manifest)
     yield name
-    cluster.kubectl("delete", "pvc", name, "-n", namespace)
-    cluster.kubectl("delete", "pv", name)
+    cluster.kubectl("delete", "pvc", name, "-n", namespace, "--wait=false")
+    cluster.kubectl("delete", "pv", name, "--wait=false")
 
 
 async def test_a_claim_is_read_by_all_and_written_where_the_settings_say_so(world: KubernetesWorld, claim: str) -> None:

@@ -11,7 +11,7 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import images, places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
-from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site, Volume
+from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
 from zoe_jupyter.model.application import OnLost, Probe
 from zoe_jupyter.model.resources import Resources
 
@@ -171,7 +171,7 @@ def _container(site: Site, order: ServiceOrder) -> Manifest:
             {"name": "given", "mountPath": prelude.GIVEN, "readOnly": True},
             {"name": "own", "mountPath": places.FOLDER},
             *([{"name": "shm", "mountPath": "/dev/shm"}] if site.shared_memory_bytes else []),  # noqa: S108
-            *({"name": name, "mountPath": each.at, "readOnly": not each.is_writable} for name, each in _of_site(site)),
+            *_shared(site),
         ],
         **_container_security(),
     }
@@ -237,15 +237,30 @@ def _volumes(site: Site, order: ServiceOrder) -> list[Manifest]:
     if site.shared_memory_bytes:
         size = str(site.shared_memory_bytes)
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
-    return volumes + [
-        {"name": name, "persistentVolumeClaim": {"claimName": each.claim, "readOnly": not each.is_writable}}
-        for name, each in _of_site(site)
+    return [*volumes, *_claims(site)]
+
+
+def _claims(site: Site) -> list[Manifest]:
+    """Each once, however often it is mounted: no node gets a pod ready that names a claim twice."""
+    writable = {each.claim for each in site.volumes if each.is_writable}
+    return [
+        {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": claim not in writable}}
+        for claim, name in _claim_names(site).items()
     ]
 
 
-def _of_site(site: Site) -> list[tuple[str, Volume]]:
-    """Its volumes, with their names in a pod."""
-    return [(f"site-{number}", volume) for number, volume in enumerate(site.volumes)]
+def _claim_names(site: Site) -> dict[str, str]:
+    """What the site's claims are called in a pod."""
+    claims = dict.fromkeys(each.claim for each in site.volumes)
+    return {claim: f"site-{number}" for number, claim in enumerate(claims)}
+
+
+def _shared(site: Site) -> list[Manifest]:
+    """Where the site's claims are in a container."""
+    called = _claim_names(site)
+    return [
+        {"name": called[each.claim], "mountPath": each.at, "readOnly": not each.is_writable} for each in site.volumes
+    ]
 
 
 def _placement(node: str) -> Manifest:
