@@ -343,7 +343,7 @@ class BackendContract:
             await runner.backend.run("one", "app.main-0", 1, ("true",), environment={}, timeout_s=5)
 
     async def test_a_change_is_hinted(self, runner: Runner) -> None:
-        await runner.start("one", code="input_ = __import__('time').sleep(0.5)")
+        await runner.launch(runner.order("one", code="import time; time.sleep(0.5)"))
         changes = runner.backend.changes()
         try:
             while (seen := await runner.seen("one")) is None or seen.state is not SeenState.EXITED:

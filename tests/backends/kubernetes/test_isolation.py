@@ -71,20 +71,20 @@ async def test_it_is_tried_with_the_first_image_that_runs_and_kept(
     tried = trials(monkeypatch, code)
     prober = new(tmp_path)
     prober.remember(WHO, "ada", "zoe/dask:1")
-    prober.notice(WHO, WAITING)
+    show(prober, WAITING)
     assert not tried
 
-    prober.notice(WHO, READY)
+    show(prober, READY)
     await settled(prober)
 
     assert (tried, prober.answer) == ([("zoe/dask:1", "lab/isolation")], answer)
     assert (tmp_path / "isolation.json").exists() is is_kept
     prober.remember(WHO, "ada", "zoe/spark:4")
-    prober.notice(WHO, READY)
+    show(prober, READY)
     assert len(tried) == 1
     again = new(tmp_path)
     again.remember(WHO, "ada", "zoe/spark:4")
-    again.notice(WHO, READY)
+    show(again, READY)
     await settled(again)
     assert (len(tried), again.answer) == (1 if is_kept else 2, answer)
 
@@ -105,7 +105,7 @@ async def test_what_is_old_or_of_elsewhere_or_broken_is_found_out_again(
     (tmp_path / "isolation.json").write_text(json.dumps(kept))
     prober = new(tmp_path)
     prober.remember(WHO, "ada", "zoe/dask:1")
-    prober.notice(WHO, READY)
+    show(prober, READY)
     await settled(prober)
 
     assert len(tried) == 1
@@ -115,7 +115,7 @@ async def test_what_the_admin_says_is_not_tried(monkeypatch: pytest.MonkeyPatch,
     tried = trials(monkeypatch, probing.OPEN)
     prober = new(tmp_path, Isolation.ENFORCED)
     prober.remember(WHO, "ada", "zoe/dask:1")
-    prober.notice(WHO, READY)
+    show(prober, READY)
     await prober.close()
 
     assert (tried, prober.answer) == ([], Isolation.ENFORCED)
@@ -142,6 +142,13 @@ async def test_a_real_cluster_is_tried_and_nothing_of_it_remains(world: Kubernet
     await runner.backend.close()
 
 
+def test_what_a_backend_promises_is_known_before_it_is_started(tmp_path: Path) -> None:
+    """A core asks for it when it is made."""
+    world = KubernetesWorld(tmp_path / "none", "zoe", tmp_path)
+    promised = world.closed().capabilities()
+    assert (promised.isolation, promised.is_multi_node, promised.limits["usage"]) == ("declared", True, "none")
+
+
 def objects(world: KubernetesWorld) -> str:
     """What of the trial is there."""
     labels = names.selector(f"{world.deployment}/isolation")
@@ -149,7 +156,11 @@ def objects(world: KubernetesWorld) -> str:
 
 
 def new(folder: Path, wanted: Isolation = Isolation.AUTO) -> Prober:
-    return Prober(None, SITE, wanted=wanted, file=folder / "isolation.json")  # type: ignore[arg-type]
+    return Prober(SITE, wanted=wanted, file=folder / "isolation.json")
+
+
+def show(prober: Prober, pod: dict[str, Any]) -> None:
+    prober.notice(None, WHO, pod)  # type: ignore[arg-type]
 
 
 async def settled(prober: Prober) -> None:

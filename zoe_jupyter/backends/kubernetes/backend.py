@@ -109,10 +109,11 @@ class KubernetesBackend(Backend):
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
             callers=tuple(callers), gpu_resource=gpu_resource, volumes=checked(volumes),
         )  # fmt: skip
-        self._isolation = isolation
         self._capacity = dict(capacity or {})
         self._log_limit_bytes = log_limit_bytes
         self._folder = data_dir / "kubernetes"
+        self._meter = Meter(self._site)
+        self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
         self._has_judged = False
         self._hints = Hints()
         self._known = Known(self._site, self._hints)
@@ -150,9 +151,7 @@ class KubernetesBackend(Backend):
         )  # fmt: skip
         self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
-        self._meter = Meter(server, self._site)
         self._forwarder = sockets.Forwarder(server)
-        self._prober = Prober(server, self._site, wanted=self._isolation, file=self._folder / "isolation.json")
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
         await self._begin()
 
@@ -166,7 +165,7 @@ class KubernetesBackend(Backend):
             logger.warning("%s; it is tried again", error)
         except ApiError as error:
             raise told(error) from None
-        found_out = self._meter.find(self._machines.all)
+        found_out = self._meter.find(self._server, self._machines.all)
         watches = [self._jobs.follow(), self._pods.follow(), self._pulls.follow(), *self._machines.works()]
         works = [*watches, self._keep_up(), found_out]
         self._tasks = [asyncio.get_running_loop().create_task(work, name="zoe kubernetes") for work in works]
@@ -316,7 +315,7 @@ class KubernetesBackend(Backend):
             self._forwarder.shut(self._places.pop(name, ""))
             return
         self._places[name] = path_of(pod)
-        self._prober.notice(attempt, pod)
+        self._prober.notice(self._server, attempt, pod)
         if translate.has_ended(pod):
             self._logs.keep(attempt)
 

@@ -74,8 +74,7 @@ sys.exit({{(True, False): {SHUT}, (True, True): {OPEN}}}.get(found, 1))
 class Prober:
     """``answer`` is ``declared`` until the network was seen to keep somebody out; what was found is kept in ``file`` for a day."""
 
-    def __init__(self, server: ApiServer, site: Site, *, wanted: Isolation, file: Path) -> None:
-        self._server = server
+    def __init__(self, site: Site, *, wanted: Isolation, file: Path) -> None:
         self._site = replace(site, deployment=f"{site.deployment}/isolation")
         self._file = file
         self._images: dict[Attempt, tuple[str, str]] = {}
@@ -89,7 +88,7 @@ class Prober:
         if time.time() >= self._due_at:
             self._images[attempt] = owner, image
 
-    def notice(self, attempt: Attempt, pod: Pod) -> None:
+    def notice(self, server: ApiServer, attempt: Attempt, pod: Pod) -> None:
         """It has changed; when one is ready it is tried, for nobody waits for anything then."""
         if attempt not in self._images or not translate.is_ready(pod):
             return
@@ -97,7 +96,8 @@ class Prober:
         if time.time() >= self._due_at:
             self._due_at = time.time() + AGAIN_S
             self._images.clear()
-            self._task = asyncio.get_running_loop().create_task(self._find_out(owner, image), name="zoe isolation")
+            trial = Trial(server, self._site.of(owner), image)
+            self._task = asyncio.get_running_loop().create_task(self._find_out(trial), name="zoe isolation")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -113,9 +113,9 @@ class Prober:
                 return float(found["at"]) + VALID_S
         return 0.0
 
-    async def _find_out(self, owner: str, image: str) -> None:
+    async def _find_out(self, trial: Trial) -> None:
         try:
-            code = await asyncio.wait_for(Trial(self._server, self._site.of(owner), image).code(), LIMIT_S)
+            code = await asyncio.wait_for(trial.code(), LIMIT_S)
         except (asyncio.TimeoutError, ApiError, BackendError, Unreachable) as error:
             logger.info("whether NetworkPolicies are enforced could not be found out: %s", error or "not in time")
             return

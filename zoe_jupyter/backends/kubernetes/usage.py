@@ -21,15 +21,15 @@ LIMIT_S = 10.0
 class Meter:
     """``source`` is ``metrics``, ``kubelets`` or ``none``: found out once, at the start."""
 
-    def __init__(self, server: ApiServer, site: Site) -> None:
-        self._server = server
+    def __init__(self, site: Site) -> None:
         self._site = site
         self._path = Paths(site.watched_namespace).metrics
         self._turns = asyncio.Semaphore(AT_ONCE)
         self.source = "none"
 
-    async def find(self, nodes: Iterable[str]) -> None:
+    async def find(self, server: ApiServer, nodes: Iterable[str]) -> None:
         """Ask each source once; one that does not answer now is not used."""
+        self._server = server
         if await self._may(self._path):
             self.source = "metrics"
         elif any([await self._may(_summary(node)) for node in list(nodes)[:1]]):
