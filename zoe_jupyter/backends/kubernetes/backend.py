@@ -117,8 +117,7 @@ class KubernetesBackend(Backend):
         self._has_judged = False
         self._hints = Hints()
         self._known = Known(self._site, self._hints)
-        self._places: dict[str, str] = {}
-        """Where pods are, by their names."""
+        self._paths: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def capabilities(self) -> Capabilities:
@@ -312,9 +311,9 @@ class KubernetesBackend(Backend):
             return
         self._readiness.notice(attempt)
         if pod is None:
-            self._forwarder.shut(self._places.pop(name, ""))
+            self._forwarder.shut(self._paths.pop(name, ""))
             return
-        self._places[name] = path_of(pod)
+        self._paths[name] = path_of(pod)
         self._prober.notice(self._server, attempt, pod)
         if translate.has_ended(pod):
             self._logs.keep(attempt)
