@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,16 +63,31 @@ def test_the_list_names_each_benchmark_with_what_it_measures(root: Path) -> None
     assert all(benchmark(name).__doc__ for name in names())
 
 
+def quick_run(root: Path, name: str) -> str:
+    """What it says; where the test is given up, it still stops what it started."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", name, "--quick"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            output, errors = process.communicate()
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 0, errors
+    return output
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", names())
 def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> None:
     if name in NEEDS:
         require(NEEDS[name])
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", name, "--quick"], cwd=root, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(quick_run(root, name).splitlines()[-1])
     assert found["benchmark"] == name
     assert KEYS[name] <= found["figures"].keys()
     assert {run["side"] for run in found["runs"]} in (

@@ -131,7 +131,7 @@ class TestProgress:
 
     def test_says_what_has_no_room_yet(self) -> None:
         life = Life.running(cluster(elastic=0)).happens(ScaleRequested({WORKER: 3}))
-        assert progress(life.execution) == "running, worker 1 of 4 have room"
+        assert progress(life.execution) == "running, worker: room for 1 of 4"
 
     def test_names_the_framework_where_there_are_several(self) -> None:
         processes = (process("spark.head"), process("jupyter.lab", core=2, after=("spark.head",)))

@@ -148,7 +148,7 @@ def _roomless(execution: Execution) -> Iterator[str]:
     for process in execution.application.processes:
         held, wanted = len(_services(execution, process)), process.core + counts.wanted_elastic(execution, process)
         if held < wanted:
-            yield f", {titles.of_process(execution.application, process.name)} {held} of {wanted} have room"
+            yield f", {titles.of_process(execution.application, process.name)}: room for {held} of {wanted}"
 
 
 def _of_process(execution: Execution, process: Process) -> str:

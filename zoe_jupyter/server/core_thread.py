@@ -33,6 +33,8 @@ class CoreThread:
         self._opened: Future[Opened] = Future()
         self._pending: set[Future[Any]] = set()
         self._is_over = False
+        self._handing = threading.Lock()
+        """Held while work is handed to the loop, and while it is said that no more may be."""
         self._thread = threading.Thread(target=self._run, name="zoe-core", daemon=True)
 
     async def start(self) -> None:
@@ -78,12 +80,12 @@ class CoreThread:
     async def _there(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run it on the core's loop; raises CoreGone when that has ended, or ends before it is done."""
         assert self._loop is not None
-        try:
+        with self._handing:
+            if self._is_over:
+                work.close()
+                raise CoreGone("the core was closed")
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:
-            work.close()
-            raise CoreGone("the core was closed") from None
-        self._pending.add(future)
+            self._pending.add(future)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -100,10 +102,11 @@ class CoreThread:
             if loop.run_until_complete(self._opening()):
                 loop.run_forever()
         finally:
+            with self._handing:
+                self._is_over = True
             _end(loop)
-            self._is_over = True
-            for future in list(self._pending):
-                future.cancel()
+            for future in [one for one in self._pending if not one.done()]:
+                future.set_exception(CoreGone("the core was closed"))
 
     async def _opening(self) -> bool:
         try:
@@ -132,6 +135,8 @@ class _Source:
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:
+    # What was handed over last becomes tasks.
+    loop.run_until_complete(asyncio.sleep(0))
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()

@@ -24,7 +24,7 @@ import {
   type IHeld
 } from './code';
 import { KernelGone, infoOf, isIdle, runInKernel, stepOf } from './kernel';
-import { Course, explain, tell } from './tell';
+import { announce, explain, tell } from './tell';
 
 const METADATA = 'zoe';
 /** What follows the last step of a cell that attaches. */
@@ -102,16 +102,18 @@ export class NotebookLink implements INotebookLink {
     if (this.status === 'connecting') {
       return false;
     }
+    const { model, trans } = this._context;
     const before = this._held;
-    const name = this._context.model.executions.get(word)?.name ?? word;
+    const name = model.executions.get(word)?.name ?? word;
     this._cancelled = new PromiseDelegate<null>();
+    this._gone = new PromiseDelegate<void>();
     this._isCancelled = false;
     this._held = [...before.filter(one => one.name !== name), { id: '', name }];
     this._setStatus('connecting');
     try {
       const kernel = await Promise.race([this._readyKernel(), this._cancelled.promise]);
       if (kernel) {
-        await this._announce(this._run(kernel, word), name);
+        await announce(this, name, this._run(kernel, word), this._panel.title.label, trans);
         this._setStatus('connected');
         return true;
       }
@@ -184,7 +186,8 @@ export class NotebookLink implements INotebookLink {
     if (this.status === 'connecting') {
       this._isCancelled = true;
       this._cancelled.resolve(null);
-      await this._kernel?.interrupt().catch(() => undefined);
+      // One that cannot be asked, as while its server is away, is not waited for.
+      await this._kernel?.interrupt().catch(() => this._gone.resolve());
     }
   }
 
@@ -213,7 +216,11 @@ export class NotebookLink implements INotebookLink {
 
   /** Attach, and remember what the kernel has now. */
   private async _run(kernel: Kernel.IKernelConnection, word: string): Promise<void> {
-    await runInKernel(kernel, attachCode(word), { onProgress: this._onProgress });
+    const gone = this._gone.promise.then(() => {
+      throw new KernelGone();
+    });
+    const ran = runInKernel(kernel, attachCode(word), { onProgress: this._onProgress });
+    await Promise.race([ran, gone]);
     const attached = await attachedIn(kernel);
     if (attached) {
       this._hold(attached.held);
@@ -234,35 +241,11 @@ export class NotebookLink implements INotebookLink {
     this._emit();
   };
 
-  /** The progress where it is seen, also with the toolbar out of sight. */
-  private async _announce(running: Promise<void>, name: string): Promise<void> {
-    const { trans } = this._context;
-    const file = this._panel.title.label;
-    const course = new Course(trans.__('%1: connecting to %2…', file, name));
-    const follow = (): void => course.tell(`${file}: ${this._progress}`);
-    this._changed.connect(follow);
-    try {
-      await running;
-      const newest = this._held.some(one => one.name === name) ? name : this.target;
-      course.endWell(trans.__('%1 is connected to %2.', file, newest));
-    } catch (error) {
-      course.takeBack();
-      throw error;
-    } finally {
-      this._changed.disconnect(follow);
-    }
-  }
-
   private async _explain(error: unknown, name: string): Promise<void> {
     const { trans } = this._context;
-    if (this._panel.isDisposed) {
-      return;
-    }
-    if (error instanceof KernelGone) {
-      tell(trans.__('The kernel has gone before it was connected to %1.', name));
-    } else if (this._isCancelled) {
+    if (this._isCancelled) {
       tell(messageOf(error) || trans.__('Cancelled.'));
-    } else {
+    } else if (!this._panel.isDisposed) {
       await explain(error, name, trans);
     }
   }
@@ -316,10 +299,21 @@ export class NotebookLink implements INotebookLink {
     this._obstacle = kernel ? await this._obstacleOf(kernel).catch(() => '') : '';
     if (kernel && !this._obstacle && this._status !== 'connecting') {
       await this.look();
-    } else if (!kernel && this._status === 'connected') {
-      this._setStatus('lost');
+    } else if (!kernel) {
+      this._lose();
     }
     this._emit();
+  }
+
+  /** With its kernel goes all that it was attached to; what was left before that is offered with it. */
+  private _lose(): boolean {
+    if (this._status !== 'connected') {
+      return false;
+    }
+    this._held = [...this._left, ...this._held];
+    this._left = [];
+    this._setStatus('lost');
+    return true;
   }
 
   /** Ask the kernel itself what it is attached to. */
@@ -363,8 +357,7 @@ export class NotebookLink implements INotebookLink {
     if (DEAD.has(status)) {
       this._setBegun('');
     }
-    if (DEAD.has(status) && this._status === 'connected') {
-      this._setStatus('lost');
+    if (DEAD.has(status) && this._lose()) {
       this._isRestarting = true;
     } else if (status === 'idle' && this._isRestarting) {
       this._isRestarting = false;
@@ -477,6 +470,8 @@ export class NotebookLink implements INotebookLink {
   private _begun = '';
   private _isCancelled = false;
   private _cancelled = new PromiseDelegate<null>();
+  /** No longer waited for. */
+  private _gone = new PromiseDelegate<void>();
   private readonly _detaching = new Set<string>();
   /** What was suspended or started anew, beside what the kernel is attached to. */
   private _left: readonly IHeld[] = [];

@@ -5,8 +5,9 @@ import React from 'react';
 import { messageOf } from '../../api/errors';
 import { inDialog } from '../../failures';
 import { shortened } from '../../text';
+import type { INotebookLink } from '../../tokens';
 import { Said } from '../parts';
-import { KernelError } from './kernel';
+import { KernelError, KernelGone } from './kernel';
 
 const PASSING_MS = 5000;
 const DRAWN_MS = 500;
@@ -18,7 +19,7 @@ export function tell(message: string): void {
 }
 
 /** A notification of what goes on, until its end. */
-export class Course {
+class Course {
   constructor(message: string) {
     this._id = Notification.emit(message, 'in-progress', { autoClose: false });
   }
@@ -42,12 +43,39 @@ export class Course {
   private readonly _id: string;
 }
 
+/** The progress of attaching where it is seen, also with the toolbar out of sight. */
+export async function announce(
+  link: INotebookLink,
+  name: string,
+  running: Promise<void>,
+  file: string,
+  trans: TranslationBundle
+): Promise<void> {
+  const course = new Course(trans.__('%1: connecting to %2…', file, name));
+  const follow = (): void => course.tell(`${file}: ${link.progress}`);
+  link.changed.connect(follow);
+  try {
+    await running;
+    const newest = link.targets.includes(name) ? name : link.target;
+    course.endWell(trans.__('%1 is connected to %2.', file, newest));
+  } catch (error) {
+    course.takeBack();
+    throw error;
+  } finally {
+    link.changed.disconnect(follow);
+  }
+}
+
 /** What could not be attached to, why, and what to type where something is to be installed. */
 export async function explain(
   error: unknown,
   name: string,
   trans: TranslationBundle
 ): Promise<void> {
+  if (error instanceof KernelGone) {
+    tell(trans.__('The kernel has gone before it was connected to %1.', name));
+    return;
+  }
   const told = messageOf(error);
   const isAboutOne = told.startsWith(name) || told.includes(' has ended: ');
   const said = isAboutOne ? told : capitalised(told);
