@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -72,6 +73,7 @@ class Life:
             self.attempt(step)
             return
         self.deaths += 1
+        assert self.server is None or self.server.ended() == -signal.SIGKILL
         self.server = None
         self.attempt(step)
 
@@ -97,7 +99,8 @@ def test_a_zoe_that_is_killed_loses_and_doubles_no_pod(world: KubernetesWorld, h
             (look, lambda zoe: look(zoe) and pods(world) == {each for each in first if each[0] != "pair.worker-1"})
         )
         life.take((stop, lambda zoe: zoe.ask("GET", "executions/mine")["state"] == "ended"))
-        life.take((look, lambda zoe: look(zoe) and not world.objects()))
+        has_come = (lambda: life.deaths == 1) if moment.startswith("clean.") else (lambda: True)
+        life.take((look, lambda zoe: look(zoe) and not world.objects() and has_come()))
     finally:
         if life.server is not None:
             life.server.end()
