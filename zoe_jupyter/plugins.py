@@ -8,6 +8,8 @@ from typing import Any
 
 from zoe_jupyter.model.errors import NotFound
 
+POLICY = "name one that is installed, or a class with order(waiting, snapshot, now) as zoe_jupyter.scheduler.policies.base says"
+
 
 def names(group: str) -> list[str]:
     """The short names that are installed, sorted."""
@@ -24,6 +26,18 @@ def load(group: str, name: str) -> Any:
     raise NotFound(
         f"there is no {name!r} among {group.rpartition('.')[2]}; installed: {', '.join(names(group)) or 'none'}"
     )
+
+
+def policy(name: str) -> Any:
+    """The policy of that short name or ``module:Name``, made; raises NotFound that says what it lacks."""
+    kind = load("zoe_jupyter.policies", name)
+    try:
+        made = kind()
+    except Exception as error:  # whatever somebody's class does
+        raise NotFound(f"{name!r} is no policy: it cannot be made without arguments ({error}); {POLICY}") from error
+    if not callable(getattr(made, "order", None)):
+        raise NotFound(f"{name!r} is no policy: it has no method order; {POLICY}")
+    return made
 
 
 def _class_at(path: str) -> Any:

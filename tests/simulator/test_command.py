@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from zoe_jupyter.cli.app import ABSENT, FAILED, MISUSED, OK, main
+from zoe_jupyter.scheduler.snapshot import Job, Snapshot
 
 HEADER = "id,owner,priority,submit_s,run_s,core_services,core_cores,core_memory_mib,elastic_services,elastic_cores,elastic_memory_mib"
 ROWS = (
@@ -118,7 +119,29 @@ def test_an_unknown_policy_names_those_there_are(files: list[str], capsys: pytes
     assert "no 'best' among policies; installed: fair, fifo" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("policy", ["os:system", "no.such:Policy", ":", "os:"])
+class Lame:
+    def order(self, waiting: list[Job], snapshot: Snapshot, now: float) -> list[str]:
+        raise ZeroDivisionError("by nothing")
+
+
+def test_a_policy_that_fails_is_named_with_what_it_said(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", *files, "--policy", f"{__name__}:Lame"]) == FAILED
+    told = capsys.readouterr().err
+    assert f"the policy '{__name__}:Lame' failed at" in told
+    assert "ZeroDivisionError: by nothing; correct it" in told
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "os:system",
+        "no.such:Policy",
+        ":",
+        "os:",
+        "zoe_jupyter.simulator.simulation:Settings",
+        "zoe_jupyter.scheduler.policies.base:Policy",
+    ],
+)
 def test_a_path_that_leads_to_no_policy_is_an_error(
     policy: str, files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

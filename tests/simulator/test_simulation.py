@@ -161,6 +161,12 @@ class TestPreemption:
     def test_may_keep_the_work(self) -> None:
         assert self._ends(Settings(preempts=True, keeps_progress=True)) == pytest.approx((10, 36))
 
+    def test_it_holds_its_room_for_the_whole_drain(self) -> None:
+        """Its elastic services as well; the higher one starts when all have left."""
+        jobs = [app("low", 30, elastic=1), app("high", 10, at=4, core=2, priority=200)]
+        outcome = run(jobs, [machine(2)], Settings(preempts=True, drain_s=5))
+        assert times(outcome) == close(low=(19, 49), high=(9, 19))
+
     @staticmethod
     def _ends(settings: Settings) -> tuple[float, float]:
         """Of one that is taken back at 4 and starts again when the other ends, at 10; it wants 30."""

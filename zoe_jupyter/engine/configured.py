@@ -29,7 +29,10 @@ def open_backend(settings: Settings) -> Backend:
 
 def open_policy(settings: Settings) -> Policy:
     """Raises ZoeError with the way out."""
-    policy: Policy = _load("policy", settings.policy)()
+    try:
+        policy: Policy = plugins.policy(settings.policy)
+    except (NotFound, ImportError, AttributeError) as error:
+        raise ZoeError(f"the setting Zoe.policy: {error}") from error
     return policy
 
 

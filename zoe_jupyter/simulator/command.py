@@ -14,6 +14,8 @@ from zoe_jupyter.client.api import Api
 from zoe_jupyter.client.verbs.parser import Usage
 from zoe_jupyter.model.errors import UserError
 from zoe_jupyter.model.resources import Node
+from zoe_jupyter.scheduler.policies.base import Policy, assumption
+from zoe_jupyter.scheduler.snapshot import ExecutionId, Job, Snapshot
 from zoe_jupyter.simulator import plots, report
 from zoe_jupyter.simulator.cluster import read_cluster
 from zoe_jupyter.simulator.history import read_history, read_nodes
@@ -23,7 +25,6 @@ from zoe_jupyter.simulator.synthetic import Mix, authors_cluster, synthetic
 from zoe_jupyter.simulator.trace import read_trace
 from zoe_jupyter.simulator.workload import Application
 
-GROUP = "zoe_jupyter.policies"
 DESCRIPTION = """Replay a workload through the scheduler that decides here, under several policies, and say how long everybody would have waited.
 The workload is a CSV file, what ran here, or the synthetic one of arXiv 1611.09528."""
 
@@ -38,7 +39,7 @@ class SimulateCommand:
         """Prints what came of it; returns the exit code. Raises UserError, InvalidDescription, Usage."""
         args = _parser().parse_args(list(words))
         policies = list(dict.fromkeys(args.policies or ["fifo"]))
-        chosen = {name: plugins.load(GROUP, name)() for name in policies}
+        chosen = {name: _Named(name, plugins.policy(name)) for name in policies}
         nodes = _cluster(args)
         applications = _workload(args, nodes)
         settings = _settings(args)
@@ -46,6 +47,22 @@ class SimulateCommand:
         _save(args, outcomes)
         print(report.as_json(outcomes) if args.json else report.as_table(outcomes))
         return 0
+
+
+class _Named:
+    """A policy that says whose mistake it is when it fails."""
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self.assumes = assumption(policy)
+        self._name = name
+        self._policy = policy
+
+    def order(self, waiting: Sequence[Job], snapshot: Snapshot, now: float) -> Sequence[ExecutionId]:
+        try:
+            return self._policy.order(waiting, snapshot, now)
+        except Exception as error:  # whatever somebody's class does
+            said = f"the policy {self._name!r} failed at {now:g} s with {len(waiting)} that wait: {type(error).__name__}: {error}"
+            raise UserError(f"{said}; correct it, or choose another") from error
 
 
 class _Parser(argparse.ArgumentParser):

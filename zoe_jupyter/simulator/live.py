@@ -131,13 +131,15 @@ class Live:
                 _subtract(self.leaving, process, node, count)
 
     def give_all_back(self, now: float, *, keeps_progress: bool) -> None:
-        """It waits again as if it had never started, but for what it may have saved of its work."""
+        """It waits again as if it had never started, but for what it may have saved of its work; its room is its own until ``have_left``."""
         self._changes(now)
         if not keeps_progress:
             self.done_s = 0.0
         self.tries += 1
         self.started_s, self.up_s = None, None
-        self.core, self.elastic, self.leaving = {}, {}, {}
+        _add(self.leaving, self.core)
+        _add(self.leaving, self.elastic)
+        self.core, self.elastic = {}, {}
         self._working, self._starting = 0, []
 
     def _stop_starting(self, process: str, node: str, count: int) -> int:

@@ -203,7 +203,7 @@ class _Simulation:
             self._grow(self._live[execution_id], start.elastic, now)
         for execution_id in {**plan.shrink, **plan.start, **plan.grow}:
             self._expect_end(self._live[execution_id])
-        return bool(plan.preempt) or (bool(plan.shrink) and not self._settings.drain_s)
+        return bool(plan.preempt or plan.shrink) and not self._settings.drain_s
 
     def _start(self, live: Live, start: Start, now: float) -> None:
         application = live.application
@@ -234,10 +234,13 @@ class _Simulation:
         live.take_back(now, elastic, grow_after=protected_until)
         if self._settings.protection_s:
             self._expect(_Kind.WAKE, live, protected_until)
+        self._drain(live, elastic, now)
+
+    def _drain(self, live: Live, services: Counts, now: float) -> None:
         if self._settings.drain_s:
-            self._expect(_Kind.LEFT, live, now + self._settings.drain_s, services=elastic)
+            self._expect(_Kind.LEFT, live, now + self._settings.drain_s, services=services)
         else:
-            self._leave(live, elastic)
+            self._leave(live, services)
 
     def _leave(self, live: Live, services: Counts) -> None:
         live.have_left(services)
@@ -245,8 +248,8 @@ class _Simulation:
 
     def _preempt(self, live: Live, now: float) -> None:
         self._preempted += 1
-        self._release(live)
         live.give_all_back(now, keeps_progress=self._settings.keeps_progress)
+        self._drain(live, {process: dict(nodes) for process, nodes in live.leaving.items()}, now)
 
     def _end(self, live: Live, now: float) -> None:
         self._release(live)
