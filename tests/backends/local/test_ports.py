@@ -125,7 +125,13 @@ def test_a_socket_on_any_near_address_occupies_its_port() -> None:
 async def test_a_port_of_an_attempt_that_never_came_is_let_go(runner: Runner, world: LocalWorld) -> None:
     """It was reserved, and its launch was given up: nobody else needs to stay away from it."""
     reserved = await runner.backend.reserve(
-        execution_id="early", service="a.b-0", attempt=1, node="local", ports={"rpc": Port()}, framework_folder=""
+        execution_id="early",
+        owner="ada",
+        service="a.b-0",
+        attempt=1,
+        node="local",
+        ports={"rpc": Port()},
+        framework_folder="",
     )
     number = reserved.ports["rpc"]
     assert not ports.Ports().hold(number)

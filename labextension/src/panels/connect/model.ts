@@ -299,21 +299,10 @@ export class NotebookLink implements INotebookLink {
     this._obstacle = kernel ? await this._obstacleOf(kernel).catch(() => '') : '';
     if (kernel && !this._obstacle && this._status !== 'connecting') {
       await this.look();
-    } else if (!kernel) {
-      this._lose();
+    } else if (!kernel && this._status === 'connected') {
+      this._setStatus('lost');
     }
     this._emit();
-  }
-
-  /** With its kernel goes all that it was attached to; what was left before that is offered with it. */
-  private _lose(): boolean {
-    if (this._status !== 'connected') {
-      return false;
-    }
-    this._held = [...this._left, ...this._held];
-    this._left = [];
-    this._setStatus('lost');
-    return true;
   }
 
   /** Ask the kernel itself what it is attached to. */
@@ -357,7 +346,8 @@ export class NotebookLink implements INotebookLink {
     if (DEAD.has(status)) {
       this._setBegun('');
     }
-    if (DEAD.has(status) && this._lose()) {
+    if (DEAD.has(status) && this._status === 'connected') {
+      this._setStatus('lost');
       this._isRestarting = true;
     } else if (status === 'idle' && this._isRestarting) {
       this._isRestarting = false;
