@@ -115,3 +115,15 @@ def test_several_limits_at_once() -> None:
     tight = job("new", demand(1, cores=1, gib=5), at=9, group="lab")
     decided = plan(NODES, grown("r", 3, group="lab"), memory, tight, quotas=quotas)
     assert decided.shrink == {"r": {W: {"n": 1}}, "m": {W: {"n": 1}}}
+
+
+def test_several_owners_at_once() -> None:
+    held = grown("r", 3), grown("s", 3, "bob")
+    decided = plan(NODES, *held, new(), job("other", demand(1), owner="bob", at=9), quotas=MINE)
+    assert decided.shrink == {"r": {W: {"n": 1}}, "s": {W: {"n": 1}}}
+
+
+def test_who_has_no_core_and_waits_for_a_number_of_executions_takes_nothing_back() -> None:
+    one = Quotas(default=Quota(limit=Limit(executions=1)))
+    decided = plan(NODES, grown("r", 3), job("flow", demand(0, 2), at=9), quotas=one)
+    assert (decided.shrink, codes(decided)) == ({}, {"flow": "quota"})

@@ -187,3 +187,12 @@ class TestTogether:
         counts = placed(nodes, heavy, wide, demand(1, cores=3, gib=0, process="more"))
         assert counts is not None
         assert len(counts["heavy"]) == 2
+
+
+def test_what_was_tried_for_another_process_leads_nobody_to_a_node_without_its_labels() -> None:
+    """Of one execution a service fits and the other does not: what was undone is room for the first kind only."""
+    fast = {"disk": "fast"}
+    grows = job("grows", demand(0, 1, cores=0.5, process="a", labels=fast))
+    mixed = job("mixed", demand(1, cores=0.5, process="a", labels=fast), demand(1, cores=1, process="b"))
+    decided = plan([node("none", 0, 0), node("plain", 1, 1)], grows, mixed)
+    assert decided.start["grows"].elastic == {}

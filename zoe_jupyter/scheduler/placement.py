@@ -155,7 +155,8 @@ class Places:
             shelf = self._shelves.get(shape)
             if shelf is not None:
                 for _, _, node in taken:
-                    heappush(shelf, (self._ranks[node], node))
+                    if shape.may_be_on(node):
+                        heappush(shelf, (self._ranks[node], node))
 
     def _take_tightly(self, needs: Sequence[Need], mates: Mates) -> Taken | None:
         if not all(self.has_room(shape) for _, shape, _ in needs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import Protocol
@@ -28,7 +29,7 @@ class _Held:
         self.count = count
 
 
-_Queue = list[tuple[tuple[int, ...], float, int, _Held]]
+_Queue = list[tuple[tuple[float, ...], float, int, _Held]]
 """The smallest goes first."""
 
 
@@ -44,8 +45,10 @@ class Holders:
         self._spaces: dict[int, Space] = {}
         self._full: dict[int, set[Shape]] = {}
         self._by_node: dict[int, list[_Held]] | None = None
-        self._by_whom: dict[tuple[bool, str], list[_Held]] = {}
-        """By owner, and by group, for which the first is True."""
+        self._by_owner: dict[str, list[_Held]] = {}
+        self._by_group: dict[str, list[_Held]] = {}
+        self._is_room: dict[tuple[Hashable, int], bool] = {}
+        """Whether there was when it was first asked for."""
         self._in_vain: set[Hashable] = set()
 
     @property
@@ -141,19 +144,28 @@ class Holders:
         return True
 
     def _in_front_of(self, lack: _OverLimit, entry: Entry, number: int) -> list[_Held]:
-        """As few as it takes: of those that have borrowed first, then of the lowest class, then where the core will go."""
-        taken = self._where(entry, number) or ()
-        there = {node for _, _, node in taken}
+        """As few as it takes: of those that have borrowed first, then of the lowest class, then where the core lacks least."""
         found, is_moving = list[_Held](), True
         while lack.is_there and is_moving:
+            beside = self._of_group if lack.is_about_others else self._of_owner
             queue: _Queue = [
-                ((lack.rank(held), held.share.job.priority, held.node not in there), -held.share.level, -place, held)
-                for place, held in enumerate(self._beside(entry.job), 1)
+                ((lack.rank(held), held.share.job.priority, self._lack_at(held.node, entry, number)),
+                 -held.share.level, -place, held)
+                for place, held in enumerate(beside(entry.job), 1)
                 if held.count
-            ]
+            ]  # fmt: skip
             more = _choose(queue, lack)
             found, is_moving = found + more, bool(more)
         return _needed(found, lack)
+
+    def _lack_at(self, node: int, entry: Entry, number: int) -> float:
+        """Which part of a node has to leave for its largest service; infinity: it never fits there."""
+        if not entry.needs:
+            return 0.0
+        _, shape, _ = entry.needs[0]
+        if not shape.may_be_on(node) or not self.space(number).has(node, shape):
+            return math.inf
+        return _part(self._room.later, self._machines.capacity, node, shape)
 
     def _where(self, entry: Entry, number: int) -> Taken | None:
         lower = sorted(each for each in self._classes if each < number)
@@ -161,21 +173,30 @@ class Holders:
         return _cheapest(entry, self._machines, spaces) or fits(entry.needs, self._machines, spaces[-1], entry.mates)
 
     def _is_room_without(self, chosen: Sequence[_Held], entry: Entry, number: int) -> bool:
-        space = self.space(number).copy()
-        for held in chosen:
-            if held.share.job.priority > number:
+        higher = [held for held in chosen if held.share.job.priority > number]
+        if higher:
+            space = self.space(number).copy()
+            for held in higher:
                 space.give(held.node, held.shape)
-        return self._fits(entry, space)
+            return self._fits(entry, space)
+        if (entry.key, number) not in self._is_room:
+            self._is_room[entry.key, number] = self._fits(entry, self.space(number))
+        return self._is_room[entry.key, number]
 
-    def _beside(self, job: Job) -> Sequence[_Held]:
-        """Elastic services of its group; of who has none, its own."""
-        if not self._by_whom:
+    def _of_owner(self, job: Job) -> Sequence[_Held]:
+        self._sort()
+        return self._by_owner.get(job.owner, ())
+
+    def _of_group(self, job: Job) -> Sequence[_Held]:
+        self._sort()
+        return self._by_group.get(job.group, ())
+
+    def _sort(self) -> None:
+        if not self._by_owner:
             for node in range(len(self._machines.nodes)):
                 for held in self._on(node):
-                    other = held.share.job
-                    whom = (True, other.group) if other.group else (False, other.owner)
-                    self._by_whom.setdefault(whom, []).append(held)
-        return self._by_whom.get((True, job.group) if job.group else (False, job.owner), ())
+                    self._by_owner.setdefault(held.share.job.owner, []).append(held)
+                    self._by_group.setdefault(held.share.job.group, []).append(held)
 
     def _expect_all(self, entry: Entry) -> None:
         for node, shape, count in self._fixed(entry):
@@ -190,7 +211,7 @@ class Holders:
                         if entry.job.priority > number:
                             space.give(node, shape, count)
                 share.held, share.count = {}, 0
-                self._by_node, self._by_whom = None, {}
+                self._by_node, self._by_owner, self._by_group = None, {}, {}
 
     def _is_full(self, shape: Shape, number: int, space: Space) -> bool:
         full = self._full.setdefault(number, set())
@@ -272,6 +293,11 @@ class _OverLimit:
     def is_there(self) -> bool:
         return self._denial is not None
 
+    @property
+    def is_about_others(self) -> bool:
+        """Whether it is a limit in front of which others may give way."""
+        return self._denial is not None and self._denial.whose is Whose.GROUP
+
     def is_lessened_by(self, held: _Held) -> bool:
         denial = self._denial
         return denial is not None and bool(_amount(held.shape)[denial.resource]) and self._gives(held, denial)
@@ -293,8 +319,6 @@ class _OverLimit:
         other, is_lower = held.share.job, held.share.job.priority <= self._number
         if other.owner == self._job.owner:
             return is_lower
-        if denial.whose is not Whose.GROUP:
-            return False
         if not self._later.has_share(other.owner, denial.resource):
             return is_lower
         is_borrowed = self._later.borrowed(other.owner)[denial.resource] > 0

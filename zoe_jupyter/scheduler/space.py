@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -27,12 +28,16 @@ class Shape:
         self.gpus = demand.resources.gpus
         self.size = self.gpus, self.memory, self.cores
         self.nodes = nodes
-        """The nodes that would do, full or not."""
+        """The nodes that would do, full or not, in their order."""
         self.is_anywhere = is_anywhere
         self.ports = demand.host_ports
         self.together = demand.together
         self.is_plain = not demand.host_ports and demand.together is Together.ANYWHERE
         """Where others of its kind lie does not matter."""
+
+    def may_be_on(self, node: int) -> bool:
+        place = bisect_left(self.nodes, node)
+        return place < len(self.nodes) and self.nodes[place] == node
 
 
 class Space:
