@@ -46,6 +46,11 @@ def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any,
         ({"policy": "os:system"}, r"Zoe.policy: 'os:system' is no class"),
         ({"policy": ":"}, r"Zoe.policy: there is no class ':'"),
         ({"policy": "zoe_jupyter.plugins:Absent"}, r"Zoe.policy: .*'Absent'"),
+        (
+            {"policy": "decimal:Decimal"},
+            r"Zoe.policy: 'decimal:Decimal' is no policy: it has no method order; name one",
+        ),
+        ({"policy": "zoe_jupyter.scheduler.policies.base:Policy"}, r"Zoe.policy: .*is no policy: it cannot be made"),
     ],
 )
 def test_what_cannot_be_used_is_told_by_its_setting(tmp_path: Path, settings: Any, told: str) -> None:

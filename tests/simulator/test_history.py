@@ -39,6 +39,12 @@ def test_ended_executions_are_applications(zoe: RunningZoe) -> None:
     assert found[0].demands[1].resources == Resources(1_000_000, 1 << 30)
 
 
+def test_the_classes_that_the_admin_named_keep_their_numbers(zoe: RunningZoe) -> None:
+    urgent = _ran(zoe, created_at=100, started_at=110, ended_at=150)
+    zoe.change(urgent, priority=500, priority_class="urgent")
+    assert [one.priority for one in read_history(Api())] == [500]
+
+
 def test_the_history_is_replayed_on_the_machines_of_today(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:
     _ran(zoe, created_at=100, started_at=110, ended_at=150)
     assert main(["simulate", "--history", "--json"]) == OK

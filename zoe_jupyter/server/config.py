@@ -78,8 +78,8 @@ class Zoe(Configurable):
         300.0,
         min=0.0,
         allow_none=True,
-        help="""After so many seconds of waiting the first in the queue gets a reservation: others are let past it only where they do not
-        delay it. Too small: less is let past. None: never, and something large may wait for long.""",
+        help="""After so many seconds of waiting the first in the queue gets a reservation: others of its class, or a lower one,
+        are let past it only where they do not delay it. Too small: less is let past. None: never, and something large may wait for long.""",
     ).tag(config=True)
 
     ageing_s = _Amount(

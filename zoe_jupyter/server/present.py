@@ -83,6 +83,7 @@ def _execution_body(request: ApiRequest, execution: Execution, story: Sequence[S
         leases=len(core.leases(execution.id)),
         notebook=execution.client.notebook,
         priority=execution.priority_class,
+        priority_number=execution.priority,
         estimate_s=execution.estimate_s,
         is_assumed=execution.is_assumed,
         begins_at=execution.not_before or None,

@@ -152,6 +152,8 @@ class ExecutionBody:
     notebook: str = ""
     priority: str = "batch"
     """Its priority class."""
+    priority_number: int = 100
+    """That class's number when it was submitted: the higher goes first."""
     estimate_s: float | None = None
     """How long it works with all that it wants, or null."""
     is_assumed: bool = False

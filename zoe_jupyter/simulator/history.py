@@ -11,7 +11,7 @@ from zoe_jupyter.model.errors import NotFound, UserError
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.model.units import microcores
 from zoe_jupyter.scheduler.snapshot import Demand
-from zoe_jupyter.simulator.workload import PRIORITIES, Application
+from zoe_jupyter.simulator.workload import Application
 
 MOST = 10_000
 """The newest so many."""
@@ -49,7 +49,7 @@ def _application(execution: Mapping[str, Any]) -> Application:
         run_s=float(execution.get("done_s") or ran_s),
         demands=tuple(_demand(one) for one in execution.get("demands", ())),
         owner=str(execution["owner"]),
-        priority=PRIORITIES.get(str(execution.get("priority")), PRIORITIES["batch"]),
+        priority=int(execution["priority_number"]),
     )
 
 

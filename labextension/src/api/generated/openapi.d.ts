@@ -725,6 +725,8 @@ export interface components {
             notebook: string;
             /** @default batch */
             priority: string;
+            /** @default 100 */
+            priority_number: number;
             /** @default null */
             estimate_s: number | null;
             /** @default false */
