@@ -29,6 +29,7 @@ export function execution(changes: Partial<IExecution> = {}): IExecution {
     notebook: '',
     main_service: '',
     priority: 'batch',
+    priority_number: 100,
     estimate_s: null,
     is_assumed: false,
     begins_at: null,

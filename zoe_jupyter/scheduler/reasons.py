@@ -183,6 +183,8 @@ def over_quota(denial: Denial, *, is_room_coming: bool = False) -> Reason:
         "asked": int(denial.asked),
         "limit": int(denial.limit),
     }
+    if denial.kept:
+        numbers["kept"] = int(denial.kept)
     return Reason(Code.QUOTA.value, text, {**numbers, "of": denial.whose.value, "name": denial.name})
 
 

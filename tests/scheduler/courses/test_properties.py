@@ -121,8 +121,8 @@ def check_quota(job: Job, reason: Reason, snapshot: Snapshot, plan: Plan) -> Non
     assert numbers["held"] <= sum(held) + sum(new)
     if numbers["of"] in {"user", "group"}:
         assert numbers["held"] >= sum(held)
-    kept = "kept for what waits before it" in reason.text
-    assert is_never(reason) or kept or numbers["held"] + numbers["asked"] > numbers["limit"]
+    assert numbers["held"] + numbers.get("kept", 0) + numbers["asked"] > numbers["limit"]
+    assert ("kept for what waits before it" in reason.text) == ("kept" in numbers) or is_never(reason)
     if is_never(reason):
         assert "ask the admin" in reason.text
     else:
