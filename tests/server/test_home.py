@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from zoe_jupyter.model.errors import ZoeError
-from zoe_jupyter.server import home, remote
+from zoe_jupyter.server import core_thread, home, remote
 from zoe_jupyter.server.files import Address, boot_id, read_address, write_address
 from zoe_jupyter.server.home import Home
 from zoe_jupyter.server.wire import CoreGone, Visitor, WireRequest, close_body
@@ -254,3 +254,19 @@ async def test_nobody_gets_in_without_the_token(first, tmp_path):
         writer.write(f"GET /zoe/api/info HTTP/1.1\r\nHost: zoe\r\n{header}\r\n".encode())
         assert b"401" in await asyncio.wait_for(reader.readline(), 10)
         writer.close()
+
+
+async def test_a_core_that_cannot_be_closed_in_time_is_followed_by_another_without_being_asked(
+    first, cores, monkeypatch
+):
+    """As while its database is away."""
+    monkeypatch.setattr(core_thread, "CLOSE_S", 0.5)
+    monkeypatch.setattr(home, "STAND_BY_S", 0.05)
+    await first.answer(get("info"))
+    (core,) = cores.opened
+    monkeypatch.setattr(core, "close", asyncio.Event().wait)
+    first._here._loop.call_soon_threadsafe(core.fenced.set)
+    async with asyncio.timeout(10):
+        while len(cores.opened) < 2:
+            await asyncio.sleep(0.01)
+    assert (await first.answer(get("info"))).status == 200

@@ -158,6 +158,9 @@ class Home:
             self._here = None
             try:
                 await thread.close()
+            except Exception as error:
+                # Its database may be away. It writes nothing more, and whoever comes next repairs what it has not done.
+                log.warning("the core that was left did not close as it should: %r", error)
             finally:
                 self._release()
         self._stand_by()
