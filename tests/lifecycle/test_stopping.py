@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.lifecycle.life import OOM, START, Life
+from tests.lifecycle.life import OOM, START, Life, cluster, process
 from zoe_jupyter.lifecycle.effects import Clean, Force, Stop
 from zoe_jupyter.lifecycle.events import (
     Accepted,
@@ -93,9 +95,21 @@ def test_what_does_not_end_in_time_is_asked_again_without_grace() -> None:
     life = Life.running().happens(StopRequested())
     assert next_due(life.execution) == START + 15
     assert life.later(14.9, TimePassed()).actions == []
-    assert life.later(0.1, TimePassed()).actions == [Stop("spark.head-0", 1, 0.0), Force()]
+    all_of_it = Force(dict.fromkeys(life.services, 1))
+    assert life.later(0.1, TimePassed()).actions == [Stop("spark.head-0", 1, 0.0), all_of_it]
     assert next_due(life.execution) == START + 20
-    assert life.later(10, TimePassed()).actions == [*(Stop(name, 1, 0.0) for name in life.services), Force()]
+    assert life.later(10, TimePassed()).actions == [*(Stop(name, 1, 0.0) for name in life.services), all_of_it]
+
+
+def test_nothing_is_forced_within_the_grace_of_another_service() -> None:
+    hasty = cluster()
+    life = Life.running(replace(hasty, processes=(*hasty.processes, process("spark.saver", grace_s=600.0)))).happens(
+        StopRequested()
+    )
+    hurried = [name for name in life.services if name != "spark.saver-0"]
+    assert life.later(20, TimePassed()).actions == [Stop(name, 1, 0.0) for name in hurried]
+    forced = Force(dict.fromkeys(life.services, 1))
+    assert life.later(580, TimePassed()).actions == [*(Stop(name, 1, 0.0) for name in hurried), forced]
 
 
 def test_a_late_launch_of_what_is_being_stopped_is_still_remembered() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -172,6 +173,26 @@ def test_a_commit_is_on_the_disk_whatever_the_server_is_set_to(
     with store._engines.writing.connect() as connection:
         assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == is_now
     store.close()
+
+
+def test_a_server_that_is_told_otherwise_meanwhile_changes_no_commit_of_ours(postgresql: Server, url: str) -> None:
+    store = Store(url)
+    store.migrate()
+    store.take_over("test", 0.0)
+    try:
+        with store._engines.writing.connect() as connection:
+            loaded = connection.execute(text("SELECT pg_conf_load_time()")).scalar_one()
+            postgresql.execute("ALTER SYSTEM SET synchronous_commit = off")
+            postgresql.execute("SELECT pg_reload_conf()")
+            deadline = time.monotonic() + 10
+            while connection.execute(text("SELECT pg_conf_load_time()")).scalar_one() == loaded:
+                assert time.monotonic() < deadline, "the settings were not read again"
+                time.sleep(0.01)
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    finally:
+        postgresql.execute("ALTER SYSTEM RESET synchronous_commit")
+        postgresql.execute("SELECT pg_reload_conf()")
+        store.close()
 
 
 def test_a_url_without_a_driver_name_works(url: str) -> None:

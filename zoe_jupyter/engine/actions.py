@@ -10,10 +10,11 @@ from functools import partial
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.failpoints import failpoint
+from zoe_jupyter.lifecycle.counts import ALIVE
 from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Force, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched
 from zoe_jupyter.model.errors import BackendError, Retryable, UserError
-from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState
+from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState, State
 from zoe_jupyter.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Actions:
             elif isinstance(effect, Drain):
                 self._begin((execution.id, effect.service), partial(self._drain, execution.id, effect))
             elif isinstance(effect, Force):
-                self._begin((execution.id, ""), partial(self._force, execution.id))
+                self._begin((execution.id, ""), partial(self._force, execution.id, effect))
             elif isinstance(effect, Clean):
                 self._begin((execution.id, ""), partial(self._clean, execution.id))
 
@@ -188,13 +189,21 @@ class Actions:
             await asyncio.sleep(AGAIN_S)
         failpoint("stop.after")
 
-    async def _force(self, execution_id: str) -> None:
-        if not await self._may_act():
+    async def _force(self, execution_id: str, effect: Force) -> None:
+        if not await self._may_act() or not self._is_still_meant(execution_id, effect):
             return
         try:
             await self._backend.force(execution_id)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: it will be tried again to end it: %s", execution_id, error)
+
+    def _is_still_meant(self, execution_id: str, effect: Force) -> bool:
+        """Whether nothing else lives of it by now than what was to be ended."""
+        execution = self._find(execution_id)
+        if execution is None or execution.state is not State.STOPPING:
+            return False
+        alive = (service for service in execution.services.values() if service.state in ALIVE)
+        return all(effect.attempts.get(service.name) == service.attempt for service in alive)
 
     async def _drain(self, execution_id: str, effect: Drain) -> None:
         wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.DRAINING)

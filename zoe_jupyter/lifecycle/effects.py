@@ -37,7 +37,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """All of the execution is to end, and some of it is overdue: end it also where what looks after it does not answer."""
+    """The grace of all that lives of the execution is over, and some of it is overdue: end it also where what looks after it does not answer."""
+
+    attempts: Mapping[str, int]
+    """All that lives: of anything else there is nothing to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,10 @@ def stop_overdue(draft: Draft) -> None:
     for service in overdue:
         draft.put(service, due_at=draft.now + OVERDUE_S)
         draft.act(Stop(service.name, service.attempt, 0.0))
-    if overdue and draft.execution.state is State.STOPPING:
-        draft.act(Force())
+    alive = [each for each in draft.services if each.state in counts.ALIVE]
+    is_grace_over = all(each.due_at <= draft.now + OVERDUE_S for each in alive)
+    if overdue and is_grace_over and draft.execution.state is State.STOPPING:
+        draft.act(Force({each.name: each.attempt for each in alive}))
 
 
 def reach_goal(draft: Draft) -> None:

@@ -24,8 +24,13 @@ _LEAST_BYTES = 64 * 1024
 """With less room than this for its shared memory SQLite fails in a general way."""
 # Of libpq: a network that swallows packets is noticed within a minute.
 _KEEP_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 40_000}
-_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-"""All other values wait for the disk of the server itself at least; which standbys are waited for besides is the site's choice."""
+_DURABLE = (
+    "SELECT set_config(name, CASE setting WHEN 'off' THEN 'on' ELSE setting END, false) FROM pg_settings"
+    " WHERE name = 'synchronous_commit'"
+)
+"""As long as the connection lasts, whatever the server is told meanwhile.
+
+All other values wait for the disk of the server itself at least; which standbys are waited for besides is the site's choice."""
 
 
 @dataclass(frozen=True, slots=True)

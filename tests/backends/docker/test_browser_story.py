@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.backends.containers.first_notebook import Open, live_the_first_notebook, opening_labs
 from tests.backends.docker import framework_images
 from tests.backends.docker.conftest import BASE
 from tests.backends.docker.registry import is_there
 from tests.backends.docker.test_attach import deployment, home
 from tests.backends.docker.test_pulls import shelf
-from tests.e2e.conftest import EXPOSED
-from tests.e2e.lab import SOON_MS, Lab, Notebook
+from tests.e2e.lab import SOON_MS, Lab
 from zoe_jupyter.testing.jupyter_home import JupyterHome
 
 __all__ = ["deployment", "home", "shelf"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
-START_MS = 500_000
-"""All of Spark in containers, which together weigh as much as one other program where control groups are of version 1."""
 LAYER = 120 << 20
 SLEEPER = """
 zoe: 1
@@ -39,65 +38,19 @@ processes:
     restart: {{attempts: 1, delay_s: 0.1}}
     stop: {{grace_s: 0}}
 """
-Open = Callable[..., Lab]
 
 
 @pytest.fixture
 def lab(home: JupyterHome, deployment: str, browser: Browser, artifacts: Path) -> Iterator[Open]:
-    """Opens JupyterLab on Docker; its last look is kept, and its own code must not have thrown."""
-    pages: list[Lab] = []
-
-    def open_lab(*options: str) -> Lab:
-        page = Lab(browser, home.start(EXPOSED, "--Zoe.backend=docker", f"--Zoe.deployment={deployment}", *options))
-        pages.append(page)
-        page.open()
-        return page
-
-    yield open_lab
-    for page in pages:
-        page.screenshot(artifacts, "last")
-        page.close()
-        assert page.problems == []
+    with opening_labs(home, browser, artifacts, "--Zoe.backend=docker", f"--Zoe.deployment={deployment}") as opening:
+        yield opening
 
 
 @pytest.mark.spark
 def test_the_first_notebook_on_docker(lab: Open, home: JupyterHome, engine: Any, artifacts: Path) -> None:
     framework_images.ensure(engine, "spark")
     page = lab(f"--Zoe.backend_options=image_prefix={framework_images.PREFIX}")
-    panel = page.show_panel()
-    expect(panel.locator('.zoe-Card[aria-label="Apache Spark"]')).to_be_visible(timeout=SOON_MS)
-    page.page.locator(".jp-LauncherCard", has_text="First notebook").click()
-    notebook = Notebook(page)
-    notebook.wait_until_idle()
-    page.collect_progress()
-    attached = notebook.run("%zoe attach spark", timeout_ms=START_MS)
-    expect(attached).to_contain_text("Spark 4")
-    assert "starting master" in "\n".join(page.progress())
-    page.expect_state("spark", "running")
-    notebook.cell("import tempfile, zipfile").locator(".cm-content").fill(
-        "spark.range(1000).selectExpr('sum(id)').collect()[0][0]"
-    )
-    expect(notebook.run("spark.range(1000)", timeout_ms=START_MS)).to_contain_text("499500")
-    page.screenshot(artifacts, "result")
-    _look_at_details(page, artifacts)
-    page.item("spark").get_by_role("button", name="Spark UI").click()
-    expect(page.frame().get_by_text("Completed Jobs").first).to_be_visible(timeout=SOON_MS)
-    page.screenshot(artifacts, "spark-ui")
-    assert home.zoe("stop", "spark", "--wait").returncode == 0
-    expect(panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
-    assert not home.services(), "it ran on this machine"
-
-
-def _look_at_details(page: Lab, artifacts: Path) -> None:
-    page.item("spark").locator(".zoe-Item-name").click()
-    rows = page.tab.locator(".zoe-Table tbody tr")
-    expect(rows).to_have_count(4, timeout=SOON_MS)
-    for row in rows.all():
-        expect(row.locator("td").nth(1)).to_have_text("docker")
-    page.screenshot(artifacts, "services")
-    page.tab.locator(".zoe-Table").get_by_role("button", name="spark.master-0").click()
-    expect(page.tab.get_by_role("log")).to_contain_text("Registering worker", timeout=SOON_MS)
-    page.screenshot(artifacts, "log")
+    live_the_first_notebook(page, home, artifacts, node=re.compile("docker"))
 
 
 @pytest.mark.skipif(not is_there(), reason="no registry here: apt-get install docker-registry")

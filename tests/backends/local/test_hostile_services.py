@@ -20,8 +20,10 @@ import pytest
 from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import daemon, supervisor_of
 from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.local.link import Link, Silent
 from zoe_jupyter.backends.local.supervisor import control
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, read_state
+from zoe_jupyter.backends.local.supervisor.processes import start_of
 from zoe_jupyter.backends.local.supervisor.shape import _is_reason, is_sound
 from zoe_jupyter.backends.local.supervisor.verdict import (
     EXPIRED,
@@ -144,6 +146,17 @@ async def test_the_next_supervisor_ends_what_one_left_whose_state_is_gone(
     assert not exists(grandchild)
 
 
+async def without_its_socket(runner: Runner, world: LocalWorld) -> Path:
+    """Its place, once the core has gone; the supervisor is stopped, so that it does not take it back."""
+    await runner.start("one")
+    supervisor = await supervisor_of(runner)
+    await runner.backend.close()
+    os.kill(supervisor, signal.SIGSTOP)
+    path = world.run_dir("one") / SOCKET_FILE
+    path.unlink()
+    return path
+
+
 ANSWERS = [{"ok": {}}, {"ok": {"services": 5}}, {"ok": None}, {"error": "no"}, {}, 5, []]
 
 
@@ -151,14 +164,8 @@ ANSWERS = [{"ok": {}}, {"ok": {"services": 5}}, {"ok": None}, {"error": "no"}, {
 async def test_who_listens_in_the_place_of_a_supervisor_blinds_nobody(
     runner: Runner, world: LocalWorld, answer: Any
 ) -> None:
-    """The supervisor is stopped, so that it does not take its socket back."""
-    await runner.start("one")
     await runner.start("two")
-    supervisor = await supervisor_of(runner)
-    await runner.backend.close()
-    os.kill(supervisor, signal.SIGSTOP)
-    path = world.run_dir("one") / SOCKET_FILE
-    path.unlink()
+    path = await without_its_socket(runner, world)
     server = await asyncio.start_unix_server(lambda *ends: says(answer, *ends), path)
     try:
         runner.backend = await world.open()
@@ -174,17 +181,49 @@ async def test_who_listens_in_the_place_of_a_supervisor_blinds_nobody(
         server.close()
 
 
+async def test_who_imitates_its_supervisor_is_ended_all_the_same(runner: Runner, world: LocalWorld) -> None:
+    """It says what the supervisor wrote down, in the way in which that speaks."""
+    path = await without_its_socket(runner, world)
+    state = read_state(str(world.run_dir("one")))
+    server = await asyncio.start_unix_server(lambda *ends: says({"ok": state}, *ends), path)
+    try:
+        runner.backend = await world.open()
+        assert list((await runner.backend.observe()).unreachable) == ["one"]
+        await runner.backend.force("one")
+        assert not world.marked("one")
+    finally:
+        server.close()
+
+
+async def test_nobody_is_killed_in_the_place_of_a_supervisor(runner: Runner, world: LocalWorld) -> None:
+    """A service writes whose process id it likes into what the supervisor has written."""
+    await runner.start("one")
+    supervisor = await supervisor_of(runner)
+    os.kill(supervisor, signal.SIGSTOP)
+    victim = await asyncio.create_subprocess_exec("sleep", "600")
+    try:
+        path = world.run_dir("one") / "state.json"
+        written = {"pid": victim.pid, "start": start_of(victim.pid)}
+        path.write_text(json.dumps({**json.loads(path.read_text()), "supervisor": written}))
+        await runner.backend.close()
+        runner.backend = await world.open()
+        await runner.backend.force("one")
+        await runner.backend.clean("one", keep_logs=False)
+        assert victim.returncode is None
+        assert exists(victim.pid)
+    finally:
+        victim.kill()
+        await victim.wait()
+        with suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGKILL)
+
+
 async def test_who_closes_the_way_to_its_supervisor_blinds_nobody_and_can_be_ended(
     runner: Runner, world: LocalWorld
 ) -> None:
     """A link to itself, where even root comes to nothing."""
-    await runner.start("one")
     await runner.start("two")
-    supervisor = await supervisor_of(runner)
-    await runner.backend.close()
-    os.kill(supervisor, signal.SIGSTOP)
-    path = world.run_dir("one") / SOCKET_FILE
-    path.unlink()
+    path = await without_its_socket(runner, world)
     path.symlink_to(path)
     runner.backend = await world.open()
     assert list((await runner.backend.observe()).unreachable) == ["one"]
@@ -215,6 +254,23 @@ async def test_nothing_is_forced_on_a_supervisor_that_answers(runner: Runner) ->
     before = await runner.start("one")
     for execution_id in ("one", "unknown"):
         await runner.backend.force(execution_id)
+    assert (await runner.until("one", RECORD, SeenState.READY)).handle["pid"] == before.handle["pid"]
+
+
+async def test_one_answer_that_is_missed_forces_nothing(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it came while we stood still ourselves."""
+    before = await runner.start("one")
+    plain, missed = Link.ask, []
+
+    async def ask(link: Link, do: str, **fields: Any) -> dict[str, Any]:
+        if do == "ping" and not missed:
+            missed.append(do)
+            raise Silent("the supervisor did not answer within 3 s")
+        return await plain(link, do, **fields)
+
+    monkeypatch.setattr(Link, "ask", ask)
+    await runner.backend.force("one")
+    assert missed
     assert (await runner.until("one", RECORD, SeenState.READY)).handle["pid"] == before.handle["pid"]
 
 

@@ -212,15 +212,21 @@ class LocalBackend(Backend):
 
     async def force(self, execution_id: str) -> None:
         """A supervisor that does not answer is killed, its services with it, and what they leave is swept."""
+        if await self._is_silent(execution_id) and await self._is_silent(execution_id):
+            logger.warning("%s is to end and its supervisor does not answer, so that it is killed", execution_id)
+            await self._kill(execution_id)
+
+    async def _is_silent(self, execution_id: str) -> bool:
+        """To be asked twice: an answer that came while we stood still ourselves may count as none."""
         try:
             link = await self._supervisors.existing(execution_id)
             if link is not None:
                 await link.ask("ping", limit_s=ANSWER_LIMIT_S)
         except (Gone, Refused):
-            pass
-        except Silent as error:
-            logger.warning("%s is to end, so that its supervisor is killed: %s", execution_id, error)
-            await self._kill(execution_id)
+            return False
+        except Silent:
+            return True
+        return False
 
     async def _kill(self, execution_id: str) -> None:
         run_dir = self._places.run_dir(execution_id)
