@@ -25,8 +25,9 @@ MOST = 8
 """Times that a step may come to a point, as far as the long tests look."""
 ELSEWHERE = frozenset(
     {"expire.before", "expire.after", "upgrade.backed_up", "upgrade.before", "upgrade.altered", "upgrade.checked"}
+    | {"force.before", "force.killed", "force.after"}
 )
-"""Points that no wish of a user leads to; they have tests of their own."""
+"""Points that no wish of a user leads to, or only where a supervisor is stuck; they have tests of their own."""
 
 
 ROOMS = Path(zoe_jupyter.__file__).parent

@@ -155,15 +155,19 @@ def test_who_does_not_want_to_end_is_killed_after_its_grace(home: ChaosHarness, 
     assert any("137" in line for line in story(server)), story(server)
 
 
-def test_who_is_to_end_does_so_although_its_supervisor_does_not_answer(home: ChaosHarness) -> None:
-    """Nor the next Zoe."""
+@pytest.mark.parametrize("moment", ["", "force.before", "force.killed", "force.after"])
+def test_who_is_to_end_does_so_although_its_supervisor_does_not_answer(home: ChaosHarness, moment: str) -> None:
+    """Nor the next Zoe, nor the one after that, when the next one is killed at what it does about it."""
     server = home.hatch()
     try:
         begin(server, "slippery")
         os.kill(pid_of(home, SUPERVISOR), signal.SIGSTOP)
         server.kill()
-        server = home.hatch()
+        server = home.hatch(failpoint=moment)
         server.ask("POST", "executions/mine/stop")
+        if moment:
+            assert server.ended() == -signal.SIGKILL
+            server = home.hatch()
         until(lambda: mine(server)["state"] == "ended", 30, lambda: mine(server))
         assert mine(server)["outcome"] == "stopped"
         home.settle(server, is_idle=True)

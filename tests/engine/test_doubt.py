@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.engine.test_crash import eventually
 from zoe_jupyter.model.errors import Unavailable
 from zoe_jupyter.model.execution import Outcome, State
-from zoe_jupyter.store.errors import StoreBusy
+from zoe_jupyter.store.errors import StaleWrite, StoreBusy
 from zoe_jupyter.store.repository import Store
 from zoe_jupyter.testing.house import ALICE, House
 
@@ -73,6 +74,18 @@ async def test_a_decision_that_landed_unanswered_is_carried_out(house: House, cu
     other = await house.submit("job")
     await house.until_state(State.RUNNING, other)
     assert len(house.backend.launched) == 2
+
+
+async def test_what_was_written_behind_the_back_of_memory_is_read_before_anything_else_is_done(house: House) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    house.core._ledger._store.save([replace(execution, version=execution.version + 1, name="other")], [])
+    with pytest.raises(StaleWrite):
+        await house.core.stop(execution.id, ALICE)
+    await eventually(lambda: house.core.is_fenced)
+    await house.reopen()
+    assert house.core._ledger.executions[execution.id].name == "other"
+    await house.core.stop(execution.id, ALICE)
+    await house.until_state(State.ENDED, execution)
 
 
 def has(state: State) -> Callable[..., bool]:

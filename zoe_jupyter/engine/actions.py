@@ -192,10 +192,12 @@ class Actions:
     async def _force(self, execution_id: str, effect: Force) -> None:
         if not await self._may_act() or not self._is_still_meant(execution_id, effect):
             return
+        failpoint("force.before")
         try:
             await self._backend.force(execution_id)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: it will be tried again to end it: %s", execution_id, error)
+        failpoint("force.after")
 
     def _is_still_meant(self, execution_id: str, effect: Force) -> bool:
         """Whether nothing else lives of it by now than what was to be ended."""

@@ -326,6 +326,26 @@ async def test_a_supervisor_talks_to_so_many_at_a_time_and_always_to_the_core(
             await writer.wait_closed()
 
 
+async def is_answered(peer: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
+    reader, writer = peer
+    writer.write(b'{"id": 1, "do": "ping"}\n')
+    return b'"id":1' in await asyncio.wait_for(reader.readline(), 10)
+
+
+async def test_who_spoke_is_not_sent_away_before_who_did_not(runner: Runner, world: LocalWorld) -> None:
+    await runner.start("one")
+    path = world.run_dir("one") / SOCKET_FILE
+    speaks = await knock(path)
+    knocking = [await knock(path) for _ in range(control._MOST_PEERS // 2)]
+    assert await is_answered(speaks)
+    knocking += [await knock(path) for _ in range(control._MOST_PEERS // 2 + 20)]
+    reader, _ = knocking[0]
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert await is_answered(speaks)
+    for _, writer in (speaks, *knocking):
+        writer.close()
+
+
 @contextmanager
 def flood(path: Path) -> Iterator[None]:
     """Knock without a pause, and never say a word."""

@@ -233,6 +233,7 @@ class LocalBackend(Backend):
         written = await self._off(read, run_dir)
         if written.is_supervised and self._is_own(written.state):
             await self._off(_wait_for_end, *_identity(written), 0.0)
+        failpoint("force.killed")
         await self._supervisors.forget(execution_id)
         is_over = await self._off(sweep, str(run_dir), written.state)
         self._has_news = True
