@@ -89,6 +89,41 @@ async def test_requests_that_come_together_open_one_core_on_its_own_thread(first
     assert cores.threads == ["zoe-core"]
 
 
+@pytest.mark.parametrize("moment", ["lock", "opening"])
+async def test_who_goes_away_while_the_core_opens_leaves_no_second_one_behind(first, cores, monkeypatch, moment):
+    """As a tab does that is reloaded."""
+    may_go_on, is_there = threading.Event(), threading.Event()
+
+    def wait_there(*args):
+        is_there.set()
+        assert may_go_on.wait(10)
+        return args
+
+    plain_lock, plain_open = home._take_lock, cores.open
+    if moment == "lock":
+        monkeypatch.setattr(home, "_take_lock", lambda folder: plain_lock(*wait_there(folder)))
+    else:
+        monkeypatch.setattr(first, "_open_core", lambda: plain_open(*wait_there()))
+    gone = asyncio.ensure_future(first.answer(get("info")))
+    assert await asyncio.to_thread(is_there.wait, 10)
+    gone.cancel()
+    stays = asyncio.ensure_future(first.answer(get("info")))
+    await asyncio.wait({gone})
+    may_go_on.set()
+    assert (await stays).status == 200
+    assert len(cores.opened) == 1
+
+
+async def test_those_who_wait_for_a_core_that_cannot_open_are_told_by_one_try(first, cores, monkeypatch):
+    cores.error = ZoeError("the database is away")
+    tries = []
+    plain = home._take_lock
+    monkeypatch.setattr(home, "_take_lock", lambda folder: tries.append(folder) or plain(folder))
+    answers = await asyncio.gather(*(first.answer(get("info")) for _ in range(5)))
+    assert [answer.status for answer in answers] == [503] * 5
+    assert len(tries) == 1
+
+
 async def test_the_second_server_asks_the_first(first, second, cores):
     await first.answer(submission("mine"))
     answer = await second.answer(get("executions/mine", SECOND))

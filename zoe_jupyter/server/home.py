@@ -56,6 +56,7 @@ class Home:
         self._here: CoreThread | None = None
         self._there: RemoteCore | None = None
         self._seating = asyncio.Lock()
+        self._sitting_down: asyncio.Task[None] | None = None
         self._is_closed = False
         self._is_standing_by = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,13 +101,21 @@ class Home:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def seat(self) -> Answerer | None:
-        """Who answers now; None while another server is still opening the core. Raises what opening it here raised."""
-        if self._here is not None or self._there is not None:
-            return self._here or self._there
+        """Who answers now; None while another server is still opening the core. Raises what opening it here raised.
+
+        All who ask meanwhile wait for the same try, which goes on when they go away: a core half open would act on, and be followed by a second one.
+        """
+        if not self.is_seated:
+            if self._sitting_down is None or self._sitting_down.done():
+                self._sitting_down = asyncio.get_running_loop().create_task(self._sit_down(), name="zoe seat")
+                self._sitting_down.add_done_callback(_heard)
+            await asyncio.shield(self._sitting_down)
+        return self._here or self._there
+
+    async def _sit_down(self) -> None:
         async with self._seating:
-            if self._here is None and self._there is None and not self._is_closed:
+            if not self.is_seated and not self._is_closed:
                 await self._take_seat()
-            return self._here or self._there
 
     async def close(self) -> None:
         """Close the core if it is here, and let another server have it; executions run on."""
@@ -229,6 +238,12 @@ class OpenedCore:
         remove_address(self._file)
         await self._listener.close()
         await self._core.close()
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """What it raised was told to those who still waited."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _take_lock(folder: Path) -> Lock | None:

@@ -45,8 +45,9 @@ class SimulatedHouse:
         self._store: Store | None = None
         # In the order of their submits, not at random: what is done next goes by the order of ids, too.
         numbers = itertools.count(1)
-        numbered = mock.Mock(side_effect=lambda size: f"{next(numbers):0{2 * size}x}")
-        self._ids = mock.patch("zoe_jupyter.engine.submitting.secrets.token_hex", numbered)
+        self._ids = mock.patch(
+            "zoe_jupyter.engine.submitting.secrets.token_hex", lambda size: f"{next(numbers):0{2 * size}x}"
+        )
         self._ids.start()
 
     @property
