@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from zoe_jupyter.backends.base import Environment
 from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.model.errors import Conflict, Fatal, InvalidDescription, NotFound, Retryable, Unfit
 from zoe_jupyter.model.execution import Client, Goal, Outcome, Reason, ServiceState, State
+from zoe_jupyter.server.present import endpoint_bodies
 from zoe_jupyter.testing.house import ADMIN, ALICE, BOB, House, running
 
 CORE_OF_TWO = ["cluster.head-0", "cluster.worker-0", "cluster.worker-1"]
@@ -327,3 +329,16 @@ async def test_usage_endpoints_cluster_and_metrics_tell_what_runs(house: House) 
     assert (use.services, use.reserved.microcores) == (3, 2_500_000)
     assert b'zoe_executions{state="running"} 1.0' in house.core.metrics()
     assert (await house.core.owners(ALICE))["alice"][0] == 1
+
+
+async def test_a_page_of_somebody_else_is_trusted_by_nobody_also_not_by_an_admin(house: House) -> None:
+    """However much the entry is trusted: it could act as the one who looks at it."""
+    execution = await house.until(lambda now: running(now) == CORE_OF_TWO, await house.submit())
+    house.core._ledger.executions[execution.id] = believed = replace(
+        execution, application=replace(execution.application, is_trusted=True)
+    )
+
+    for caller, is_trusted in ((ALICE, True), (ADMIN, False)):
+        (target,) = (await house.core.endpoints(execution.id, caller)).values()
+        (shown,) = endpoint_bodies(believed, caller)
+        assert (target.is_trusted, shown.is_trusted) == (is_trusted, is_trusted)

@@ -131,6 +131,8 @@ class Actions:
         return execution, found
 
     async def _launch(self, execution_id: str, effect: Launch) -> None:
+        if of_the_whole := self._tasks.get((execution_id, "")):  # such as ending it by force, which knows no attempts
+            await asyncio.wait([of_the_whole])
         async with self._launches:
             wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
             if wanted is None or not await self._may_act():

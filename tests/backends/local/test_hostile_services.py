@@ -23,7 +23,7 @@ from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.backends.local.link import Link, Silent
 from zoe_jupyter.backends.local.supervisor import control
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, read_state
-from zoe_jupyter.backends.local.supervisor.processes import start_of
+from zoe_jupyter.backends.local.supervisor.processes import is_alive, start_of
 from zoe_jupyter.backends.local.supervisor.shape import _is_reason, is_sound
 from zoe_jupyter.backends.local.supervisor.verdict import (
     EXPIRED,
@@ -45,6 +45,7 @@ from zoe_jupyter.testing.backend_contract import Runner, eventually
 RECORD = "app.main-0"
 SPOILT: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no state": lambda _: [],
+    "of another": lambda state: {**state, "execution": "two"},
     "a deep one": lambda _: "[" * 200_000,
     "supervisor": lambda state: {**state, "supervisor": "none"},
     "pid": lambda state: {**state, "supervisor": {"pid": "x", "start": 1}},
@@ -113,6 +114,35 @@ async def test_a_living_supervisor_writes_a_spoilt_state_anew(runner: Runner, wo
     await eventually(is_whole, deadline_s=10)
     runner.backend = await world.open()
     assert (await runner.until("one", RECORD, SeenState.READY)).handle["pid"] == before.handle["pid"]
+
+
+async def test_who_kills_its_supervisor_and_writes_itself_in_its_place_is_ended(
+    runner: Runner, world: LocalWorld, tmp_path: Path
+) -> None:
+    grandchild = await daemon(runner, tmp_path)
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    await runner.backend.close()
+    path = world.run_dir("one") / "state.json"
+    itself = {"pid": grandchild, "start": start_of(grandchild)}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "supervisor": itself}))
+
+    runner.backend = await world.open()
+    await runner.backend.clean("one", keep_logs=True)
+    assert not is_alive(grandchild, itself["start"])
+
+
+async def test_a_supervisor_that_was_stopped_and_written_over_is_ended(runner: Runner, world: LocalWorld) -> None:
+    await runner.start("one")
+    supervisor = await supervisor_of(runner)
+    start = start_of(supervisor)
+    os.kill(supervisor, signal.SIGSTOP)
+    await runner.backend.close()
+    path = world.run_dir("one") / "state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "supervisor": {"pid": 1, "start": 1}}))
+
+    runner.backend = await world.open()
+    await runner.backend.clean("one", keep_logs=True)
+    assert not is_alive(supervisor, start)
 
 
 @pytest.mark.parametrize("takes", ["state.json", "the folder"])
@@ -337,12 +367,35 @@ async def test_who_spoke_is_not_sent_away_before_who_did_not(runner: Runner, wor
     path = world.run_dir("one") / SOCKET_FILE
     speaks = await knock(path)
     knocking = [await knock(path) for _ in range(control._MOST_PEERS // 2)]
+    assert await is_answered(knocking[-1]), "so that all have been let in"
     assert await is_answered(speaks)
     knocking += [await knock(path) for _ in range(control._MOST_PEERS // 2 + 20)]
     reader, _ = knocking[0]
     assert await asyncio.wait_for(reader.read(), 10) == b""
     assert await is_answered(speaks)
     for _, writer in (speaks, *knocking):
+        writer.close()
+
+
+async def test_who_sends_most_without_an_end_goes_before_the_memory_does(
+    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await runner.start("one")
+    path = world.run_dir("one") / SOCKET_FILE
+    little, most = await knock(path), [await knock(path) for _ in range(3)]
+    little[1].write(b'{"id": 1, ')
+    for _, writer in most:
+        with suppress(ConnectionError):
+            writer.write(b"x" * (control._LONGEST_REQUEST - 1000))
+            await writer.drain()
+    ends = [asyncio.ensure_future(reader.read()) for reader, _ in most]
+    assert await asyncio.wait(ends, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    little[1].write(b'"do": "ping"}\n')
+    assert b'"id":1' in await asyncio.wait_for(little[0].readline(), 10)
+    for end in ends:
+        end.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
+    for _, writer in (little, *most):
         writer.close()
 
 

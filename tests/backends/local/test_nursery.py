@@ -128,6 +128,14 @@ def test_a_folder_whose_name_is_too_long_to_be_shown_is_left_to_a_start_without_
     assert nursery._process is None
 
 
+def test_a_fork_that_cannot_show_its_mark_is_not_used(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a kernel that does not tell where it keeps a process's variables."""
+    monkeypatch.setattr(nursery_module, "SUPERVISOR_MARK", "ZOE_ELSEWHERE")
+    assert place.start() is None
+    monkeypatch.undo()
+    assert place.start() is None, "it is not tried again"
+
+
 async def test_services_start_also_where_there_is_no_nursery(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Nursery, "start", lambda *_, **__: None)
     assert (await runner.start("e1", command=("sleep", "60"))).state is SeenState.READY

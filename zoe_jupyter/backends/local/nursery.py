@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from zoe_jupyter.backends.local.environment import inherited
-from zoe_jupyter.backends.local.supervisor.files import NURSERY, NURSERY_ROOM, SUPERVISOR_MARK
+from zoe_jupyter.backends.local.supervisor.files import NURSERY, NURSERY_ROOM, SUPERVISOR_MARK, UNMARKED
 from zoe_jupyter.failpoints import failpoint
 
 PROGRAM = Path(__file__).parent / "supervisor" / "__main__.py"
@@ -29,14 +29,18 @@ class Nursery:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
+        self._is_of_use = True
 
     def start(self, run_dir: Path, mark: str, *, limit_s: float) -> bytes | None:
         """Start a supervisor; what it said first, None when no nursery could be had or it did nothing."""
-        if max(len(os.fsencode(run_dir)), len(os.fsencode(mark))) >= NURSERY_ROOM:
+        if not self._is_of_use or max(len(os.fsencode(run_dir)), len(os.fsencode(mark))) >= NURSERY_ROOM:
             return None
         with suppress(TimeoutError):
             for _ in range(2):
                 word = self._start(run_dir, mark, min(limit_s, SILENT_S))
+                if word == UNMARKED:  # this kernel does not tell where it keeps them
+                    self._is_of_use = False
+                    break
                 if word:
                     return word
                 self.close()

@@ -28,7 +28,7 @@ from zoe_jupyter.backends.local.supervisor.files import (
     plain,
     read_state,
 )
-from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive, raw_environment
+from zoe_jupyter.backends.local.supervisor.processes import boot_id, is_alive, is_supervisor
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import Retryable
 
@@ -52,13 +52,8 @@ def read(run_dir: Path) -> Written:
     is_same_boot = state.get("boot_id") == boot_id()
     supervisor = state.get("supervisor", {})
     pid, start = int(supervisor.get("pid", 0)), int(supervisor.get("start", 0))
-    lives = is_same_boot and is_alive(pid, start) and _is_marked(pid, f"{state.get('deployment')}/{run_dir.name}")
+    lives = is_same_boot and is_alive(pid, start) and is_supervisor(pid, f"{state.get('deployment')}/{run_dir.name}")
     return Written(state, is_same_boot, lives)
-
-
-def _is_marked(pid: int, mark: str) -> bool:
-    """Services can write whose process id they like: nobody is taken for a supervisor, or killed, who was not started as one."""
-    return f"{SUPERVISOR_MARK}={mark}".encode() in raw_environment(pid).split(b"\0")
 
 
 def deployment_of(run_dir: Path) -> str:
@@ -168,6 +163,7 @@ class Supervisors:
                 self._links[execution_id] = link
                 return link
             if time.monotonic() > end:
+                self._silent.add(execution_id)
                 raise Silent(f"the supervisor of {execution_id} lives and does not listen")
             await asyncio.sleep(0.02)
         return None

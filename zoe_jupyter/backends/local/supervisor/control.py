@@ -20,6 +20,8 @@ from .files import short_path
 from .loop import READ, WRITE, Loop, complain
 
 _LONGEST_REQUEST = 64 * 1024 * 1024
+_MOST_UNREAD = 2 * _LONGEST_REQUEST
+"""Bytes that all peers together may have sent of requests that have not come to their end."""
 _BACKLOG = 64
 _MOST_PEERS = 128
 """A service may knock as often as it likes; the supervisor needs its descriptors for what it looks after. Whoever comes is let in, the next core
@@ -87,7 +89,12 @@ class Control:
             return
         if len(self._peers) >= _MOST_PEERS:
             min(self._peers, key=lambda peer: peer.heard_at).close()
-        self._peers.add(_Peer(self._loop, connection, self._handle, on_close=self._forget))
+        self._peers.add(_Peer(self._loop, connection, self._handle, on_read=self._make_room, on_close=self._forget))
+
+    def _make_room(self) -> None:
+        """Who has sent most without coming to an end goes, when all together have sent too much."""
+        while sum(peer.unread for peer in self._peers) > _MOST_UNREAD:
+            max(self._peers, key=lambda peer: peer.unread).close()
 
     def _forget(self, peer: _Peer) -> None:
         self._peers.discard(peer)
@@ -96,7 +103,13 @@ class Control:
 
 class _Peer:
     def __init__(
-        self, loop: Loop, connection: socket.socket, handle: Handler, *, on_close: Callable[[_Peer], object]
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        handle: Handler,
+        *,
+        on_read: Callable[[], object],
+        on_close: Callable[[_Peer], object],
     ) -> None:
         connection.setblocking(False)
         self.is_subscribed = False
@@ -105,11 +118,17 @@ class _Peer:
         self._connection = connection
         self._fd = connection.fileno()
         self._handle = handle
+        self._on_read = on_read
         self._on_close = on_close
         self._in = bytearray()
         self._out = bytearray()
         self._hint = b""
         loop.watch(self._fd, READ, self._event)
+
+    @property
+    def unread(self) -> int:
+        """Bytes of a request that has not come to its end."""
+        return len(self._in)
 
     def hint(self, line: bytes) -> None:
         """What it reads last is of the newest change, however slowly it reads."""
@@ -140,6 +159,7 @@ class _Peer:
         if not data or len(self._in) > _LONGEST_REQUEST:
             self.close()
             return
+        self._on_read()
         while b"\n" in data and self._fd >= 0 and (end := self._in.find(b"\n")) >= 0:
             line = bytes(self._in[:end])
             del self._in[: end + 1]

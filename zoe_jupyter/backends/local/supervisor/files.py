@@ -16,12 +16,14 @@ NURSERY_ROOM = 512
 """Bytes that folder and mark of a supervisor may have that is to be forked by the nursery."""
 NURSERY = "nursery:".ljust(NURSERY_ROOM, "-")
 """Argument and mark of the nursery; its supervisors write their own over them."""
+UNMARKED = b"unmarked"
+"""What a fork of the nursery says, and ends, where it cannot show its mark: it would be taken for no supervisor."""
 _LONGEST_ADDRESS = 100
 _LONGEST_STATE_BYTES = 64 * 1024 * 1024
 
 
 def read_state(run_dir: str) -> dict[str, Any]:
-    """What the supervisor wrote down in that folder, empty when there is nothing or no supervisor writes such."""
+    """What the supervisor wrote down in that folder, empty when there is nothing, no supervisor writes such, or it is of another execution."""
     try:
         with open(os.path.join(run_dir, STATE_FILE), encoding="utf-8", opener=plain) as file:
             found = os.fstat(file.fileno())
@@ -30,7 +32,7 @@ def read_state(run_dir: str) -> dict[str, Any]:
             state = json.load(file)
     except (OSError, ValueError, RecursionError):
         return {}
-    return state if is_sound(state) else {}
+    return state if is_sound(state) and state.get("execution") == os.path.basename(os.path.normpath(run_dir)) else {}
 
 
 def plain(path: str, flags: int) -> int:

@@ -15,8 +15,9 @@ import socket
 import sys
 from typing import NoReturn
 
-from .files import COMPLAINTS_FILE, NURSERY, SUPERVISOR_MARK, plain
+from .files import COMPLAINTS_FILE, NURSERY, SUPERVISOR_MARK, UNMARKED, plain
 from .main import be_in_charge
+from .processes import is_supervisor
 
 IDLE_S = 600.0
 _REQUEST_BYTES = 4096
@@ -52,6 +53,9 @@ def _become_supervisor(request: dict[str, str], answer: int) -> NoReturn:
         os.close(source)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _show(request["run_dir"], request["mark"])
+    if not is_supervisor(os.getpid(), request["mark"]):
+        os.write(1, UNMARKED + b"\n")
+        sys.exit(1)
     sys.exit(be_in_charge(request["run_dir"]))
 
 

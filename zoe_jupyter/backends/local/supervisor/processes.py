@@ -11,6 +11,8 @@ import signal
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from .files import SUPERVISOR_MARK
+
 MARKER = "ZOE_SERVICE"
 """Environment variable ``<deployment>/<execution>/<service>#<attempt>`` of everything that a supervisor starts."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -133,6 +135,11 @@ def raw_environment(pid: int) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def is_supervisor(pid: int, mark: str) -> bool:
+    """Services can write down whose process id they like: nobody is taken for a supervisor, or killed as one, who was not started as it."""
+    return f"{SUPERVISOR_MARK}={mark}".encode() in raw_environment(pid).split(b"\0")
 
 
 def marker_of(pid: int) -> str:

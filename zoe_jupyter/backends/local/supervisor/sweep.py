@@ -1,7 +1,8 @@
 """Find and end what a dead supervisor left behind: daemonised grandchildren, which nothing else reaches. Shared with the backend.
 
 A left process is known by its marker in the environment; by being in a list of pids and start times written down earlier; by the session of a
-service; by a control group of ours; or, when it overwrote its environment, by working inside the run folder.
+service; by a control group of ours; or, when it overwrote its environment, by working inside the run folder. A supervisor that is not the one that is
+written down is left, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import cages
-from .processes import Process, boot_id, folder_of, is_alive, owner_of, raw_environment, scan, send
+from .processes import Process, boot_id, folder_of, is_alive, is_supervisor, owner_of, raw_environment, scan, send
 
 _OWN_PREFIX = b"ZOE_SERVICE="
 _FREEZES = 20
@@ -24,7 +25,10 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     """``{pid: start time}`` of what still lives of an execution (of one of its services). Nothing after a restart of the machine."""
     if state.get("boot_id") != boot_id():
         return {}
-    own = {os.getpid(), int(state.get("supervisor", {}).get("pid", 0))}
+    supervisor = int(state.get("supervisor", {}).get("pid", 0))
+    mark = f"{state.get('deployment', '')}/{state.get('execution', '')}"
+    is_true = is_supervisor(supervisor, mark)
+    own = {os.getpid(), supervisor if is_true else 0}
     records = {name: record for name, record in state.get("services", {}).items() if service in ("", name)}
     known = _known(records)
     prefix = _marker_prefix(state, service)
@@ -32,7 +36,8 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     for process in scan().values():
         if process.pid in own or process.is_dead or owner_of(process.pid) != os.getuid():
             continue
-        if _is_left(process, run_dir, records, known=known, prefix=prefix, is_whole=not service):
+        is_lost = not service and is_supervisor(process.pid, mark)
+        if is_lost or _is_left(process, run_dir, records, known=known, prefix=prefix, is_whole=not service):
             found[process.pid] = process.start
     return found
 
