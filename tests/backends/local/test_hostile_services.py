@@ -7,11 +7,8 @@ import json
 import os
 import shutil
 import signal
-import socket
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import daemon, supervisor_of
 from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.backends.local.link import Link, Silent
-from zoe_jupyter.backends.local.supervisor import control
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, read_state
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, start_of
 from zoe_jupyter.backends.local.supervisor.shape import _is_reason, is_sound
@@ -326,117 +322,6 @@ async def test_spoilt_bounds_change_nothing(runner: Runner, world: LocalWorld, b
     writer.close()
     await writer.wait_closed()
     await is_looked_after(runner, "one")
-
-
-async def knock(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Wait until there is room at the door: who does not wait is told that it is connected, and is not."""
-    door = socket.socket(socket.AF_UNIX)
-    await asyncio.to_thread(door.connect, str(path))
-    return await asyncio.open_unix_connection(sock=door)
-
-
-@pytest.mark.parametrize("core", ["the one that was there", "the next one"])
-async def test_a_supervisor_talks_to_so_many_at_a_time_and_always_to_the_core(
-    runner: Runner, world: LocalWorld, core: str
-) -> None:
-    await runner.start("one")
-    path = world.run_dir("one") / SOCKET_FILE
-    knocking = [await knock(path) for _ in range(control._MOST_PEERS + 20)]
-    reader, _ = knocking[0]
-    assert await asyncio.wait_for(reader.read(), 10) == b""
-    if core == "the next one":
-        await runner.backend.close()
-        runner.backend = await world.open()
-        assert dict((await runner.backend.observe()).unreachable) == {}
-    await runner.backend.stop("one", RECORD, 1, grace_s=0)
-    assert (await runner.ended("one")).exit_code == 137
-    for _, writer in knocking:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-
-async def is_answered(peer: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bool:
-    reader, writer = peer
-    writer.write(b'{"id": 1, "do": "ping"}\n')
-    return b'"id":1' in await asyncio.wait_for(reader.readline(), 10)
-
-
-async def test_who_spoke_is_not_sent_away_before_who_did_not(runner: Runner, world: LocalWorld) -> None:
-    await runner.start("one")
-    path = world.run_dir("one") / SOCKET_FILE
-    speaks = await knock(path)
-    knocking = [await knock(path) for _ in range(control._MOST_PEERS // 2)]
-    assert await is_answered(knocking[-1]), "so that all have been let in"
-    assert await is_answered(speaks)
-    knocking += [await knock(path) for _ in range(control._MOST_PEERS // 2 + 20)]
-    reader, _ = knocking[0]
-    assert await asyncio.wait_for(reader.read(), 10) == b""
-    assert await is_answered(speaks)
-    for _, writer in (speaks, *knocking):
-        writer.close()
-
-
-async def test_who_sends_most_without_an_end_goes_before_the_memory_does(
-    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await runner.start("one")
-    path = world.run_dir("one") / SOCKET_FILE
-    little, most = await knock(path), [await knock(path) for _ in range(3)]
-    little[1].write(b'{"id": 1, ')
-    for _, writer in most:
-        with suppress(ConnectionError):
-            writer.write(b"x" * (control._LONGEST_REQUEST - 1000))
-            await writer.drain()
-    ends = [asyncio.ensure_future(reader.read()) for reader, _ in most]
-    assert await asyncio.wait(ends, timeout=10, return_when=asyncio.FIRST_COMPLETED)
-    little[1].write(b'"do": "ping"}\n')
-    assert b'"id":1' in await asyncio.wait_for(little[0].readline(), 10)
-    for end in ends:
-        end.cancel()
-    await asyncio.gather(*ends, return_exceptions=True)
-    for _, writer in (little, *most):
-        writer.close()
-
-
-@contextmanager
-def flood(path: Path) -> Iterator[None]:
-    """Knock without a pause, and never say a word."""
-    is_enough, knocking = threading.Event(), deque[socket.socket]()
-
-    def knock_on() -> None:
-        while not is_enough.is_set():
-            with suppress(OSError):
-                door = socket.socket(socket.AF_UNIX)
-                knocking.append(door)
-                door.connect(str(path))
-            if len(knocking) > 2 * control._MOST_PEERS:
-                knocking.popleft().close()
-
-    thread = threading.Thread(target=knock_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_enough.set()
-        thread.join()
-        for door in knocking:
-            door.close()
-
-
-async def test_who_knocks_without_a_pause_blinds_nobody_and_can_be_ended(runner: Runner, world: LocalWorld) -> None:
-    await runner.start("one")
-    await runner.start("two")
-    await runner.backend.close()
-    with flood(world.run_dir("one") / SOCKET_FILE):
-        for _ in range(5):
-            runner.backend = await world.open()
-            assert dict((await runner.backend.observe()).unreachable).keys() <= {"one"}
-            with suppress(Retryable):
-                await runner.backend.stop("one", RECORD, 1, grace_s=0)
-            await runner.backend.force("one")
-        await is_looked_after(runner, "two")
-    await runner.ended("one")
 
 
 async def test_a_state_folder_that_is_gone_is_not_taken_for_a_full_disk(world: LocalWorld) -> None:
