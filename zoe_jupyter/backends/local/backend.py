@@ -38,7 +38,7 @@ from zoe_jupyter.backends.local.rousing import Rouser
 from zoe_jupyter.backends.local.supervisor import cages, crowd
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.shape import is_usage
-from zoe_jupyter.backends.local.supervisor.sweep import recalled, sweep
+from zoe_jupyter.backends.local.supervisor.sweep import believed, sweep
 from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, Written, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
 from zoe_jupyter.failpoints import failpoint
@@ -208,7 +208,7 @@ class LocalBackend(Backend):
         written = await self._off(read, run_dir)
         record = written.state.get("services", {}).get(service)
         if record is not None and record["attempt"] == attempt:
-            await self._off(sweep, str(run_dir), written.state, service=service)
+            await self._off(sweep, str(run_dir), self._believed(execution_id, written.state), service=service)
 
     async def force(self, execution_id: str) -> None:
         """A supervisor that does not answer is killed, its services with it, and what they leave is swept."""
@@ -235,7 +235,7 @@ class LocalBackend(Backend):
             await self._off(_wait_for_end, *_identity(written), 0.0)
         failpoint("force.killed")
         await self._supervisors.forget(execution_id)
-        is_over = await self._off(sweep, str(run_dir), written.state)
+        is_over = await self._off(sweep, str(run_dir), self._believed(execution_id, written.state))
         self._has_news = True
         self._hint()
         if not is_over:
@@ -382,6 +382,9 @@ class LocalBackend(Backend):
             return [], f"the supervisor of {execution_id} has just closed the connection"
         return self._own(written.state, is_supervised=False, is_same_boot=written.is_same_boot), ""
 
+    def _believed(self, execution_id: str, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        return believed(state, self._deployment, execution_id)
+
     def _own(self, state: Mapping[str, Any], *, is_supervised: bool = True, is_same_boot: bool = True) -> list[Seen]:
         if not self._is_own(state):
             return []
@@ -489,11 +492,11 @@ def _wait_for_end(pid: int, start: int, limit_s: float) -> None:
 
 def _clear(run_dir: Path, deployment: str) -> bool:
     """End what a supervisor left, and give its control groups back; says whether nothing lives any more."""
-    state, known = read(run_dir).state, recalled(deployment, run_dir.name)
-    if not state and not run_dir.exists() and not known["services"][""]["cages"]:
+    left = believed(read(run_dir).state, deployment, run_dir.name)
+    if not run_dir.exists() and not left["services"][""]["cages"]:
         return True
-    if not sweep(str(run_dir), state or known):
+    if not sweep(str(run_dir), left):
         return False
-    for record in (*state.get("services", {}).values(), *known["services"].values()):
+    for record in left["services"].values():
         cages.remove(record.get("cages", ()), limit_s=1.0)
     return True
