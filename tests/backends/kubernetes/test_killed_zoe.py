@@ -15,7 +15,7 @@ from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from tests.failpoints import failpoints_in
 from zoe_jupyter.backends.kubernetes import names
-from zoe_jupyter.engine import actions
+from zoe_jupyter.engine import actions, ledger, loop
 from zoe_jupyter.testing.chaos import ChaosHarness, Died, Refused, Server, until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -45,6 +45,13 @@ processes:
     stop: {{grace_s: 2}}
 """
 ALL = {"pair.head-0", "pair.worker-0", "pair.worker-1"}
+STORED = ("submit.", "save.")
+"""How those of the ledger's failpoints begin that lie on the way."""
+MOMENTS = [
+    *failpoints_in(Path(actions.__file__)),
+    *failpoints_in(Path(loop.__file__)),
+    *(each for each in failpoints_in(Path(ledger.__file__)) if each.startswith(STORED)),
+]
 Step = tuple[Callable[[Server], Any], Callable[[Server], bool]]
 
 
@@ -86,7 +93,7 @@ class Life:
         until(lambda: is_done(server), STEP_S, lambda: self.home.log.read_text()[-3000:])
 
 
-@pytest.mark.parametrize("moment", failpoints_in(Path(actions.__file__)))
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_zoe_that_is_killed_loses_and_doubles_no_pod(world: KubernetesWorld, home: ChaosHarness, moment: str) -> None:
     life = Life(home, moment)
     submit = {"use": "pair", "name": "mine"}
