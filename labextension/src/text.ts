@@ -148,6 +148,11 @@ export function look(execution: IExecution): string {
   return execution.state === 'ended' ? (execution.outcome ?? 'ended') : execution.state;
 }
 
+/** As much of its digest as tells it from others. */
+export function shortImage(image: string): string {
+  return image.replace(/(sha256:[0-9a-f]{12})[0-9a-f]+$/, '$1');
+}
+
 /** Notifications take 140 characters. */
 export function shortened(text: string): string {
   return text.length > 140 ? `${text.slice(0, 139)}…` : text;

@@ -14,7 +14,8 @@ import {
   formatDuration,
   labelled,
   lasting,
-  look
+  look,
+  shortImage
 } from '../src/text';
 import { entry, execution } from './make';
 
@@ -119,6 +120,15 @@ describe('backoffMs', () => {
     );
     assert.equal(backoffMs(50, 1), 20_000);
     assert.equal(backoffMs(0, 0), 250);
+  });
+});
+
+describe('shortImage', () => {
+  it('leaves as much of a digest as tells it from others', () => {
+    const digest = `sha256:0123456789ab${'c'.repeat(52)}`;
+    assert.equal(shortImage(`site:5000/spark@${digest}`), 'site:5000/spark@sha256:0123456789ab');
+    assert.equal(shortImage('site/spark:4'), 'site/spark:4');
+    assert.equal(shortImage(''), '');
   });
 });
 

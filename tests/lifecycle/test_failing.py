@@ -243,6 +243,15 @@ def test_a_program_that_is_not_there_is_not_tried_again() -> None:
     assert life.execution.target.reason.code == "command_not_found"
 
 
+def test_who_has_no_image_is_not_tried_again() -> None:
+    missing = Reason("image_missing", "its image cannot be had (InvalidImageName): no such thing")
+    life = Life.placed().exits("spark.head-0", None, missing)
+    assert (life.state, life.execution.outcome) == (State.ENDED, Outcome.FAILED)
+    assert life.execution.target.reason is not None
+    assert life.execution.target.reason.code == "image_missing"
+    assert life.execution.target.reason.text.endswith(f" could not be started: {missing.text}")
+
+
 def test_waiting_for_what_will_come_costs_no_try() -> None:
     waiting = Reason("no_network", "no network is free")
     life = Life.placed()

@@ -118,6 +118,8 @@ class Seen:
     """``out_of_memory``, ``process_limit``, ``port_taken``, ``killed``, ``exited``, ``expired``, ``not_ready``, ``unhealthy``, ``lost``. Of one that goes
     on: what went wrong with it all the same."""
     is_blameless: bool = False
+    image: str = ""
+    """What it was started from, by digest; empty where, or as long as, the backend cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,10 @@ def _resume(findings: Findings, execution: Execution, service: Service) -> None:
 
 
 def _seen(service: Service, item: Seen) -> Iterator[Event]:
-    if not service.handle and item.handle:
-        yield ServiceLaunched(service.name, service.attempt, item.handle, host=item.host, ports=item.ports)
+    if item.handle and (not service.handle or (item.image and not service.image)):
+        yield ServiceLaunched(
+            service.name, service.attempt, item.handle, host=item.host, ports=item.ports, image=item.image
+        )
     if item.state is SeenState.EXITED:
         yield ServiceExited(service.name, service.attempt, item.exit_code, item.reason, is_blameless=item.is_blameless)
     elif item.state is SeenState.READY and service.state is ServiceState.STARTING:

@@ -79,13 +79,14 @@ class ScaleRequested:
 
 @dataclass(frozen=True, slots=True)
 class ServiceLaunched:
-    """The backend confirmed that it runs this attempt (or adopted it)."""
+    """The backend confirmed that it runs this attempt (or adopted it), or knows by now from which image."""
 
     service: str
     attempt: int
     handle: Mapping[str, Any]
     host: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

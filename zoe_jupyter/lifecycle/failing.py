@@ -23,6 +23,8 @@ SETTLED_S = 60.0
 LEAST_LAUNCH_TRIES = 3
 START_TRIES = 5
 """So often in a row a whole start may fail before the execution does."""
+NEVER_THERE = ("command_not_found", "image_missing")
+"""Codes of reasons why trying again would fail in the same way."""
 START_DELAY_S, LONGEST_START_DELAY_S = 30.0, 600.0
 """Before the next whole start: doubled each time."""
 
@@ -51,8 +53,7 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
         failures = service.failures + (not event.is_blameless)
         _wait_for_next_try(draft, service, failures=failures, delay_s=event.retry_in_s, reason=event.reason)
         return
-    text = f"{titles.of_service(draft.execution.application, service)} could not be started: {event.reason.text}"
-    reason = Reason(event.reason.code, text, _facts(service, None, event.reason))
+    reason = _why_not_begun(draft, service, event.reason)
     if event.retry_in_s is not None and _is_of_start(draft, service) and not _runs_only_once(draft):
         _start_failed(draft, service, None, reason)
     else:
@@ -128,7 +129,7 @@ def _start_failed(draft: Draft, service: Service, exit_code: int | None, reason:
 def _may_try_again(draft: Draft, service: Service, event: ServiceExited) -> bool:
     """What was not the program's fault is always tried again, but a program that must run only once is not, once it was ready."""
     policy = _policy(draft, service)
-    if event.reason is not None and event.reason.code == "command_not_found":
+    if event.reason is not None and event.reason.code in NEVER_THERE:
         return False
     if event.is_blameless:
         return service.ready_at is None or policy is not RestartWhen.NEVER
@@ -200,8 +201,15 @@ def _policy(draft: Draft, service: Service) -> RestartWhen:
     return draft.process_of(service).restart.when
 
 
+def _why_not_begun(draft: Draft, service: Service, reason: Reason) -> Reason:
+    title = titles.of_service(draft.execution.application, service)
+    return Reason(reason.code, f"{title} could not be started: {reason.text}", _facts(service, None, reason))
+
+
 def _why_exited(draft: Draft, service: Service, event: ServiceExited) -> Reason:
     """Why that exit was the end: which service, its code, what the backend saw, and how often it was tried."""
+    if event.reason is not None and event.reason.code == "image_missing":
+        return _why_not_begun(draft, service, event.reason)
     title, facts = (
         titles.of_service(draft.execution.application, service),
         _facts(service, event.exit_code, event.reason),

@@ -30,7 +30,8 @@ def launched(draft: Draft, event: ServiceLaunched) -> None:
     service = draft.attempt(event.service, event.attempt)
     if service is not None and service.state in counts.ALIVE:
         reason = None if service.reason and service.reason.code == PULLING else service.reason
-        draft.put(service, handle=event.handle, host=event.host, ports=event.ports, reason=reason)
+        image = event.image or service.image
+        draft.put(service, handle=event.handle, host=event.host, ports=event.ports, image=image, reason=reason)
 
 
 def ready(draft: Draft, event: ServiceReady) -> None:

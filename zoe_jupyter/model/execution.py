@@ -101,6 +101,8 @@ class Service:
     ports: Mapping[str, int] = field(default_factory=dict)
     handle: Mapping[str, Any] = field(default_factory=dict)
     """What the backend needs to find it again; empty until the launch was confirmed."""
+    image: str = ""
+    """What this attempt was started from, by digest, where the backend can tell."""
     exit_code: int | None = None
     reason: Reason | None = None
     due_at: float = 0.0

@@ -159,9 +159,7 @@ class Snapshot:
     rules: Rules = Rules()
     quotas: Quotas = Quotas()
     usage: Mapping[str, float] = field(default_factory=dict)
-    """What owners used lately of the dominant resource, decayed, in shares of the cluster times seconds."""
-    group_usage: Mapping[str, float] = field(default_factory=dict)
-    """The same of groups."""
+    """What owners (and groups) used lately of the dominant resource, decayed, in shares of the cluster times seconds."""
     reservation: Reservation | None = None
     """The one of the plan before."""
     seed: int = 0

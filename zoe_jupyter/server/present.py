@@ -120,6 +120,7 @@ def service_body(service: Service) -> ServiceBody:
         is_core=service.is_core,
         exit_code=service.exit_code,
         reason=reason_body(service.reason),
+        image=service.image,
     )
 
 

@@ -33,6 +33,8 @@ class ServiceBody:
     is_core: bool
     exit_code: int | None = None
     reason: ReasonBody | None = None
+    image: str = ""
+    """What it was started from, by digest; empty where the backend has no images, or cannot tell yet."""
 
 
 @dataclass
@@ -272,8 +274,6 @@ class InfoBody:
     home: Literal["embedded", "hub"]
     backend: str
     capabilities: dict[str, Any]
-    policy: str
-    """By which name it was chosen, and whether it has failed."""
     user: str
     is_admin: bool
     server: str

@@ -68,6 +68,7 @@ def _look_at_details(page: Lab, artifacts: Path, node: re.Pattern[str]) -> None:
     expect(rows).to_have_count(4, timeout=SOON_MS)
     for row in rows.all():
         expect(row.locator("td").nth(1)).to_have_text(node)
+        expect(row.locator("td").last).to_contain_text("sha256:")
     page.screenshot(artifacts, "services")
     page.tab.locator(".zoe-Table").get_by_role("button", name="spark.master-0").click()
     expect(page.tab.get_by_role("log")).to_contain_text("Registering worker", timeout=SOON_MS)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import json
 
-from zoe_jupyter.backends.containers.images import CONTENT_LABEL, Content, environment_of, read_content, resolve
+import pytest
+
+from zoe_jupyter.backends.containers.images import (
+    CONTENT_LABEL,
+    Content,
+    environment_of,
+    is_refusal,
+    read_content,
+    resolve,
+)
 from zoe_jupyter.model.application import Requirement
 from zoe_jupyter.model.images import default_image
 
@@ -21,6 +30,20 @@ def test_a_framework_without_an_image_has_its_own() -> None:
     assert default_image("spark", "4") == "zoe/spark:4"
     assert default_image("spark", "") == "zoe/spark:latest"
     assert default_image("spark", "4.0 beta") == "zoe/spark:4.0-beta"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_in_vain"),
+    [
+        ("docker.io/library/nothing:1: not found", True),
+        ("pull access denied, repository does not exist or may require authorization", True),
+        ("unexpected status code 401 Unauthorized", True),
+        ('Head "https://registry.site/v2/": dial tcp 10.0.0.1:443: connect: connection refused', False),
+        ("toomanyrequests: you have reached your pull rate limit", False),
+    ],
+)
+def test_a_registry_that_refuses_is_told_from_one_that_does_not_answer(said: str, is_in_vain: bool) -> None:
+    assert is_refusal(said) is is_in_vain
 
 
 def test_labels_say_what_is_in_an_image() -> None:

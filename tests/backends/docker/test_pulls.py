@@ -70,6 +70,10 @@ async def test_a_digest_names_one_image_wherever_its_tag_points(runner: Runner, 
         runner.order("two", command=("sh", "-c", "cat /content; sleep 600"), image=shelf.name("moving:1"))
     )
     await runner.said("two", "app.main-0", b"second")
+    for name, digest in (("one", first), ("two", second)):
+        seen = await runner.seen(name)
+        assert seen is not None
+        assert seen.image == f"{shelf.name('moving')}@{digest}"
 
 
 async def test_what_the_registry_does_not_have_is_told_in_its_words(runner: Runner, shelf: Registry) -> None:

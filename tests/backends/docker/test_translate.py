@@ -15,6 +15,7 @@ from zoe_jupyter.backends.base import SeenState, ServiceOrder
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import archive, logs, meter, probing, translate
 from zoe_jupyter.backends.docker.calls import pull_progress
+from zoe_jupyter.backends.docker.images import digest_of
 from zoe_jupyter.backends.docker.networks import free_subnets, ipaddress, prefix_for
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
 from zoe_jupyter.model.application import Health, Port, Probe
@@ -256,3 +257,27 @@ def test_use_is_the_difference_of_two_looks() -> None:
     assert (first.cpu_cores, first.memory_bytes, first.processes) == (0.0, 70, 3)
     (second,) = measured.measure({ATTEMPT: look(2, 2.0)})
     assert second.cpu_cores == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("image", "named", "told"),
+    [
+        (
+            "registry.site:5000/zoe/redis:7",
+            ["other/redis@sha256:1", "registry.site:5000/zoe/redis@sha256:2"],
+            "registry.site:5000/zoe/redis@sha256:2",
+        ),
+        (
+            "registry.site:5000/zoe/redis",
+            ["registry.site:5000/zoe/redis@sha256:2"],
+            "registry.site:5000/zoe/redis@sha256:2",
+        ),
+        ("redis:7", ["redis-stack@sha256:1", "redis@sha256:2"], "redis@sha256:2"),
+        ("redis@sha256:2", ["redis@sha256:2"], "redis@sha256:2"),
+        ("renamed:1", ["redis@sha256:2"], "redis@sha256:2"),
+        ("zoe/redis:7", [], "sha256:12ab"),
+        ("zoe/redis:7", None, "sha256:12ab"),
+    ],
+)
+def test_an_image_is_told_as_its_registry_knows_it(image: str, named: list[str] | None, told: str) -> None:
+    assert digest_of({"Id": "sha256:12ab", "RepoDigests": named}, image) == told

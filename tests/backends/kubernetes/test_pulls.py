@@ -1,7 +1,8 @@
-"""An image that a node fetches, from a registry that never answers: people are told what is waited for."""
+"""What people are told of images: which one a node fetches, which cannot be had, and which one runs. The registry is one that never answers."""
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.execution import PULLING
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
@@ -35,5 +37,55 @@ async def test_what_is_waited_for_is_told_while_a_node_fetches_an_image(world: K
         return bool(seen and seen.reason and seen.reason.code == PULLING and image in seen.reason.text)
 
     await eventually(is_told)
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "why"),
+    [
+        ("zoe-test/nowhere", {"pull_policy": "Never"}, "ErrImageNeverPull"),
+        ("Not/an/image", {}, "invalid reference"),
+    ],
+)
+async def test_who_asks_for_an_image_that_is_nowhere_ends(
+    world: KubernetesWorld, image: str, options: dict[str, object], why: str
+) -> None:
+    world.options |= options
+    runner = Runner(world, await world.open())
+    await runner.launch(runner.order("one", image=image))
+
+    seen = await runner.ended("one")
+
+    assert seen.reason is not None
+    assert (seen.reason.code, seen.exit_code, seen.is_blameless) == ("image_missing", None, False)
+    assert why in seen.reason.text
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def test_a_registry_that_is_down_is_waited_for_no_longer_than_to_become_ready(world: KubernetesWorld) -> None:
+    runner = Runner(world, await world.open())
+    ready = Probe(tcp="web", timeout_s=2.0)
+    image = "127.0.0.1:9/zoe/nothing:1"
+    await runner.launch(runner.order("one", image=image, ready=ready, port_numbers={"web": 20000}))
+
+    seen = await runner.ended("one")
+
+    assert seen.reason is not None
+    assert (seen.reason.code, seen.is_blameless) == ("not_ready", False)
+    assert seen.reason.text.startswith("not ready after 2 s: its image cannot be had (")
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def test_what_runs_is_told_by_digest(world: KubernetesWorld) -> None:
+    runner = Runner(world, await world.open())
+    seen = await runner.start("one")
+
+    found = cluster.kubectl("get", "pod", seen.handle["pod"], "-n", world.namespace, "-o", "json")
+    (status,) = json.loads(found)["status"]["containerStatuses"]
+    assert seen.image == status["imageID"]
+    assert "sha256:" in seen.image
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()

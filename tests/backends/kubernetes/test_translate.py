@@ -121,6 +121,37 @@ def test_who_waits_says_for_what(found: dict[str, Any], code: str, word: str) ->
     assert word in reason.text
 
 
+@pytest.mark.parametrize(
+    ("why", "message", "is_in_vain"),
+    [
+        ("InvalidImageName", "couldn't parse image name", True),
+        ("ErrImageNeverPull", 'Container image "zoe/redis:7" is not present with pull policy of Never', True),
+        ("ErrImagePull", "failed to resolve reference: docker.io/zoe/nothing:1: not found", True),
+        ("ImagePullBackOff", 'Back-off pulling image "zoe/redis:7"', False),
+        ("ErrImagePull", "dial tcp 10.0.0.1:443: connect: connection refused", False),
+        ("CreateContainerConfigError", 'secret "given" not found', False),
+    ],
+)
+def test_an_image_that_is_nowhere_is_told_from_one_that_may_come(why: str, message: str, is_in_vain: bool) -> None:
+    assert translate.has_no_image(pod({"waiting": {"reason": why, "message": message}})) is is_in_vain
+
+
+@pytest.mark.parametrize(
+    ("told", "image"),
+    [
+        ("docker.io/zoe/redis@sha256:12ab", "docker.io/zoe/redis@sha256:12ab"),
+        ("docker-pullable://zoe/redis@sha256:12ab", "zoe/redis@sha256:12ab"),
+        ("sha256:12ab", "sha256:12ab"),
+        ("", ""),
+    ],
+)
+def test_the_image_is_told_by_digest(told: str, image: str) -> None:
+    found = pod(None)
+    found["status"]["containerStatuses"] = [{"state": RUNNING, "imageID": told}]
+
+    assert translate.seen(found, WHO, host="h").image == image
+
+
 def test_an_image_that_is_being_pulled_is_no_trouble() -> None:
     assert translate.seen(pod({"waiting": {"reason": "ContainerCreating"}}), WHO, host="h").reason is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.upkeep import (
+    MissingImages,
     Readiness,
     SilentNodes,
     bounds_of,
@@ -110,6 +112,55 @@ def test_who_should_be_gone_long_since_is_given_up() -> None:
 
     assert overdue(found, NOON + 30) == []
     assert (only(found).state, only(found).is_blameless) == (SeenState.EXITED, True)
+
+
+def imageless(why: str, message: str = "", **facts: Any) -> dict[str, Any]:
+    found = pod(phase="Pending")
+    found["metadata"]["annotations"][names.FACTS] = json.dumps(facts)
+    found["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": why, "message": message}}}]
+    return found
+
+
+def test_who_may_still_get_an_image_has_the_time_to_become_ready() -> None:
+    found = known(imageless("ErrImagePull", "connection refused", timeout_s=30.0))
+    missing = MissingImages(found)
+
+    assert missing.overdue(1000.0) == []
+    found.take(WHO.name, imageless("ImagePullBackOff", "connection refused", timeout_s=30.0))
+    assert missing.overdue(1029.0) == []
+    ((attempt, reason),) = missing.overdue(1030.0)
+
+    assert (attempt, reason.code) == (WHO, "not_ready")
+    assert reason.text.startswith("not ready after 30 s: its image cannot be had (ImagePullBackOff)")
+
+
+def test_who_got_an_image_in_the_end_is_left_alone() -> None:
+    found = known(imageless("ErrImagePull"))
+    missing = MissingImages(found)
+    missing.overdue(1000.0)
+    found.take(WHO.name, pod())
+
+    assert missing.overdue(2000.0) == []
+
+
+def test_who_asks_for_an_image_that_is_nowhere_ends_at_once_and_only_once() -> None:
+    found = known(imageless("ErrImageNeverPull", "it is not present", timeout_s=30.0))
+    missing = MissingImages(found)
+
+    ((attempt, reason),) = missing.overdue(1000.0)
+    found.condemn(attempt, reason)
+
+    assert reason.code == "image_missing"
+    assert missing.overdue(1001.0) == []
+
+
+def test_who_is_condemned_stays_on_the_list_until_the_cluster_knows() -> None:
+    found = known(pod())
+    found.condemn(WHO, Reason("not_ready", "too slow"))
+    assert found.condemned() == [WHO]
+
+    found.take(WHO.name, pod(deletionTimestamp="2026-01-31T12:00:00Z"))
+    assert found.condemned() == []
 
 
 def test_who_is_on_a_lost_node_is_stranded_unless_it_has_ended() -> None:

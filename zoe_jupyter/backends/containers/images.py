@@ -20,6 +20,9 @@ CONTENT_LABEL = "jupyter.zoe.content"
 """Label of an image: what is in it, as JSON of ``Content``'s fields."""
 
 
+_REFUSALS = ("not found", "manifest unknown", "does not exist", "denied", "unauthorized", "invalid reference")
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What ``jupyter zoe image build`` found in an image that it made; empty where an image says nothing."""
@@ -32,6 +35,11 @@ class Content:
 def resolve(image: str, prefix: str) -> str:
     """The name to ask the platform for: ``zoe/spark:4`` with the site's prefix instead of ``zoe/``; any other name stays."""
     return f"{prefix}{image.removeprefix(OWN_PREFIX)}" if image.startswith(OWN_PREFIX) else image
+
+
+def is_refusal(said: str) -> bool:
+    """Whether a registry, in these words of whoever asked it, has no such image, or not for us: asking again is in vain."""
+    return any(word in said.lower() for word in _REFUSALS)
 
 
 def read_content(labels: Mapping[str, str] | None) -> Content:

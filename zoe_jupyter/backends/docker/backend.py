@@ -325,17 +325,17 @@ class DockerBackend(Backend):
     def _seen(self, engine: Engine) -> Iterator[Seen]:
         """Every container that runs, and of each service the newest that ended; and who waits for an image."""
         newest: dict[tuple[str, str], int] = {}
+        place = self._site.place(engine.name)
         found = [each for each in engine.containers.values() if not each.is_created]
         for each in found:
             key = each.attempt.execution_id, each.attempt.service
             newest[key] = max(newest.get(key, 0), each.attempt.attempt)
         for each in found:
             if each.is_running or newest[each.attempt.execution_id, each.attempt.service] == each.attempt.attempt:
-                verdict = self._notes.verdict(each.id)
-                yield translate.seen(each, engine.name, is_ready=self._is_ready(each), verdict=verdict)
-        launcher = self._site.place(engine.name).launcher
-        for order in launcher.under_way.values():
-            if (reason := launcher.progress(order)) is not None:
+                verdict, image = self._notes.verdict(each.id), place.images.digest(each.image_id)
+                yield translate.seen(each, engine.name, is_ready=self._is_ready(each), verdict=verdict, image=image)
+        for order in place.launcher.under_way.values():
+            if (reason := place.launcher.progress(order)) is not None:
                 yield Seen(order.execution_id, order.service, order.attempt, SeenState.STARTING, reason=reason)
 
     def _is_ready(self, found: Container) -> bool:

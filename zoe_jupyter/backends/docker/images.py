@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from docker.errors import NotFound
 
-from zoe_jupyter.backends.containers.images import Content, read_content
+from zoe_jupyter.backends.containers.images import Content, is_refusal, read_content
 from zoe_jupyter.backends.docker.calls import SILENT, pull_progress
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.model.errors import Fatal, Retryable
@@ -30,6 +31,11 @@ class Images:
         self._present: set[str] = set()
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, Reason] = {}
+        self._digests: dict[str, str] = {}
+
+    def digest(self, image_id: str) -> str:
+        """By what its registry knows it too, where one does; else the id itself, which is the digest of what is in it."""
+        return self._digests.get(image_id, image_id)
 
     def progress(self, image: str) -> Reason | None:
         """How far a pull is; None when there is none."""
@@ -38,7 +44,7 @@ class Images:
     async def content(self, image: str) -> Content:
         """What an image that is there says of itself; nothing of one that is not."""
         try:
-            body = await self._engine.calls.do(lambda client: client.inspect_image(image))
+            body = await self._inspect(image)
         except NotFound:
             return Content()
         self._present.add(image)
@@ -49,14 +55,21 @@ class Images:
         if image in self._present:
             return
         try:
-            await self._engine.calls.do(lambda client: client.inspect_image(image))
+            await self._inspect(image)
         except NotFound:
             await self._pull_once(image)
+            with suppress(NotFound):
+                await self._inspect(image)
         self._present.add(image)
 
     def forget(self, image: str) -> None:
         """Somebody removed it."""
         self._present.discard(image)
+
+    async def _inspect(self, image: str) -> Mapping[str, Any]:
+        body: Mapping[str, Any] = await self._engine.calls.do(lambda client: client.inspect_image(image))
+        self._digests[body["Id"]] = digest_of(body, image)
+        return body
 
     async def _pull_once(self, image: str) -> None:
         if not self._pulls:
@@ -115,6 +128,17 @@ class Images:
         self._on_progress()
 
 
+def digest_of(body: Mapping[str, Any], image: str) -> str:
+    """``repository@sha256:...`` as the engine says it of an image, rather of the repository that was asked for; its id where no registry knows it."""
+    named = body.get("RepoDigests") or [body["Id"]]
+    return str(next((each for each in named if each.partition("@")[0] == _repository(image)), named[0]))
+
+
+def _repository(image: str) -> str:
+    name, _, tag = image.partition("@")[0].rpartition(":")
+    return f"{name}:{tag}" if name and "/" in tag else name or tag
+
+
 def _open(client: Any, image: str) -> Any:
     name, _, tag = image.rpartition(":")
     if "@" in image or "/" in tag or not name:
@@ -132,8 +156,7 @@ def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
 
 
 def _refused(image: str, said: str) -> Fatal | Retryable:
-    gone = ("not found", "manifest unknown", "does not exist", "denied", "unauthorized", "invalid reference")
-    if any(word in said.lower() for word in gone):
+    if is_refusal(said):
         return _missing(image, said)
     return Retryable(f"the image {image} could not be pulled: {said}", delay_s=5.0, reason="image_missing")
 

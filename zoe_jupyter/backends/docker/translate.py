@@ -257,8 +257,8 @@ def handle(found: Container, node: str) -> dict[str, Any]:
     }
 
 
-def seen(found: Container, node: str, *, is_ready: bool, verdict: Reason | None = None) -> Seen:
-    """What is reported of it; ``verdict``: why Zoe itself ended it."""
+def seen(found: Container, node: str, *, is_ready: bool, verdict: Reason | None = None, image: str = "") -> Seen:
+    """What is reported of it; ``verdict``: why Zoe itself ended it; ``image``: its digest."""
     state = SeenState.READY if is_ready else SeenState.STARTING
     reason = _trouble(found)
     if not found.is_running:
@@ -273,6 +273,7 @@ def seen(found: Container, node: str, *, is_ready: bool, verdict: Reason | None 
         ports=dict(found.ports),
         exit_code=None if found.is_running else found.exit_code,
         reason=reason,
+        image=image,
     )
 
 

@@ -46,7 +46,15 @@ from zoe_jupyter.backends.kubernetes.site import (
     named,
 )
 from zoe_jupyter.backends.kubernetes.translate import Pod
-from zoe_jupyter.backends.kubernetes.upkeep import TICK_S, Heartbeat, Readiness, SilentNodes, overdue, stranded
+from zoe_jupyter.backends.kubernetes.upkeep import (
+    TICK_S,
+    Heartbeat,
+    MissingImages,
+    Readiness,
+    SilentNodes,
+    overdue,
+    stranded,
+)
 from zoe_jupyter.backends.kubernetes.usage import Meter
 from zoe_jupyter.backends.kubernetes.watched import Object, Watched
 from zoe_jupyter.failpoints import failpoint
@@ -149,6 +157,7 @@ class KubernetesBackend(Backend):
             limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
+        self._imageless = MissingImages(self._known)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._forwarder = sockets.Forwarder(server)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
@@ -331,6 +340,10 @@ class KubernetesBackend(Backend):
 
     async def _condemn(self, attempt: Attempt, reason: Reason) -> None:
         self._known.condemn(attempt, reason)
+        await self._carry_out(attempt)
+
+    async def _carry_out(self, attempt: Attempt) -> None:
+        """End one that is condemned; what the cluster does not take now is tried again."""
         with contextlib.suppress(BackendError, Unreachable, KeyError):
             await self._end(attempt, grace_s=_CLEAN_GRACE_S)
 
@@ -392,6 +405,9 @@ class KubernetesBackend(Backend):
                 for attempt, _ in list(self._known.of(execution_id)):
                     await self._condemn(attempt, Reason("expired", "ended: no Zoe was heard for too long"))
         await self._heartbeat.beat(now)
+        for attempt, reason in self._imageless.overdue(time.monotonic()):
+            self._known.condemn(attempt, reason)
+        await asyncio.gather(*map(self._carry_out, self._known.condemned()))
         if self._nodes.look({pod["spec"]["nodeName"] for pod in self._known.pods.values()} - {""}, time.monotonic()):
             self._hints.give()
         for attempt, reason in overdue(self._known, now):

@@ -70,6 +70,16 @@ class Known:
         self._verdicts.setdefault(attempt, reason)
         self.asked.add(attempt)
 
+    def condemned(self) -> list[Attempt]:
+        """Those of which the cluster does not know yet that they are to end."""
+        return [
+            attempt
+            for attempt in self._verdicts
+            if (pod := self.pods.get(attempt)) is not None
+            and not translate.has_ended(pod)
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
     def give_up(self, attempt: Attempt, reason: Reason) -> None:
         """It counts as ended from now on, whatever may still run somewhere."""
         self._lost[attempt] = reason

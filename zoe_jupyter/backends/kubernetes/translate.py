@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoe_jupyter.backends.base import Seen, SeenState
+from zoe_jupyter.backends.containers import images
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.model.execution import PULLING, Reason
@@ -15,7 +16,8 @@ from zoe_jupyter.model.units import format_bytes
 
 Pod = Mapping[str, Any]
 LAST_LINES = 20
-IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+IMAGE_TROUBLE = NO_SUCH_IMAGE | {"ErrImagePull", "ImagePullBackOff"}
 
 
 def slim(pod: Pod) -> dict[str, Any]:
@@ -106,14 +108,20 @@ def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None
         "handle": handle(pod, host),
         "host": host,
         "ports": facts_of(pod).get("ports", {}),
+        "image": image_of(pod),
     }
     if has_ended(pod):
         code, reason, is_blameless = ending(pod)
-        return Seen(
-            **common, state=SeenState.EXITED, exit_code=code, reason=verdict or reason, is_blameless=is_blameless
-        )
+        reason, is_blameless = (verdict, False) if verdict else (reason, is_blameless)
+        return Seen(**common, state=SeenState.EXITED, exit_code=code, reason=reason, is_blameless=is_blameless)
     state = SeenState.READY if is_ready(pod) else SeenState.STARTING
     return Seen(**common, state=state, reason=_waiting(pod, pulls))
+
+
+def image_of(pod: Pod) -> str:
+    """By digest, as the node's runtime tells it; empty before the node has it."""
+    statuses = pod["status"]["containerStatuses"]
+    return str(statuses[0].get("imageID", "")).rpartition("://")[2] if statuses else ""
 
 
 def handle(pod: Pod, host: str) -> dict[str, Any]:
@@ -176,13 +184,31 @@ def _waiting(pod: Pod, pulls: str) -> Reason | None:
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return _unscheduled(str(scheduled.get("message", "")))
-    waiting = state_of(pod).get("waiting", {})
-    why, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))[:500]
-    if why in IMAGE_TROUBLE:
-        return Reason("image_not_found", f"its image cannot be had ({why}): {message}".rstrip(": "))
+    if trouble := image_trouble(pod):
+        return trouble
+    why, message = _hindrance(pod)
     if why and why not in ("ContainerCreating", "PodInitializing"):
         return Reason("cannot_start", f"its container cannot be made ({why}): {message}".rstrip(": "))
     return Reason(PULLING, f"pulling the image {pulls}", {"image": pulls}) if why and pulls else None
+
+
+def image_trouble(pod: Pod) -> Reason | None:
+    """Why its node does not get its image, if it has tried."""
+    why, message = _hindrance(pod)
+    if why not in IMAGE_TROUBLE:
+        return None
+    return Reason("image_not_found", f"its image cannot be had ({why}): {message}".rstrip(": "))
+
+
+def has_no_image(pod: Pod) -> bool:
+    """Whether nothing is to be hoped for from another try: who was asked for its image has none, or does not give it."""
+    why, message = _hindrance(pod)
+    return why in NO_SUCH_IMAGE or (why in IMAGE_TROUBLE and images.is_refusal(message))
+
+
+def _hindrance(pod: Pod) -> tuple[str, str]:
+    waiting = state_of(pod).get("waiting", {})
+    return str(waiting.get("reason", "")), str(waiting.get("message", ""))[:500]
 
 
 def _unscheduled(message: str) -> Reason:

@@ -27,6 +27,8 @@ LOOKED_AT = 256
 """Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
 OVERDUE_S = 20.0
 """A pod that is still there so long after it should have been killed is on a node that does not answer."""
+START_S = 60.0
+"""How long who has nothing to prove may be without an image."""
 End = Callable[[Attempt, Reason], Awaitable[None]]
 
 
@@ -78,6 +80,35 @@ class Readiness:
                 logger.info("the log of %s cannot be read now: %s", attempt.service, error)
             await asyncio.sleep(TICK_S)
         await asyncio.Event().wait()
+
+
+class MissingImages:
+    """Who has no image ends: at once where there is none to be had, else when the time is over that it has to become ready."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._since: dict[Attempt, float] = {}
+
+    def overdue(self, now: float) -> list[tuple[Attempt, Reason]]:
+        """``now`` is of a monotonic clock."""
+        troubled = {
+            attempt: (pod, reason)
+            for attempt, pod in self._known.pods.items()
+            if attempt not in self._known.asked and (reason := translate.image_trouble(pod)) is not None
+        }
+        self._since = {attempt: self._since.get(attempt, now) for attempt in troubled}
+        verdicts = ((attempt, _imageless(*troubled[attempt], now - since)) for attempt, since in self._since.items())
+        return [(attempt, verdict) for attempt, verdict in verdicts if verdict is not None]
+
+
+def _imageless(pod: Object, trouble: Reason, for_s: float) -> Reason | None:
+    """Why it is to end now."""
+    if translate.has_no_image(pod):
+        return Reason("image_missing", trouble.text)
+    limit_s = float(translate.facts_of(pod).get("timeout_s", START_S))
+    if for_s < limit_s:
+        return None
+    return Reason("not_ready", f"not ready after {limit_s:g} s: {trouble.text}", {"timeout_s": limit_s})
 
 
 class SilentNodes:

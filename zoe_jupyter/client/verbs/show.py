@@ -21,6 +21,7 @@ _TONES = {
     "succeeded": Tone.GOOD,
 }
 Record = Mapping[str, Any]
+DIGEST_SHOWN = 12
 
 
 def executions_table(executions: Sequence[Record], *, base_url: str, now: float | None = None) -> Table:
@@ -46,12 +47,8 @@ def details(execution: Record, *, base_url: str) -> list[Block]:
         Heading(f"{execution['name']} ({execution.get('title') or execution.get('entry')})"),
         Facts(_facts(execution, base_url)),
     ]
-    services = [
-        [item["name"], _service_state(item), item["node"], str(item["attempt"]), _service_about(item)]
-        for item in execution["services"]
-    ]
-    if services:
-        blocks.append(Table(("SERVICE", "STATE", "NODE", "TRY", "ABOUT"), services))
+    if execution["services"]:
+        blocks.append(_services_table(execution["services"]))
     story = execution.get("story") or []
     if story:
         blocks += [
@@ -59,6 +56,25 @@ def details(execution: Record, *, base_url: str) -> list[Block]:
             Table(("TIME", "WHAT HAPPENED"), [[clock(item["at"]), item["text"]] for item in story]),
         ]
     return blocks
+
+
+def _services_table(services: Sequence[Record]) -> Table:
+    """With their images where somebody knows them."""
+    rows = [
+        [item["name"], _service_state(item), item["node"], str(item["attempt"]), _service_about(item)]
+        for item in services
+    ]
+    columns = ("SERVICE", "STATE", "NODE", "TRY", "ABOUT")
+    if not any(item.get("image") for item in services):
+        return Table(columns, rows)
+    images = [short_image(str(item.get("image") or "")) for item in services]
+    return Table((*columns, "IMAGE"), [[*row, image] for row, image in zip(rows, images, strict=True)])
+
+
+def short_image(image: str) -> str:
+    """As much of its digest as tells it from others; ``info --json`` has all of it."""
+    name, algorithm, digest = image.rpartition("sha256:")
+    return f"{name}{algorithm}{digest[:DIGEST_SHOWN]}" if algorithm else image
 
 
 def links(execution: Record, *, base_url: str) -> list[Cell]:

@@ -753,7 +753,6 @@ export interface components {
             capabilities: {
                 [key: string]: unknown;
             };
-            policy: string;
             user: string;
             is_admin: boolean;
             server: string;
@@ -919,6 +918,8 @@ export interface components {
             exit_code: number | null;
             /** @default null */
             reason: components["schemas"]["ReasonBody"] | null;
+            /** @default  */
+            image: string;
         };
         StoryBody: {
             at: number;

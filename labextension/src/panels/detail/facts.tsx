@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useRef } from 'react';
 
 import type { IExecution, IService } from '../../api/types';
-import { formatDuration, formatMoment, staying } from '../../text';
+import { formatDuration, formatMoment, shortImage, staying } from '../../text';
 import { useNow } from '../hooks';
 import { Mark, Notice, Said } from '../parts';
 import { QueueNotes } from '../queue';
@@ -82,6 +82,7 @@ export function Services(
     const none = execution.state === 'ended' ? trans.__('None is left.') : trans.__('None yet.');
     return <p className="zoe-Hint">{none}</p>;
   }
+  const hasImages = execution.services.some(service => service.image);
   return (
     <div className="zoe-Table-host" role="region" tabIndex={0} aria-label={trans.__('Services')}>
       <table className="zoe-Table">
@@ -93,11 +94,12 @@ export function Services(
             <th scope="col">{trans.__('Try')}</th>
             <th scope="col">{trans.__('Exit code')}</th>
             <th scope="col">{trans.__('Reason')}</th>
+            {hasImages && <th scope="col">{trans.__('Image')}</th>}
           </tr>
         </thead>
         <tbody>
           {execution.services.map(service => (
-            <Row key={service.name} {...props} service={service} />
+            <Row key={service.name} {...props} service={service} hasImages={hasImages} />
           ))}
         </tbody>
       </table>
@@ -107,11 +109,12 @@ export function Services(
 
 function Row(props: {
   service: IService;
+  hasImages: boolean;
   trans: TranslationBundle;
   onLogs: (service: string) => void;
 }): React.JSX.Element {
-  const { service, trans, onLogs } = props;
-  const { name, node, attempt, exit_code, reason } = service;
+  const { service, hasImages, trans, onLogs } = props;
+  const { name, node, attempt, exit_code, reason, image } = service;
   return (
     <tr>
       <th scope="row">
@@ -134,6 +137,7 @@ function Row(props: {
       <td>
         <Said text={reason?.text ?? ''} />
       </td>
+      {hasImages && <td title={image}>{shortImage(image)}</td>}
     </tr>
   );
 }
