@@ -1,5 +1,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
+# Most tests wait more than they compute: three at a time, file by file.
+AT_ONCE := -n 3 --dist loadfile
 
 .PHONY: help lab test chaos check generate build clean
 
@@ -12,7 +14,7 @@ lab: ## open JupyterLab with the first notebook; ZOE_LAB_ARGS='--port 9999' pass
 
 test: ## every check, then every test; ZOE_TEST_REQUIRE=browser,docker makes a missing part a failure, ARGS='-k spark' selects
 	@$(PYTHON) scripts/setup.py test
-	@$(VENV)/python scripts/check.py; checked=$$?; $(VENV)/python -m pytest $(ARGS) && exit $$checked
+	@$(VENV)/python scripts/check.py; checked=$$?; $(VENV)/python -m pytest $(AT_ONCE) $(ARGS) && exit $$checked
 
 chaos: ## every fault test, the long ones included (ARGS=--short: those of `make test`, timed); writes the result into docs/admins/reliability.md, unless ARGS selects
 	@$(PYTHON) scripts/setup.py test

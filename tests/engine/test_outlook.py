@@ -24,5 +24,18 @@ def test_what_was_used_counts_half_after_the_time_that_the_site_says(tmp_path: P
     assert used(outlook) == {"ada": pytest.approx(2.5)}
 
 
+def test_what_a_group_used_is_not_what_a_user_of_its_name_did(tmp_path: Path) -> None:
+    outlook = Outlook(Settings(data_dir=tmp_path, usage_half_life_s=1e9), Living())
+    busy = admitted("a", demand(2), core={W: {"n": 2}}, owner="ada", group="lab")
+    for now in (0.0, 10.0):
+        outlook.carry(Snapshot((node("n", 4),), (busy,)), Plan(), now)
+    again = Outlook(Settings(data_dir=tmp_path), Living())
+    again.recall({"usage": '{"ada": 5.0, "group:lab": 4.0}'})
+    for each, lab in ((outlook, 5.0), (again, 4.0)):
+        found = each.snapshot([], quotas={}, is_reachable=True, now=0.0)
+        assert found.usage == {"ada": pytest.approx(5.0)}
+        assert found.group_usage == {"lab": pytest.approx(lab)}
+
+
 def used(outlook: Outlook) -> object:
     return outlook.snapshot([], quotas={}, is_reachable=True, now=0.0).usage

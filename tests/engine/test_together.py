@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zoe_jupyter.engine.together import Together, never_fits
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.decide import decide
@@ -45,6 +47,23 @@ def test_labels_and_disabled_nodes_are_heeded() -> None:
     assert places([labelled]) == {"one": {"b"}}
     disabled = (NODES[0], Node("b", NODES[1].capacity, is_enabled=False))
     assert places([job("one")], disabled) == {"one": {"a"}}
+
+
+def test_where_elastic_services_of_its_class_would_give_way_rather_than_where_more_is_free_and_too_little() -> None:
+    def held(name: str, node: str, core: int, elastic: int, priority: int = 100) -> Job:
+        demand = Demand("app.main", Resources(1_000_000, GIB), core, elastic)
+        counts = {"core": {"app.main": {node: core}}, "elastic": {"app.main": {node: elastic}}}
+        return Job(name, "ada", (demand,), 0.0, priority=priority, is_admitted=True, **counts)  # type: ignore[arg-type]
+
+    rigid, busy = held("rigid", "a", 4, 0), Job("busy", "ada", (Demand("m", Resources(0, 3 * GIB), 1, 0),), 0.0)
+    new = Job("new", "bob", (Demand("app.main", Resources(2_000_000, GIB), 1, 0),), 1.0)
+    busy = replace(busy, is_admitted=True, core={"m": {"b": 1}})
+    for priority, chosen in ((100, "b"), (200, "a")):
+        jobs = (rigid, busy, held("elastic", "b", 0, 4, priority), new)
+        pinned = Together().pin(jobs, NODES, 1.0)
+        assert pinned[-1].demands[0].nodes == {chosen}
+        shrunk = {"elastic": {"app.main": {"b": 2}}} if chosen == "b" else {}
+        assert decide(Snapshot(NODES, pinned), Fifo(), 1.0).shrink == shrunk
 
 
 def test_the_same_job_gets_the_same_answer() -> None:

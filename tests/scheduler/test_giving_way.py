@@ -41,6 +41,36 @@ def test_ones_own_give_way_to_ones_own_core(quotas: Quotas) -> None:
     assert (list(after.start), after.grow) == (["new"], {})
 
 
+class TestWhatLeavesInThisPlanAnyway:
+    """It is counted: no more leaves than is needed."""
+
+    LIMIT = Quotas(users={"alice": Quota(limit=cores(5))})
+
+    def test_since_its_user_scaled_down(self) -> None:
+        run = admitted("run", demand(1, 2), core={W: {"n": 1}}, elastic={W: {"n": 4}})
+        decided = plan(NODES, run, new(2), quotas=self.LIMIT)
+        assert (decided.shrink, decided.shrunk_for) == ({"run": {W: {"n": 2}}}, {})
+        assert decided.waiting["new"].text.endswith("; room is being made for it")
+
+    def test_for_another_that_waits_for_room(self) -> None:
+        nodes = [node("n", 5, 64, labels={"at": "n"}), node("m", 2, 64, labels={"at": "m"})]
+        other = job("other", demand(1, cores=2, labels={"at": "n"}), owner="bob")
+        mine = job("new", demand(1, cores=2, labels={"at": "m"}), at=9)
+        decided = plan(nodes, grown("run", 4), other, mine, quotas=self.LIMIT)
+        assert (decided.shrink, decided.shrunk_for) == ({"run": {W: {"n": 2}}}, {"run": "other"})
+        assert all(reason.text.endswith("; room is being made for it") for reason in decided.waiting.values())
+
+    def test_with_an_execution_that_is_preempted(self) -> None:
+        nodes = [node("n", 4, 64, labels={"at": "n"}), node("m", 8, 64)]
+        whole = admitted("whole", demand(3), core={W: {"n": 3}}, priority=50, may_be_preempted=True)
+        urgent = job("urgent", demand(4, labels={"at": "n"}), owner="bob", priority=200)
+        decided = plan(
+            nodes, whole, grown("run", 1, where="m"), new(2), urgent, quotas=self.LIMIT, rules=Rules(preempts=True)
+        )
+        assert (decided.preempt, decided.shrink) == (("whole",), {})
+        assert decided.waiting["new"].text.endswith("; room is being made for it")
+
+
 def test_those_of_a_higher_class_do_not_nor_where_nothing_is_taken_back() -> None:
     high = grown("r", 3, priority=200)
     decided = plan(NODES, high, new(), quotas=MINE)

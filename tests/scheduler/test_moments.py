@@ -38,3 +38,14 @@ def test_the_earliest_of_all() -> None:
     assert next_moment(Snapshot((), ()), NOW) is None
     nodes = node("n", closes_at=NOW + 1), node("m", closes_at=NOW), node("o")
     assert next_moment(Snapshot(nodes, jobs, rules=NEVER), NOW) == NOW + 1
+
+
+def test_when_it_becomes_too_late_for_one_that_waits_to_start_on_a_node_that_closes() -> None:
+    """What was kept there for it is others' from then on."""
+    nodes = node("n", closes_at=NOW + 100), node("m", closes_at=NOW + 50)
+    waiting = job("a", demand(1), run_s=19.0), job("b", demand(1), run_s=60.0), job("c", demand(1))
+    assert next_moment(Snapshot(nodes, waiting, rules=NEVER), NOW) == NOW + 35
+    assert next_moment(Snapshot(nodes, waiting, rules=NEVER), NOW + 35) == NOW + 45
+    assert next_moment(Snapshot(nodes, waiting, rules=NEVER), NOW + 50) == NOW + 85
+    running = admitted("d", demand(1), run_s=19.0)
+    assert next_moment(Snapshot(nodes[:1], (running,), rules=NEVER), NOW) == NOW + 100

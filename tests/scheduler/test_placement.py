@@ -44,6 +44,33 @@ def test_what_does_not_fit_is_not_placed_in_part() -> None:
     assert placed([node("a")], demand(4), demand(1, process="more")) is None
 
 
+@pytest.mark.parametrize("strategy", Strategy)
+def test_a_mixture_finds_its_place_whatever_the_strategy(strategy: Strategy) -> None:
+    """And what fits, waits for nothing: neither for an end, nor for elastic services."""
+    nodes = [node("a", 8, 16), node("b", 2, 8), node("c", 2, 4)]
+    wanted = (
+        demand(1, cores=1, gib=8, process="x"),
+        demand(1, cores=3, process="y"),
+        demand(1, cores=4, gib=8, process="z"),
+    )
+    mixed = job("mixed", *wanted, at=NOW - 1000)
+    beside = admitted("beside", demand(0, 1, cores=0, gib=0), elastic={W: {"a": 1}})
+    for jobs in ([mixed], [mixed, beside]):
+        decided = plan(nodes, *jobs, rules=Rules(placement=strategy))
+        assert decided.start["mixed"].core == {"x": {"b": 1}, "y": {"a": 1}, "z": {"a": 1}}
+
+
+def test_what_fits_only_when_it_is_placed_beside_elastic_services_starts_there() -> None:
+    nodes = [node("a", 8, 11), node("b", 3, 11), node("c", 7, 4), node("d", 2, 2)]
+    wanted = (
+        demand(1, cores=3, process="x"),
+        demand(2, cores=3, gib=4, process="y"),
+        demand(2, cores=4, process="z"),
+    )
+    held = admitted("held", demand(0, 1, cores=1, gib=0), elastic={W: {"a": 1}})
+    assert list(plan(nodes, held, job("mixed", *wanted)).start) == ["mixed"]
+
+
 @pytest.mark.parametrize(
     ("free", "capacity", "share"),
     [
@@ -82,6 +109,15 @@ class TestPack:
         decided = plan([node("a", 2), node("b", 2)], *jobs, rules=self.RULES)
         assert codes(decided) == {"big": "exceeds_every_node"}
         assert decided.start["k"].core == {W: {"b": 1}}
+
+    def test_only_where_the_labels_are(self) -> None:
+        """Also on a node that has become the fuller one since it was first looked for."""
+        fast = {"disk": "fast"}
+        busy = admitted("r", demand(1, cores=4), core={W: {"plain": 1}})
+        wanted = [demand(1, labels=fast), demand(1, cores=2), demand(1, labels=fast)]
+        jobs = [job(f"j{i}", each, at=i) for i, each in enumerate(wanted)]
+        starts = plan([node("fast", 8, 64, labels=fast), node("plain", 8, 64)], busy, *jobs, rules=self.RULES).start
+        assert [next(iter(starts[f"j{i}"].core[W])) for i in range(3)] == ["fast", "plain", "fast"]
 
     def test_elastic_services_too(self) -> None:
         decided = plan([node("a"), node("b")], job("e", demand(1, 5)), rules=self.RULES)
@@ -166,6 +202,11 @@ class TestTogether:
         lame = admitted("j", demand(2, 1, together=Together.APART), core={W: {"a": 1}}, elastic={W: {"b": 1}})
         assert plan([node("a", 64, 64), node("b", 64, 64), node("c")], lame).grow["j"].core == {W: {"c": 1}}
         assert codes(plan([node("a", 64, 64), node("b", 64, 64)], lame)) == {"j": "waits_for_resources"}
+
+    def test_a_lost_core_service_lies_apart_from_the_elastic_ones_that_are_left(self) -> None:
+        lame = admitted("j", demand(1, 1, together=Together.APART), elastic={W: {"a": 1}})
+        busy = admitted("r", demand(3), core={W: {"b": 3}})
+        assert plan([node("a", 64, 64), node("b")], lame, busy).grow["j"].core == {W: {"b": 1}}
 
     def test_near_is_a_wish(self) -> None:
         near = demand(5, together=Together.NEAR)

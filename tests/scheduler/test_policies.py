@@ -101,5 +101,12 @@ class TestFair:
         assert order("fair", busy, *jobs) == "c0 c1 b0 a0 b1 a1"
         assert order("fair", *jobs, usage={"c": HORIZON_S}) == "a0 b0 a1 b1 c0 c1"
 
+    def test_a_user_who_is_called_like_a_group_pays_for_itself_only(self) -> None:
+        jobs = [self.of("z", "lab", 1), self.of("a", "alice", 2, group="lab"), self.of("b", "bob", 3)]
+        assert order("fair", *jobs, group_usage={"lab": HORIZON_S}) == "b z a"
+        assert order("fair", *jobs, usage={"lab": HORIZON_S}) == "b a z"
+        busy = replace(admitted("r", demand(1), core={W: {"n": 1}}), owner="alice", group="lab")
+        assert order("fair", busy, *jobs) == "b z a"
+
     def test_an_empty_cluster_is_shared_too(self) -> None:
         assert Fair().order([self.of("a", "alice")], Snapshot((), ()), NOW) == ["a"]

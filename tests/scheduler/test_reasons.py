@@ -13,7 +13,7 @@ from zoe_jupyter.scheduler.decide import can_ever_fit, decide
 from zoe_jupyter.scheduler.policies.fifo import Fifo
 from zoe_jupyter.scheduler.policies.sjf import Sjf
 from zoe_jupyter.scheduler.reasons import Waiting
-from zoe_jupyter.scheduler.snapshot import Demand, Job, Rules, Snapshot
+from zoe_jupyter.scheduler.snapshot import Demand, Job, Rules, Snapshot, Together
 
 NODES = [node("a", 4, 8), node("b", 2, 16)]
 
@@ -218,6 +218,12 @@ def test_a_single_service_is_not_called_several() -> None:
     reason = can_ever_fit(demands, [node("n", 5)])
     assert reason is not None
     assert reason.text == "its 2 services need 6 cores together, all nodes have 5; lower `cores` or their number"
+
+
+def test_a_single_service_that_is_missing_must_not_lie_beside_its_own() -> None:
+    lame = admitted("lame", demand(1, 1, together=Together.APART), elastic={W: {"a": 1}})
+    text = "app.worker has to lie apart from the others of its kind, and there is room beside those only; wait"
+    assert plan([node("a")], lame).waiting["lame"].text == text
 
 
 def test_positions_count_all_that_wait() -> None:

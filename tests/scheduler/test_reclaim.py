@@ -168,6 +168,22 @@ class TestPreempt:
         )
         assert plan([node("n")], self.low("r", 4, priority=100), job("j", demand(4)), rules=self.RULES).preempt == ()
 
+    def test_its_room_is_kept_for_whom_it_was_taken_back(self) -> None:
+        """Also where elastic services alone were not enough; else another would start there, and the first would start again."""
+        filler = grown("filler", 1, priority=50, may_be_preempted=True)
+        waiting = job("urgent", demand(1, cores=3), at=NOW - 400, priority=200), job("small", demand(1), at=NOW)
+        decided = plan([node("n")], self.low("r", 1, priority=100), filler, *waiting, rules=self.RULES)
+        assert (decided.preempt, decided.shrink, decided.start) == (("filler",), {}, {})
+        assert decided.waiting["urgent"].text.endswith("room is being made for it")
+
+    def test_not_who_is_just_given_back_what_it_had_lost(self) -> None:
+        lame = admitted("lame", demand(2, cores=2), core={W: {"a": 1}}, may_be_preempted=True)
+        urgent = job("urgent", demand(1, cores=4), priority=200)
+        decided = plan([node("a"), node("b", 2)], lame, urgent, rules=self.RULES)
+        assert (list(decided.grow), decided.preempt) == (["lame"], ())
+        whole = admitted("lame", demand(2, cores=2), core={W: {"a": 1, "b": 1}}, may_be_preempted=True)
+        assert plan([node("a"), node("b", 2)], whole, urgent, rules=self.RULES).preempt == ("lame",)
+
     def test_nothing_is_taken_where_it_would_not_help(self) -> None:
         fixed = admitted("fixed", demand(2), core={W: {"n": 2}})
         decided = plan([node("n")], fixed, self.low("r", 2), job("u", demand(3), priority=200), rules=self.RULES)
@@ -191,6 +207,21 @@ class TestPreempt:
             [node("n")], whole, job("u", demand(4), priority=200), rules=Rules(preempts=True, reclaims=False)
         )
         assert (decided.preempt, decided.shrink) == (("w",), {})
+
+    def test_what_leaves_anyway_is_not_counted_twice(self) -> None:
+        scaled_down = admitted(
+            "w", demand(1, 0), core={W: {"n": 1}}, elastic={W: {"n": 2}}, priority=50, may_be_preempted=True
+        )
+        fixed = admitted("fixed", demand(1), core={W: {"n": 1}})
+        for count, preempted in ((3, ("w",)), (4, ())):
+            decided = plan(
+                [node("n")],
+                fixed,
+                scaled_down,
+                job("u", demand(count), priority=200),
+                rules=Rules(preempts=True, reclaims=False),
+            )
+            assert decided.preempt == preempted
 
     def test_elastic_services_of_a_class_between_are_not_asked_for_a_lower_one(self) -> None:
         """What a preempted execution of a higher class frees is there for a lower one, too."""

@@ -107,7 +107,8 @@ class TestBehind:
         jobs = running("x", "a", 60.0, count=3), running("y", "b", 600.0, count=2), grown, first()
         plan_ = decided(*jobs, short("t", 9.0, cores=1), short("s", 9.0, cores=1))
         assert (list(plan_.start), plan_.shrink) == (["s"], {"g": {W: {"b": 1}}})
-        assert decided(*jobs, short("t", 999.0), short("s", None)).shrink == {}
+        plan_ = decided(*jobs, short("t", 999.0), short("s", None))
+        assert (plan_.shrink, codes(plan_)["s"]) == ({}, "reserved")
 
     def test_a_higher_class_is_not_bound(self) -> None:
         assert list(decided(*self.BUSY, first(), short("u", None, priority=200), short("v", None, priority=200)).start) == ["u", "v"]  # fmt: skip
@@ -132,13 +133,40 @@ class TestUnknown:
         plan_ = decided(*self.BUSY, both, short("s", 1.0), short("l", None))
         assert plan_.reservation == Reservation("first", math.inf)
         assert (plan_.start, codes(plan_)["s"], codes(plan_)["l"]) == ({}, "reserved", "reserved")
-        assert plan_.waiting["s"].text.endswith("nobody knows when that one can start")
-        assert "starts_in_s" not in plan_.waiting["s"].numbers
+        for key in "sl":
+            assert plan_.waiting[key].text.endswith("nobody knows when that one can start"), "no estimate would help"
+            assert "starts_in_s" not in plan_.waiting[key].numbers
 
     def test_others_start_elsewhere(self) -> None:
         nodes = [node("a", labels={"disk": "fast"}), node("b")]
         kept = first(demand(1, cores=4, labels={"disk": "fast"}))
         assert plan(nodes, *self.BUSY, kept, short("l", None)).start == {"l": Start({W: {"b": 1}})}
+
+
+class TestOverdue:
+    """Somebody took longer than was said."""
+
+    LATE = admitted("late", demand(4), core={W: {"a": 4}}, run_s=400.0, started_at=NOW - 500, done_at=NOW - 500)
+    BEFORE = Reservation("first", NOW - 100, {W: {"a": 1}})
+
+    def test_the_first_waits_for_no_node_any_more_while_others_take_all_that_come_free(self) -> None:
+        plan_ = decided(self.LATE, first(), short("s", 1.0), short("u", None), reservation=self.BEFORE)
+        assert plan_.start == {"first": Start({W: {"b": 1}})}
+        partly = running("x", "b", None, count=1)
+        plan_ = decided(self.LATE, partly, first(), short("s", 1.0), short("u", None), reservation=self.BEFORE)
+        assert (plan_.start, plan_.reservation) == ({}, Reservation("first", NOW - 100))
+        assert codes(plan_) == {"first": "waits_for_resources", "s": "reserved", "u": "reserved"}
+        for key in "su":
+            assert plan_.waiting[key].text.endswith("nobody knows when that one can start"), "no estimate would help"
+            assert "starts_in_s" not in plan_.waiting[key].numbers
+
+    def test_nobody_is_promised_its_room(self) -> None:
+        assert decided(self.LATE, running("y", "b", 60.0), first()).reservation == Reservation(
+            "first", NOW + 60, {W: {"b": 1}}
+        )
+        plan_ = decided(self.LATE, running("y", "b", None), first())
+        assert plan_.reservation == Reservation("first", math.inf)
+        assert "expected_start" not in plan_.waiting["first"].numbers
 
 
 class TestHolder:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.client.running import RunningZoe
 from zoe_jupyter.cli.app import ABSENT, FAILED, OK, main
 from zoe_jupyter.client.api import Api
+from zoe_jupyter.model.errors import UserError
 from zoe_jupyter.model.execution import Outcome, State
 from zoe_jupyter.model.resources import Resources
-from zoe_jupyter.simulator.history import read_history
+from zoe_jupyter.simulator.history import read_history, read_nodes
 
 
 def _ran(zoe: RunningZoe, *, created_at: float, started_at: float, ended_at: float, done_s: float = 0.0) -> str:
@@ -43,6 +45,19 @@ def test_the_classes_that_the_admin_named_keep_their_numbers(zoe: RunningZoe) ->
     urgent = _ran(zoe, created_at=100, started_at=110, ended_at=150)
     zoe.change(urgent, priority=500, priority_class="urgent")
     assert [one.priority for one in read_history(Api())] == [500]
+
+
+def test_what_was_expected_of_them_is_what_the_policy_is_told(zoe: RunningZoe) -> None:
+    for estimate_s in (None, 90.0):
+        zoe.change(_ran(zoe, created_at=100, started_at=110, ended_at=150), estimate_s=estimate_s)
+    assert {(one.run_s, one.estimate_s) for one in read_history(Api())} == {(40, None), (40, 90)}
+
+
+def test_machines_that_take_no_work_are_left_out(zoe: RunningZoe) -> None:
+    assert [node.name for node in read_nodes(Api())] == [zoe.core.node.name]
+    zoe.core.node = replace(zoe.core.node, is_enabled=False)
+    with pytest.raises(UserError, match="no machine takes work now"):
+        read_nodes(Api())
 
 
 def test_the_history_is_replayed_on_the_machines_of_today(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:

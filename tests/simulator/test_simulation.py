@@ -167,6 +167,11 @@ class TestPreemption:
         outcome = run(jobs, [machine(2)], Settings(preempts=True, drain_s=5))
         assert times(outcome) == close(low=(19, 49), high=(9, 19))
 
+    def test_what_was_on_its_way_out_already_leaves_as_early_as_it_would_have(self) -> None:
+        jobs = [app("low", 30, elastic=1), *(app(f"high{at}", 10, at=at, core=1, priority=200) for at in (4, 6))]
+        outcome = run(jobs, [machine(2)], Settings(preempts=True, drain_s=5))
+        assert times(outcome) == close(low=(19, 50), high4=(9, 19), high6=(11, 21))
+
     @staticmethod
     def _ends(settings: Settings) -> tuple[float, float]:
         """Of one that is taken back at 4 and starts again when the other ends, at 10; it wants 30."""

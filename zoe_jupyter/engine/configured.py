@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zoe_jupyter import plugins
 from zoe_jupyter.backends.base import Backend
+from zoe_jupyter.engine.fallback import WithFallback
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.errors import NotFound, ZoeError
 from zoe_jupyter.scheduler.policies.base import Policy
@@ -27,13 +28,13 @@ def open_backend(settings: Settings) -> Backend:
     return backend
 
 
-def open_policy(settings: Settings) -> Policy:
+def open_policy(settings: Settings) -> WithFallback:
     """Raises ZoeError with the way out."""
     try:
         policy: Policy = plugins.policy(settings.policy)
     except (NotFound, ImportError, AttributeError) as error:
         raise ZoeError(f"the setting Zoe.policy: {error}") from error
-    return policy
+    return WithFallback(settings.policy, policy)
 
 
 def read_options(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

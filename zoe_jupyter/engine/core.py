@@ -202,6 +202,9 @@ class Core:
     def capabilities(self) -> Capabilities:
         return self._backend.capabilities()
 
+    def policy(self) -> str:
+        return self._policy.told
+
     def shop(self) -> Catalogue:
         return self._catalogue
 
@@ -441,7 +444,7 @@ class Core:
         return Waiting(execution_id, position, trouble or in_own_words(planned, execution.application))
 
     def trouble(self) -> Reason | None:
-        return self._ledger.trouble
+        return self._ledger.trouble or self._loop.trouble
 
     def lifetime_of(self, execution: Execution) -> Lifetime:
         return execution.lifetime

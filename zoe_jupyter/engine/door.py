@@ -138,6 +138,9 @@ class CoreDoor(Protocol):
 
     def capabilities(self) -> Capabilities: ...
 
+    def policy(self) -> str:
+        """Its name, and whether it has failed."""
+
     async def check(self, submission: Submission, caller: Caller) -> Check: ...
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
@@ -234,7 +237,7 @@ class CoreDoor(Protocol):
     def waiting(self, execution_id: str) -> Waiting | None: ...
 
     def trouble(self) -> Reason | None:
-        """What keeps the store from taking anything now: nothing goes on but what runs."""
+        """What keeps the store from taking anything, or anybody from being started, now: nothing goes on but what runs."""
 
     def lifetime_of(self, execution: Execution) -> Lifetime: ...
 

@@ -26,6 +26,7 @@ from zoe_jupyter.engine.waiting import wait_set
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.events import Accepted, TimePassed
 from zoe_jupyter.model.errors import BackendError, ZoeError
+from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.scheduler.decide import Memo, decide
 from zoe_jupyter.scheduler.moments import next_moment
 from zoe_jupyter.scheduler.plan import Plan
@@ -47,6 +48,11 @@ LONG_WORK_S = 0.01
 REST, LONGEST_REST_S = 1.5, 2.0
 """After a decision about very many executions, or a look at them, the next one waits this many times as long, so that requests are served
 meanwhile and what happens in a burst is dealt with at once."""
+DEFECT = Reason(
+    "decision_failed",
+    "it could not be decided who starts: a defect of Zoe, which goes on trying; its log says more",
+    {},
+)
 
 
 class Loop:
@@ -94,6 +100,8 @@ class Loop:
         self.quarantine = Quarantine(ledger)
         self.is_reachable = True
         self.plan = Plan()
+        self.trouble: Reason | None = None
+        """Why nothing can be decided."""
 
     async def start(self) -> None:
         """See what runs, repair what an earlier core left half done, and go on."""
@@ -201,6 +209,8 @@ class Loop:
 
     def _rest_s(self) -> float:
         """Until something may start without anything having happened."""
+        if self.trouble is not None:
+            return RETRY_S
         return CALM_S if self._next_at is None else min(CALM_S, max(0.0, self._next_at - self._clock()))
 
     async def decide_now(self) -> None:
@@ -218,6 +228,7 @@ class Loop:
             now=now,
         )
         taken_in = self._outlook.submitted
+        self.trouble = DEFECT
         self.plan = decide(snapshot, self._policy, now, self._memo)
         self._cores.hear(snapshot)
         self._next_at = next_moment(snapshot, now)
@@ -225,6 +236,7 @@ class Loop:
         self._decision_s = asyncio.get_running_loop().time() - began
         happened = views.happened(self.plan, grow_after=now + self._outlook.rules.protection_s)
         happened |= drained(self._ledger.executions.values(), self._nodes.drained(now))
+        self.trouble = None
         return {key: [Accepted()] for key in taken_in if key not in happened} | {
             key: [*([Accepted()] if key in taken_in else ()), *events] for key, events in happened.items()
         }, kept

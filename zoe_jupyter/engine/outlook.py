@@ -76,7 +76,10 @@ class Outlook:
             is_reachable=is_reachable,
             rules=self.rules,
             quotas=by_kind(sorted_quotas(quotas), self._members),
-            usage=self._usage,
+            usage={name: used for name, used in self._usage.items() if not name.startswith(GROUP)},
+            group_usage={
+                name.removeprefix(GROUP): used for name, used in self._usage.items() if name.startswith(GROUP)
+            },
             reservation=self._reservation,
         )
 
@@ -152,12 +155,12 @@ def _members(groups: Mapping[str, str]) -> tuple[tuple[str, frozenset[str]], ...
 
 
 def _held(jobs: Iterable[Job]) -> dict[str, Resources]:
-    """What owners hold, and groups beside them."""
+    """What owners hold, and groups beside them: these by another name than any owner's."""
     found: dict[str, Resources] = {}
     for job in jobs:
         if job.is_admitted:
             held = views.held(job)
-            for name in filter(None, (job.owner, job.group)):
+            for name in (job.owner, *([f"{GROUP}{job.group}"] if job.group else ())):
                 found[name] = found.get(name, Resources()) + held
     return found
 

@@ -7,20 +7,20 @@ from typing import Any
 
 from zoe_jupyter import plugins
 from zoe_jupyter.engine.configured import GROUPS
+from zoe_jupyter.engine.fallback import WithFallback
 from zoe_jupyter.model.errors import InvalidDescription, Problem
 from zoe_jupyter.model.quota import Limit, Quota, Supposed
 from zoe_jupyter.scheduler.policies.base import Policy
 
 
 def installed_policy(name: str) -> Policy:
-    """By short name only. Raises InvalidDescription for one that there is not."""
+    """By short name only; as the engine would ask it. Raises InvalidDescription for one that there is not."""
     installed = plugins.names(GROUPS["policy"])
     if name not in installed:
         raise InvalidDescription(
             [Problem(f"there is no policy {name[:40]!r}; installed: {', '.join(installed)}", "policy")]
         )
-    policy: Policy = plugins.load(GROUPS["policy"], name)()
-    return policy
+    return WithFallback(name, plugins.policy(name))
 
 
 def with_limit(today: Quota, supposed: Supposed, path: str) -> Quota:

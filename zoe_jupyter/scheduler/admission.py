@@ -74,7 +74,7 @@ class Ledger:
             if job.is_admitted:
                 self.add(job, held(job))
                 if job.leaving:
-                    self.expect(job, _total(job.demands, [job.leaving]))
+                    self.expect(job, total(job.demands, [job.leaving]))
 
     def add(self, job: Job, amount: Amount) -> None:
         """Count what was given."""
@@ -212,7 +212,16 @@ def needed(demands: Sequence[Demand]) -> Amount:
 
 def held(job: Job) -> Amount:
     """What it holds, services on their way out included."""
-    return _sum((1, 0, 0, 0), _total(job.demands, [job.core, job.elastic, job.leaving]))
+    return _sum((1, 0, 0, 0), total(job.demands, [job.core, job.elastic, job.leaving]))
+
+
+def total(demands: Sequence[Demand], held: Iterable[Counts]) -> Amount:
+    """What these services take, and no execution."""
+    found = Resources()
+    for counts in held:
+        for demand in demands if counts else ():
+            found += demand.resources * sum(counts.get(demand.process, {}).values())
+    return 0, found.microcores, found.memory_bytes, found.gpus
 
 
 def own_first(
@@ -289,11 +298,3 @@ def _less(a: Amount, b: Amount) -> Amount:
 def _above(mine: Amount, limit: Amount) -> Amount:
     a, b, c, d = (max(0.0, has - most) for has, most in zip(mine, limit, strict=True))
     return a, b, c, d
-
-
-def _total(demands: Sequence[Demand], held: Iterable[Counts]) -> Amount:
-    total = Resources()
-    for counts in held:
-        for demand in demands if counts else ():
-            total += demand.resources * sum(counts.get(demand.process, {}).values())
-    return 0, total.microcores, total.memory_bytes, total.gpus

@@ -44,7 +44,7 @@ class Explanation:
 
     def _all(self, denied: Denied, position: int) -> list[Reason]:
         job = denied.entry.job
-        if (never := self.world.never(denied.entry)) is not None:
+        if (never := self._never(denied)) is not None:
             return [never]
         if denied.cause is Cause.NOT_YET:
             return [reasons.delayed(job.not_before - self.now, failed_starts=job.failed_starts)]
@@ -88,8 +88,12 @@ class Explanation:
         return next(
             key
             for key, denied in self.judge.denied.items()
-            if denied.cause in {Cause.ROOM, Cause.COMING} and self.world.never(denied.entry) is None
+            if denied.cause in {Cause.ROOM, Cause.COMING} and self._never(denied) is None
         )
+
+    def _never(self, denied: Denied) -> Reason | None:
+        """Not of one for which there is room beside others, though none was found on empty nodes."""
+        return None if denied.cause is Cause.COMING else self.world.never(denied.entry)
 
     def _assumed(self, job: Job) -> str:
         if job.run_s is None:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from zoe_jupyter.scheduler.admission import Denial, Ledger, Whose, needed
+from zoe_jupyter.scheduler.admission import Denial, Ledger, Whose, needed, total
 from zoe_jupyter.scheduler.elastic import Share
 from zoe_jupyter.scheduler.memo import Entry, World
 from zoe_jupyter.scheduler.placement import Taken, fits
@@ -64,8 +64,9 @@ class Judge:
         self._shares = shares
         self._ledger = ledger
         for share in shares:
-            self._give_back(share)
-        self.holders = Holders(shares, self.room, reclaims=snapshot.rules.reclaims)
+            if share.shrink:
+                self._give_back(share)
+        self.holders = Holders(shares, self.room, ledger, reclaims=snapshot.rules.reclaims)
         self._hopeless: set[Hashable] = set()
         self._hopeless_behind: dict[Hashable, Cause] = {}
         self._hopeless_class: int | None = None
@@ -106,12 +107,17 @@ class Judge:
         if taken is not None:
             self._grant(entry, taken)
             return None
-        kept = self._make_room(entry, number)
-        if kept is not None:
-            return Denied(entry, Cause.COMING, number, kept=kept)
-        self._hopeless.add(entry.key)
-        self._reserve(entry, number)
-        return Denied(entry, Cause.ROOM, number)
+        taken = self._make_room(entry, number)
+        if taken is None:
+            self._hopeless.add(entry.key)
+            self._reserve(entry, number)
+            return Denied(entry, Cause.ROOM, number)
+        if self.room.is_free(taken):
+            self.room.places.spend_all(taken)
+            self._grant(entry, taken)
+            return None
+        self._keep_room(entry, taken)
+        return Denied(entry, Cause.COMING, number, kept=taken)
 
     def _find_room_behind(self, entry: Entry, number: int, guard: Guard) -> Denied | None:
         """Only where the reservation needs nothing."""
@@ -122,7 +128,8 @@ class Judge:
                 guard.spend(taken)
                 self._count(entry, taken)
                 return None
-            is_kept = fits(entry.needs, self._world.machines, self.room.free, entry.mates) is not None
+            space = self.holders.space(number)
+            is_kept = fits(entry.needs, self._world.machines, space, entry.mates) is not None
             cause = self._hopeless_behind[entry.key] = Cause.RESERVED if is_kept else Cause.ROOM
         return Denied(entry, cause, number)
 
@@ -146,13 +153,13 @@ class Judge:
             chosen = self.holders.preempt(entry, number, candidates) if candidates else []
             self.preempted += [each.job.id for each in chosen]
             taken = self.holders.make_room(entry, number) if chosen else None
-        if taken is None:
-            return None
+        return taken
+
+    def _keep_room(self, entry: Entry, taken: Taken) -> None:
         self.room.keep(taken)
         if self.guard is not None:
             self.guard.follow(taken, entry.job, self._now)
         self._keep(entry)
-        return taken
 
     def _keep(self, entry: Entry) -> None:
         """Nobody takes in front of a limit what one will need that waits for room."""
@@ -160,7 +167,10 @@ class Judge:
             self._ledger.keep(entry.job, needed(entry.job.demands))
 
     def _is_preemptible(self, entry: Entry) -> bool:
-        return entry.job.is_admitted and entry.job.may_be_preempted and entry.job.id not in self.preempted
+        """Not who was just given what it had lost: it is one or the other."""
+        job = entry.job
+        is_open = job.id not in self.preempted and job.id not in self.granted
+        return job.is_admitted and job.may_be_preempted and is_open
 
     def _reserve(self, entry: Entry, number: int) -> None:
         """For the first that waits for room, once it has waited long enough; whoever has the reservation keeps it."""
@@ -175,22 +185,26 @@ class Judge:
             self._keep(entry)
             base = self.holders.space(number)
             kept = before if is_holder else None
-            reservation, spare = reserve(entry, self.ends(entry, number), base, self._world.machines, kept)
+            reservation, spare = reserve(entry, self.ends(entry, number), base, self._world.machines, kept, self._now)
             self.guard = Guard(reservation, spare, self.room, self._snapshot.rules, self._snapshot.seed)
             self.guarded = number
 
     def ends(self, entry: Entry | None, number: int) -> list[End]:
-        """Of all that run or were just started, but for who asks; elastic services of higher classes than ``number`` stay until then."""
+        """Of all that run or were just started, but for who asks; elastic services of higher classes than ``number`` stay until then. Nobody
+        knows when those end that took longer already than was said."""
         found, granted, preempted = [], self.granted, self.preempted
         for key, each in self._world.entries.items():
             job, taken = each.job, granted.get(key)
             if (job.is_admitted or taken) and each is not entry and key not in preempted:
                 kept = (job.core, job.elastic) if job.priority > number else (job.core,)
-                found.append(End(core_only_end(job, self._now), job, kept, taken))
+                end = core_only_end(job, self._now)
+                found.append(End(end if end > self._now else math.inf, job, kept, taken))
         return found
 
     def _give_back(self, share: Share) -> None:
         """What nobody wants any more leaves in any case."""
+        if self._ledger is not None:
+            self._ledger.expect(share.job, total(share.job.demands, [share.shrink]))
         for process, nodes in share.shrink.items():
             for node, shape, count in self._world.machines.held(
                 [each for each in share.job.demands if each.process == process], {process: nodes}
@@ -204,7 +218,7 @@ class Judge:
         if denial.is_for_good or self._world.never(entry) is not None:
             return False
         is_own = denial.whose is Whose.GROUP and ledger.is_own(job, amount)
-        is_coming = self.holders.give_way(entry, number, ledger)
+        is_coming = self.holders.give_way(entry, number)
         if is_own or is_coming or self._now - job.queued_at >= self._patience_s:
             ledger.keep(job, amount, denial.whose)
         if self._now - job.queued_at >= (self._snapshot.rules.ageing_s or math.inf):

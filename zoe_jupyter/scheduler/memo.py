@@ -38,7 +38,7 @@ class Entry:
         self.has_surplus = self.holds_elastic and any(
             total(job.elastic, demand.process) > demand.elastic for demand in job.demands
         )
-        if job.core and any(not shape.is_plain for _, shape, _ in self.needs):
+        if (job.core or job.elastic) and any(not shape.is_plain for _, shape, _ in self.needs):
             self.mates, self.key = mates(job, machines), job.id
 
     def wishes(self, machines: Machines) -> tuple[Shape, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
-from zoe_jupyter.scheduler.snapshot import Rules, Snapshot
+from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot
+from zoe_jupyter.scheduler.work import core_only_end
 
 COARSE_S = 5.0
 """Turns that come with waiting are looked for so often at most: thousands that were submitted one after the other make no decision each."""
@@ -18,13 +19,22 @@ def next_moment(snapshot: Snapshot, now: float) -> float | None:
     A policy whose order changes all the time, such as ``hrrn``, changes no decision by that alone: room has to come free as well.
     """
     waiting = [job for job in snapshot.jobs if not job.is_admitted]
+    closing = {node.closes_at for node in snapshot.nodes if node.closes_at is not None}
     later = chain(
-        (node.closes_at for node in snapshot.nodes if node.closes_at is not None),
+        closing,
+        _too_late(closing, waiting, now),
         (job.grow_after for job in snapshot.jobs if job.is_admitted),
         (job.not_before for job in waiting),
         _of_queue([job.queued_at for job in waiting], snapshot.rules, now),
     )
     return min((each for each in later if each > now), default=None)
+
+
+def _too_late(closing: Collection[float], waiting: Sequence[Job], now: float) -> Iterator[float]:
+    """When those that wait may no longer start where they did not get room in time, so that nothing is kept for them there."""
+    if closing:
+        lengths = {core_only_end(job, now) - now for job in waiting if job.run_s is not None}
+        yield from (math.floor((at - each) / COARSE_S + 1) * COARSE_S for at in closing for each in lengths)
 
 
 def _of_queue(queued_at: Sequence[float], rules: Rules, now: float) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""On which nodes services go: where most is free, where least is, or anywhere; tightly where the site's own way finds no room."""
+"""On which nodes services go: where most is free, where least is, or anywhere; otherwise where the site's own way finds no room."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Places:
         self._seed = seed
         self._drawn = 0
         self._is_random = strategy is Strategy.RANDOM
+        self._is_spread = strategy is Strategy.SPREAD
         self._sign = 1 if strategy is Strategy.PACK else -1
         self._ranks = [self._rank(node) for node in range(len(machines.nodes))]
         self._shared = [(rank, node) for node, rank in enumerate(self._ranks)]
@@ -47,7 +48,7 @@ class Places:
                 node = self.take(shape, () if shape.is_plain else with_mates(mates, taken, process))
                 if node == NOWHERE:
                     self._take_back(taken, needs)
-                    return self._take_tightly(needs, mates) if len(needs) > 1 else None
+                    return self._take_otherwise(needs, mates) if len(needs) > 1 else None
                 taken.append((process, shape, node))
         return taken
 
@@ -71,6 +72,10 @@ class Places:
             space.ports[node, port] = space.ports.get((node, port), 0) + 1
         self._update(node)
 
+    def spend_all(self, taken: Taken) -> None:
+        for _, shape, node in taken:
+            self.spend(node, shape)
+
     def lower(self, node: int, other: Space) -> None:
         """Have no more there than the other space has."""
         self.space.lower(node, other)
@@ -85,8 +90,8 @@ class Places:
     def _update(self, node: int) -> None:
         rank = self._ranks[node] = self._sign * free_share(self.space, self._machines.capacity, node)
         if self._sign > 0:
-            for shelf in self._shelves.values():
-                if shelf:
+            for shape, shelf in self._shelves.items():
+                if shelf and shape.may_be_on(node):
                     heappush(shelf, (rank, node))
 
     def _rank(self, node: int) -> float:
@@ -158,12 +163,13 @@ class Places:
                     if shape.may_be_on(node):
                         heappush(shelf, (self._ranks[node], node))
 
-    def _take_tightly(self, needs: Sequence[Need], mates: Mates) -> Taken | None:
+    def _take_otherwise(self, needs: Sequence[Need], mates: Mates) -> Taken | None:
+        """Whatever the site's own way is, there is room where ``fits`` finds some."""
         if not all(self.has_room(shape) for _, shape, _ in needs):
             return None
-        taken = place_tightly(needs, self._machines, self.space, mates)
-        for _, shape, node in taken or ():
-            self.spend(node, shape)
+        find = place_tightly if self._is_spread else fits
+        taken = find(needs, self._machines, self.space, mates)
+        self.spend_all(taken or [])
         return taken
 
 

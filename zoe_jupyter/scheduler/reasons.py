@@ -141,13 +141,14 @@ def delayed(wait_s: float, *, failed_starts: int) -> Reason:
 
 def reserved(first: ExecutionId, at: float, now: float, *, is_known: bool) -> Reason:
     """It would fit, in room that is kept for another. ``is_known`` tells whether anybody knows how long it would take."""
-    if not is_known:
-        why = "nobody knows how long this one takes: say it with an estimate"
-    elif at < float("inf"):
-        why = f"this one might not be over in {format_duration(max(0.0, at - now))}, when that one starts"
-    else:
+    starts_in_s = at - now if now < at < float("inf") else None
+    if starts_in_s is None:
         why = "nobody knows when that one can start"
-    numbers = {"first": first} | ({"starts_in_s": max(0.0, at - now)} if at < float("inf") else {})
+    elif not is_known:
+        why = "nobody knows how long this one takes: say it with an estimate"
+    else:
+        why = f"this one might not be over in {format_duration(starts_in_s)}, when that one starts"
+    numbers = {"first": first} | ({} if starts_in_s is None else {"starts_in_s": starts_in_s})
     return Reason(
         Code.RESERVED.value, f"there would be room, but it is kept for an execution before it; {why}", numbers
     )
@@ -271,9 +272,17 @@ def _together(code: Code, needs: Sequence[Need], machines: Machines, free: Free)
             )
             text = f"{all_of_it}, all nodes have {resource.brief(most)}{state}; lower `{resource.field}` or their number{way_out}"
             return Reason(code.value, text, {"services": count, **_numbers("", resource, needed, most)})
+    if count == 1:
+        return _beside_its_own(*needs[0][:2])
     where = "" if is_never else " of what is free"
     text = f"its {count} services do not fit on the nodes{where}, although there is enough in all; lower what each needs{way_out}"
     return Reason(code.value, text, {"services": count, **_amounts(wanted)})
+
+
+def _beside_its_own(process: str, shape: Shape) -> Reason:
+    """One service has room, and must not lie there: others of its process do."""
+    text = f"{process} has to lie apart from the others of its kind, and there is room beside those only; wait"
+    return Reason(Code.WAITS_FOR_RESOURCES.value, text, {"services": 1, **_amounts(shape.demand.resources)})
 
 
 class _Resource(Enum):

@@ -7,12 +7,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import Protocol
 
-from zoe_jupyter.scheduler.admission import Amount, Denial, Ledger, Whose, needed
+from zoe_jupyter.scheduler.admission import Amount, Denial, Ledger, Whose, needed, total
 from zoe_jupyter.scheduler.elastic import Share
 from zoe_jupyter.scheduler.memo import Entry, Holding
 from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, with_mates
 from zoe_jupyter.scheduler.room import Room
-from zoe_jupyter.scheduler.snapshot import ExecutionId, Job
+from zoe_jupyter.scheduler.snapshot import Counts, ExecutionId, Job
 from zoe_jupyter.scheduler.space import Machines, Shape, Space
 
 
@@ -36,9 +36,12 @@ _Queue = list[tuple[tuple[float, ...], float, int, _Held]]
 class Holders:
     """Who holds elastic services, and what there would be without them."""
 
-    def __init__(self, shares: Sequence[Share], room: Room, *, reclaims: bool) -> None:
-        """``shares`` in the order in which they are spared among equals; ``reclaims`` False: none gives way to anybody."""
+    def __init__(self, shares: Sequence[Share], room: Room, ledger: Ledger | None, *, reclaims: bool) -> None:
+        """``shares`` in the order in which they are spared among equals; ``reclaims`` False: none gives way to anybody. ``ledger``: told of
+        all that is taken back; None: nothing is limited."""
         self._room = room
+        self._ledger = ledger
+        self._share_of = {share.job.id: share for share in shares}
         self._machines = room.machines
         self._shares = shares if reclaims else ()
         self._classes = {share.job.priority for share in self._shares}
@@ -83,9 +86,12 @@ class Holders:
         held.share.take_back(held.process, self._machines.names[held.node])
         held.share.shrunk_for = for_whom
         self._room.expect(held.node, held.shape)
+        if self._ledger is not None:
+            self._ledger.expect(held.share.job, _amount(held.shape))
         for number, space in self._spaces.items():
             if held.share.job.priority > number:
                 space.give(held.node, held.shape)
+                self._full.pop(number, None)
 
     def preempt(self, entry: Entry, number: int, candidates: Iterable[Entry]) -> list[Entry]:
         """Take back whole executions of lower classes so that the needs fit, with elastic services of others; count on their room.
@@ -120,16 +126,21 @@ class Holders:
 
     def _fixed(self, entry: Entry) -> list[Holding]:
         job = entry.job
-        kept = (job.core,) if self._shares else (job.core, job.elastic)
+        kept = (job.core,) if self._shares else (job.core, self._elastic(job))
         return [each for counts in kept for each in self._machines.held(job.demands, counts)]
 
-    def give_way(self, entry: Entry, number: int, ledger: Ledger) -> bool:
+    def _elastic(self, job: Job) -> Counts:
+        """What it holds, without what was taken back already."""
+        share = self._share_of.get(job.id)
+        return share.held if share else {}
+
+    def give_way(self, entry: Entry, number: int) -> bool:
         """Shrink elastic services that stand between a core and a limit; says whether what leaves will be enough.
 
         Nothing is shrunk where that would not help, nor where the core would find no room on the nodes.
         """
-        key = entry.job.owner, entry.job.group, number, entry.key
-        if key in self._in_vain or not (self._shares or ledger.is_anything_leaving):
+        key, ledger = (entry.job.owner, entry.job.group, number, entry.key), self._ledger
+        if ledger is None or key in self._in_vain or not (self._shares or ledger.is_anything_leaving):
             return False
         lack = _OverLimit(ledger.once_left(), entry.job, number)
         chosen = self._in_front_of(lack, entry, number)
@@ -140,7 +151,6 @@ class Holders:
             return False
         for held in chosen:
             self._take_back(held, entry.job.id)
-            ledger.expect(held.share.job, _amount(held.shape))
         return True
 
     def _in_front_of(self, lack: _OverLimit, entry: Entry, number: int) -> list[_Held]:
@@ -199,19 +209,22 @@ class Holders:
                     self._by_group.setdefault(held.share.job.group, []).append(held)
 
     def _expect_all(self, entry: Entry) -> None:
+        job, share = entry.job, self._share_of.get(entry.job.id)
+        self._full = {}
+        if self._ledger is not None:
+            self._ledger.expect(job, (1, *total(job.demands, [job.core, self._elastic(job)])[1:]))
         for node, shape, count in self._fixed(entry):
             self._room.expect(node, shape, count)
             for space in self._spaces.values():
                 space.give(node, shape, count)
-        for share in self._shares:
-            if share.job is entry.job:
-                for node, shape, count in self._machines.held(entry.job.demands, share.held):
-                    self._room.expect(node, shape, count)
-                    for number, space in self._spaces.items():
-                        if entry.job.priority > number:
-                            space.give(node, shape, count)
-                share.held, share.count = {}, 0
-                self._by_node, self._by_owner, self._by_group = None, {}, {}
+        if share is not None and self._shares:
+            for node, shape, count in self._machines.held(job.demands, share.held):
+                self._room.expect(node, shape, count)
+                for number, space in self._spaces.items():
+                    if job.priority > number:
+                        space.give(node, shape, count)
+            share.held, share.count = {}, 0
+            self._by_node, self._by_owner, self._by_group = None, {}, {}
 
     def _is_full(self, shape: Shape, number: int, space: Space) -> bool:
         full = self._full.setdefault(number, set())

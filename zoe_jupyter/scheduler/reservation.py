@@ -49,8 +49,8 @@ class Guard:
 
     def spend(self, taken: Taken) -> None:
         """A long one was given room of ``places``."""
+        self._room.places.spend_all(taken)
         for _, shape, node in taken:
-            self._room.places.spend(node, shape)
             self._spare.take(node, shape)
 
     def follow(self, taken: Taken, job: Job, now: float) -> None:
@@ -66,21 +66,23 @@ class Guard:
 
 
 def reserve(
-    entry: Entry, ends: Sequence[End], base: Space, machines: Machines, before: Reservation | None
+    entry: Entry, ends: Sequence[End], base: Space, machines: Machines, before: Reservation | None, now: float
 ) -> tuple[Reservation, Space]:
     """The reservation, and what else there will be at its time. ``base`` is what there is without elastic services that give way.
 
-    ``before`` is the one of the same execution in the plan before: a later time than that is never told.
+    ``before`` is the one of the same execution in the plan before: a later time than that is never told. Once its time has passed somebody
+    took longer than was said: it has no nodes any more, else it would wait for them while all others are given away.
     """
     dated = sorted((each for each in ends if each.at < math.inf), key=lambda each: (each.at, each.job.id))
-    at, taken = _earliest(entry, dated, base, machines)
+    at, taken = _earliest(entry, dated, base, machines, now)
     found = Reservation(entry.job.id, at, machines.counts((process, node) for process, _, node in taken))
     if before is not None and before.at <= at:
-        found = Reservation(entry.job.id, before.at, before.core if _is_possible(entry, before, machines) else {})
+        holds = before.at > now and _is_possible(entry, before, machines)
+        found = Reservation(entry.job.id, before.at, before.core if holds else {})
     return found, _spare(entry, found, [each for each in dated if each.at <= found.at], base, machines)
 
 
-def _earliest(entry: Entry, ends: Sequence[End], base: Space, machines: Machines) -> tuple[float, Taken]:
+def _earliest(entry: Entry, ends: Sequence[End], base: Space, machines: Machines, now: float) -> tuple[float, Taken]:
     """After which end the needs fit: twice as many ends are tried each time, then the fewest of those are looked for."""
     enough = 1
     while enough < len(ends) and _fits_after(entry, ends[:enough], base, machines) is None:
@@ -94,7 +96,8 @@ def _earliest(entry: Entry, ends: Sequence[End], base: Space, machines: Machines
             fewest = middle + 1
         else:
             most = middle
-    return ends[most - 1].at, _fits_after(entry, ends[:most], base, machines) or []
+    at = ends[most - 1].at if most else now
+    return at, _fits_after(entry, ends[:most], base, machines) or []
 
 
 def _fits_after(entry: Entry, ends: Iterable[End], base: Space, machines: Machines) -> Taken | None:

@@ -30,6 +30,15 @@ class Room:
     def is_room_coming(self) -> bool:
         return self.later is not self.free
 
+    def is_free(self, taken: Taken) -> bool:
+        """Say whether all of it is there now."""
+        left = self.free.copy()
+        for _, shape, node in taken:
+            if not left.has(node, shape):
+                return False
+            left.take(node, shape)
+        return True
+
     def take(self, taken: Taken) -> None:
         """What ``places`` gave away is gone from the other spaces, too."""
         if self._others:

@@ -159,7 +159,9 @@ class Snapshot:
     rules: Rules = Rules()
     quotas: Quotas = Quotas()
     usage: Mapping[str, float] = field(default_factory=dict)
-    """What owners (and groups) used lately of the dominant resource, decayed, in shares of the cluster times seconds."""
+    """What owners used lately of the dominant resource, decayed, in shares of the cluster times seconds."""
+    group_usage: Mapping[str, float] = field(default_factory=dict)
+    """The same of groups."""
     reservation: Reservation | None = None
     """The one of the plan before."""
     seed: int = 0

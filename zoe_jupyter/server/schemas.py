@@ -274,6 +274,8 @@ class InfoBody:
     home: Literal["embedded", "hub"]
     backend: str
     capabilities: dict[str, Any]
+    policy: str
+    """By which name it was chosen, and whether it has failed."""
     user: str
     is_admin: bool
     server: str

@@ -28,8 +28,13 @@ def read_history(api: Api) -> tuple[Application, ...]:
 
 
 def read_nodes(api: Api) -> tuple[Node, ...]:
-    """The machines as they are now."""
-    return tuple(Node(str(node["name"]), _resources(node["capacity"])) for node in api.nodes())
+    """The machines that take work now; raises UserError when there is none."""
+    enabled = [node for node in api.nodes() if node["is_enabled"]]
+    if not enabled:
+        raise UserError(
+            "no machine takes work now, so that nothing can be replayed here; describe some with --cluster FILE"
+        )
+    return tuple(Node(str(node["name"]), _resources(node["capacity"])) for node in enabled)
 
 
 def _detail(api: Api, execution_id: str) -> Mapping[str, Any] | None:
@@ -50,6 +55,7 @@ def _application(execution: Mapping[str, Any]) -> Application:
         demands=tuple(_demand(one) for one in execution.get("demands", ())),
         owner=str(execution["owner"]),
         priority=int(execution["priority_number"]),
+        estimate_s=execution.get("estimate_s"),
     )
 
 

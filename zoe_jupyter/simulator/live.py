@@ -130,17 +130,20 @@ class Live:
             for node, count in nodes.items():
                 _subtract(self.leaving, process, node, count)
 
-    def give_all_back(self, now: float, *, keeps_progress: bool) -> None:
-        """It waits again as if it had never started, but for what it may have saved of its work; its room is its own until ``have_left``."""
+    def give_all_back(self, now: float, *, keeps_progress: bool) -> Counts:
+        """It waits again as if it had never started, but for what it may have saved of its work; its room is its own until ``have_left``. Says
+        what has to leave beside what was on its way already."""
         self._changes(now)
         if not keeps_progress:
             self.done_s = 0.0
         self.tries += 1
         self.started_s, self.up_s = None, None
-        _add(self.leaving, self.core)
-        _add(self.leaving, self.elastic)
+        held = self.core
+        _add(held, self.elastic)
+        _add(self.leaving, held)
         self.core, self.elastic = {}, {}
         self._working, self._starting = 0, []
+        return held
 
     def _stop_starting(self, process: str, node: str, count: int) -> int:
         """Take services out of the batches on their way up, newest first; says how many there were."""

@@ -70,7 +70,7 @@ class _Event:
     number: int
     """Settles the order of events that are otherwise alike."""
     holds_for: int = field(compare=False)
-    """The version of the application for which its end is expected; the try to which its services belong."""
+    """The version of the application for which its end is expected; the try to which its services belong. What leaves does so whatever the try."""
     batch: int = field(compare=False, default=0)
     services: Counts = field(compare=False, default_factory=dict)
 
@@ -165,6 +165,8 @@ class _Simulation:
         live = self._live.get(self._id(event.rank))
         if live is None:
             return False
+        if event.kind is _Kind.LEFT:
+            return True
         return event.holds_for == (live.version if event.kind is _Kind.END else live.tries)
 
     def _apply(self, event: _Event) -> bool:
@@ -248,8 +250,7 @@ class _Simulation:
 
     def _preempt(self, live: Live, now: float) -> None:
         self._preempted += 1
-        live.give_all_back(now, keeps_progress=self._settings.keeps_progress)
-        self._drain(live, {process: dict(nodes) for process, nodes in live.leaving.items()}, now)
+        self._drain(live, live.give_all_back(now, keeps_progress=self._settings.keeps_progress), now)
 
     def _end(self, live: Live, now: float) -> None:
         self._release(live)

@@ -132,6 +132,9 @@ class FakeCore:
     def capabilities(self) -> Capabilities:
         return Capabilities(name="fake", isolation="process", limits={"memory": "watched"}, choices=("python", "cwd"))
 
+    def policy(self) -> str:
+        return "fifo"
+
     def shop(self) -> FakeShop:
         return self._shop
 

@@ -85,6 +85,7 @@ class House:
     clock: MovedClock = field(default_factory=MovedClock)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rules: Rules = Rules()
+    policy: str = "fifo"
     core: Core = None  # type: ignore[assignment]
 
     def furnish(self) -> None:
@@ -96,7 +97,11 @@ class House:
 
     async def open(self) -> Core:
         settings = Settings(
-            data_dir=self.folder, shop_sources=(str(self.folder / "shop"),), groups=self.groups, rules=self.rules
+            data_dir=self.folder,
+            shop_sources=(str(self.folder / "shop"),),
+            groups=self.groups,
+            rules=self.rules,
+            policy=self.policy,
         )
         self.core = Core(
             settings=settings,

@@ -17,6 +17,7 @@ import pytest
 from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_survival import daemon, supervisor_of
 from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.local import nursery
 from zoe_jupyter.backends.local.link import Link, Silent
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE, read_state
 from zoe_jupyter.backends.local.supervisor.processes import is_alive, start_of
@@ -112,19 +113,32 @@ async def test_a_living_supervisor_writes_a_spoilt_state_anew(runner: Runner, wo
     assert (await runner.until("one", RECORD, SeenState.READY)).handle["pid"] == before.handle["pid"]
 
 
-async def test_who_kills_its_supervisor_and_writes_itself_in_its_place_is_ended(
-    runner: Runner, world: LocalWorld, tmp_path: Path
+@pytest.mark.parametrize("field", ["supervisor", "boot_id", "deployment"])
+async def test_who_kills_its_supervisor_and_writes_in_its_place_what_should_save_it_is_ended(
+    runner: Runner, world: LocalWorld, tmp_path: Path, field: str
 ) -> None:
     grandchild = await daemon(runner, tmp_path)
     os.kill(await supervisor_of(runner), signal.SIGKILL)
     await runner.backend.close()
     path = world.run_dir("one") / "state.json"
     itself = {"pid": grandchild, "start": start_of(grandchild)}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "supervisor": itself}))
+    spoilt_fields = {field: itself if field == "supervisor" else "x"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **spoilt_fields}))
 
     runner.backend = await world.open()
     await runner.backend.clean("one", keep_logs=True)
     assert not is_alive(grandchild, itself["start"])
+
+
+async def test_of_two_supervisors_that_were_started_the_first_is_in_charge_and_the_second_says_so(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first took so long to end what was left that a second one was started."""
+    await daemon(runner, tmp_path)
+    os.kill(await supervisor_of(runner), signal.SIGKILL)
+    await runner.ended("one")
+    monkeypatch.setattr(nursery, "SILENT_S", 0.2)
+    assert (await runner.start("one", attempt=2)).state is SeenState.READY
 
 
 async def test_a_supervisor_that_was_stopped_and_written_over_is_ended(runner: Runner, world: LocalWorld) -> None:

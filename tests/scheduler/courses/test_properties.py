@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from tests.scheduler.courses.course import SITES, Course, quotas, some_jobs
 from tests.scheduler.rules.worlds import POLICIES, given, resources, within_limits
+from tests.scheduler.world import demand, node
 from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.scheduler.decide import can_ever_fit
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.policies.base import Policy
-from zoe_jupyter.scheduler.snapshot import Job, Quotas, Rules, Snapshot
+from zoe_jupyter.scheduler.snapshot import Job, Quotas, Rules, Snapshot, Strategy
 
 NEVER = {"misconfigured", "no_matching_node", "exceeds_every_node", "exceeds_cluster"}
 AGEING_S = 300.0
+OWN = {"for": "endless"}
 LONG_ENOUGH = 160
 """Steps: until one of the lowest class has aged into the highest, and all that runs then has ended."""
 
@@ -28,6 +31,7 @@ many = settings(max_examples=150, deadline=None)
 @st.composite
 def rules(draw: st.DrawFn) -> Rules:
     return Rules(
+        placement=draw(st.sampled_from([Strategy.SPREAD, Strategy.SPREAD, Strategy.PACK, Strategy.RANDOM])),
         reserve_after_s=draw(st.sampled_from([None, 60.0])),
         ageing_s=AGEING_S,
         protection_s=draw(st.sampled_from([0.0, 60.0])),
@@ -67,13 +71,24 @@ def test_when_nothing_new_comes_all_that_ever_can_start_do(
 def test_nobody_is_passed_for_ever_by_those_that_keep_coming(
     data: st.DataObject, site: tuple, rules: Rules, quotas: Quotas, policy: Policy
 ) -> None:
-    """Whoever's they are, whatever their class, and whosever share it has to borrow: at the latest when it has aged."""
+    """Whoever's they are, whatever their class, and whosever share it has to borrow: at the latest when it has aged. And whatever was said
+    of one that never ends on a machine of its own."""
     large = replace(data.draw(some_jobs("large", LARGE)), may_be_preempted=False)
+    if can_ever_fit(large.demands, site) is not None:
+        return
+    endless = Job(
+        "endless", "root", (demand(1, cores=4, labels=OWN),), 0.0, run_s=data.draw(st.sampled_from([1.0, 200.0]))
+    )
     streams = [data.draw(some_jobs(f"s{number}", SMALL)) for number in range(data.draw(st.integers(1, 3)))]
     at_once = [data.draw(st.integers(1, 2)) for _ in streams]
     course = Course(
-        site, rules, quotas, policy, {each.id: data.draw(st.integers(2, 4)) for each in streams} | {"large": 1}
+        (*site, node("own", 4, 32, labels=OWN)),
+        rules,
+        quotas,
+        policy,
+        {each.id: data.draw(st.integers(2, 4)) for each in streams} | {"large": 1, "endless": 10**6},
     )
+    course.step([endless])
     for step in range(LONG_ENOUGH):
         new = [
             replace(each, id=f"{each.id}-{step:04}-{number}")

@@ -10,17 +10,15 @@ from hypothesis import given as of
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from tests.scheduler.rules.promises import cores_are_whole, nobody_is_in_the_way, nothing_is_given_twice
 from tests.scheduler.rules.worlds import (
     POLICIES,
-    amounts,
-    at_once,
     carried_out,
     given,
     snapshots,
     within_limits,
 )
 from tests.scheduler.world import NOW, W, admitted, demand, job, node
-from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.scheduler.decide import Memo, can_ever_fit, decide
 from zoe_jupyter.scheduler.fitting import would_fit
 from zoe_jupyter.scheduler.plan import Plan
@@ -30,7 +28,7 @@ from zoe_jupyter.scheduler.policies.fifo import Fifo
 from zoe_jupyter.scheduler.policies.hrrn import Hrrn
 from zoe_jupyter.scheduler.policies.sjf import Sjf
 from zoe_jupyter.scheduler.policies.srpt import Srpt
-from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot, Strategy, Together
+from zoe_jupyter.scheduler.snapshot import Job, Rules, Snapshot, Strategy
 from zoe_jupyter.scheduler.work import core_only_end
 
 NEVER = {"misconfigured", "no_matching_node", "exceeds_every_node", "exceeds_cluster"}
@@ -48,66 +46,19 @@ def total(counts: object) -> int:
 @many
 def test_nothing_is_given_twice(snapshot: Snapshot, policy: Policy) -> None:
     """Neither room nor a port, nor on a node that will not do, nor beside whom it must not lie."""
-    plan = decide(snapshot, policy, NOW)
-    nodes = {each.name: each for each in snapshot.nodes}
-    taken = {name: Resources() for name in nodes}
-    ports: dict[tuple[str, int], int] = {}
-    touched = set()
-    for each in snapshot.jobs:
-        for counts in at_once(each, plan):
-            for name, wanted, count in amounts(each.demands, counts):
-                taken[name] += wanted.resources * count
-                for port in wanted.host_ports:
-                    ports[name, port] = ports.get((name, port), 0) + count
-        for counts in given(each, plan):
-            for name, wanted, count in amounts(each.demands, counts):
-                touched.add(name)
-                assert count > 0
-                assert nodes[name].is_enabled
-                assert wanted.labels.items() <= nodes[name].labels.items()
-                assert not wanted.nodes or name in wanted.nodes
-                beside = sum(
-                    held.get(wanted.process, {}).get(name, 0) for held in (each.core, each.elastic, *given(each, plan))
-                )
-                assert wanted.together is not Together.APART or beside == 1
-    assert all(taken[name].fits_in(nodes[name].capacity) for name in touched)
-    assert all(count <= 1 for count in ports.values())
+    nothing_is_given_twice(snapshot, decide(snapshot, policy, NOW))
 
 
 @of(snapshots(), POLICIES)
 @many
 def test_nobody_starts_where_it_is_known_to_be_in_the_way(snapshot: Snapshot, policy: Policy) -> None:
-    plan = decide(snapshot, policy, NOW)
-    for each in snapshot.jobs:
-        if each.id in plan.start and each.run_s is not None:
-            there = {name for counts in given(each, plan) for nodes in counts.values() for name in nodes}
-            end = core_only_end(each, NOW)
-            assert all((node_.closes_at or math.inf) >= end for node_ in snapshot.nodes if node_.name in there)
+    nobody_is_in_the_way(snapshot, decide(snapshot, policy, NOW), NOW)
 
 
 @of(snapshots(), POLICIES)
 @many
 def test_a_core_is_whole_and_elastic_services_are_at_most_as_many_as_wanted(snapshot: Snapshot, policy: Policy) -> None:
-    plan = decide(snapshot, policy, NOW)
-    assert not plan.start.keys() & plan.waiting.keys()
-    for each in snapshot.jobs:
-        core, elastic = given(each, plan)
-        back = plan.shrink.get(each.id, {})
-        for wanted in each.demands:
-            process = wanted.process
-            new = sum(core.get(process, {}).values())
-            if each.id in plan.start or new:
-                assert new + sum(each.core.get(process, {}).values()) == max(
-                    wanted.core, sum(each.core.get(process, {}).values())
-                )
-            held = sum(each.elastic.get(process, {}).values())
-            assert (
-                held + sum(elastic.get(process, {}).values()) - sum(back.get(process, {}).values())
-                <= max(wanted.elastic, 0)
-                or each.id in plan.preempt
-            )
-            assert all(count <= each.elastic[process][name] for name, count in back.get(process, {}).items())
-        assert each.is_admitted or each.id in plan.start or each.id in plan.waiting
+    cores_are_whole(snapshot, decide(snapshot, policy, NOW))
 
 
 @of(snapshots(), POLICIES)

@@ -108,6 +108,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         rules=draw(RULES),
         quotas=draw(QUOTAS),
         usage=draw(st.dictionaries(st.sampled_from(["alice", "lab"]), st.floats(0, 1e4), max_size=2)),
+        group_usage=draw(st.dictionaries(st.just("lab"), st.floats(0, 1e4), max_size=1)),
         reservation=holder and Reservation(holder, draw(st.sampled_from([NOW - 5, NOW + 50, NOW + 1e4]))),
         seed=draw(st.integers(0, 3)),
     )

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from zoe_jupyter.backends.base import (
     Unreachable,
     Usage,
 )
+from zoe_jupyter.backends.local.ending import clear, identity, wait_for_end
 from zoe_jupyter.backends.local.inspection import Inspector
 from zoe_jupyter.backends.local.link import Gone, Link, Refused, Silent
 from zoe_jupyter.backends.local.logs import LogReader
@@ -36,10 +36,9 @@ from zoe_jupyter.backends.local.meter import Meter
 from zoe_jupyter.backends.local.places import Places
 from zoe_jupyter.backends.local.rousing import Rouser
 from zoe_jupyter.backends.local.supervisor import cages, crowd
-from zoe_jupyter.backends.local.supervisor.processes import is_alive, send
 from zoe_jupyter.backends.local.supervisor.shape import is_usage
-from zoe_jupyter.backends.local.supervisor.sweep import recalled, sweep
-from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, Written, deployment_of, read
+from zoe_jupyter.backends.local.supervisor.sweep import believed, sweep
+from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.application import Port, Requirement
@@ -208,7 +207,7 @@ class LocalBackend(Backend):
         written = await self._off(read, run_dir)
         record = written.state.get("services", {}).get(service)
         if record is not None and record["attempt"] == attempt:
-            await self._off(sweep, str(run_dir), written.state, service=service)
+            await self._off(sweep, str(run_dir), self._believed(execution_id, written.state), service=service)
 
     async def force(self, execution_id: str) -> None:
         """A supervisor that does not answer is killed, its services with it, and what they leave is swept."""
@@ -232,10 +231,10 @@ class LocalBackend(Backend):
         run_dir = self._places.run_dir(execution_id)
         written = await self._off(read, run_dir)
         if written.is_supervised and self._is_own(written.state):
-            await self._off(_wait_for_end, *_identity(written), 0.0)
+            await self._off(wait_for_end, *identity(written), 0.0)
         failpoint("force.killed")
         await self._supervisors.forget(execution_id)
-        is_over = await self._off(sweep, str(run_dir), written.state)
+        is_over = await self._off(sweep, str(run_dir), self._believed(execution_id, written.state))
         self._has_news = True
         self._hint()
         if not is_over:
@@ -310,7 +309,7 @@ class LocalBackend(Backend):
         await self._finish(execution_id)
         failpoint("clean.finished")
         await self._supervisors.forget(execution_id)
-        if not await self._off(_clear, run_dir, self._deployment):
+        if not await self._off(clear, run_dir, self._deployment):
             raise Retryable(f"something of {execution_id} still lives and cannot be killed", delay_s=5.0)
         try:
             await self._off(self._places.remove, execution_id, keep_logs=keep_logs)
@@ -382,6 +381,9 @@ class LocalBackend(Backend):
             return [], f"the supervisor of {execution_id} has just closed the connection"
         return self._own(written.state, is_supervised=False, is_same_boot=written.is_same_boot), ""
 
+    def _believed(self, execution_id: str, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        return believed(state, self._deployment, execution_id)
+
     def _own(self, state: Mapping[str, Any], *, is_supervised: bool = True, is_same_boot: bool = True) -> list[Seen]:
         if not self._is_own(state):
             return []
@@ -411,7 +413,7 @@ class LocalBackend(Backend):
             limit_s = 0.0
         except (Gone, Refused):
             pass
-        await self._off(_wait_for_end, *_identity(written), limit_s)
+        await self._off(wait_for_end, *identity(written), limit_s)
 
     async def _existing(self, execution_id: str) -> Link | None:
         try:
@@ -472,28 +474,3 @@ class LocalBackend(Backend):
     def _hint(self) -> None:
         for listener in self._listeners:
             listener.set()
-
-
-def _identity(written: Written) -> tuple[int, int]:
-    """Process id and start time of its supervisor."""
-    return written.state["supervisor"]["pid"], written.state["supervisor"]["start"]
-
-
-def _wait_for_end(pid: int, start: int, limit_s: float) -> None:
-    """Wait until that process has gone, and kill it when it does not go."""
-    end = time.monotonic() + limit_s
-    while is_alive(pid, start) and time.monotonic() < end:
-        time.sleep(0.01)
-    send(pid, start, signal.SIGKILL)
-
-
-def _clear(run_dir: Path, deployment: str) -> bool:
-    """End what a supervisor left, and give its control groups back; says whether nothing lives any more."""
-    state, known = read(run_dir).state, recalled(deployment, run_dir.name)
-    if not state and not run_dir.exists() and not known["services"][""]["cages"]:
-        return True
-    if not sweep(str(run_dir), state or known):
-        return False
-    for record in (*state.get("services", {}).values(), *known["services"].values()):
-        cages.remove(record.get("cages", ()), limit_s=1.0)
-    return True

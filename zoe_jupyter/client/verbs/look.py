@@ -58,7 +58,7 @@ def info(session: Session, name: str = "") -> Result:
     kept_apart = str(abilities.get("isolation", "unknown"))
     backend = f"{found['backend']} ({KEPT_APART.get(kept_apart, kept_apart)})"
     pairs: list[tuple[str, Cell | str]] = [
-        ("Zoe", found["version"]), ("home", found["home"]), ("backend", backend), ("user", _user(found)),
+        ("Zoe", found["version"]), ("home", found["home"]), ("backend", backend), ("policy", found.get("policy", "")), ("user", _user(found)),
         ("address", session.base_url or session.api.http.connection.address), ("kernel's Python", session.facts.python),
     ]  # fmt: skip
     return Result([Facts(pairs)], data=found, value=found)

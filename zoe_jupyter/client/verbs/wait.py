@@ -33,14 +33,13 @@ def quota(
     share: Sequence[str] | None = None,
     remove: bool = False,
 ) -> Result:
-    """Show what may be held and is held; for admins, first change it."""
+    """Show what may be held and is held; for admins, first change those limits that are named, and leave the others as they are."""
     if (set or share or remove) and not owner:
         raise Usage("say whose quota: a user, group:NAME, or default")
     if remove:
         found = [session.api.drop_quota(owner)]
     elif set or share:
-        body = {"limit": _limits(set or ()), "share": _limits(share) if share else None}
-        found = [session.api.put_quota(owner, body)]
+        found = [session.api.put_quota(owner, _changed(session.api.quota(owner), set or (), share or ()))]
     else:
         found = [session.api.quota(owner)] if owner else session.api.quotas()
     rows: list[list[Cell | str]] = [[Cell(item["owner"]), *_held(item), _own(item)] for item in found]
@@ -120,6 +119,19 @@ def _limits(words: Sequence[str]) -> Json:
             raise Usage(f"{name} is a whole number, not {value!r}")
         found[name] = None if value == "-" else int(value) if name in COUNTS else value
     return found
+
+
+def _changed(today: Json, limits: Sequence[str], shares: Sequence[str]) -> Json:
+    """As the body of a request: what is in force with what is named in its place."""
+    share = _as_asked(today.get("share") or {}) | _limits(shares)
+    has_share = any(value is not None for value in share.values())
+    return {"limit": _as_asked(today["limit"]) | _limits(limits), "share": share if has_share else None}
+
+
+def _as_asked(told: Json) -> Json:
+    """An answer's limits under the names that a request has for them."""
+    names = ("executions", "cores", "memory_bytes", "gpus", "run_s")
+    return {name: told.get(key) for name, key in zip(LIMITS, names, strict=True)}
 
 
 def _held(item: Mapping[str, Any]) -> list[str]:

@@ -10,12 +10,15 @@ from zoe_jupyter.scheduler.snapshot import Counts, Demand, ExecutionId, Job, Sna
 
 HORIZON_S = 3600.0
 
+_Group = tuple[str, str]
+"""A group's name and nothing, or nothing and that of a user without a group."""
+
 
 class Fair:
     """Whose group, and in the group who, used least of the cluster goes first.
 
-    Counted are what was used lately (``Snapshot.usage``) and what is held or ordered before, as if it were kept for an hour more; of each
-    the resource of which it takes the largest part of the cluster. Without a group, a user is a group alone.
+    Counted are what was used lately (``usage`` and ``group_usage`` of the snapshot) and what is held or ordered before, as if it were
+    kept for an hour more; of each the resource of which it takes the largest part of the cluster. Without a group, a user is a group alone.
     """
 
     assumes = "everything runs for an hour more"
@@ -23,7 +26,7 @@ class Fair:
     def order(self, waiting: Sequence[Job], snapshot: Snapshot, now: float) -> Sequence[ExecutionId]:
         cluster = sum((node.capacity for node in snapshot.nodes), Resources())
         used = _Used(snapshot, cluster)
-        groups: dict[str, _Turns] = {}
+        groups: dict[_Group, _Turns] = {}
         for job in sorted(waiting, key=lambda job: (job.queued_at, job.id), reverse=True):
             groups.setdefault(_group(job), _Turns()).add(job)
         heap = [(used.by_group.get(group, 0.0), group) for group in groups]
@@ -46,16 +49,14 @@ class _Used:
     def __init__(self, snapshot: Snapshot, cluster: Resources) -> None:
         self.cluster = cluster
         self.by_user = dict(snapshot.usage)
-        self.by_group = dict(snapshot.usage)
+        self.by_group: dict[_Group, float] = {("", user): used for user, used in snapshot.usage.items()}
+        self.by_group |= {(group, ""): used for group, used in snapshot.group_usage.items()}
         for job in snapshot.jobs:
             if job.is_admitted:
                 held = sum((_held(job.demands, counts) for counts in (job.core, job.elastic)), Resources())
                 seconds = _seconds(held, cluster)
                 self.by_user[job.owner] = self.by_user.get(job.owner, 0.0) + seconds
-                if _group(job) != job.owner:
-                    self.by_group[job.group] = self.by_group.get(job.group, 0.0) + seconds
-                else:
-                    self.by_group[job.owner] = self.by_user[job.owner]
+                self.by_group[_group(job)] = self.by_group.get(_group(job), 0.0) + seconds
 
 
 class _Turns:
@@ -87,8 +88,8 @@ class _Turns:
         return job
 
 
-def _group(job: Job) -> str:
-    return job.group or job.owner
+def _group(job: Job) -> _Group:
+    return (job.group, "") if job.group else ("", job.owner)
 
 
 def _core(demands: Sequence[Demand]) -> Resources:

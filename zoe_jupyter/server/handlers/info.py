@@ -21,6 +21,7 @@ async def get_info(request: ApiRequest) -> InfoBody:
         home=request.origin.home,
         backend=capabilities.name,
         capabilities=asdict(capabilities),
+        policy=request.core.policy(),
         user=request.caller.name,
         is_admin=request.caller.is_admin,
         server=request.origin.server,

@@ -753,6 +753,7 @@ export interface components {
             capabilities: {
                 [key: string]: unknown;
             };
+            policy: string;
             user: string;
             is_admin: boolean;
             server: string;

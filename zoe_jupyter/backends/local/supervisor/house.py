@@ -21,7 +21,7 @@ from .ports import Ports
 from .processes import boot_id, start_of
 from .service import Service
 from .spawn import SpawnError
-from .sweep import recalled, sweep
+from .sweep import believed, sweep
 from .verdict import EXPIRED, REMOVED, SHUTDOWN
 
 PROTOCOL = 1
@@ -86,9 +86,9 @@ class House:
         self.reserved = dict(state.get("reserved", {}))
         self._sequence = int(state.get("sequence", 0))
         if state or _has_entries(os.path.join(self.run_dir, "services")):
-            known = recalled(self.deployment, self.execution)
-            sweep(self.run_dir, state or known)
-            cages.remove(known["services"][""]["cages"])  # also of an attempt that was not written down any more
+            left = believed(state, self.deployment, self.execution)
+            sweep(self.run_dir, left)
+            cages.remove(left["services"][""]["cages"])  # also of an attempt that was not written down any more
         for name, record in state.get("services", {}).items():
             if record["state"] != "exited":
                 record.update(

@@ -7,6 +7,7 @@ written down is left, too.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -14,7 +15,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import cages
-from .processes import Process, boot_id, folder_of, is_alive, is_supervisor, owner_of, raw_environment, scan, send
+from .processes import (
+    Process,
+    boot_id,
+    folder_of,
+    is_alive,
+    is_supervisor,
+    owner_of,
+    raw_environment,
+    scan,
+    send,
+    start_of,
+)
 
 _OWN_PREFIX = b"ZOE_SERVICE="
 _FREEZES = 20
@@ -27,8 +39,9 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
         return {}
     supervisor = int(state.get("supervisor", {}).get("pid", 0))
     mark = f"{state.get('deployment', '')}/{state.get('execution', '')}"
-    is_true = is_supervisor(supervisor, mark)
-    own = {os.getpid(), supervisor if is_true else 0}
+    own = {os.getpid(), supervisor if is_supervisor(supervisor, mark) else 0}
+    # Who was started as one after us will see that we are here, and go.
+    since = start_of(os.getpid()) if is_supervisor(os.getpid(), mark) else math.inf
     records = {name: record for name, record in state.get("services", {}).items() if service in ("", name)}
     known = _known(records)
     prefix = _marker_prefix(state, service)
@@ -36,7 +49,7 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     for process in scan().values():
         if process.pid in own or process.is_dead or owner_of(process.pid) != os.getuid():
             continue
-        is_lost = not service and is_supervisor(process.pid, mark)
+        is_lost = not service and process.start < since and is_supervisor(process.pid, mark)
         if is_lost or _is_left(process, run_dir, records, known=known, prefix=prefix, is_whole=not service):
             found[process.pid] = process.start
     return found
@@ -48,6 +61,14 @@ def recalled(deployment: str, execution: str) -> dict[str, Any]:
     return {
         "deployment": deployment, "execution": execution, "boot_id": boot_id(), "services": {"": {"cages": groups}},
     }  # fmt: skip
+
+
+def believed(state: Mapping[str, Any], deployment: str, execution: str) -> dict[str, Any]:
+    """What is known of an execution with and without what is written: that may be of another start of the machine, or spoilt in whatever it names."""
+    known = recalled(deployment, execution)
+    if state.get("boot_id") != known["boot_id"]:
+        return known
+    return {**state, **known, "services": {**state.get("services", {}), **known["services"]}}
 
 
 def sweep(
