@@ -178,7 +178,8 @@ def test_a_core_that_was_stopped_takes_its_own_silence_for_nobody_elses(house: S
 
 
 @pytest.mark.slow
-def test_a_stopped_server_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("away_s", [18.0, pytest.param(60.0, marks=pytest.mark.chaos)])
+def test_a_stopped_server_loses_nothing(tmp_path: Path, away_s: float) -> None:
     """A real one, for longer than its leases last."""
     home = ChaosHarness(tmp_path)
     home.furnish()
@@ -197,7 +198,7 @@ def test_a_stopped_server_loses_nothing(tmp_path: Path) -> None:
 
         server.process.send_signal(signal.SIGSTOP)
         with pytest.raises(AssertionError):
-            until(lambda: False, 18.0)
+            until(lambda: False, away_s)
         server.process.send_signal(signal.SIGCONT)
 
         until(is_running, 5.0)

@@ -199,9 +199,8 @@ class Engines(RuleBasedStateMachine):
     @precondition(lambda self: self.ids)
     @rule(data=st.data(), is_silent=st.booleans())
     def one_execution_is_silent(self, data: st.DataObject, is_silent: bool) -> None:
-        unreachable = self.house.backend.unreachable
-        own = data.draw(st.sampled_from(self.ids))
-        unreachable.update({own: "its supervisor does not answer"}) if is_silent else unreachable.clear()
+        silent = self.house.backend.silent
+        silent.add(data.draw(st.sampled_from(self.ids))) if is_silent else silent.clear()
 
     @rule()
     def faults_end(self) -> None:
@@ -279,6 +278,8 @@ class Engines(RuleBasedStateMachine):
         assert checker.broken(self.sight()) == []
 
     def stop_everything(self) -> None:
+        """Also of what does not answer."""
+        self.house.backend.silent.update([execution.id for execution in self.house.living()][::2])
         for execution in self.house.living():
             self.house.do(self.house.core.stop(execution.id, self.owner(execution.id)))
         self.house.pass_time(SETTLED_S)

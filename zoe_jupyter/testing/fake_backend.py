@@ -29,7 +29,7 @@ from zoe_jupyter.backends.base import (
     Usage,
 )
 from zoe_jupyter.model.application import Port, Requirement
-from zoe_jupyter.model.errors import BackendError, NotFound
+from zoe_jupyter.model.errors import BackendError, NotFound, Retryable
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node, Resources
 
@@ -38,6 +38,7 @@ Attempt = tuple[str, str, int]
 
 GIB = 1024**3
 ONE_NODE = (Node(name="local", capacity=Resources(microcores=8_000_000, memory_bytes=16 * GIB)),)
+NO_ANSWER = "its supervisor does not answer"
 
 
 @dataclass(slots=True)
@@ -85,6 +86,8 @@ class FakeBackend(Backend):
         """False: every call but ``start``, ``close`` and ``capabilities`` raises Unreachable."""
         self.unreachable: dict[str, str] = {}
         """``{execution id or node: why}``: not among the services of an observation while it is in here."""
+        self.silent: set[str] = set()
+        """Executions whose supervisor answers nobody, until it is ended by force or in a cleaning."""
         self.slow_s = 0.0
         """Every call takes so long."""
         self.loses_hints = False
@@ -150,7 +153,7 @@ class FakeBackend(Backend):
         """End every scripted fault; what they led to stays."""
         self.is_reachable, self.slow_s, self.loses_hints, self.hidden_looks = True, 0.0, False, 0
         self.auto_ready, self.auto_exit = True, True
-        for things in (self.unreachable, self.stale_looks, self._failures, self._unclean, self._hidden):
+        for things in (self.unreachable, self.silent, self.stale_looks, self._failures, self._unclean, self._hidden):
             things.clear()
 
     def leave(self) -> None:
@@ -238,6 +241,8 @@ class FakeBackend(Backend):
 
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         await self._answer()
+        if order.execution_id in self.silent:
+            raise Unreachable(NO_ANSWER)
         key = (order.execution_id, order.service, order.attempt)
         if key not in self.world.seen:
             failure = self._failure(order.service)
@@ -249,7 +254,7 @@ class FakeBackend(Backend):
         return self.world.seen[key].handle
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
-        await self._answer()
+        await self._answer(execution_id)
         key = (execution_id, service, attempt)
         if key not in self.world.seen:
             return
@@ -257,6 +262,15 @@ class FakeBackend(Backend):
         if self.auto_exit and self.world.seen[key].state is not SeenState.EXITED:
             reason = Reason("killed", "killed by SIGTERM", {"exit_code": 143})
             self._change(key, state=SeenState.EXITED, exit_code=143, reason=reason)
+
+    async def force(self, execution_id: str) -> None:
+        await self._answer()
+        if execution_id in self.silent:
+            self.silent.discard(execution_id)
+            for key in [key for key in self.world.seen if key[0] == execution_id]:
+                if self.world.seen[key].state is not SeenState.EXITED:
+                    reason = Reason("killed", "killed by SIGKILL", {"exit_code": 137})
+                    self._change(key, state=SeenState.EXITED, exit_code=137, reason=reason)
 
     async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:
         await self._answer()
@@ -275,7 +289,7 @@ class FakeBackend(Backend):
         environment: Mapping[str, str],
         timeout_s: float,
     ) -> int:
-        await self._answer()
+        await self._answer(execution_id)
         self.ran.append(((execution_id, service, attempt), tuple(command)))
         return self.run_exit_code
 
@@ -286,13 +300,14 @@ class FakeBackend(Backend):
         return self._looks[min(age, len(self._looks) - 1)]
 
     def _look(self) -> Observation:
+        unreachable = {**self.unreachable, **dict.fromkeys(self.silent, NO_ANSWER)}
         known = [
             seen
             for key, seen in self.world.seen.items()
-            if seen.execution_id not in self.unreachable and not self._is_cut_off(seen) and not self._is_hidden(key)
+            if seen.execution_id not in unreachable and not self._is_cut_off(seen) and not self._is_hidden(key)
         ]
         kept = frozenset(execution_id for execution_id, _, _ in (*self.world.seen, *self.world.reserved))
-        return Observation(services=tuple(known), unreachable=dict(self.unreachable), kept=kept)
+        return Observation(services=tuple(known), unreachable=unreachable, kept=kept)
 
     def _is_hidden(self, key: Attempt) -> bool:
         left = self._hidden.get(key, 0)
@@ -318,6 +333,7 @@ class FakeBackend(Backend):
         await self._answer()
         if execution_id in self._unclean:
             raise self._unclean.pop(execution_id)
+        self.silent.discard(execution_id)
         self.cleaned.append(execution_id)
         for things in (self.world.seen, self.world.reserved):
             for key in [key for key in things if key[0] == execution_id]:
@@ -358,12 +374,14 @@ class FakeBackend(Backend):
         state = self.state_of(execution_id, service)
         return state is None or (state is SeenState.EXITED and self._newest(execution_id, service) in self.stopped)
 
-    async def _answer(self) -> None:
-        """Take the scripted time, and answer or not."""
+    async def _answer(self, execution_id: str = "") -> None:
+        """Take the scripted time, and answer or not; also for what looks after that execution."""
         if self.slow_s:
             await asyncio.sleep(self.slow_s)
         if not self.is_reachable:
             raise Unreachable("the fake backend was told not to answer")
+        if execution_id in self.silent:
+            raise Retryable(NO_ANSWER)
 
     def _failure(self, service: str) -> Failure | None:
         for failure in self._failures:
