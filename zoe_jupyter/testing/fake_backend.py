@@ -88,10 +88,8 @@ class FakeBackend(Backend):
         """``{execution id or node: why}``: not among the services of an observation while it is in here."""
         self.silent: set[str] = set()
         """Executions whose supervisor answers nobody, until it is ended by force or in a cleaning."""
-        self.slow_s = 0.0
-        """Every call takes so long."""
-        self.loses_hints = False
-        """Nobody is told that something changed."""
+        self.slow_s, self.loses_hints = 0.0, False
+        """How long every call takes; nobody is told that something changed."""
         self.hidden_looks = 0
         """Services launched from now on are missing in so many looks."""
         self.stale_looks: list[int] = []
