@@ -108,5 +108,18 @@ class TestFair:
         busy = replace(admitted("r", demand(1), core={W: {"n": 1}}), owner="alice", group="lab")
         assert order("fair", busy, *jobs) == "b z a"
 
+    def test_in_whatever_order_the_snapshot_names_them(self) -> None:
+        """A seventh, three and five of them do not come to the same the other way round."""
+        hers, his = (
+            [
+                admitted(f"{owner}{cores}", demand(cores), core={W: {"n": cores}}, owner=owner, run_s=1.0)
+                for cores in (1, 3, 5)
+            ]
+            for owner in ("alice", "bob")
+        )
+        waiting = [self.of("a", "alice"), self.of("b", "bob")]
+        for held in ([*hers, *his], [*hers[::-1], *his], [*hers, *his[::-1]]):
+            assert Fair().order(waiting, Snapshot((node("n", 7),), (*held, *waiting)), NOW) == ["a", "b"]
+
     def test_an_empty_cluster_is_shared_too(self) -> None:
         assert Fair().order([self.of("a", "alice")], Snapshot((), ()), NOW) == ["a"]

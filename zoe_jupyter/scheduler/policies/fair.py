@@ -51,12 +51,12 @@ class _Used:
         self.by_user = dict(snapshot.usage)
         self.by_group: dict[_Group, float] = {("", user): used for user, used in snapshot.usage.items()}
         self.by_group |= {(group, ""): used for group, used in snapshot.group_usage.items()}
-        for job in snapshot.jobs:
-            if job.is_admitted:
-                held = sum((_held(job.demands, counts) for counts in (job.core, job.elastic)), Resources())
-                seconds = _seconds(held, cluster)
-                self.by_user[job.owner] = self.by_user.get(job.owner, 0.0) + seconds
-                self.by_group[_group(job)] = self.by_group.get(_group(job), 0.0) + seconds
+        # In one order, whatever the snapshot's: sums of floating-point numbers depend on it.
+        for job in sorted((job for job in snapshot.jobs if job.is_admitted), key=lambda job: job.id):
+            held = sum((_held(job.demands, counts) for counts in (job.core, job.elastic)), Resources())
+            seconds = _seconds(held, cluster)
+            self.by_user[job.owner] = self.by_user.get(job.owner, 0.0) + seconds
+            self.by_group[_group(job)] = self.by_group.get(_group(job), 0.0) + seconds
 
 
 class _Turns:
