@@ -71,6 +71,7 @@ class Judge:
         self._hopeless_behind: dict[Hashable, Cause] = {}
         self._hopeless_class: int | None = None
         self._is_anybody_blocked = False
+        self._has_searched = False
 
     def hear(self, entry: Entry, number: int) -> None:
         """Grant it its core, make room for it, or deny it; ``number`` is the class in which it stands."""
@@ -107,7 +108,7 @@ class Judge:
         if taken is not None:
             self._grant(entry, taken)
             return None
-        taken = self._make_room(entry, number)
+        taken = self._make_room(entry, number) or self._search_room(entry, number)
         if taken is None:
             self._hopeless.add(entry.key)
             self._reserve(entry, number)
@@ -154,6 +155,13 @@ class Judge:
             self.preempted += [each.job.id for each in chosen]
             taken = self.holders.make_room(entry, number) if chosen else None
         return taken
+
+    def _search_room(self, entry: Entry, number: int) -> Taken | None:
+        """For the first that waits: a way that only a longer look finds, so that it does not wait for ever."""
+        if self._has_searched or len(entry.needs) < 2 or self._world.never(entry) is not None:
+            return None
+        self._has_searched = True
+        return self.holders.search_room(entry, number)
 
     def _keep_room(self, entry: Entry, taken: Taken) -> None:
         self.room.keep(taken)

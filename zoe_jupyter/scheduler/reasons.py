@@ -12,6 +12,7 @@ from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.model.units import format_bytes, format_cores, format_duration
 from zoe_jupyter.scheduler.admission import Denial, Whose
 from zoe_jupyter.scheduler.placement import Need, fits
+from zoe_jupyter.scheduler.searching import search
 from zoe_jupyter.scheduler.snapshot import Demand, ExecutionId
 from zoe_jupyter.scheduler.space import Free, Machines, Shape, Space
 
@@ -85,7 +86,7 @@ def _never_fits(needs: Sequence[Need], machines: Machines) -> Reason | None:
             return _unit(
                 Code.EXCEEDS_EVERY_NODE, _demand(process, shape), free, [machines.nodes[node] for node in shape.nodes]
             )
-    if fits(needs, machines, machines.capacity, {}) is None:
+    if not any(find(needs, machines, machines.capacity, {}) is not None for find in (fits, search)):
         return _together(Code.EXCEEDS_CLUSTER, needs, machines, free)
     return None
 

@@ -12,6 +12,7 @@ from zoe_jupyter.scheduler.elastic import Share
 from zoe_jupyter.scheduler.memo import Entry, Holding
 from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, with_mates
 from zoe_jupyter.scheduler.room import Room
+from zoe_jupyter.scheduler.searching import search
 from zoe_jupyter.scheduler.snapshot import Counts, ExecutionId, Job
 from zoe_jupyter.scheduler.space import Machines, Shape, Space
 
@@ -74,11 +75,15 @@ class Holders:
         space = self.space(number)
         if any(self._is_full(shape, number, space) for _, shape, _ in entry.needs):
             return None
-        taken = self._where(entry, number)
-        if taken is None:
-            return None
-        for node in sorted({node for _, _, node in taken}):
-            self._clear(node, [shape for _, shape, there in taken if there == node], number, entry.job.id)
+        return self._make(self._where(entry, number), entry, number)
+
+    def search_room(self, entry: Entry, number: int) -> Taken | None:
+        """As ``make_room``, for one that is worth a longer look."""
+        return self._make(search(entry.needs, self._machines, self.space(number), entry.mates), entry, number)
+
+    def _make(self, taken: Taken | None, entry: Entry, number: int) -> Taken | None:
+        for node in sorted({node for _, _, node in taken or ()}):
+            self._clear(node, [shape for _, shape, there in taken or () if there == node], number, entry.job.id)
         return taken
 
     def _take_back(self, held: _Held, for_whom: ExecutionId) -> None:
