@@ -9,14 +9,23 @@ from tornado.httpclient import HTTPClientError
 from traitlets.config import Config
 
 
+@pytest.fixture(
+    params=[("protection_s", float("nan"), "must be a number"), ("deployment", "x" * 101, "100 characters")]
+)
+def setting(request: pytest.FixtureRequest) -> tuple[str, object, str]:
+    return request.param
+
+
 @pytest.fixture
-def jp_server_config(jp_server_config: Config) -> Config:
-    return Config({**jp_server_config, "Zoe": {"protection_s": float("nan")}})
+def jp_server_config(jp_server_config: Config, setting: tuple[str, object, str]) -> Config:
+    return Config({**jp_server_config, "Zoe": {setting[0]: setting[1]}})
 
 
-async def test_a_setting_that_cannot_be_is_told_to_who_asks(jp_fetch) -> None:
+async def test_a_setting_that_cannot_be_is_told_to_who_asks(jp_fetch, setting: tuple[str, object, str]) -> None:
     assert (await jp_fetch("api", "status")).code == 200
     with pytest.raises(HTTPClientError) as caught:
         await jp_fetch("zoe", "api", "info")
     assert caught.value.code == 503
-    assert "protection_s must be a number" in json.loads(caught.value.response.body)["message"]
+    message = json.loads(caught.value.response.body)["message"]
+    assert setting[0] in message
+    assert setting[2] in message

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST = 1e10
 """Seconds of 300 years."""
+_LONGEST_NAME = 100
 
 
 class _Amount(Float):  # type: ignore[type-arg]
@@ -25,6 +26,16 @@ class _Amount(Float):  # type: ignore[type-arg]
         if not math.isfinite(number) or number > _MOST:
             raise TraitError(f"{self.name} must be a number of at most {_MOST:g}, not {number:g}")
         return number
+
+
+class _Name(Unicode):  # type: ignore[type-arg]
+    """A name that has room beside others in one of 255 characters."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        name = super().validate(obj, value)
+        if len(name) > _LONGEST_NAME:
+            raise TraitError(f"{self.name} may have {_LONGEST_NAME} characters, not {len(name)}")
+        return name
 
 
 class Zoe(Configurable):
@@ -135,7 +146,7 @@ class Zoe(Configurable):
         others are shown in a sandbox: they cannot, and those that keep a login in a cookie do not work.""",
     ).tag(config=True)
 
-    deployment = Unicode(
+    deployment = _Name(
         "zoe",
         help="""Name that tells the services of several Zoe apart on one backend. Two Zoe with the same name on one
         backend would take each other's services for orphans; changing it while services run orphans them.""",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 import socket
 import threading
 from collections import deque
@@ -12,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.local.conftest import LocalWorld
+from tests.backends.local.conftest import LocalWorld, exists
 from tests.backends.local.test_hostile_services import RECORD, is_looked_after
+from tests.backends.local.test_survival import supervisor_of
+from zoe_jupyter.backends.local.link import Silent
 from zoe_jupyter.backends.local.supervisor import control
 from zoe_jupyter.backends.local.supervisor.files import SOCKET_FILE
 from zoe_jupyter.model.errors import Retryable
@@ -89,6 +94,47 @@ async def test_who_sends_most_without_an_end_goes_before_the_memory_does(
     await asyncio.gather(*ends, return_exceptions=True)
     for _, writer in (little, *most):
         writer.close()
+
+
+async def test_who_asks_and_never_reads_goes_before_the_memory_does(
+    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await runner.start("one")
+    _, writer = await knock(world.run_dir("one") / SOCKET_FILE)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    number = "x" * (control._LONGEST_REQUEST // 4)
+
+    async def ask_on() -> None:
+        for _ in range(20):
+            writer.write(json.dumps({"id": number, "do": "ping"}).encode() + b"\n")
+            await asyncio.wait_for(writer.drain(), 10)
+
+    with pytest.raises(ConnectionError):
+        await ask_on()
+    await is_looked_after(runner, "one")
+
+
+@pytest.mark.parametrize("end", ["close", "force"])
+async def test_a_supervisor_that_stopped_reading_is_not_waited_for(runner: Runner, world: LocalWorld, end: str) -> None:
+    """Not even with words for it that have not left yet."""
+    await runner.start("one")
+    seen = await runner.seen("one")
+    supervisor = await supervisor_of(runner)
+    os.kill(supervisor, signal.SIGSTOP)
+    link = runner.backend._supervisors._links["one"]  # type: ignore[attr-defined]
+    while not link._writer.transport.get_write_buffer_size():
+        with suppress(Silent):
+            await link.ask("observe", limit_s=0.001)
+    if end == "force":
+        path = world.run_dir("one") / "state.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "supervisor": {"pid": 1, "start": 1}}))
+        await asyncio.wait_for(runner.backend.force("one"), 30)
+        assert not exists(seen.handle["pid"])
+    else:
+        await asyncio.wait_for(runner.backend.close(), 10)
+        os.kill(supervisor, signal.SIGCONT)
+        runner.backend = await world.open()
+        await is_looked_after(runner, "one")
 
 
 @contextmanager

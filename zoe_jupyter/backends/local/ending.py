@@ -28,8 +28,6 @@ def wait_for_end(pid: int, start: int, limit_s: float) -> None:
 def clear(run_dir: Path, deployment: str) -> bool:
     """End what a supervisor left, and give its control groups back; says whether nothing lives any more."""
     left = believed(read(run_dir).state, deployment, run_dir.name)
-    if not run_dir.exists() and not left["services"][""]["cages"]:
-        return True
     if not sweep(str(run_dir), left):
         return False
     for record in left["services"].values():

@@ -160,7 +160,7 @@ class Link:
     def _lose(self) -> None:
         if self.is_open:
             self.is_open = False
-            self._writer.close()
+            self._writer.transport.abort()  # what a stopped one does not read would be waited for
             for answer in self._asked.values():
                 if not answer.done():
                     answer.set_exception(Gone("the supervisor has closed the connection"))

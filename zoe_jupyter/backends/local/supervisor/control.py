@@ -20,8 +20,8 @@ from .files import short_path
 from .loop import READ, WRITE, Loop, complain
 
 _LONGEST_REQUEST = 64 * 1024 * 1024
-_MOST_UNREAD = 2 * _LONGEST_REQUEST
-"""Bytes that all peers together may have sent of requests that have not come to their end."""
+_MOST_HELD = 2 * _LONGEST_REQUEST
+"""Bytes of all peers together: of requests that have not come to their end, and of answers that are not read."""
 _BACKLOG = 64
 _MOST_PEERS = 128
 """A service may knock as often as it likes; the supervisor needs its descriptors for what it looks after. Whoever comes is let in, the next core
@@ -89,12 +89,12 @@ class Control:
             return
         if len(self._peers) >= _MOST_PEERS:
             min(self._peers, key=lambda peer: peer.heard_at).close()
-        self._peers.add(_Peer(self._loop, connection, self._handle, on_read=self._make_room, on_close=self._forget))
+        self._peers.add(_Peer(self._loop, connection, self._handle, on_growth=self._make_room, on_close=self._forget))
 
     def _make_room(self) -> None:
-        """Who has sent most without coming to an end goes, when all together have sent too much."""
-        while sum(peer.unread for peer in self._peers) > _MOST_UNREAD:
-            max(self._peers, key=lambda peer: peer.unread).close()
+        """Who makes most be held goes, when all together make too much."""
+        while sum(peer.held for peer in self._peers) > _MOST_HELD:
+            max(self._peers, key=lambda peer: peer.held).close()
 
     def _forget(self, peer: _Peer) -> None:
         self._peers.discard(peer)
@@ -108,7 +108,7 @@ class _Peer:
         connection: socket.socket,
         handle: Handler,
         *,
-        on_read: Callable[[], object],
+        on_growth: Callable[[], object],
         on_close: Callable[[_Peer], object],
     ) -> None:
         connection.setblocking(False)
@@ -118,7 +118,7 @@ class _Peer:
         self._connection = connection
         self._fd = connection.fileno()
         self._handle = handle
-        self._on_read = on_read
+        self._on_growth = on_growth
         self._on_close = on_close
         self._in = bytearray()
         self._out = bytearray()
@@ -126,9 +126,9 @@ class _Peer:
         loop.watch(self._fd, READ, self._event)
 
     @property
-    def unread(self) -> int:
-        """Bytes of a request that has not come to its end."""
-        return len(self._in)
+    def held(self) -> int:
+        """Bytes of a request that has not come to its end, and of answers that were not read."""
+        return len(self._in) + len(self._out)
 
     def hint(self, line: bytes) -> None:
         """What it reads last is of the newest change, however slowly it reads."""
@@ -159,7 +159,7 @@ class _Peer:
         if not data or len(self._in) > _LONGEST_REQUEST:
             self.close()
             return
-        self._on_read()
+        self._on_growth()
         while b"\n" in data and self._fd >= 0 and (end := self._in.find(b"\n")) >= 0:
             line = bytes(self._in[:end])
             del self._in[: end + 1]
@@ -196,6 +196,7 @@ class _Peer:
     def _send(self, line: bytes) -> None:
         self._out += line
         self._flush()
+        self._on_growth()
 
     def _flush(self) -> None:
         if not self._out:

@@ -37,9 +37,8 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     """``{pid: start time}`` of what still lives of an execution (of one of its services). Nothing after a restart of the machine."""
     if state.get("boot_id") != boot_id():
         return {}
-    supervisor = int(state.get("supervisor", {}).get("pid", 0))
     mark = f"{state.get('deployment', '')}/{state.get('execution', '')}"
-    own = {os.getpid(), supervisor if is_supervisor(supervisor, mark) else 0}
+    in_charge = tuple(state.get("supervisor", {}).get(part) for part in ("pid", "start"))
     # Who was started as one after us will see that we are here, and go.
     since = start_of(os.getpid()) if is_supervisor(os.getpid(), mark) else math.inf
     records = {name: record for name, record in state.get("services", {}).items() if service in ("", name)}
@@ -47,10 +46,14 @@ def leftovers(run_dir: str, state: Mapping[str, Any], *, service: str = "") -> d
     prefix = _marker_prefix(state, service)
     found = {}
     for process in scan().values():
-        if process.pid in own or process.is_dead or owner_of(process.pid) != os.getuid():
+        if process.pid == os.getpid() or process.is_dead or owner_of(process.pid) != os.getuid():
             continue
-        is_lost = not service and process.start < since and is_supervisor(process.pid, mark)
-        if is_lost or _is_left(process, run_dir, records, known=known, prefix=prefix, is_whole=not service):
+        is_one = process.start < since and is_supervisor(process.pid, mark)
+        if service and is_one and (process.pid, process.start) == in_charge:
+            continue
+        if (is_one and not service) or _is_left(
+            process, run_dir, records, known=known, prefix=prefix, is_whole=not service
+        ):
             found[process.pid] = process.start
     return found
 
