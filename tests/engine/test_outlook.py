@@ -12,6 +12,7 @@ from zoe_jupyter.engine.outlook import Outlook
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.snapshot import Snapshot
+from zoe_jupyter.testing.executions import make_execution
 
 
 def test_what_was_used_counts_half_after_the_time_that_the_site_says(tmp_path: Path) -> None:
@@ -35,6 +36,17 @@ def test_what_a_group_used_is_not_what_a_user_of_its_name_did(tmp_path: Path) ->
         found = each.snapshot([], quotas={}, is_reachable=True, now=0.0)
         assert found.usage == {"ada": pytest.approx(5.0)}
         assert found.group_usage == {"lab": pytest.approx(lab)}
+
+
+def test_who_is_only_supposed_shares_one_node_as_it_would_once_it_is_submitted(tmp_path: Path) -> None:
+    supposed = make_execution(1)
+    for is_multi_node, on_one in ((False, 1), (True, 0)):
+        outlook = Outlook(Settings(data_dir=tmp_path), Living(), is_multi_node=is_multi_node)
+        nodes = [node("n", 4), node("m", 4)]
+        snapshot = outlook.snapshot(nodes, quotas={}, is_reachable=True, now=0.0, supposed=[supposed])
+        assert [job.id for job in snapshot.jobs] == [supposed.id]
+        assert {len(demand.nodes) for demand in snapshot.jobs[0].demands} == {on_one}
+        assert outlook.snapshot(nodes, quotas={}, is_reachable=True, now=0.0).jobs == ()
 
 
 def used(outlook: Outlook) -> object:

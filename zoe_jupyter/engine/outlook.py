@@ -66,13 +66,15 @@ class Outlook:
         quotas: Mapping[str, Quota],
         is_reachable: bool,
         now: float,
+        supposed: Sequence[Execution] = (),
     ) -> Snapshot:
-        """All that wants or holds room, each made again only when it has changed; and what is to be kept in mind."""
+        """All that wants or holds room, each made again only when it has changed; and what is to be kept in mind. ``supposed``: those that
+        nobody has submitted."""
         for execution_id in self._changes.take():
             self._look_at(execution_id)
         return Snapshot(
             nodes=tuple(nodes),
-            jobs=self._placed(tuple(self._jobs.values()), nodes, now),
+            jobs=self._placed((*self._jobs.values(), *map(self.job, supposed)), nodes, now),
             is_reachable=is_reachable,
             rules=self.rules,
             quotas=by_kind(sorted_quotas(quotas), self._members),

@@ -129,13 +129,10 @@ class Submitter:
         )
         book.admit(execution, has_own_end=submission.lifetime is not None)
         demands = views.demands(execution)
-        snapshot = self._outlook.snapshot(nodes, quotas=book.now, is_reachable=is_reachable, now=now)
-        plan = decide(
-            replace(snapshot, jobs=(*snapshot.jobs, self._outlook.job(execution))),
-            self._policy,
-            now,
-            self._memo,
+        snapshot = self._outlook.snapshot(
+            nodes, quotas=book.now, is_reachable=is_reachable, now=now, supposed=[execution]
         )
+        plan = decide(snapshot, self._policy, now, self._memo)
         start, reason = plan.start.get(execution.id), plan.waiting.get(execution.id)
         return Check(
             application=_application_json(application, parameters),
