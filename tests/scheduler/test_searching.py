@@ -46,6 +46,12 @@ def test_elastic_services_give_way_to_it() -> None:
     assert decided.waiting["exact"].text.endswith("room is being made for it")
 
 
+def test_no_execution_is_preempted_where_a_longer_look_finds_room_without() -> None:
+    low = admitted("low", demand(4, gib=0), core={W: {"d": 4}}, priority=50, may_be_preempted=True)
+    decided = plan([*NODES, node("d")], low, job("exact", *EXACT), rules=Rules(preempts=True))
+    assert (list(decided.start), decided.preempt) == (["exact"], ())
+
+
 def test_labels_and_neighbours_are_heeded() -> None:
     fast, large = {"disk": "fast"}, demand(2, cores=4, gib=1, process="large")
     nodes = [node("a", 4, labels=fast), node("b", 6), node("c", 2)]

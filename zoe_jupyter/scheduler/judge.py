@@ -108,7 +108,7 @@ class Judge:
         if taken is not None:
             self._grant(entry, taken)
             return None
-        taken = self._make_room(entry, number) or self._search_room(entry, number)
+        taken = self._make_room(entry, number) or self._search_room(entry, number) or self._preempt(entry, number)
         if taken is None:
             self._hopeless.add(entry.key)
             self._reserve(entry, number)
@@ -146,15 +146,8 @@ class Judge:
             self._ledger.add(entry.job, needed(entry.job.demands))
 
     def _make_room(self, entry: Entry, number: int) -> Taken | None:
-        taken = None
-        if self.room.is_room_coming or self.holders.has_any:
-            taken = self.holders.make_room(entry, number)
-        if taken is None and self._snapshot.rules.preempts:
-            candidates = [each for each in self._world.entries.values() if self._is_preemptible(each)]
-            chosen = self.holders.preempt(entry, number, candidates) if candidates else []
-            self.preempted += [each.job.id for each in chosen]
-            taken = self.holders.make_room(entry, number) if chosen else None
-        return taken
+        is_any = self.room.is_room_coming or self.holders.has_any
+        return self.holders.make_room(entry, number) if is_any else None
 
     def _search_room(self, entry: Entry, number: int) -> Taken | None:
         """For the first that waits: a way that only a longer look finds, so that it does not wait for ever."""
@@ -162,6 +155,14 @@ class Judge:
             return None
         self._has_searched = True
         return self.holders.search_room(entry, number)
+
+    def _preempt(self, entry: Entry, number: int) -> Taken | None:
+        if not self._snapshot.rules.preempts:
+            return None
+        candidates = [each for each in self._world.entries.values() if self._is_preemptible(each)]
+        chosen = self.holders.preempt(entry, number, candidates) if candidates else []
+        self.preempted += [each.job.id for each in chosen]
+        return self.holders.make_room(entry, number) if chosen else None
 
     def _keep_room(self, entry: Entry, taken: Taken) -> None:
         self.room.keep(taken)
