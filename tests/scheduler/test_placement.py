@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.scheduler.world import NOW, W, admitted, codes, demand, job, node, plan, res
@@ -228,6 +230,14 @@ class TestTogether:
         counts = placed(nodes, heavy, wide, demand(1, cores=3, gib=0, process="more"))
         assert counts is not None
         assert len(counts["heavy"]) == 2
+
+
+def test_twenty_thousand_services_that_lie_near_each_other_are_placed_in_a_moment() -> None:
+    nodes = [node(f"n{i:02}", 400, 4000) for i in range(50)]
+    wanted = demand(20_000, together=Together.NEAR)
+    began = time.process_time()
+    assert placed(nodes, wanted) == {W: {each.name: 400 for each in nodes}}
+    assert time.process_time() - began < 2.0, "a sixth of that is usual"
 
 
 def test_what_was_tried_for_another_process_leads_nobody_to_a_node_without_its_labels() -> None:

@@ -44,12 +44,15 @@ class Places:
         """Room for all of the needs together, the largest first, or for none."""
         taken: Taken = []
         for process, shape, count in needs:
+            beside = lying(mates, taken, process, shape)
             for _ in range(count):
-                node = self.take(shape, () if shape.is_plain else with_mates(mates, taken, process))
+                node = self.take(shape, beside)
                 if node == NOWHERE:
                     self._take_back(taken, needs)
                     return self._take_otherwise(needs, mates) if len(needs) > 1 else None
                 taken.append((process, shape, node))
+                if not shape.is_plain:
+                    beside.add(node)
         return taken
 
     def take(self, shape: Shape, mates: Collection[int] = ()) -> int:
@@ -178,14 +181,15 @@ def place_tightly(needs: Sequence[Need], machines: Machines, space: Space, mates
     left = space.copy()
     taken: Taken = []
     for process, shape, count in needs:
+        beside = lying(mates, taken, process, shape)
         for _ in range(count):
-            there = () if shape.is_plain else with_mates(mates, taken, process)
-            found = [node for node in allowed(shape, there) if left.has(node, shape)]
+            found = [node for node in allowed(shape, beside) if left.has(node, shape)]
             if not found:
                 return None
             node = min(found, key=lambda node: (free_share(left, machines.capacity, node), node))
             left.take(node, shape)
             taken.append((process, shape, node))
+            beside.add(node)
     return taken
 
 
@@ -222,6 +226,8 @@ def by_size(needs: list[Need]) -> list[Need]:
     return needs
 
 
-def with_mates(mates: Mates, taken: Taken, process: str) -> Collection[int]:
-    """Where services of a process lie, those included that were just given room."""
+def lying(mates: Mates, taken: Taken, process: str, shape: Shape) -> set[int]:
+    """Where services of a process lie, those included that were just given room; empty where that does not matter."""
+    if shape.is_plain:
+        return set()
     return {*mates.get(process, ()), *(node for name, _, node in taken if name == process)}

@@ -10,7 +10,7 @@ from typing import Protocol
 from zoe_jupyter.scheduler.admission import Amount, Denial, Ledger, Whose, needed, total
 from zoe_jupyter.scheduler.elastic import Share
 from zoe_jupyter.scheduler.memo import Entry, Holding
-from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, with_mates
+from zoe_jupyter.scheduler.placement import Taken, allowed, fits, free_share, lying
 from zoe_jupyter.scheduler.room import Room
 from zoe_jupyter.scheduler.searching import search
 from zoe_jupyter.scheduler.snapshot import Counts, ExecutionId, Job
@@ -379,9 +379,9 @@ def _cheapest(entry: Entry, machines: Machines, spaces: Sequence[Space]) -> Take
     spaces, capacity, taken = [space.copy() for space in spaces], machines.capacity, list[tuple[str, Shape, int]]()
     now, then = spaces[0], spaces[-1]
     for process, shape, count in entry.needs:
+        beside = lying(entry.mates, taken, process, shape)
         for _ in range(count):
-            mates = () if shape.is_plain else with_mates(entry.mates, taken, process)
-            open_ = [node for node in allowed(shape, mates) if then.has(node, shape)]
+            open_ = [node for node in allowed(shape, beside) if then.has(node, shape)]
             found = next(filter(None, ([node for node in open_ if each.has(node, shape)] for each in spaces)), None)
             if found is None:
                 return None
@@ -391,6 +391,7 @@ def _cheapest(entry: Entry, machines: Machines, spaces: Sequence[Space]) -> Take
             for space in spaces:
                 space.take(node, shape)
             taken.append((process, shape, node))
+            beside.add(node)
     return taken
 
 

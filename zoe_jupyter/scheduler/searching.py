@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoe_jupyter.scheduler.placement import Mates, Need, Taken, allowed, with_mates
+from zoe_jupyter.scheduler.placement import Mates, Need, Taken, allowed, lying
 from zoe_jupyter.scheduler.space import Machines, Shape, Space
 
 MOST_SERVICES = 50
@@ -53,7 +53,7 @@ class _Search:
 
     def _open(self, process: str, shape: Shape, tried: frozenset[int]) -> Sequence[int]:
         """Nodes with room, the best first; of those that have as much free only one, where all would do."""
-        beside = () if shape.is_plain else with_mates(self._mates, self.taken, process)
+        beside = lying(self._mates, self.taken, process, shape)
         self._looked_at += len(shape.nodes)
         found = [node for node in allowed(shape, beside) if node not in tried and self._space.has(node, shape)]
         found.sort(key=lambda node: (self._left(node, shape), node))
