@@ -1,4 +1,4 @@
-"""A whole core on a real cluster, one of whose nodes is cut off while its pods run on, or loses its power."""
+"""A whole core on a real cluster, one of whose nodes is cut off while its pods run on, loses its power, or is drained."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.execution import Execution, Service, ServiceState
 from zoe_jupyter.store.repository import Store
+from zoe_jupyter.testing.backend_contract import Runner
 from zoe_jupyter.testing.house import ADMIN, ALICE
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -154,3 +155,33 @@ async def test_a_node_without_power_loses_its_services_to_another(core: Core, wo
         assert time.monotonic() - started_at < 60, "the old one is still there"
         await asyncio.sleep(0.5)
     assert _runs(2)(await core.execution(moving.id, ADMIN))
+
+
+async def test_a_node_that_is_drained_gives_its_services_to_another_at_once(core: Core, world: KubernetesWorld) -> None:
+    moving = await _start_on_node2(core, "restart")
+    ours = ("--force", "--delete-emptydir-data", f"--pod-selector={names.selector(world.deployment)}")
+    try:
+        await asyncio.to_thread(cluster.kubectl, "drain", "node2", *ours, "--timeout=60s")
+        moved = await _until(core, moving, _runs(2), 60)
+    finally:
+        cluster.kubectl("uncordon", "node2")
+
+    assert _main(moved).node == "node1"
+    assert set(_pods(world, moving)) == {"2"}
+
+
+async def test_who_was_to_go_to_a_node_that_is_drained_just_then_goes_elsewhere(
+    world: KubernetesWorld, two_nodes: None
+) -> None:
+    runner = Runner(world, await world.open())
+    cluster.kubectl("cordon", "node2")
+    try:
+        await runner.backend.launch(runner.order("one"), "node2")
+        seen = await runner.ended("one")
+    finally:
+        cluster.kubectl("uncordon", "node2")
+
+    assert seen.reason is not None
+    assert (seen.reason.code, dict(seen.reason.numbers), seen.is_blameless) == ("lost", {"node": "node2"}, True)
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()

@@ -273,9 +273,12 @@ def test_a_line_in_a_log_is_not_for_the_kubelet() -> None:
 def test_a_pod_goes_to_the_node_that_zoe_has_chosen_or_nowhere() -> None:
     term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node2"]}]}
 
-    affinity = manifests.pod(SITE, order(), "node2", OWNERS)["spec"]["affinity"]
+    made = manifests.pod(SITE, order(), "node2", OWNERS)
 
-    assert affinity["nodeAffinity"] == {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    assert json.loads(made["metadata"]["annotations"]["zoe-jupyter/facts"])["node"] == "node2"
+    assert made["spec"]["affinity"]["nodeAffinity"] == {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}
+    }
 
 
 def test_images_of_frameworks_have_the_sites_prefix() -> None:

@@ -24,6 +24,7 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     SilentNodes,
     bounds_of,
     epoch_s,
+    homeless,
     overdue,
     renewal,
     stranded,
@@ -66,8 +67,8 @@ def pod(attempt: Attempt = WHO, *, phase: str = "Running", code: int | None = No
     }
 
 
-def known(*pods: dict[str, Any]) -> Known:
-    found = Known(SITE, Hints())
+def known(*pods: dict[str, Any], closed: frozenset[str] = frozenset()) -> Known:
+    found = Known(SITE, Hints(), is_closed=closed.__contains__)
     for each in pods:
         found.take(each["metadata"]["name"], each)
     return found
@@ -187,6 +188,32 @@ def test_a_pod_that_somebody_else_removed_is_nobodys_fault() -> None:
     assert only(found).is_blameless
     assert only(found).reason is not None
     assert "not by Zoe" in str(only(found).reason)
+
+
+def test_a_pod_that_a_drained_node_gave_up_is_to_go_elsewhere() -> None:
+    found = known(pod(phase="Failed", code=143, deletionTimestamp="2026-01-31T12:00:00Z"), closed=frozenset({"n1"}))
+    assert only(found).is_blameless
+    assert only(found).reason == Reason(
+        "lost", "lost: its node n1 takes no pods any more and gave it up", {"node": "n1"}
+    )
+
+    vanished = known(pod(), closed=frozenset({"n1"}))
+    vanished.take(WHO.name, None)
+    assert only(vanished).reason == only(found).reason
+
+
+def test_who_waits_for_a_node_that_takes_nobody_has_no_home() -> None:
+    waiting = pod(phase="Pending")
+    waiting["spec"]["nodeName"] = ""
+    waiting["metadata"]["annotations"][names.FACTS] = json.dumps({"node": "n1"})
+    found = known(waiting)
+
+    assert homeless(found, {"n2"}.__contains__) == []
+    ((attempt, reason),) = homeless(found, {"n1"}.__contains__)
+    assert (attempt, dict(reason.numbers)) == (WHO, {"node": "n1"})
+    found.give_up(attempt, reason)
+    assert homeless(found, {"n1"}.__contains__) == []
+    assert homeless(known(pod()), {"n1"}.__contains__) == []
 
 
 def test_who_was_ended_by_zoe_says_why() -> None:

@@ -52,6 +52,7 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     MissingImages,
     Readiness,
     SilentNodes,
+    homeless,
     overdue,
     stranded,
 )
@@ -124,7 +125,7 @@ class KubernetesBackend(Backend):
         self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
         self._has_judged = False
         self._hints = Hints()
-        self._known = Known(self._site, self._hints)
+        self._known = Known(self._site, self._hints, is_closed=self._is_closed)
         self._paths: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -314,6 +315,9 @@ class KubernetesBackend(Backend):
         if problem:
             raise Unreachable(problem)
 
+    def _is_closed(self, node: str) -> bool:
+        return self._machines.is_closed(node)
+
     def _on_pod(self, name: str, pod: Object | None) -> None:
         attempt = self._known.take(name, pod)
         if attempt is None:
@@ -412,7 +416,8 @@ class KubernetesBackend(Backend):
             self._hints.give()
         for attempt, reason in overdue(self._known, now):
             self._known.give_up(attempt, reason)
-        for attempt, reason in stranded(self._known, self._nodes.lost) if self._machines.is_pool else ():
+        moving = stranded(self._known, self._nodes.lost) if self._machines.is_pool else []
+        for attempt, reason in [*moving, *homeless(self._known, self._machines.is_closed)]:
             await self._withdraw(self._known.pods[attempt])
             self._known.give_up(attempt, reason)
 

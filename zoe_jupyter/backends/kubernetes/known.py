@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,15 @@ REMOVED = Reason("lost", "lost: its pod was removed from the cluster, and not by
 
 
 class Known:
-    """Fed with each change of a pod; gives hints when something worth a look has changed."""
+    """Fed with each change of a pod; gives hints when something worth a look has changed.
 
-    def __init__(self, site: Site, hints: Hints) -> None:
+    ``is_closed``: whether a node takes no pods any more, so that there is no way back for one that was removed there.
+    """
+
+    def __init__(self, site: Site, hints: Hints, *, is_closed: Callable[[str], bool]) -> None:
         self._site = site
         self._hints = hints
+        self._is_closed = is_closed
         self._names: dict[str, Attempt] = {}
         self._seen: dict[Attempt, Seen] = {}
         self._gone: dict[Attempt, Seen] = {}
@@ -139,20 +143,26 @@ class Known:
         if attempt in self._lost:
             seen = replace(seen, state=SeenState.EXITED, reason=self._lost[attempt], exit_code=None, is_blameless=True)
         elif seen.state is SeenState.EXITED and self._was_removed(attempt, pod):
-            seen = replace(seen, reason=REMOVED, is_blameless=True)
+            seen = replace(seen, reason=self._why_removed(pod), is_blameless=True)
         self._seen[attempt] = seen
 
     def _was_removed(self, attempt: Attempt, pod: Pod) -> bool:
         return "deletionTimestamp" in pod["metadata"] and attempt not in self.asked
 
+    def _why_removed(self, pod: Pod | None) -> Reason:
+        node = pod["spec"]["nodeName"] if pod else ""
+        if not node or not self._is_closed(node):
+            return REMOVED
+        return Reason("lost", f"lost: its node {node} takes no pods any more and gave it up", {"node": node})
+
     def _bury(self, name: str, attempt: Attempt) -> None:
         del self._names[name]
-        self.pods.pop(attempt, None)
+        pod = self.pods.pop(attempt, None)
         seen = self._seen.pop(attempt, None)
         if seen is None:
             return
         if seen.state is not SeenState.EXITED:
-            reason = self._verdicts.get(attempt) or (None if attempt in self.asked else REMOVED)
+            reason = self._verdicts.get(attempt) or (None if attempt in self.asked else self._why_removed(pod))
             is_blameless = attempt not in self.asked
             seen = replace(seen, state=SeenState.EXITED, reason=reason, exit_code=None, is_blameless=is_blameless)
         self._gone[attempt] = seen

@@ -47,6 +47,11 @@ class Machines:
         """Whether Zoe knows one node that stands for all."""
         return self._nodes not in self._seen or self._site.placement is Placement.CLUSTER
 
+    def is_closed(self, name: str) -> bool:
+        """Whether Zoe sees that this node takes no pods any more: it is being drained, say, or gone."""
+        node = self._nodes.items.get(name)
+        return self._nodes in self._seen and (node is None or not nodes.is_open(self._site, node))
+
     def real(self, node: str) -> str:
         """The node to pin a pod to; empty where the cluster chooses."""
         return "" if self.is_pool else node

@@ -153,7 +153,7 @@ def pod(site: Site, order: ServiceOrder, node: str, owners: list[Manifest]) -> M
             "namespace": site.namespace,
             "ownerReferences": owners,
             "labels": {**site.labels, **_labels(site, order.execution_id), **_service_labels(order)},
-            "annotations": _annotations(site, order),
+            "annotations": _annotations(site, order, node),
         },
         "spec": spec,
     }
@@ -309,7 +309,7 @@ def _container_security() -> Manifest:
     return {"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
 
 
-def _annotations(site: Site, order: ServiceOrder) -> dict[str, str]:
+def _annotations(site: Site, order: ServiceOrder, node: str) -> dict[str, str]:
     probe = order.ready
     waits = {} if probe is None else {"ready": awaited(probe), "timeout_s": probe.timeout_s, "log": probe.log}
     facts = {
@@ -318,6 +318,7 @@ def _annotations(site: Site, order: ServiceOrder) -> dict[str, str]:
         "memory_bytes": order.resources.memory_bytes,
         **waits,
         **({"health": awaited(order.health.probe)} if order.health else {}),
+        **({"node": node} if node else {}),
     }
     return {
         names.DEPLOYMENT: site.deployment,

@@ -51,8 +51,12 @@ def zoe_node(site: Site, node: Object, used: Resources) -> Node:
     metadata = node["metadata"]
     labels = _labels(metadata.get("labels", {}))
     capacity = _least(amount(node["status"]["allocatable"], site.gpu_resource) - used)
-    is_open = is_ready(node) and not node["spec"]["unschedulable"] and _is_tolerated(site, node["spec"]["taints"])
-    return Node(metadata["name"], capacity, labels, is_enabled=is_open)
+    return Node(metadata["name"], capacity, labels, is_enabled=is_open(site, node))
+
+
+def is_open(site: Site, node: Object) -> bool:
+    """Whether it takes pods of ours."""
+    return is_ready(node) and not node["spec"]["unschedulable"] and _is_tolerated(site, node["spec"]["taints"])
 
 
 def _labels(found: Mapping[str, str]) -> dict[str, str]:

@@ -152,6 +152,17 @@ def stranded(known: Known, lost: Mapping[str, str]) -> list[tuple[Attempt, Reaso
     ]
 
 
+def homeless(known: Known, is_closed: Callable[[str], bool]) -> list[tuple[Attempt, Reason]]:
+    """Those that may go to one node only, which has not taken them and takes no pods any more: it is drained, say."""
+    text = "lost: its node {} takes no pods any more"
+    waiting = ((attempt, pod) for attempt, pod in known.pods.items() if not pod["spec"]["nodeName"])
+    return [
+        (attempt, Reason("lost", text.format(node), {"node": node}))
+        for attempt, pod in waiting
+        if (node := translate.facts_of(pod).get("node")) and is_closed(node) and not known.is_given_up(attempt)
+    ]
+
+
 def _is_overdue(pod: Object, clock: float) -> bool:
     """Whether it was to be gone long ago."""
     due = pod["metadata"].get("deletionTimestamp")
