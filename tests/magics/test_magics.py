@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,15 @@ def test_logs_are_printed_without_control_sequences(shell: Any, zoe: RunningZoe)
     assert printed(shell, "%zoe logs mine").splitlines()[1:] == ["one", "two \ufffd"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Also where the tests run in the background of a shell, which has them ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_following_a_log_ends_cleanly_on_interrupt(shell: Any, zoe: RunningZoe) -> None:
     run(shell, "%zoe start spark --name mine")
     main_thread = threading.main_thread().ident
