@@ -206,9 +206,25 @@ class TestHolder:
         kept = self.again(Reservation("never", 0.0), *self.BUSY, job("never", demand(1, cores=5)), first())
         assert kept == Reservation("first", NOW + 60, {W: {"a": 1}})
 
+    @pytest.mark.parametrize("before", [None, Reservation("big", NOW + 30, {W: {"a": 1}})])
+    def test_while_room_is_made_for_it_nobody_behind_it_gets_one(self, before: Reservation | None) -> None:
+        """Who had it then would stand before it in the next moment, and take that room."""
+        elastic = admitted("e", demand(1, 3), core={W: {"a": 1}}, elastic={W: {"a": 3}}, run_s=500.0)
+        busy = admitted("x", demand(1, cores=4), core={W: {"b": 1}}, run_s=500.0)
+        big, behind = job("big", demand(1, cores=3), at=NOW - 1000), job("behind", demand(1, cores=4), at=NOW - 900)
+        jobs, rules = (elastic, busy, big, behind), Rules(reclaims=True)
+        plan_ = decided(*jobs, rules=rules, reservation=before)
+        assert (plan_.shrunk_for, plan_.reservation) == ({"e": "big"}, before)
+
     def test_what_was_preempted_is_not_waited_for(self) -> None:
         small = admitted("p", demand(1), core={W: {"a": 1}}, run_s=5.0, may_be_preempted=True, priority=50)
-        jobs = small, running("x", "a", 60.0, count=3), running("y", "b", None), job("u", demand(1), at=0), first()
+        jobs = (
+            small,
+            running("x", "a", 60.0, count=3),
+            running("y", "b", None),
+            job("u", demand(1), at=NOW, priority=200),
+            first(),
+        )
         plan_ = decided(*jobs, rules=Rules(preempts=True))
         assert (plan_.preempt, plan_.reservation) == (("p",), Reservation("first", math.inf))
 

@@ -172,6 +172,6 @@ def _plan(judge: Judge, world: World, shares: Mapping[ExecutionId, Share], waiti
         shrink={key: share.shrink for key, share in shrunk.items()},
         shrunk_for={key: share.shrunk_for for key, share in shrunk.items() if share.shrunk_for},
         preempt=tuple(judge.preempted),
-        reservation=judge.guard.reservation if judge.guard else None,
+        reservation=judge.guard.reservation if judge.guard else judge.standing,
         waiting=waiting,
     )

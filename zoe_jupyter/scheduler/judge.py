@@ -14,7 +14,7 @@ from zoe_jupyter.scheduler.placement import Taken, fits
 from zoe_jupyter.scheduler.reclaim import Holders
 from zoe_jupyter.scheduler.reservation import End, Guard, reserve
 from zoe_jupyter.scheduler.room import Room
-from zoe_jupyter.scheduler.snapshot import ExecutionId, Snapshot
+from zoe_jupyter.scheduler.snapshot import ExecutionId, Reservation, Snapshot
 from zoe_jupyter.scheduler.work import core_only_end
 
 
@@ -56,6 +56,8 @@ class Judge:
         self.guard: Guard | None = None
         self.guarded: int = 0
         """The class of who has the reservation."""
+        self.standing: Reservation | None = None
+        """Of who has it already, and for whom room is being made now."""
         self._snapshot = snapshot
         rules = snapshot.rules
         self._patience_s = min(each for each in (rules.reserve_after_s, rules.ageing_s, math.inf) if each is not None)
@@ -166,9 +168,21 @@ class Judge:
 
     def _keep_room(self, entry: Entry, taken: Taken) -> None:
         self.room.keep(taken)
+        self._stand_by_it(entry)
         if self.guard is not None:
             self.guard.follow(taken, entry.job, self._now)
         self._keep(entry)
+
+    def _stand_by_it(self, entry: Entry) -> None:
+        """Nobody behind it gets a reservation in this moment, with which it would stand before it in the next."""
+        if self._is_holder(entry):
+            self.standing = self._snapshot.reservation
+        if self.standing or self._now - entry.job.queued_at >= self._patience_s:
+            self._is_anybody_blocked = True
+
+    def _is_holder(self, entry: Entry) -> bool:
+        before = self._snapshot.reservation
+        return before is not None and before.job == entry.job.id
 
     def _keep(self, entry: Entry) -> None:
         """Nobody takes in front of a limit what one will need that waits for room."""
@@ -183,17 +197,17 @@ class Judge:
 
     def _reserve(self, entry: Entry, number: int) -> None:
         """For the first that waits for room, once it has waited long enough; whoever has the reservation keeps it."""
-        before, job = self._snapshot.reservation, entry.job
+        job = entry.job
         if self.guard is not None or self._patience_s == math.inf:
             return
-        is_holder = before is not None and before.job == job.id
+        is_holder = self._is_holder(entry)
         if (self._is_anybody_blocked and not is_holder) or self._world.never(entry) is not None:
             return
         self._is_anybody_blocked = True
         if is_holder or job.is_admitted or self._now - job.queued_at >= self._patience_s:
             self._keep(entry)
             base = self.holders.space(number)
-            kept = before if is_holder else None
+            kept = self._snapshot.reservation if is_holder else None
             reservation, spare = reserve(entry, self.ends(entry, number), base, self._world.machines, kept, self._now)
             self.guard = Guard(reservation, spare, self.room, self._snapshot.rules, self._snapshot.seed)
             self.guarded = number

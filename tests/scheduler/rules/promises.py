@@ -91,6 +91,15 @@ def what_is_taken_back_is_for_somebody(snapshot: Snapshot, plan: Plan) -> None:
         assert any(by_id[key].priority > by_id[victim].priority for key in coming)
 
 
+def a_reservation_goes_to_nobody_behind(snapshot: Snapshot, plan: Plan) -> None:
+    """Who had it, and waits for nothing but room, hands it to nobody who stands behind."""
+    before, kept, places = snapshot.reservation, plan.reservation, list(plan.waiting)
+    if before is None or kept is None or before.job not in places or kept.job not in places:
+        return
+    is_open = plan.waiting[before.job].code == "waits_for_resources"
+    assert not is_open or places.index(kept.job) <= places.index(before.job)
+
+
 def numbers_are_true(snapshot: Snapshot, plan: Plan, now: float) -> None:
     for position, (key, reason) in enumerate(plan.waiting.items(), 1):
         numbers = reason.numbers

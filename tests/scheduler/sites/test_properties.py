@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scheduler.rules.promises import (
+    a_reservation_goes_to_nobody_behind,
     cores_are_whole,
     nobody_is_in_the_way,
     nothing_is_given_twice,
@@ -31,4 +32,5 @@ def test_no_decision_breaks_a_promise(seed: int) -> None:
         within_limits(snapshot, plan)
         what_is_taken_back_is_for_somebody(snapshot, plan)
         numbers_are_true(snapshot, plan, site.now)
+        a_reservation_goes_to_nobody_behind(snapshot, plan)
         assert decide(replace(snapshot, jobs=snapshot.jobs[::-1]), site.policy, site.now) == plan
