@@ -5,16 +5,34 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.engine.core import Core
+from zoe_jupyter.engine.door import Submission
+from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.application import Probe
-from zoe_jupyter.model.execution import PULLING
+from zoe_jupyter.model.execution import PULLING, Outcome
+from zoe_jupyter.store.repository import Store
 from zoe_jupyter.testing.backend_contract import Runner, eventually
+from zoe_jupyter.testing.house import ALICE
 
 pytestmark = pytest.mark.kubernetes
+ENTRY = """
+zoe: 1
+kind: framework
+name: nowhere
+title: Nowhere
+processes:
+  main:
+    image: zoe-test/nowhere
+    command: [sleep, "600"]
+    resources: {cores: 0.1, memory: 64MiB}
+    restart: {when: always, attempts: 5, delay_s: 1}
+"""
 
 
 @pytest.fixture
@@ -89,3 +107,26 @@ async def test_what_runs_is_told_by_digest(world: KubernetesWorld) -> None:
     assert "sha256:" in seen.image
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
+
+
+async def test_an_execution_without_its_image_fails_with_the_reason(world: KubernetesWorld, tmp_path: Path) -> None:
+    (tmp_path / "shop" / "nowhere").mkdir(parents=True)
+    (tmp_path / "shop" / "nowhere" / "framework.yaml").write_text(ENTRY)
+    world.options["pull_policy"] = "Never"
+    settings = Settings(data_dir=tmp_path, shop_sources=(str(tmp_path / "shop"),), deployment=world.deployment)
+    core = Core(settings=settings, backend=world.closed(), store=Store(f"sqlite:///{tmp_path / 'zoe.db'}"))
+    await core.open()
+    submitted, _ = await core.submit(Submission(use="nowhere"), ALICE, key=None)
+
+    async def has_ended() -> bool:
+        return (await core.execution(submitted.id, ALICE)).is_ended
+
+    await eventually(has_ended)
+
+    execution = await core.execution(submitted.id, ALICE)
+    assert execution.outcome is Outcome.FAILED
+    assert execution.reason is not None
+    assert execution.reason.code == "image_missing"
+    assert "could not be started: its image cannot be had (ErrImageNeverPull)" in execution.reason.text
+    assert execution.services["nowhere.main-0"].attempt == 1
+    await core.close()
