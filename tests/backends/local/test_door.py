@@ -102,11 +102,11 @@ async def test_who_asks_and_never_reads_goes_before_the_memory_does(
     await runner.start("one")
     _, writer = await knock(world.run_dir("one") / SOCKET_FILE)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    number = "x" * (control._LONGEST_REQUEST // 4)
+    wish = "x" * (control._LONGEST_REQUEST // 4)
 
     async def ask_on() -> None:
         for _ in range(20):
-            writer.write(json.dumps({"id": number, "do": "ping"}).encode() + b"\n")
+            writer.write(json.dumps({"id": 1, "do": wish}).encode() + b"\n")
             await asyncio.wait_for(writer.drain(), 10)
 
     with pytest.raises(ConnectionError):

@@ -140,6 +140,7 @@ class _Peer:
             self._loop.unwatch(self._fd)
             self._connection.close()
             self._fd = -1
+            self._in, self._out, self._hint = bytearray(), bytearray(), b""
             self._on_close(self)
 
     def _event(self, events: int) -> None:
@@ -169,8 +170,8 @@ class _Peer:
         self.heard_at = time.monotonic()
         try:
             request = json.loads(line)
-            number = request["id"]
-        except (ValueError, KeyError, TypeError):
+            number = int(request["id"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self.close()
             return
 
@@ -199,6 +200,8 @@ class _Peer:
         self._on_growth()
 
     def _flush(self) -> None:
+        if self._fd < 0:
+            return
         if not self._out:
             self._out, self._hint = bytearray(self._hint), b""
         try:
