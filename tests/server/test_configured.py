@@ -9,9 +9,7 @@ from tornado.httpclient import HTTPClientError
 from traitlets.config import Config
 
 
-@pytest.fixture(
-    params=[("protection_s", float("nan"), "must be a number"), ("deployment", "x" * 101, "100 characters")]
-)
+@pytest.fixture(params=[("protection_s", float("nan"), "must be a number"), ("deployment", "é" * 51, "100 bytes")])
 def setting(request: pytest.FixtureRequest) -> tuple[str, object, str]:
     return request.param
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MOST = 1e10
 """Seconds of 300 years."""
 _LONGEST_NAME = 100
+"""Bytes."""
 
 
 class _Amount(Float):  # type: ignore[type-arg]
@@ -29,12 +30,12 @@ class _Amount(Float):  # type: ignore[type-arg]
 
 
 class _Name(Unicode):  # type: ignore[type-arg]
-    """A name that has room beside others in one of 255 characters."""
+    """A name that has room beside others in one of 255 bytes, as file systems have them."""
 
     def validate(self, obj: Any, value: Any) -> Any:
         name = super().validate(obj, value)
-        if len(name) > _LONGEST_NAME:
-            raise TraitError(f"{self.name} may have {_LONGEST_NAME} characters, not {len(name)}")
+        if len(name.encode()) > _LONGEST_NAME:
+            raise TraitError(f"{self.name} may have {_LONGEST_NAME} bytes, not {len(name.encode())}")
         return name
 
 

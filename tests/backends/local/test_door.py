@@ -74,9 +74,7 @@ async def test_who_spoke_is_not_sent_away_before_who_did_not(runner: Runner, wor
         writer.close()
 
 
-async def test_who_sends_most_without_an_end_goes_before_the_memory_does(
-    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_sends_most_without_an_end_goes_before_the_memory_does(runner: Runner, world: LocalWorld) -> None:
     await runner.start("one")
     path = world.run_dir("one") / SOCKET_FILE
     little, most = await knock(path), [await knock(path) for _ in range(3)]
@@ -96,9 +94,7 @@ async def test_who_sends_most_without_an_end_goes_before_the_memory_does(
         writer.close()
 
 
-async def test_who_asks_and_never_reads_goes_before_the_memory_does(
-    runner: Runner, world: LocalWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_asks_and_never_reads_goes_before_the_memory_does(runner: Runner, world: LocalWorld) -> None:
     await runner.start("one")
     _, writer = await knock(world.run_dir("one") / SOCKET_FILE)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
