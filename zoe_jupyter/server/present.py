@@ -194,7 +194,7 @@ def _detail(reason: Reason) -> list[ReasonBody]:
 
 
 def _starts_at(reason: Reason) -> float | None:
-    at = reason.numbers.get("starts_at")
+    at = reason.numbers.get("expected_start")
     return None if at is None else float(at)
 
 
