@@ -135,6 +135,12 @@ def _kubernetes() -> str | None:
     return _packages("kubernetes") or cluster.missing()
 
 
+def _enforcer() -> str | None:
+    from tests.backends.kubernetes import enforcing
+
+    return _kubernetes() or enforcing.missing()
+
+
 def _hub() -> str | None:
     return _packages("jupyterhub") or (
         None if shutil.which("configurable-http-proxy") else "no configurable-http-proxy on the path"
@@ -147,6 +153,10 @@ REQUIREMENTS = {
     "docker": Requirement(
         _docker,
         "start a Docker Engine, or name the folder of scripts that do in ZOE_TEST_INFRA, and pip install -e '.[docker]'",
+    ),
+    "enforcer": Requirement(
+        _enforcer,
+        "apt-get install ipset, install Go, and name the folder of scripts that start a cluster in ZOE_TEST_INFRA",
     ),
     "hub": Requirement(_hub, "pip install -e '.[hub]' and npm install -g configurable-http-proxy"),
     "kubernetes": Requirement(
