@@ -10,6 +10,7 @@ import pytest
 
 from tests import cluster
 from tests.attach.notebook import notebook
+from tests.backends.kubernetes import enforcing
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer, jupyter_home, wait_for
 
@@ -37,6 +38,7 @@ def settings(world: KubernetesWorld) -> tuple[str, ...]:
         "namespace": world.namespace,
         "image_prefix": cluster.FRAMEWORKS,
         "isolation": "declared",
+        **world.options,
     }
     given = (f"--Zoe.backend_options={name}={value}" for name, value in options.items())
     return "--Zoe.backend=kubernetes", f"--Zoe.deployment={world.deployment}", *given
@@ -67,11 +69,24 @@ def test_dask_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: Kuber
 
 @pytest.mark.spark
 def test_spark_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: KubernetesWorld) -> None:
+    attach_spark(home, deployed, "declared")
+
+
+@pytest.mark.spark
+@pytest.mark.enforcer
+def test_spark_is_attached_where_policies_are_obeyed(home: JupyterHome, deployed: KubernetesWorld) -> None:
+    deployed.options = {"isolation": "auto"}
+    with enforcing.somebody():
+        attach_spark(home, deployed, "enforced")
+
+
+def attach_spark(home: JupyterHome, world: KubernetesWorld, isolation: str) -> None:
     cluster.provide_framework("spark")
-    server = start(home, deployed)
+    server = start(home, world)
     with notebook(home, server) as book:
         book.run("%load_ext zoe_jupyter")
         text = book.run("%zoe attach spark", timeout_s=400).text
         assert "`spark`: Spark 4" in text
         assert book.value("spark.range(100).count()") == "100"
+        wait_for("its isolation to be told", lambda: f"isolation {isolation}" in home.zoe("info").stdout)
         assert home.zoe("stop", "spark", "--wait").returncode == 0

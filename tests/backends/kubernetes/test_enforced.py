@@ -18,6 +18,7 @@ from tests.backends.kubernetes.conftest import KubernetesWorld, settled
 from tests.backends.kubernetes.test_reach import ECHO, WEB, echoed
 from zoe_jupyter.backends.base import Address, Seen, SeenState
 from zoe_jupyter.backends.kubernetes import names
+from zoe_jupyter.backends.kubernetes.site import Caller, Reaching
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
@@ -146,13 +147,37 @@ async def test_only_who_is_of_the_same_execution_gets_in(
 
 
 async def test_zoes_own_ways_in_stay_open(obeyed: None, world: KubernetesWorld, runner: Runner) -> None:
+    """On a machine that is not let in by itself."""
     seen = await serve(runner)
 
     address = await runner.backend.reach("one", "app.main-0", 1, Address(seen.host, seen.ports))
 
     assert address.host == "127.0.0.1"
     assert await echoed(address, b"hello") == b"hello"
+    door = doors_to(world, seen)["pod"]
+    await eventually(lambda: is_shut(door), deadline_s=SETTLED_S)
     assert await runner.backend.run("one", "app.main-0", 1, ("true",), environment={}, timeout_s=30) == 0
+
+
+async def test_callers_get_in(obeyed: None, world: KubernetesWorld, tmp_path: Path) -> None:
+    """As a Zoe that is a pod itself must: pods of another namespace by their labels, which others there lack, and this machine by its network."""
+    with settled() as namespace:
+        world.options = {
+            "callers": [Caller(namespace, {"app": "hub"}), cluster.MACHINE],
+            "reach": Reaching.POD,
+        }
+        kubeconfig = cluster.kubeconfig_of("zoe", namespace, tmp_path / "hub.json")
+        hub, guest = (KubernetesWorld(kubeconfig, namespace, tmp_path / name) for name in ("hub", "guest"))
+        hub.options = {"labels": {"app": "hub"}}
+        async with running(world) as runner, running(hub) as caller, running(guest) as stranger:
+            seen = await serve(runner)
+            doors = {"pod": doors_to(world, seen)["pod"]}
+            for each in (caller, stranger):
+                await Neighbour(each, "one", 0).knock(doors)
+            await Neighbour(caller, "one", 0).gets_through("pod")
+            await Neighbour(stranger, "one", 0).gets_through()
+            address = await runner.backend.reach("one", "app.main-0", 1, Address(seen.host, seen.ports))
+            assert await echoed(address, b"hello") == b"hello"
 
 
 async def serve(runner: Runner) -> Seen:
@@ -160,6 +185,17 @@ async def serve(runner: Runner) -> Seen:
     order = runner.order("one", code=ECHO, ports=WEB, port_numbers={"web": PORT}, ready=Probe(tcp="web"))
     await runner.backend.launch(order, NODES[0])
     return await runner.until("one", "app.main-0", SeenState.READY)
+
+
+async def is_shut(door: str) -> bool:
+    """For this machine."""
+    host, _, port = door.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return True
+    writer.close()
+    return False
 
 
 def doors_to(world: KubernetesWorld, seen: Seen) -> dict[str, str]:

@@ -11,7 +11,7 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude
-from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site, Volume, checked
+from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site, Volume, admitted, checked
 from zoe_jupyter.model.application import Health, OnLost, Probe
 from zoe_jupyter.model.errors import Fatal, ZoeError
 from zoe_jupyter.model.resources import Resources
@@ -117,6 +117,27 @@ def test_only_the_execution_itself_and_the_sites_callers_are_let_in() -> None:
         "policyTypes": ["Ingress"],
         "ingress": [{"from": [{"podSelector": {"matchLabels": LABELS}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
     }
+
+
+def test_callers_are_also_pods_of_another_namespace_by_their_labels() -> None:
+    site = Site(deployment="lab", namespace="zoe", callers=(Caller("hub", {"app": "jupyterhub"}),))
+
+    assert manifests.isolation(site, "x1", OWNERS)["spec"]["ingress"][0]["from"][1:] == [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "hub"}},
+            "podSelector": {"matchLabels": {"app": "jupyterhub"}},
+        }
+    ]
+
+
+def test_callers_are_networks_in_the_clusters_words() -> None:
+    assert admitted(["10.0.0.7", "10.1.2.3/8", "fd00::/64"]) == ("10.0.0.7/32", "10.0.0.0/8", "fd00::/64")
+
+
+@pytest.mark.parametrize("caller", ["everybody", "10.0.0.0/40", Caller("hub", {})])
+def test_callers_that_could_be_anybody_are_refused(caller: str | Caller) -> None:
+    with pytest.raises(ZoeError, match=r"Zoe\.backend_options: callers"):
+        admitted([caller])
 
 
 def test_environment_and_files_are_in_a_secret_and_nowhere_else() -> None:

@@ -36,12 +36,14 @@ from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.probing import Prober
 from zoe_jupyter.backends.kubernetes.site import (
     GPU,
+    Caller,
     CpuLimit,
     Isolation,
     Placement,
     Reaching,
     Site,
     Volume,
+    admitted,
     checked,
     named,
 )
@@ -99,7 +101,7 @@ class KubernetesBackend(Backend):
         tolerations: Sequence[Mapping[str, Any]] = (),
         labels: Mapping[str, str] | None = None,
         volumes: Sequence[Volume] = (),
-        callers: Sequence[str] = (),
+        callers: Sequence[str | Caller] = (),
         capacity: Mapping[str, str] | None = None,
         shared_memory_bytes: int = 0,
         has_user_namespaces: bool = False,
@@ -116,7 +118,7 @@ class KubernetesBackend(Backend):
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tuple(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
-            callers=tuple(callers), gpu_resource=gpu_resource, volumes=checked(volumes),
+            callers=admitted(callers), gpu_resource=gpu_resource, volumes=checked(volumes),
         )  # fmt: skip
         self._capacity = dict(capacity or {})
         self._log_limit_bytes = log_limit_bytes

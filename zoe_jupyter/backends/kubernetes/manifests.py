@@ -11,7 +11,7 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import images, places
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
-from zoe_jupyter.backends.kubernetes.site import CpuLimit, Site
+from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site
 from zoe_jupyter.model.application import OnLost, Probe
 from zoe_jupyter.model.resources import Resources
 
@@ -101,7 +101,7 @@ def network(site: Site, execution_id: str, owners: list[Manifest]) -> Manifest:
 def isolation(site: Site, execution_id: str, owners: list[Manifest]) -> Manifest:
     """The NetworkPolicy that lets in only those of the same execution, and the callers that the site names."""
     peers: list[Manifest] = [{"podSelector": {"matchLabels": _labels(site, execution_id)}}]
-    peers += [{"ipBlock": {"cidr": cidr}} for cidr in site.callers]
+    peers += [_peer(each) for each in site.callers]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -112,6 +112,13 @@ def isolation(site: Site, execution_id: str, owners: list[Manifest]) -> Manifest
             "ingress": [{"from": peers}],
         },
     }
+
+
+def _peer(caller: str | Caller) -> Manifest:
+    if isinstance(caller, str):
+        return {"ipBlock": {"cidr": caller}}
+    namespace = {"kubernetes.io/metadata.name": caller.namespace}
+    return {"namespaceSelector": {"matchLabels": namespace}, "podSelector": {"matchLabels": dict(caller.labels)}}
 
 
 def secret(site: Site, order: ServiceOrder, owners: list[Manifest]) -> Manifest:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from ipaddress import ip_network
 from typing import Any
 
 from zoe_jupyter.backends.containers.names import name_of
@@ -64,6 +65,14 @@ class Volume:
     is_writable: bool = False
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Pods of others that may reach the pods of executions: those of a namespace that have all these labels."""
+
+    namespace: str
+    labels: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     deployment: str
@@ -93,8 +102,8 @@ class Site:
     labels: Mapping[str, str] = field(default_factory=dict)
     """More labels for each pod, such as ``kueue.x-k8s.io/queue-name``."""
     volumes: tuple[Volume, ...] = ()
-    callers: tuple[str, ...] = ()
-    """Networks (CIDR) from which pods may be reached, besides those of their own execution; the core's."""
+    callers: tuple[str | Caller, ...] = ()
+    """Networks (CIDR), or pods, from which pods may be reached, besides those of their own execution; the core's."""
 
     def of(self, owner: str) -> Site:
         """The same as it is for one user: the namespace is theirs where each has one."""
@@ -133,3 +142,20 @@ def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:
                 f"the setting Zoe.backend_options: the volume {volume.claim!r}: services cannot have it at {volume.at!r}"
             )
     return tuple(volumes)
+
+
+def admitted(callers: Sequence[str | Caller]) -> tuple[str | Caller, ...]:
+    """Raises ZoeError for one that is no network, or would be all pods of a namespace: those of executions may be among them."""
+    for each in callers:
+        if isinstance(each, Caller) and not each.labels:
+            raise ZoeError(
+                f"the setting Zoe.backend_options: callers of the namespace {each.namespace!r} need labels that others lack"
+            )
+    return tuple(_network(each) if isinstance(each, str) else each for each in callers)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError as error:
+        raise ZoeError(f"the setting Zoe.backend_options: callers: {error}") from None
