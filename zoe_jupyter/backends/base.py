@@ -209,6 +209,13 @@ class Backend(ABC):
     ) -> Reserved:
         """Choose address, port numbers and folder of an attempt; the same answer when asked again for the same attempt."""
 
+    async def prepare(self, execution_id: str, service: str, attempt: int, *, image: str, node: str) -> None:
+        """Get what the attempt's launch needs and what may take long, such as its image; before each launch, and cancelled when it is not wanted any more.
+
+        Nothing is started. Raises Retryable or Fatal.
+        """
+        return
+
     @abstractmethod
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         """Start the attempt and return its handle; when it runs already, return that one's. Raises Retryable or Fatal."""

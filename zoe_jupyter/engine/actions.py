@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine.rendering import Renderer
@@ -51,6 +52,8 @@ class Actions:
         self._prove = prove
         self._look = look
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._preparing: dict[Key, asyncio.Task[Any]] = {}
+        """Launches that still wait for what they need: nothing is lost with them."""
         self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
         self._confirmed: dict[str, dict[tuple[str, int], float]] = {}
         self._cleaned: dict[str, float] = {}
@@ -105,6 +108,8 @@ class Actions:
 
     def _begin(self, key: Key, work: Callable[[], Awaitable[None]]) -> None:
         before = self._tasks.get(key)
+        if (preparing := self._preparing.get(key)) is not None:
+            preparing.cancel()
         task = asyncio.get_running_loop().create_task(self._after(before, work), name=f"zoe {key[0]} {key[1]}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._done(key, done))
@@ -133,36 +138,51 @@ class Actions:
     async def _launch(self, execution_id: str, effect: Launch) -> None:
         if of_the_whole := self._tasks.get((execution_id, "")):  # such as ending it by force, which knows no attempts
             await asyncio.wait([of_the_whole])
-        async with self._launches:
-            wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
-            if wanted is None or not await self._may_act():
-                return
-            event = await self._try_launch(*wanted)
+        event = await self._try_launch(execution_id, effect)
         if event is not None:
             await self._apply(execution_id, event)
 
-    async def _try_launch(self, execution: Execution, service: Service) -> Event | None:
+    async def _try_launch(self, execution_id: str, effect: Launch) -> Event | None:
+        service, attempt = effect.service, effect.attempt
         try:
-            failpoint("launch.before")
-            order = await self._renderer.order(execution, service, self._bounds(execution))
-            failpoint("launch.reserved")
-            handle = await self._backend.launch(order, service.node)
-            failpoint("launch.after")
+            await self._prepare(execution_id, effect)
+            async with self._launches:
+                return await self._start(execution_id, effect)
         except Unreachable as error:
-            logger.warning(
-                "execution %s: launch of %s waits: backend unreachable: %s", execution.id, service.name, error
-            )
+            logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution_id, service, error)
             return None
         except Retryable as error:
             reason = _reason(error)
-            return LaunchFailed(
-                service.name, service.attempt, reason, retry_in_s=error.delay_s, is_blameless=error.is_blameless
-            )
+            return LaunchFailed(service, attempt, reason, retry_in_s=error.delay_s, is_blameless=error.is_blameless)
         except (BackendError, UserError) as error:
-            return LaunchFailed(service.name, service.attempt, _reason(error))
+            return LaunchFailed(service, attempt, _reason(error))
         except Exception as error:
-            logger.exception("execution %s: launch of %s failed; a defect", execution.id, service.name)
-            return LaunchFailed(service.name, service.attempt, _defect(error))
+            logger.exception("execution %s: launch of %s failed; a defect", execution_id, service)
+            return LaunchFailed(service, attempt, _defect(error))
+
+    async def _prepare(self, execution_id: str, effect: Launch) -> None:
+        """Wait for what may take long, at nobody else's cost; the next effect of the service ends that."""
+        wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
+        if wanted is None or (task := asyncio.current_task()) is None:
+            return
+        execution, service = wanted
+        image = execution.application.process(service.process).image
+        self._preparing[execution_id, service.name] = task
+        try:
+            await self._backend.prepare(execution_id, service.name, service.attempt, image=image, node=service.node)
+        finally:
+            self._preparing.pop((execution_id, service.name), None)
+
+    async def _start(self, execution_id: str, effect: Launch) -> Event | None:
+        wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
+        if wanted is None or not await self._may_act():
+            return None
+        execution, service = wanted
+        failpoint("launch.before")
+        order = await self._renderer.order(execution, service, self._bounds(execution))
+        failpoint("launch.reserved")
+        handle = await self._backend.launch(order, service.node)
+        failpoint("launch.after")
         confirmed = self._confirmed.setdefault(execution.id, {})
         confirmed[service.name, service.attempt] = asyncio.get_running_loop().time()
         return ServiceLaunched(

@@ -73,6 +73,7 @@ class Runner:
 
     async def launch(self, order: ServiceOrder) -> Mapping[str, Any]:
         node = (await self.backend.nodes())[0].name
+        await self.backend.prepare(order.execution_id, order.service, order.attempt, image=order.image, node=node)
         return await self.backend.launch(order, node)
 
     async def start(self, execution_id: str, service: str = "app.main-0", **fields: Any) -> Seen:

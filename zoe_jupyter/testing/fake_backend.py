@@ -97,18 +97,18 @@ class FakeBackend(Backend):
         self.changes_cores = False
         """Whether services can be told how many cores they may use; ``cores`` has what they were told, ``core_calls`` counts how often."""
         self.cores: dict[Attempt, int] = {}
-        self.core_calls = 0
+        self.core_calls, self.run_exit_code = 0, 0
         self.environment = Environment(python="/usr/bin/python3", python_version="3.11.7")
         """What ``inspect`` finds."""
-        self.run_exit_code = 0
+        self.fetching: dict[str, asyncio.Event] = {}
+        """Services whose image comes only when this is set."""
         self.launched: list[ServiceOrder] = []
         """Every order that started something; a repeated launch of a living attempt is not here twice."""
         self.stopped: list[Attempt] = []
         self.cleaned: list[str] = []
         self.ran: list[tuple[Attempt, tuple[str, ...]]] = []
         self.bounds: dict[str, Bounds] = {}
-        self.is_started = False
-        self.starts = 0
+        self.is_started, self.starts = False, 0
         """How often ``start`` was called: once for each core."""
         self._hidden: dict[Attempt, int] = {}
         self._looks: deque[Observation] = deque(maxlen=8)
@@ -236,6 +236,10 @@ class FakeBackend(Backend):
                 cwd=str(folder),
             )
         return self.world.reserved[key]
+
+    async def prepare(self, execution_id: str, service: str, attempt: int, *, image: str, node: str) -> None:
+        if service in self.fetching:
+            await self.fetching[service].wait()
 
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         await self._answer()

@@ -173,6 +173,10 @@ class DockerBackend(Backend):
     ) -> Reserved:
         return places.reserved(names.host(self._settings.deployment, execution_id, service), ports, framework_folder)
 
+    async def prepare(self, execution_id: str, service: str, attempt: int, *, image: str, node: str) -> None:
+        wanted = names.Attempt(self._settings.deployment, execution_id, service, attempt)
+        await self._site.place(node).launcher.prepare(wanted, image)
+
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         place = self._site.place(node)
         self._notes.set_bounds(order.execution_id, order.bounds)
@@ -209,11 +213,11 @@ class DockerBackend(Backend):
     ) -> int:
         engine, found = self._site.running(execution_id, service, attempt)
         try:
-            code, _ = await probing.run(
-                engine, found, tuple(command), limit_s=max(1, round(timeout_s)), environment=dict(environment)
-            )
+            code, _ = await probing.run(engine, found, tuple(command), limit_s=timeout_s, environment=dict(environment))
+        except asyncio.TimeoutError:
+            raise Retryable(f"the command beside {service} did not end within {timeout_s:g} s") from None
         except (Missing, Unreachable) as error:
-            raise Retryable(f"the command beside {service} did not end within {timeout_s:g} s, or {error}") from error
+            raise Retryable(f"the command beside {service} could not be run: {error}") from error
         return code
 
     async def observe(self) -> Observation:
@@ -334,9 +338,8 @@ class DockerBackend(Backend):
             if each.is_running or newest[each.attempt.execution_id, each.attempt.service] == each.attempt.attempt:
                 verdict, image = self._notes.verdict(each.id), place.images.digest(each.image_id)
                 yield translate.seen(each, engine.name, is_ready=self._is_ready(each), verdict=verdict, image=image)
-        for order in place.launcher.under_way.values():
-            if (reason := place.launcher.progress(order)) is not None:
-                yield Seen(order.execution_id, order.service, order.attempt, SeenState.STARTING, reason=reason)
+        for attempt, reason in place.launcher.waiting():
+            yield Seen(attempt.execution_id, attempt.service, attempt.attempt, SeenState.STARTING, reason=reason)
 
     def _is_ready(self, found: Container) -> bool:
         if found.probe is None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import docker
 import requests
@@ -15,48 +18,74 @@ import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.docker import ways
+from zoe_jupyter.backends.docker import ways, wire
 from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.backends.docker.tunnel import Tunnel
 from zoe_jupyter.model.errors import Fatal, Retryable
 
 _T = TypeVar("_T")
-_THREADS = 12
 QUICK_S, SLOW_S = 10, 90
+_THREADS = {QUICK_S: 8, SLOW_S: 12}
+"""Threads of their own for what may take long, so that no look waits for it."""
 SILENT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What the driver raises when the engine does not answer."""
+_REFUSED, _MISSING, _TROUBLE = 400, 404, 500
 
 
 class Calls:
-    """Every blocking call goes through ``do``; a stream has a thread and a connection of its own."""
+    """Every blocking call goes through ``do``; what flows, or takes as long as somebody else wants, through ``flow``, which needs no thread."""
 
     def __init__(self, settings: EngineSettings, tunnel: Tunnel | None) -> None:
         self._settings = settings
         self._tunnel = tunnel
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"zoe-docker-{settings.name}")
-        self._clients: dict[int | None, Any] = {}
+        name = f"zoe-docker-{settings.name}"
+        self._executors = {limit_s: ThreadPoolExecutor(count, name) for limit_s, count in _THREADS.items()}
+        self._clients: dict[int, Any] = {}
         self._lock = threading.Lock()
-        self._streams: set[Any] = set()
 
-    async def do(self, work: Callable[..., _T], *arguments: Any, limit_s: int | None = QUICK_S, **options: Any) -> _T:
+    async def do(self, work: Callable[..., _T], *arguments: Any, limit_s: int = QUICK_S, **options: Any) -> _T:
         """``work(client, ...)`` in one of the threads. Raises Unreachable, Retryable, Fatal, and Docker's own NotFound."""
-        return await self.off(lambda: work(self.client(limit_s), *arguments, **options))
+        return await self.off(lambda: work(self.client(limit_s), *arguments, **options), limit_s=limit_s)
 
-    async def off(self, work: Callable[[], _T]) -> _T:
+    async def off(self, work: Callable[[], _T], *, limit_s: int = SLOW_S) -> _T:
         """Blocking work that uses the engine in its own way."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await asyncio.get_running_loop().run_in_executor(self._executors[limit_s], work)
         except NotFound:
             raise
         except APIError as error:
             raise translated(error) from error
         except (DockerException, *SILENT) as error:
-            raise Unreachable(f"the engine {self._settings.name} does not answer: {self._why(error)}") from error
+            raise self._silent(error) from error
         except RuntimeError as error:
             raise Unreachable(f"the engine {self._settings.name} is let go: {error}") from error
 
-    def client(self, limit_s: int | None) -> Any:
-        """The client whose answers may take so long; None: for ever, for streams."""
+    @asynccontextmanager
+    async def flow(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        limit_s: float | None = QUICK_S,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """An answer as it comes; who leaves closes its connection. ``limit_s`` until it begins. Raises as ``do`` does."""
+        url, version, tls = await self.do(self._way)
+        target = f"/v{version}{path}?{urlencode(query or {})}"
+        try:
+            async with wire.asked(url, method, target, limit_s=limit_s, tls=tls, headers=headers, body=body) as answer:
+                if answer.status >= _REFUSED:
+                    raise _refusal(answer.status, b"".join([part async for part in answer.content()]))
+                yield answer.content()
+        except NotFound:
+            raise
+        except wire.BROKEN as error:
+            raise self._silent(error) from error
+
+    def client(self, limit_s: int) -> Any:
+        """The client whose answers may take so long."""
         if self._tunnel is not None:
             self._tunnel.open()
         with self._lock:
@@ -64,38 +93,35 @@ class Calls:
                 self._clients[limit_s] = self._connected(limit_s)
             return self._clients[limit_s]
 
-    def stream(self, open_stream: Callable[[Any], Iterator[Any]], take: Callable[[Any], bool]) -> None:
-        """Give each item to ``take`` until it says False, or the stream ends; blocks, for a thread of the caller's own."""
-        client = self._connected(None)
-        try:
-            with self._lock:
-                self._streams.add(client)
-            for item in open_stream(client):
-                if not take(item):
-                    return
-        finally:
-            with self._lock:
-                self._streams.discard(client)
-            client.close()
-
-    def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+    def renew(self) -> None:
+        """Use none of the connections again that are open now: nobody may be left at their other ends."""
         with self._lock:
-            clients = [*self._clients.values(), *self._streams]
+            clients = list(self._clients.values())
             self._clients.clear()
         for client in clients:
             client.close()
+
+    def close(self) -> None:
+        for executor in self._executors.values():
+            executor.shutdown(wait=False, cancel_futures=True)
+        self.renew()
         if self._tunnel is not None:
             threading.Thread(target=self._tunnel.close, name=f"zoe-docker-end-{self._settings.name}").start()
 
-    def _connected(self, limit_s: int | None) -> Any:
-        url = self._settings.url if self._tunnel is None else self._tunnel.open()
-        return _Client(base_url=url, version="auto", timeout=limit_s, tls=ways.tls(self._settings) or False)
+    def _connected(self, limit_s: int) -> Any:
+        return _Client(base_url=self._url(), version="auto", timeout=limit_s, tls=ways.tls(self._settings) or False)
 
-    def _why(self, error: BaseException) -> str:
-        said = ways.why(error)
+    def _url(self) -> str:
+        return self._settings.url if self._tunnel is None else self._tunnel.open()
+
+    def _way(self, client: Any) -> tuple[str, str, ssl.SSLContext | None]:
+        return self._url(), str(client.api_version), ways.context(self._settings)
+
+    def _silent(self, error: BaseException) -> Unreachable:
+        said = ways.why(error) or "no answer in time"
         words = self._tunnel.words() if self._tunnel is not None else ""
-        return f"{said}; ssh says: {words}" if words else said
+        why = f"{said}; ssh says: {words}" if words else said
+        return Unreachable(f"the engine {self._settings.name} does not answer: {why}")
 
 
 class _Client(docker.APIClient):  # type: ignore[misc]
@@ -107,10 +133,22 @@ class _Client(docker.APIClient):  # type: ignore[misc]
 
 def translated(error: APIError) -> Retryable | Fatal:
     """Trouble of the engine may pass; what it refuses, it will refuse again."""
-    said = str(error.explanation or error)
-    if error.is_server_error():
-        return Retryable(f"the engine refused: {said}", delay_s=2.0)
-    return Fatal(f"the engine refused: {said}")
+    return _refused(str(error.explanation or error), is_trouble=error.is_server_error())
+
+
+def _refusal(status: int, content: bytes) -> NotFound | Retryable | Fatal:
+    try:
+        said = str(json.loads(content)["message"])
+    except (ValueError, KeyError, TypeError):
+        said = content.decode(errors="replace")
+    if status == _MISSING:
+        return NotFound(said, explanation=said)
+    return _refused(said, is_trouble=status >= _TROUBLE)
+
+
+def _refused(said: str, *, is_trouble: bool) -> Retryable | Fatal:
+    text = f"the engine refused: {said}"
+    return Retryable(text, delay_s=2.0) if is_trouble else Fatal(text)
 
 
 def pull_progress(item: dict[str, Any], layers: dict[str, tuple[int, int]]) -> float:
@@ -122,8 +160,3 @@ def pull_progress(item: dict[str, Any], layers: dict[str, tuple[int, int]]) -> f
         layers[item["id"]] = (layers[item["id"]][1],) * 2
     total = sum(total for _, total in layers.values())
     return sum(current for current, _ in layers.values()) / total if total else 0.0
-
-
-def as_json(line: bytes) -> dict[str, Any]:
-    body = json.loads(line)
-    return body if isinstance(body, dict) else {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,11 +16,12 @@ from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Address, Unreachable
 from zoe_jupyter.backends.containers.names import slug
-from zoe_jupyter.backends.docker import translate
-from zoe_jupyter.backends.docker.calls import QUICK_S, SILENT, SLOW_S, Calls
+from zoe_jupyter.backends.docker import translate, wire
+from zoe_jupyter.backends.docker.calls import QUICK_S, SLOW_S, Calls
 from zoe_jupyter.backends.docker.settings import LOOPBACK, EngineSettings
 from zoe_jupyter.backends.docker.translate import LABEL, Container
 from zoe_jupyter.backends.docker.tunnel import Tunnel
+from zoe_jupyter.model.errors import BackendError
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,7 @@ class Engine:
         self._is_subscribed = False
         self._listed_at: float | None = None
         self._looking = asyncio.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
+        self._listening: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -72,11 +72,11 @@ class Engine:
 
     def start(self) -> None:
         """Subscribe to the engine's events; what is there is listed after that."""
-        self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._listen, name=f"zoe-docker-events-{self.name}", daemon=True).start()
+        self._subscribe()
 
     def close(self) -> None:
-        self._is_closed = True
+        if self._listening is not None:
+            self._listening.cancel()
         self.calls.close()
 
     def touch(self, container_id: str) -> None:
@@ -93,7 +93,10 @@ class Engine:
                 self.silent_since = time.monotonic() if self.silent_since is None else self.silent_since
                 self.why_silent = str(error)
                 self._listed_at = None
+                self.calls.renew()
                 raise
+            if self.silent_since is not None:
+                self._subscribe()
             self.silent_since, self.why_silent = None, ""
             await self._let_go()
 
@@ -184,42 +187,33 @@ class Engine:
     def of(self, execution_id: str) -> Sequence[Container]:
         return [each for each in self.containers.values() if each.attempt.execution_id == execution_id]
 
-    def _listen(self) -> None:
-        """In a thread of its own: events until closed, subscribed again after each end. A gap means that all is listed again."""
-        while not self._is_closed:
+    def _subscribe(self) -> None:
+        """Anew: from a stream that was cut without a word nothing would come ever again."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self._is_subscribed = False
+        self._listening = asyncio.get_running_loop().create_task(self._listen(), name=f"zoe docker events {self.name}")
+
+    async def _listen(self) -> None:
+        """Hear events until cancelled, subscribed again after each end. A gap means that all is listed again."""
+        while True:
             try:
-                self.calls.stream(self._subscribe, self._take)
-            except Exception as error:
-                if not isinstance(error, SILENT) and not self._is_closed:
-                    logger.info("events of the engine %s ended: %s", self.name, error)
+                await self._hear()
+            except (Unreachable, BackendError, NotFound) as error:
+                logger.info("events of the engine %s ended: %s", self.name, error)
             self._is_subscribed, self._listed_at = False, None
-            self._tell()
-            if not self._is_closed:
-                time.sleep(AGAIN_S)
+            self._on_news()
+            await asyncio.sleep(AGAIN_S)
 
-    def _subscribe(self, client: Any) -> Any:
-        wanted = {"type": "container", "label": f"{LABEL}deployment={self._deployment}", "event": list(_NEWS)}
-        stream = client.events(filters=wanted, decode=True, since=int(time.time()) - 1)
-        self._listed_at = None
-        self._is_subscribed = True
-        self._tell()
-        return stream
-
-    def _take(self, event: dict[str, Any]) -> bool:
-        if event.get("id"):
-            self._call(self.touch, event["id"])
-        self._tell()
-        return not self._is_closed
-
-    def _tell(self) -> None:
-        self._call(self._on_news)
-
-    def _call(self, work: Callable[..., None], *arguments: Any) -> None:
-        if self._loop is not None and not self._loop.is_closed() and not self._is_closed:
-            try:
-                self._loop.call_soon_threadsafe(work, *arguments)
-            except RuntimeError:
-                self._is_closed = True
+    async def _hear(self) -> None:
+        wanted = {"type": ["container"], "label": [f"{LABEL}deployment={self._deployment}"], "event": _NEWS}
+        query = {"filters": json.dumps(wanted), "since": int(time.time()) - 1}
+        async with self.calls.flow("GET", "/events", query) as content:
+            self._is_subscribed, self._listed_at = True, None
+            self._on_news()
+            async for event in wire.lines(content):
+                self.touch(event["Actor"]["ID"])
+                self._on_news()
 
 
 def _update(client: Any, container_id: str, quota_us: int) -> None:

@@ -6,14 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from docker.errors import NotFound
+from docker import auth
+from docker.errors import DockerException, NotFound
+from docker.utils import parse_repository_tag
 
 from zoe_jupyter.backends.containers.images import Content, is_refusal, read_content
-from zoe_jupyter.backends.docker.calls import SILENT, pull_progress
+from zoe_jupyter.backends.docker import wire
+from zoe_jupyter.backends.docker.calls import pull_progress
 from zoe_jupyter.backends.docker.engine import Engine
-from zoe_jupyter.model.errors import Fatal, Retryable
+from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 from zoe_jupyter.model.execution import PULLING, Reason
 from zoe_jupyter.model.images import OWN_PREFIX
 
@@ -23,14 +27,22 @@ _STEP = 0.1
 _PULL_S = 3600.0
 
 
+@dataclass
+class _Pull:
+    """One for all who want the image; given up when nobody does any more."""
+
+    task: asyncio.Task[None]
+    told: Reason
+    waiting: int = 0
+
+
 class Images:
     def __init__(self, engine: Engine, *, pulls: bool, on_progress: Callable[[], None]) -> None:
         self._engine = engine
         self._pulls = pulls
         self._on_progress = on_progress
         self._present: set[str] = set()
-        self._pulling: dict[str, asyncio.Task[None]] = {}
-        self._progress: dict[str, Reason] = {}
+        self._pulling: dict[str, _Pull] = {}
         self._digests: dict[str, str] = {}
 
     def digest(self, image_id: str) -> str:
@@ -39,7 +51,8 @@ class Images:
 
     def progress(self, image: str) -> Reason | None:
         """How far a pull is; None when there is none."""
-        return self._progress.get(image)
+        pull = self._pulling.get(image)
+        return pull.told if pull is not None else None
 
     async def content(self, image: str) -> Content:
         """What an image that is there says of itself; nothing of one that is not."""
@@ -74,58 +87,70 @@ class Images:
     async def _pull_once(self, image: str) -> None:
         if not self._pulls:
             raise _missing(image, "this site pulls none (`pull`)")
-        task = self._pulling.get(image)
-        if task is None:
-            task = asyncio.create_task(self._pull(image), name=f"zoe pull {image}")
-            self._pulling[image] = task
-            task.add_done_callback(lambda _: self._pulling.pop(image, None))
-        await asyncio.shield(task)
-
-    async def _pull(self, image: str) -> None:
-        self._tell(image, 0.0)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        asyncio.get_running_loop().run_in_executor(None, self._stream, image, loop, done)
+        pull = self._pulling.get(image) or self._begin(image)
+        pull.waiting += 1
         try:
-            await asyncio.wait_for(done, _PULL_S)
-        except asyncio.TimeoutError:
-            raise Retryable(f"the image {image} could not be pulled within {_PULL_S:g} s") from None
+            await asyncio.shield(pull.task)
         finally:
-            self._progress.pop(image, None)
+            pull.waiting -= 1
+            if not pull.waiting:
+                self._end(image, pull)
+
+    def _begin(self, image: str) -> _Pull:
+        task = asyncio.create_task(self._pull(image), name=f"zoe pull {image}")
+        pull = self._pulling[image] = _Pull(task, _progress(image, 0.0))
+        task.add_done_callback(lambda _: self._end(image, pull))
+        self._on_progress()
+        return pull
+
+    def _end(self, image: str, pull: _Pull) -> None:
+        """Let go of it; the engine gives a pull up that nobody listens to."""
+        pull.task.cancel()
+        if self._pulling.get(image) is pull:
+            del self._pulling[image]
             self._on_progress()
 
-    def _stream(self, image: str, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
-        """In a thread: follow the pull to its end."""
-        layers: dict[str, tuple[int, int]] = {}
-        failures: list[str] = []
-        told = [0.0]
-
-        def take(item: dict[str, Any]) -> bool:
-            if item.get("error"):
-                failures.append(str(item["error"]))
-            part = pull_progress(item, layers)
-            if part - told[0] >= _STEP:
-                told[0] = part
-                loop.call_soon_threadsafe(self._tell, image, part)
-            return not failures
-
-        error: Exception | None = None
+    async def _pull(self, image: str) -> None:
         try:
-            self._engine.calls.stream(lambda client: _open(client, image), take)
+            await asyncio.wait_for(self._follow(image), _PULL_S)
+        except asyncio.TimeoutError:
+            raise Retryable(f"the image {image} could not be pulled within {_PULL_S:g} s") from None
         except NotFound as missing:
-            error = _missing(image, str(missing.explanation or missing))
-        except SILENT as silent:
-            error = Retryable(f"the image {image} could not be pulled: {silent}")
-        except Exception as refused:
-            error = _refused(image, str(getattr(refused, "explanation", None) or refused))
-        if failures:
-            error = _refused(image, failures[0])
-        loop.call_soon_threadsafe(_settle, done, error)
+            raise _missing(image, str(missing.explanation)) from missing
+        except BackendError as refused:
+            raise _refused(image, refused.message) from refused
+
+    async def _follow(self, image: str) -> None:
+        repository, tag = parse_repository_tag(image)
+        query = {"fromImage": repository, "tag": tag or "latest"}
+        layers: dict[str, tuple[int, int]] = {}
+        headers = await self._engine.calls.do(_credentials, repository)
+        async with self._engine.calls.flow("POST", "/images/create", query, headers=headers, limit_s=None) as content:
+            async for item in wire.lines(content):
+                if item.get("error"):
+                    raise Retryable(str(item["error"]))
+                self._tell(image, pull_progress(item, layers))
 
     def _tell(self, image: str, part: float) -> None:
-        text = f"pulling the image {image}: {part:.0%}"
-        self._progress[image] = Reason(PULLING, text, {"image": image, "part": round(part, 2)})
-        self._on_progress()
+        pull = self._pulling.get(image)
+        if pull is not None and part - pull.told.numbers["part"] >= _STEP:
+            pull.told = _progress(image, part)
+            self._on_progress()
+
+
+def _progress(image: str, part: float) -> Reason:
+    text = f"pulling the image {image}: {part:.0%}"
+    return Reason(PULLING, text, {"image": image, "part": round(part, 2)})
+
+
+def _credentials(client: Any, repository: str) -> dict[str, str]:
+    """What the user of Zoe has for that registry, as the ``docker`` command keeps it."""
+    try:
+        registry, _ = auth.resolve_repository_name(repository)
+        header = auth.get_config_header(client, registry)
+    except DockerException as error:
+        raise Retryable(str(error)) from error
+    return {"X-Registry-Auth": header if isinstance(header, str) else header.decode()} if header else {}
 
 
 def digest_of(body: Mapping[str, Any], image: str) -> str:
@@ -137,22 +162,6 @@ def digest_of(body: Mapping[str, Any], image: str) -> str:
 def _repository(image: str) -> str:
     name, _, tag = image.partition("@")[0].rpartition(":")
     return f"{name}:{tag}" if name and "/" in tag else name or tag
-
-
-def _open(client: Any, image: str) -> Any:
-    name, _, tag = image.rpartition(":")
-    if "@" in image or "/" in tag or not name:
-        return client.pull(image, tag=None if "@" in image else "latest", stream=True, decode=True)
-    return client.pull(name, tag=tag, stream=True, decode=True)
-
-
-def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
 
 
 def _refused(image: str, said: str) -> Fatal | Retryable:

@@ -1,9 +1,9 @@
-"""From an order to a container that runs: image, network, container, files, start. Each step finds what an earlier try left."""
+"""From an order to a container that runs: network, container, files, start. Each step finds what an earlier try left."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import ServiceOrder
 from zoe_jupyter.backends.containers.images import resolve
+from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import folders, translate
 from zoe_jupyter.backends.docker.archive import folder_archive
 from zoe_jupyter.backends.docker.calls import SLOW_S
@@ -36,30 +37,39 @@ class Launcher:
         self._settings = settings
         self._turns: dict[str, asyncio.Lock] = {}
         self._gpu_turn = asyncio.Lock()
-        self.under_way: dict[str, ServiceOrder] = {}
-        """Orders whose container does not run yet, by its name."""
+        self._waiting: dict[Attempt, str] = {}
+        """Those whose image is not known to be there, and which one that is."""
+
+    async def prepare(self, attempt: Attempt, image: str) -> None:
+        """Have its image there, unless its container is there already. Raises Retryable, Fatal, Unreachable."""
+        if any(each.attempt == attempt for each in self._engine.containers.values()):
+            return
+        self._waiting[attempt] = resolve(image, self._settings.image_prefix)
+        try:
+            await self._images.ensure(self._waiting[attempt])
+        finally:
+            self._waiting.pop(attempt, None)
+
+    def waiting(self) -> Iterator[tuple[Attempt, Reason]]:
+        """For whom an image is being pulled."""
+        for attempt, image in self._waiting.items():
+            if (reason := self._images.progress(image)) is not None:
+                yield attempt, reason
 
     async def launch(self, order: ServiceOrder) -> Container:
         """The attempt's container, started once. Raises Retryable, Fatal, Unreachable."""
         name = translate.attempt_of(order).name
         turn = self._turns.setdefault(name, asyncio.Lock())
-        self.under_way[name] = order
         try:
             async with turn:
                 return await self._launch(order, name)
         finally:
-            self.under_way.pop(name, None)
             if not turn.locked():
                 self._turns.pop(name, None)
-
-    def progress(self, order: ServiceOrder) -> Reason | None:
-        """What a launch under way waits for, if that takes long."""
-        return self._images.progress(resolve(order.image, self._settings.image_prefix))
 
     async def _launch(self, order: ServiceOrder, name: str) -> Container:
         found = await self._engine.inspect(name)
         if found is None:
-            await self._images.ensure(resolve(order.image, self._settings.image_prefix))
             await self._networks.ensure(order.execution_id, order.siblings)
             failpoint("docker.network")
             found = (
@@ -116,7 +126,7 @@ class Launcher:
             await self._engine.calls.do(lambda client: client.start(found.id), limit_s=SLOW_S)
         except NotFound as error:
             said = str(error.explanation)
-            await self._forget_network(order, said)
+            self._forget_network(order, said)
             raise Retryable(f"the engine could not start {order.service}: {said}") from error
         except BackendError as error:
             await self._discard(found)
@@ -124,7 +134,7 @@ class Launcher:
                 raise Fatal(error.message, reason="command_not_found") from error
             raise
 
-    async def _forget_network(self, order: ServiceOrder, said: str) -> None:
+    def _forget_network(self, order: ServiceOrder, said: str) -> None:
         """Somebody removed it: the next try makes it anew."""
         if "network" in said:
             self._engine.networks.discard(order.execution_id)

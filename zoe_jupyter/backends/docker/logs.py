@@ -6,20 +6,22 @@ import asyncio
 import shutil
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import NotFound
 
+from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker.calls import SILENT
+from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.model.errors import BackendError
 
 CHUNK = 65536
-_QUEUED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,46 +113,9 @@ def _lines_of_file(path: Path, tail: int | None) -> list[bytes]:
 
 
 async def follow(engine: Engine, container_id: str, *, tail: int | None, is_following: bool) -> AsyncIterator[bytes]:
-    """A container's log from a thread of its own; ends with the container, or when the engine is lost."""
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes | None](_QUEUED)
-    is_over = threading.Event()
-
-    def take(chunk: bytes) -> bool:
-        return all(put(chunk[start : start + CHUNK]) for start in range(0, len(chunk), CHUNK))
-
-    def put(part: bytes | None) -> bool:
-        if is_over.is_set() or loop.is_closed():
-            return False
-        try:
-            asyncio.run_coroutine_threadsafe(queue.put(part), loop).result()
-        except (RuntimeError, asyncio.CancelledError):
-            return False
-        return not is_over.is_set()
-
-    def read() -> None:
-        try:
-            _stream(engine, container_id, take, tail=tail, is_following=is_following)
-        except (DockerException, APIError, *SILENT, ValueError, AttributeError):
-            pass
-        finally:
-            put(None)
-
-    threading.Thread(target=read, name=f"zoe-docker-log-{container_id[:12]}", daemon=True).start()
-    try:
-        while (part := await queue.get()) is not None:
-            yield part
-    finally:
-        is_over.set()
-        while not queue.empty():
-            queue.get_nowait()
-
-
-def _stream(
-    engine: Engine, container_id: str, take: Callable[[bytes], bool], *, tail: int | None, is_following: bool
-) -> None:
-    engine.calls.stream(
-        lambda client: client.logs(
-            container_id, stream=True, follow=is_following, tail="all" if tail is None else tail
-        ),
-        take,
-    )
+    """A container's log; ends with the container, or when the engine is lost."""
+    query = {"stdout": 1, "stderr": 1, "follow": int(is_following), "tail": "all" if tail is None else tail}
+    with suppress(Unreachable, BackendError, NotFound):
+        async with engine.calls.flow("GET", f"/containers/{container_id}/logs", query) as content:
+            async for part in wire.frames(content):
+                yield part

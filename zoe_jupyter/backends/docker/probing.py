@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.places import PYTHON
+from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.translate import Container
@@ -23,7 +21,10 @@ from zoe_jupyter.model.execution import Reason
 
 _PAUSES_S = (0.03, 0.05, 0.1, 0.15, 0.25, 0.4)
 _ANSWER_S = 2.0
-_COMMAND_S = 30
+_REFUSED = 400
+_COMMAND_S = 30.0
+_KEPT_BYTES = 1 << 20
+"""Of what a command says; a description may name one that says much."""
 _LISTENING = "0A"
 _SHOWN_LINES = 20
 _LOOKED_AT = 256
@@ -80,7 +81,7 @@ def ways(engine: Engine, found: Container, probe: Probe) -> Callable[[], Awaitab
         port, _, path = probe.http.partition("/")
         number = found.ports[port]
         if engine.is_near:
-            return lambda: asyncio.to_thread(_answers, f"http://{found.address}:{number}/{path}")
+            return lambda: _answers(f"tcp://{found.address}:{number}", f"/{path}")
         inside = (PYTHON, "-c", _ASK_INSIDE, f"http://{found.host}:{number}/{path}")
         return lambda: _succeeds(engine, found, inside)
     if probe.log:
@@ -91,7 +92,7 @@ def ways(engine: Engine, found: Container, probe: Probe) -> Callable[[], Awaitab
 async def _quietly(is_ready: Callable[[], Awaitable[bool]]) -> bool:
     try:
         return await is_ready()
-    except (Unreachable, BackendError, NotFound):
+    except (Unreachable, BackendError, NotFound, asyncio.TimeoutError):
         return False
 
 
@@ -104,21 +105,13 @@ async def _accepts(host: str, number: int) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+async def _answers(url: str, path: str) -> bool:
     """Whether the page is there; where it leads on to does not matter."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
     try:
-        with opener.open(url, timeout=_ANSWER_S) as answer:
-            return bool(answer.status < 400)
-    except urllib.error.HTTPError as error:
-        return error.code < 400
-    except (OSError, ValueError):
+        async with wire.asked(url, "GET", path, limit_s=_ANSWER_S) as answer:
+            return answer.status < _REFUSED
+    except wire.BROKEN:
         return False
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 async def _listens(engine: Engine, found: Container, number: int) -> bool:
@@ -182,14 +175,18 @@ async def run(
     found: Container,
     command: tuple[str, ...],
     *,
-    limit_s: int,
+    limit_s: float,
     environment: dict[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Run a command inside, as the service's user, in its folder; its exit code and output."""
-    return await engine.calls.do(_run, found.id, list(command), environment or {}, limit_s=limit_s)
+    """Run a command inside, as the service's user, in its folder; its exit code and the begin of its output. Raises also asyncio.TimeoutError."""
+    return await asyncio.wait_for(_run(engine, found.id, list(command), environment or {}), limit_s)
 
 
-def _run(client: Any, container_id: str, command: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
-    made = client.exec_create(container_id, command, environment=environment)
-    output = client.exec_start(made["Id"])
-    return int(client.exec_inspect(made["Id"])["ExitCode"] or 0), output
+async def _run(engine: Engine, container_id: str, command: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
+    calls, output = engine.calls, bytearray()
+    made = await calls.do(lambda client: client.exec_create(container_id, command, environment=environment)["Id"])
+    async with calls.flow("POST", f"/exec/{made}/start", body={"Detach": False, "Tty": False}, limit_s=None) as content:
+        async for part in wire.frames(content):
+            output += part[: _KEPT_BYTES - len(output)]
+    code = await calls.do(lambda client: client.exec_inspect(made)["ExitCode"])
+    return int(code or 0), bytes(output)

@@ -86,6 +86,16 @@ def tls(engine: EngineSettings) -> TLSConfig | None:
     return TLSConfig(client_cert=pair, ca_cert=str(files["tls_ca"]), verify=True)
 
 
+def context(engine: EngineSettings) -> ssl.SSLContext | None:
+    """The same for connections without the driver."""
+    files = tls(engine)
+    if files is None:
+        return None
+    found = ssl.create_default_context(cafile=files.ca_cert)
+    found.load_cert_chain(*files.cert)
+    return found
+
+
 def why(error: BaseException) -> str:
     """In words an admin can act upon, also where the driver wrapped it five times."""
     for each in _within(error):
