@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.backends.base import Address
 from zoe_jupyter.backends.kubernetes.site import Reaching
@@ -65,14 +66,15 @@ async def test_what_does_not_run_cannot_be_reached(runner: Runner) -> None:
         await runner.backend.reach("one", "app.main-0", 1, Address("x", {"web": 1}))
 
 
-async def test_where_pods_are_routed_their_addresses_do(runner: Runner, world: KubernetesWorld) -> None:
+async def test_where_pods_are_routed_their_addresses_do(world: KubernetesWorld) -> None:
+    world.options = {"reach": Reaching.POD, "callers": [cluster.MACHINE]}
+    runner = Runner(world, await world.open())
     fields = {"ports": WEB, "port_numbers": {"web": 20000}, "ready": Probe(tcp="web")}
     seen = await runner.start("one", code=ECHO, **fields)
-    world.options = {"reach": Reaching.POD}
-    other = await world.open()
 
-    address = await other.reach("one", "app.main-0", 1, Address(seen.host, seen.ports))
+    address = await runner.backend.reach("one", "app.main-0", 1, Address(seen.host, seen.ports))
 
     assert address.ports == {"web": 20000}
     assert await echoed(address, b"hello") == b"hello"
-    await other.close()
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
