@@ -128,8 +128,10 @@ class Logs:
 
     async def _one(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
         """Of one attempt: from the pod while there is one, else from the copy."""
-        copy = self._copies.get(attempt)
-        if attempt in self._known.pods and not (copy is not None and copy.done()):
+        copy, pod = self._copies.get(attempt), self._known.pods.get(attempt)
+        if copy is not None and (pod is None or translate.has_ended(pod)):
+            await asyncio.wait([copy], timeout=WAIT_S)
+        if pod is not None and not (copy is not None and copy.done()):
             try:
                 async for chunk in self._live(attempt, tail=tail, follow=follow):
                     yield chunk
