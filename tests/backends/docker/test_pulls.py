@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.backends.docker.conftest import BASE, DockerWorld
+from tests.backends.docker.proxy import Proxy, before_port
 from tests.backends.docker.registry import Registry, is_there, registry
 from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.model.errors import Fatal, Retryable
@@ -57,6 +58,29 @@ async def test_an_image_is_pulled_once_and_told_about(runner: Runner, shelf: Reg
         seen = await runner.until(order.execution_id, order.service, SeenState.READY)
         assert seen.reason is None
         assert seen.handle["image_id"] == engine.inspect_image(image)["Id"]
+
+
+async def test_a_pull_that_nobody_waits_for_any_more_is_given_up_and_can_begin_anew(
+    runner: Runner, shelf: Registry, engine: Any
+) -> None:
+    shelf.push(engine, BASE, "large:1", content=os.urandom(16 << 20))
+    with before_port(shelf.port) as proxy:
+        proxy.answer_delay_s = 0.2
+        order = runner.order("one", command=FOREVER, image=f"127.0.0.1:{proxy.port}/large:1")
+        launches = [asyncio.create_task(runner.launch(order)) for _ in range(2)]
+        await eventually(lambda: _is_under_way(proxy))
+        launches.pop().cancel()
+        assert not await asyncio.to_thread(proxy.was_left.wait, 2), "somebody still waits for it"
+        launches.pop().cancel()
+        assert await asyncio.to_thread(proxy.was_left.wait, 20)
+        proxy.answer_delay_s = 0.0
+        await runner.launch(order)
+        await runner.until("one", order.service, SeenState.READY)
+        engine.remove_image(order.image, force=True)
+
+
+async def _is_under_way(proxy: Proxy) -> bool:
+    return proxy.passed >= 1 << 20
 
 
 async def test_a_digest_names_one_image_wherever_its_tag_points(runner: Runner, shelf: Registry, engine: Any) -> None:

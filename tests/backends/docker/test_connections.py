@@ -1,0 +1,84 @@
+"""Connections to an engine that are slow, are cut without a goodbye, or lose an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.backends.docker.conftest import DockerWorld
+from tests.backends.docker.proxy import Proxy, before_engine
+from zoe_jupyter.backends.base import SeenState, Unreachable
+from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with before_engine() as found:
+        yield found
+
+
+@pytest.fixture
+async def runner(world: DockerWorld, proxy: Proxy) -> AsyncIterator[Runner]:
+    world.options["engines"] = (EngineSettings(name="far", url=proxy.url),)
+    runner = Runner(world, await world.open())
+    yield runner
+    for execution_id in ("one", "two"):
+        await runner.backend.clean(execution_id, keep_logs=False)
+    await world.close(runner.backend)
+
+
+async def test_after_a_cut_that_nobody_noticed_ends_are_seen_at_once_again(
+    runner: Runner, proxy: Proxy, engine: Any
+) -> None:
+    seen = await runner.start("one")
+    proxy.cut()
+    await eventually(lambda: _is_silent(runner), deadline_s=40)
+    proxy.mend()
+    await eventually(lambda: _answers(runner), deadline_s=40)
+    began = time.monotonic()
+    await runner.start("two")
+    assert time.monotonic() - began < 10, "it was asked over a connection that nobody answers"
+    engine.kill(seen.handle["container_id"])
+    await runner.ended("one", deadline_s=10)
+
+
+async def _is_silent(runner: Runner) -> bool:
+    try:
+        return bool((await runner.backend.observe()).unreachable)
+    except Unreachable:
+        return True
+
+
+async def _answers(runner: Runner) -> bool:
+    return not await _is_silent(runner)
+
+
+async def test_a_slow_engine_is_waited_for(runner: Runner, proxy: Proxy) -> None:
+    proxy.delay_s = 0.5
+    await runner.start("one")
+    assert not (await runner.backend.observe()).unreachable
+    assert await runner.backend.run("one", "app.main-0", 1, ("true",), environment={}, timeout_s=30) == 0
+    await runner.backend.stop("one", "app.main-0", 1, grace_s=1)
+    await runner.ended("one")
+    proxy.delay_s = 0.0
+
+
+@pytest.mark.parametrize("request_line", [b"/containers/create", b"/archive", b"/start", b"/networks/create"])
+async def test_a_launch_whose_answer_is_lost_is_found_by_the_next_one(
+    runner: Runner, proxy: Proxy, world: DockerWorld, engine: Any, request_line: bytes
+) -> None:
+    order = runner.order("one", code=f"print('started', flush=True); {FOREVER}")
+    proxy.lose_answer(request_line)
+    with pytest.raises(Unreachable):
+        await runner.launch(order)
+    await runner.launch(order)
+    await runner.said("one", "app.main-0", b"started")
+    assert (await runner.output("one")).count(b"started") == 1
+    assert len(world.left(engine)) == 2, "one container in one network"
+    assert (await runner.until("one", "app.main-0", SeenState.READY)).attempt == 1
