@@ -20,12 +20,12 @@ from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.upkeep import (
     MissingImages,
+    Overdue,
     Readiness,
     SilentNodes,
     bounds_of,
     epoch_s,
     homeless,
-    overdue,
     renewal,
     stranded,
 )
@@ -104,14 +104,17 @@ def test_a_node_that_answered_in_between_is_given_the_whole_time_again() -> None
     assert not silent.lost
 
 
-def test_who_should_be_gone_long_since_is_given_up() -> None:
-    found = known(pod(deletionTimestamp="2026-01-31T12:00:00Z"))
+@pytest.mark.parametrize("told_at", ["2026-01-31T12:00:00Z", "2036-01-31T12:00:00Z", "2016-01-31T12:00:00Z"])
+def test_who_should_be_gone_long_since_is_given_up_whatever_the_clock_of_the_cluster(told_at: str) -> None:
+    found = known(pod(deletionTimestamp=told_at, deletionGracePeriodSeconds=30))
+    overdue = Overdue(found)
 
-    assert overdue(found, NOON + 10) == []
-    ((attempt, reason),) = overdue(found, NOON + 30)
+    assert overdue.look(1000.0) == []
+    assert overdue.look(1050.0) == []
+    ((attempt, reason),) = overdue.look(1050.1)
     found.give_up(attempt, reason)
 
-    assert overdue(found, NOON + 30) == []
+    assert overdue.look(1051.0) == []
     assert (only(found).state, only(found).is_blameless) == (SeenState.EXITED, True)
 
 

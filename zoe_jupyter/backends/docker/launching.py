@@ -124,20 +124,15 @@ class Launcher:
     async def _start(self, found: Container, order: ServiceOrder) -> None:
         try:
             await self._engine.calls.do(lambda client: client.start(found.id), limit_s=SLOW_S)
-        except NotFound as error:
-            said = str(error.explanation)
-            self._forget_network(order, said)
-            raise Retryable(f"the engine could not start {order.service}: {said}") from error
+        except NotFound as error:  # its network, say, which somebody removed: the next try makes both anew
+            await self._discard(found)
+            self._engine.networks.discard(order.execution_id)
+            raise Retryable(f"the engine could not start {order.service}: {error.explanation}") from error
         except BackendError as error:
             await self._discard(found)
             if any(words in error.message.lower() for words in _NO_PROGRAM):
                 raise Fatal(error.message, reason="command_not_found") from error
             raise
-
-    def _forget_network(self, order: ServiceOrder, said: str) -> None:
-        """Somebody removed it: the next try makes it anew."""
-        if "network" in said:
-            self._engine.networks.discard(order.execution_id)
 
     async def _discard(self, found: Container) -> None:
         """What could not be started leaves nothing."""

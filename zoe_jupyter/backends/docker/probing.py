@@ -33,7 +33,10 @@ _ASK_INSIDE = "import sys, urllib.request as r; r.build_opener(r.ProxyHandler({}
 
 
 class Prober:
-    """Asks until the container is ready, has ended, or its time is over: then it is told why, and ended."""
+    """Asks until the container is ready, has ended, or its time is over: then it is told why, and ended.
+
+    Its time begins when this core sees it run: what clock an engine has does not matter, and while no Zoe ran nobody asked.
+    """
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Prober:
         self._followers.close()
 
     async def _ask(self, engine: Engine, found: Container, probe: Probe) -> None:
-        ends_at = time.monotonic() + probe.timeout_s - max(0.0, time.time() - found.started_at)
+        ends_at = time.monotonic() + probe.timeout_s
         asked = 0
         is_ready = ways(engine, found, probe)
         while True:

@@ -52,10 +52,10 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     TICK_S,
     Heartbeat,
     MissingImages,
+    Overdue,
     Readiness,
     SilentNodes,
     homeless,
-    overdue,
     stranded,
 )
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -160,7 +160,7 @@ class KubernetesBackend(Backend):
             limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
-        self._imageless = MissingImages(self._known)
+        self._imageless, self._overdue = MissingImages(self._known), Overdue(self._known)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._forwarder = sockets.Forwarder(server)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
@@ -416,7 +416,7 @@ class KubernetesBackend(Backend):
         await asyncio.gather(*map(self._carry_out, self._known.condemned()))
         if self._nodes.look({pod["spec"]["nodeName"] for pod in self._known.pods.values()} - {""}, time.monotonic()):
             self._hints.give()
-        for attempt, reason in overdue(self._known, now):
+        for attempt, reason in self._overdue.look(time.monotonic()):
             self._known.give_up(attempt, reason)
         moving = stranded(self._known, self._nodes.lost) if self._machines.is_pool else []
         for attempt, reason in [*moving, *homeless(self._known, self._machines.is_closed)]:

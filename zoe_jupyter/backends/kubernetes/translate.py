@@ -20,12 +20,16 @@ NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 IMAGE_TROUBLE = NO_SUCH_IMAGE | {"ErrImagePull", "ImagePullBackOff"}
 
 
+_KEPT = (
+    "name", "namespace", "uid", "resourceVersion", "annotations", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+)  # fmt: skip
+
+
 def slim(pod: Pod) -> dict[str, Any]:
     """What is kept of a pod: a large cluster's would not fit into memory whole."""
     metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    kept = ("name", "namespace", "uid", "resourceVersion", "annotations", "deletionTimestamp", "creationTimestamp")
     return {
-        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "metadata": {name: metadata[name] for name in _KEPT if name in metadata},
         "spec": {"nodeName": spec.get("nodeName", "")},
         "status": {
             "phase": status.get("phase", "Pending"),

@@ -133,14 +133,29 @@ class SilentNodes:
         return (self.silent, self.lost) != before
 
 
-def overdue(known: Known, clock: float) -> list[tuple[Attempt, Reason]]:
-    """Those that were to be gone long ago: their node does not do what it is told. ``clock``: epoch seconds."""
-    text = "lost: its node {} does not answer; it may still run there"
-    return [
-        (attempt, Reason("lost", text.format(node), {"node": node}))
-        for attempt, pod in known.pods.items()
-        if _is_overdue(pod, clock) and not known.is_given_up(attempt) and (node := pod["spec"]["nodeName"])
-    ]
+class Overdue:
+    """Those that were to be gone long ago, by the time since Zoe saw that they were to go: their node does not do what it is told."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._since: dict[Attempt, float] = {}
+
+    def look(self, now: float) -> list[tuple[Attempt, Reason]]:
+        """``now`` is of a monotonic clock."""
+        leaving = {attempt: pod for attempt, pod in self._known.pods.items() if "deletionTimestamp" in pod["metadata"]}
+        self._since = {attempt: self._since.get(attempt, now) for attempt in leaving}
+        text = "lost: its node {} does not answer; it may still run there"
+        return [
+            (attempt, Reason("lost", text.format(node), {"node": node}))
+            for attempt, pod in leaving.items()
+            if now - self._since[attempt] > _grace_s(pod) + OVERDUE_S
+            and not self._known.is_given_up(attempt)
+            and (node := pod["spec"]["nodeName"])
+        ]
+
+
+def _grace_s(pod: Object) -> float:
+    return float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
 
 
 def stranded(known: Known, lost: Mapping[str, str]) -> list[tuple[Attempt, Reason]]:
@@ -161,12 +176,6 @@ def homeless(known: Known, is_closed: Callable[[str], bool]) -> list[tuple[Attem
         for attempt, pod in waiting
         if (node := translate.facts_of(pod).get("node")) and is_closed(node) and not known.is_given_up(attempt)
     ]
-
-
-def _is_overdue(pod: Object, clock: float) -> bool:
-    """Whether it was to be gone long ago."""
-    due = pod["metadata"].get("deletionTimestamp")
-    return due is not None and clock > epoch_s(due) + OVERDUE_S
 
 
 class Heartbeat:
