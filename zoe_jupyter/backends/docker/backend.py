@@ -42,7 +42,7 @@ from zoe_jupyter.backends.docker.site import Place, Site
 from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.application import Port, Requirement
-from zoe_jupyter.model.errors import NotFound, Retryable
+from zoe_jupyter.model.errors import BackendError, NotFound, Retryable
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node
 
@@ -184,7 +184,8 @@ class DockerBackend(Backend):
         if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
             self._prober.begin(place.engine, found)
         self._hint()
-        await self._drop_earlier(place.engine, found)
+        with suppress(Unreachable, BackendError):  # else cleaning does it
+            await self._drop_earlier(place.engine, found)
         return translate.handle(found, node)
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
@@ -401,8 +402,7 @@ class DockerBackend(Backend):
         """Show later cores and the watchman that this one lives, and see to it that there is one."""
         looked_at = time.monotonic()
         while True:
-            with suppress(OSError):
-                self._notes.hear()
+            self._notes.hear()
             if time.monotonic() - looked_at >= _GUARD_S:
                 await self._guarded()
                 looked_at = time.monotonic()

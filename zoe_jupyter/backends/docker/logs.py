@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import threading
 from collections import deque
@@ -19,9 +20,10 @@ from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import Container
-from zoe_jupyter.model.errors import BackendError
+from zoe_jupyter.model.errors import BackendError, Retryable
 
 CHUNK = 65536
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class KeptLogs:
         return found
 
     def keep(self, engine: Engine, found: Container) -> None:
-        """Write down what that container said; in a thread. Doing it again does no harm."""
+        """Write down what that container said; in a thread. Doing it again does no harm. Raises Retryable on a full disk."""
         attempt = found.attempt
         file = self._folder / attempt.execution_id / f"{quote(attempt.service, safe='')}@{attempt.attempt}.log"
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = file.with_suffix(f".{threading.get_ident()}")
         try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft.touch(mode=0o600)
             with draft.open("wb") as stream:
                 for chunk in engine.calls.client(90).logs(found.id, stream=True, follow=False):
@@ -62,6 +64,11 @@ class KeptLogs:
             draft.replace(file)
         except NotFound:
             draft.unlink(missing_ok=True)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            if error.errno not in _FULL:
+                raise
+            raise Retryable(f"what {attempt.service} said cannot be written down: {error.strerror}") from error
 
     def forget(self, execution_id: str) -> None:
         shutil.rmtree(self._folder / execution_id, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Collection, Mapping
@@ -13,11 +14,13 @@ from typing import Any
 from zoe_jupyter.backends.base import Bounds
 from zoe_jupyter.model.execution import Reason
 
+logger = logging.getLogger(__name__)
+
 _HEARD_S = 30.0
 
 
 class Notes:
-    """Written at once after each change; ``hear`` from time to time."""
+    """Written at once after each change, or as soon as that is possible again; ``hear`` from time to time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -89,14 +92,21 @@ class Notes:
         self._write()
 
     def _write(self) -> None:
-        self._written_at = time.time()
+        """On a full disk nothing fails for it: ``hear`` tries again."""
+        now = time.time()
         body = {
-            "heard_at": self._written_at,
+            "heard_at": now,
             "ready": sorted(self._ready),
             "verdicts": {key: asdict(reason) for key, reason in self._verdicts.items()},
             "bounds": {key: asdict(bounds) for key, bounds in self._bounds.items()},
         }
-        _replace(self._file, body)
+        try:
+            _replace(self._file, body)
+        except OSError as error:
+            if self._written_at:
+                logger.warning("what a later Zoe should know of Docker cannot be written down now: %s", error)
+            now = 0.0
+        self._written_at = now
 
 
 def read_bounds(file: Path) -> Mapping[str, Bounds]:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,8 @@ def _end(folder: Path, deployment: str, line: Calls, found: Mapping[str, str]) -
         for execution_id, why in found.items():
             wanted = {"label": [f"{LABEL}deployment={deployment}", f"{LABEL}execution={execution_id}"]}
             ids = [each["Id"] for each in client.containers(filters=wanted)]
-            add_verdicts(folder / NOTES, dict.fromkeys(ids, Reason("expired", f"ended since {why}")))
+            with suppress(OSError):  # a full disk
+                add_verdicts(folder / NOTES, dict.fromkeys(ids, Reason("expired", f"ended since {why}")))
             with ThreadPoolExecutor(_AT_ONCE) as threads:
                 list(threads.map(partial(client.stop, timeout=_GRACE_S), ids))
     except (Unreachable, DockerException, *SILENT):
