@@ -1,19 +1,21 @@
-"""Who answers no more is told, and started again by its restart policy: from the description to the containers."""
+"""Who answers no more is told, and started again by its restart policy: from the description to the containers; what an image thinks is told only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.backends.docker.conftest import DockerWorld
+from tests.backends.docker.conftest import BASE, DockerWorld
+from zoe_jupyter.backends.base import Seen, SeenState
 from zoe_jupyter.engine.core import Core, open_core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.execution import ServiceState, State
-from zoe_jupyter.testing.backend_contract import eventually
+from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 ADA = Caller("ada", is_admin=True)
@@ -59,6 +61,33 @@ async def core(world: DockerWorld, tmp_path: Path) -> AsyncIterator[Core]:
     )
     yield core
     await core.close()
+
+
+@pytest.fixture
+def ill_image(engine: Any) -> Iterator[str]:
+    """Its own health check fails always."""
+    name = "zoe-test/ill:1"
+    made = engine.create_container(BASE, command=["true"])
+    engine.commit(made["Id"], repository=name, changes=["HEALTHCHECK --interval=1s --retries=1 CMD false"])
+    engine.remove_container(made["Id"])
+    yield name
+    engine.remove_image(name, force=True)
+
+
+async def test_what_an_image_thinks_of_itself_is_told_and_nobody_waits_for_it(runner: Runner, ill_image: str) -> None:
+    await runner.start("one", image=ill_image)
+    found: list[Seen] = []
+
+    async def is_told() -> bool:
+        seen = await runner.seen("one")
+        found[:] = [seen] if seen is not None and seen.reason is not None else []
+        return bool(found)
+
+    await eventually(is_told)
+    (seen,) = found
+    assert seen.state is SeenState.READY
+    assert seen.reason is not None
+    assert (seen.reason.code, seen.reason.text) == ("unhealthy", "its image's own health check fails")
 
 
 async def test_who_answers_no_more_is_told_and_started_again(core: Core) -> None:
