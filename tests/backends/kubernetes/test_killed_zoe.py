@@ -48,7 +48,7 @@ ALL = {"pair.head-0", "pair.worker-0", "pair.worker-1"}
 STORED = ("submit.", "save.")
 """How those of the ledger's failpoints begin that lie on the way."""
 MOMENTS = [
-    *failpoints_in(Path(actions.__file__)),
+    *(each for each in failpoints_in(Path(actions.__file__)) if not each.startswith("force.")),
     *failpoints_in(Path(loop.__file__)),
     *(each for each in failpoints_in(Path(ledger.__file__)) if each.startswith(STORED)),
 ]

@@ -147,3 +147,29 @@ async def _is_forbidden(kubeconfig: Path, path: str) -> bool:
     finally:
         await server.close()
     return False
+
+
+async def test_a_job_that_only_bears_the_label_is_nobodys_parent(world: KubernetesWorld) -> None:
+    """Neither one without what Zoe writes in it, nor a copy of a parent under another name."""
+    runner = Runner(world, await world.open())
+    await runner.start("one")
+    label = names.selector(world.deployment)
+    (parent,) = json.loads(cluster.kubectl("get", "jobs", "-n", world.namespace, "-l", label, "-o", "json"))["items"]
+    key, _, value = label.partition("=")
+    plain = {"name": "zoe-test-plain", "namespace": world.namespace, "labels": {key: value}}
+    copied = {**plain, "name": "zoe-test-copied", "annotations": parent["metadata"]["annotations"]}
+    spec = {name: parent["spec"][name] for name in ("parallelism", "completions", "template")}
+    spec["template"]["metadata"].pop("labels", None)
+    for metadata in (plain, copied):
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+        cluster.kubectl("create", "-f", "-", given=job)
+    try:
+        again = Runner(world, await world.open())
+        assert {seen.execution_id for seen in (await again.backend.observe()).services} == {"one"}
+        assert (await again.backend.observe()).kept == {"one"}
+        await again.backend.clean("one", keep_logs=False)
+        assert (await runner.backend.observe()).kept == frozenset()
+        await again.backend.close()
+        await runner.backend.close()
+    finally:
+        cluster.kubectl("delete", "jobs", "zoe-test-plain", "zoe-test-copied", "-n", world.namespace)

@@ -19,7 +19,7 @@ from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.upkeep import (
-    MissingImages,
+    Hindered,
     Overdue,
     Readiness,
     SilentNodes,
@@ -127,7 +127,7 @@ def imageless(why: str, message: str = "", **facts: Any) -> dict[str, Any]:
 
 def test_who_may_still_get_an_image_has_the_time_to_become_ready() -> None:
     found = known(imageless("ErrImagePull", "connection refused", timeout_s=30.0))
-    missing = MissingImages(found)
+    missing = Hindered(found)
 
     assert missing.overdue(1000.0) == []
     found.take(WHO.name, imageless("ImagePullBackOff", "connection refused", timeout_s=30.0))
@@ -140,7 +140,7 @@ def test_who_may_still_get_an_image_has_the_time_to_become_ready() -> None:
 
 def test_who_got_an_image_in_the_end_is_left_alone() -> None:
     found = known(imageless("ErrImagePull"))
-    missing = MissingImages(found)
+    missing = Hindered(found)
     missing.overdue(1000.0)
     found.take(WHO.name, pod())
 
@@ -149,7 +149,7 @@ def test_who_got_an_image_in_the_end_is_left_alone() -> None:
 
 def test_who_asks_for_an_image_that_is_nowhere_ends_at_once_and_only_once() -> None:
     found = known(imageless("ErrImageNeverPull", "it is not present", timeout_s=30.0))
-    missing = MissingImages(found)
+    missing = Hindered(found)
 
     ((attempt, reason),) = missing.overdue(1000.0)
     found.condemn(attempt, reason)
@@ -236,32 +236,70 @@ def test_only_the_last_of_several_ended_attempts_is_told_and_every_live_one() ->
     assert sorted(seen.attempt for seen in found.observed()) == [2, 3]
 
 
-@pytest.mark.parametrize("is_event_first", [True, False])
-def test_an_image_that_its_node_fetches_is_told_until_it_runs(*, is_event_first: bool) -> None:
-    creating = pod(phase="Pending")
-    creating["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "ContainerCreating"}}}]
-    event = translate.slim_pull(
+def creating(**facts: Any) -> dict[str, Any]:
+    found = imageless("ContainerCreating", **facts)
+    found["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "ContainerCreating"}}}]
+    return found
+
+
+def event(reason: str, message: str, *, minute: int = 0) -> dict[str, Any]:
+    return translate.slim_event(
         {
-            "metadata": {"name": f"{WHO.name}.18", "uid": "e", "resourceVersion": "7"},
+            "metadata": {"name": f"{WHO.name}.{minute}", "uid": "e", "resourceVersion": "7"},
             "involvedObject": {"kind": "Pod", "name": WHO.name},
-            "message": 'Pulling image "registry/zoe/dask:1"',
+            "lastTimestamp": f"2026-01-31T12:{minute:02}:00Z",
+            "reason": reason,
+            "message": message,
         }
     )
+
+
+@pytest.mark.parametrize("is_event_first", [True, False])
+def test_an_image_that_its_node_fetches_is_told_until_it_runs(*, is_event_first: bool) -> None:
+    pull = event("Pulling", 'Pulling image "registry/zoe/dask:1"')
     found = known()
     for happens in sorted((0, 1), reverse=is_event_first):
         if happens:
-            found.take_pull(f"{WHO.name}.18", event)
+            found.take_event("e1", pull)
         else:
-            found.take(WHO.name, creating)
+            found.take(WHO.name, creating())
 
     assert only(found).reason == Reason(
         PULLING, "pulling the image registry/zoe/dask:1", {"image": "registry/zoe/dask:1"}
     )
     found.take(WHO.name, pod())
     assert only(found).reason is None
-    found.take_pull(f"{WHO.name}.18", None)
-    found.take(WHO.name, creating)
+    found.take_event("e1", None)
+    found.take(WHO.name, creating())
     assert only(found).reason is None
+
+
+def test_what_keeps_a_node_from_making_a_container_is_told_and_ends_it_when_its_time_is_over() -> None:
+    found = known(creating(timeout_s=30.0))
+    hindered = Hindered(found)
+    found.take_event("e2", event("FailedMount", "MountVolume.SetUp failed: no such host", minute=2))
+    found.take_event("e1", event("Pulling", 'Pulling image "zoe/dask:1"', minute=1))
+
+    reason = only(found).reason
+    assert reason is not None
+    assert reason.text == "its node cannot make its container: FailedMount: MountVolume.SetUp failed: no such host"
+    assert hindered.overdue(1000.0) == []
+    ((attempt, verdict),) = hindered.overdue(1030.0)
+    assert (attempt, verdict.code) == (WHO, "not_ready")
+    assert verdict.text == f"not ready after 30 s: {reason.text}"
+
+    found.take_event("e3", event("Pulling", 'Pulling image "zoe/dask:1"', minute=3))
+    assert only(found).reason == Reason(PULLING, "pulling the image zoe/dask:1", {"image": "zoe/dask:1"})
+    assert hindered.overdue(2000.0) == []
+
+
+def test_who_waits_for_room_in_the_cluster_is_never_overdue() -> None:
+    waiting = creating(timeout_s=30.0)
+    waiting["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": "0/2 nodes"}]
+    hindered = Hindered(known(waiting))
+
+    assert hindered.overdue(1000.0) == []
+    assert hindered.overdue(9000.0) == []
 
 
 def test_what_was_not_made_by_zoe_is_not_known() -> None:

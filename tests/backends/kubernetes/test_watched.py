@@ -110,12 +110,33 @@ async def test_a_version_that_is_too_old_is_followed_by_a_list(ending: Any) -> N
     assert ("a", False) in changes
 
 
+async def test_what_nobody_foresaw_is_a_doubt_and_all_is_listed_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watched, "RETRY_S", (0.0,))
+    copy, _ = await follow(Cluster([[item("a", 1)], [item("b", 2)]], [[{"type": "ADDED", "object": {}}]]))
+
+    assert set(copy.items) == {"b"}
+    assert "a defect" in caplog.text
+
+
 async def test_a_broken_connection_is_a_doubt_until_the_next_watch_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watched, "RETRY_S", (0.0,))
     copy, _ = await follow(Cluster([[item("a", 1)]], [[OSError("reset")]]))
 
     assert set(copy.items) == {"a"}
     assert copy.lists == 1
+
+
+async def test_a_watch_ends_when_all_is_to_be_listed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster([[item("a", 1)]], [[]])
+    copy = Watched(cluster, "/things", keep=dict, on_change=lambda *_: None)  # type: ignore[arg-type]
+    await copy.list()
+    monkeypatch.setattr(copy, "_listed_at", copy._listed_at - watched.RELIST_S + 7)
+
+    await copy._watch()
+
+    assert 6 <= int(cluster.asked[-1]["timeoutSeconds"]) <= 7
 
 
 async def test_what_is_listed_again_now_and_then_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,12 @@ from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import (
     TICK_S,
     Heartbeat,
-    MissingImages,
+    Hindered,
     Overdue,
     Readiness,
     SilentNodes,
     homeless,
+    parent_of,
     stranded,
 )
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -148,11 +150,17 @@ class KubernetesBackend(Backend):
         selector = names.selector(self._site.deployment)
         paths = Paths(self._site.watched_namespace)
         self._pods = Watched(server, paths.pods, selector=selector, keep=translate.slim, on_change=self._on_pod)
-        self._jobs = Watched(server, paths.jobs, selector=selector, keep=dict, on_change=self._on_parent)
-        self._pulls = Watched(
-            server, paths.events, fields=translate.PULLS, keep=translate.slim_pull,
-            on_change=self._known.take_pull, is_optional=True,
+        self._jobs = Watched(
+            server, paths.jobs, selector=selector, keep=partial(parent_of, self._site.deployment),
+            on_change=self._on_parent,
         )  # fmt: skip
+        self._events = [
+            Watched(
+                server, paths.events, fields=fields, keep=translate.slim_event,
+                on_change=self._known.take_event, is_optional=True,
+            )
+            for fields in (translate.PULLS, translate.WARNINGS)
+        ]  # fmt: skip
         self._objects = Objects(server, self._site, jobs=self._jobs)
         self._machines = Machines(server, self._site, self._capacity)
         self._logs = Logs(
@@ -160,7 +168,7 @@ class KubernetesBackend(Backend):
             limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
-        self._imageless, self._overdue = MissingImages(self._known), Overdue(self._known)
+        self._hindered, self._overdue = Hindered(self._known), Overdue(self._known)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._forwarder = sockets.Forwarder(server)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
@@ -176,9 +184,9 @@ class KubernetesBackend(Backend):
             logger.warning("%s; it is tried again", error)
         except ApiError as error:
             raise told(error) from None
-        found_out = self._meter.find(self._server, self._machines.all)
-        watches = [self._jobs.follow(), self._pods.follow(), self._pulls.follow(), *self._machines.works()]
-        works = [*watches, self._keep_up(), found_out]
+        found_out = self._meter.find(self._server, self._machines)
+        watches = [self._jobs.follow(), self._pods.follow(), self._machines.follow()]
+        works = [*watches, *(events.follow() for events in self._events), self._keep_up(), found_out]
         self._tasks = [asyncio.get_running_loop().create_task(work, name="zoe kubernetes") for work in works]
 
     async def close(self) -> None:
@@ -313,7 +321,7 @@ class KubernetesBackend(Backend):
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
 
     def _refuse_when_blind(self) -> None:
-        problem = self._pods.problem or self._jobs.problem
+        problem = self._pods.problem or self._jobs.problem or self._machines.problem
         if problem:
             raise Unreachable(problem)
 
@@ -397,10 +405,12 @@ class KubernetesBackend(Backend):
     async def _keep_up(self) -> None:
         while True:
             try:
-                if not (self._pods.problem or self._jobs.problem):
-                    await self._tick()
+                self._refuse_when_blind()
+                await self._tick()
             except (BackendError, Unreachable) as error:
                 logger.info("upkeep will be tried again: %s", error)
+            except Exception:
+                logger.exception("upkeep failed; a defect")
             await asyncio.sleep(TICK_S)
 
     async def _tick(self) -> None:
@@ -411,7 +421,7 @@ class KubernetesBackend(Backend):
                 for attempt, _ in list(self._known.of(execution_id)):
                     await self._condemn(attempt, Reason("expired", "ended: no Zoe was heard for too long"))
         await self._heartbeat.beat(now)
-        for attempt, reason in self._imageless.overdue(time.monotonic()):
+        for attempt, reason in self._hindered.overdue(time.monotonic()):
             self._known.condemn(attempt, reason)
         await asyncio.gather(*map(self._carry_out, self._known.condemned()))
         if self._nodes.look({pod["spec"]["nodeName"] for pod in self._known.pods.values()} - {""}, time.monotonic()):
@@ -420,8 +430,9 @@ class KubernetesBackend(Backend):
             self._known.give_up(attempt, reason)
         moving = stranded(self._known, self._nodes.lost) if self._machines.is_pool else []
         for attempt, reason in [*moving, *homeless(self._known, self._machines.is_closed)]:
-            await self._withdraw(self._known.pods[attempt])
-            self._known.give_up(attempt, reason)
+            if (pod := self._known.pods.get(attempt)) is not None:
+                await self._withdraw(pod)
+                self._known.give_up(attempt, reason)
 
 
 def default_namespace() -> str:

@@ -35,10 +35,9 @@ class Known:
         self.asked: set[Attempt] = set()
         """Those that Zoe itself has begun to end."""
         self.pods: dict[Attempt, Pod] = {}
-        self._pulls: dict[str, str] = {}
-        """``{pod: image}`` that its node began to fetch."""
-        self._pulled: dict[str, str] = {}
-        """``{event: pod}``"""
+        self._events: dict[str, Mapping[str, Any]] = {}
+        self._last: dict[str, str] = {}
+        """``{pod: event}`` that was told of it last."""
 
     def attempt(self, execution_id: str, service: str, number: int) -> Attempt:
         return Attempt(self._site.deployment, execution_id, service, number)
@@ -58,16 +57,22 @@ class Known:
         self._hints.give()
         return attempt
 
-    def take_pull(self, name: str, event: Mapping[str, Any] | None) -> None:
-        """Take in that a node fetches an image for a pod, None once the cluster has forgotten it."""
+    def take_event(self, name: str, event: Mapping[str, Any] | None) -> None:
+        """Take in what a node tells of a pod that does not run yet, None once the cluster has forgotten it."""
         if event is None:
-            self._pulls.pop(self._pulled.pop(name, ""), None)
+            pod = self._events.pop(name, {}).get("pod", "")
+            if self._last.get(pod) == name:
+                del self._last[pod]
             return
-        pod = self._pulled[name] = event["pod"]
-        self._pulls[pod] = event["image"]
+        pod, self._events[name] = event["pod"], event
+        if event["at"] >= self._last_event(pod).get("at", ""):
+            self._last[pod] = name
         if pod in self._names:
             self._judge(self._names[pod])
             self._hints.give()
+
+    def _last_event(self, pod: str) -> Mapping[str, Any]:
+        return self._events.get(self._last.get(pod, ""), {})
 
     def condemn(self, attempt: Attempt, reason: Reason) -> None:
         """Zoe ends it, for this reason, which is told once it has ended."""
@@ -92,6 +97,12 @@ class Known:
 
     def is_given_up(self, attempt: Attempt) -> bool:
         return attempt in self._lost
+
+    def starting(self) -> Iterator[tuple[Attempt, Seen]]:
+        """Those that Zoe has not begun to end."""
+        for attempt, seen in self._seen.items():
+            if seen.state is SeenState.STARTING and attempt not in self.asked:
+                yield attempt, seen
 
     def seen(self, attempt: Attempt) -> Seen | None:
         return self._seen.get(attempt) or self._gone.get(attempt)
@@ -138,7 +149,7 @@ class Known:
             attempt,
             host=manifests.host(replace(self._site, namespace=pod["metadata"]["namespace"]), attempt),
             verdict=self._verdicts.get(attempt),
-            pulls=self._pulls.get(pod["metadata"]["name"], ""),
+            last=self._last_event(pod["metadata"]["name"]),
         )
         if attempt in self._lost:
             seen = replace(seen, state=SeenState.EXITED, reason=self._lost[attempt], exit_code=None, is_blameless=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Mapping, Sequence
 
+from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.kubernetes import names, nodes
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
@@ -15,6 +16,7 @@ from zoe_jupyter.model.resources import Node, Resources
 WHOLE = "cluster"
 """Name of the node that stands for all."""
 DEFAULT_CAPACITY = {"cpu": "8", "memory": "16Gi"}
+AGAIN_S = 2.0
 ENDED = ("Succeeded", "Failed")
 
 
@@ -28,14 +30,30 @@ class Machines:
         others = f"{names.DEPLOYMENT}!={slug(site.deployment)}"
         self._others = Watched(server, "/api/v1/pods", selector=others, keep=self._slim_other, on_change=_nobody_cares)
         self._seen: list[Watched] = []
+        self._has_begun = asyncio.Event()
+        self.problem = "it is not known yet which nodes there are"
+        """Empty once it is known what may be seen."""
 
     async def begin(self) -> None:
-        """Find out what may be seen. Raises Unreachable."""
+        """Find out what may be seen. Raises Unreachable, ApiError: ``follow`` tries again."""
         self._seen = [watched for watched in (self._nodes, self._others) if await _may_list(watched)]
+        self.problem = ""
+        self._has_begun.set()
 
-    def works(self) -> list[Coroutine[Any, Any, None]]:
-        """What keeps the copies up to date, for ever."""
-        return [watched.follow() for watched in self._seen]
+    async def begun(self) -> None:
+        """Return when it is known what may be seen."""
+        await self._has_begun.wait()
+
+    async def follow(self) -> None:
+        """Keep the copies up to date, for ever."""
+        while self.problem:
+            try:
+                await self.begin()
+            except (Unreachable, ApiError) as error:
+                self.problem = str(error)
+            if self.problem:
+                await asyncio.sleep(AGAIN_S)
+        await asyncio.gather(*(watched.follow() for watched in self._seen))
 
     @property
     def all(self) -> Mapping[str, Object]:
@@ -57,6 +75,9 @@ class Machines:
         return "" if self.is_pool else node
 
     def now(self) -> Sequence[Node]:
+        """Raises Unreachable while it is not known what may be seen."""
+        if self.problem:
+            raise Unreachable(self.problem)
         if self._nodes not in self._seen:
             capacity = nodes.amount({**DEFAULT_CAPACITY, **self._capacity}, self._site.gpu_resource)
             return [Node(WHOLE, capacity)]

@@ -16,6 +16,7 @@ from zoe_jupyter.model.units import format_bytes
 
 Pod = Mapping[str, Any]
 LAST_LINES = 20
+SHOWN = 500
 NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 IMAGE_TROUBLE = NO_SUCH_IMAGE | {"ErrImagePull", "ImagePullBackOff"}
 
@@ -45,18 +46,26 @@ def slim(pod: Pod) -> dict[str, Any]:
     }
 
 
-PULLS = "involvedObject.kind=Pod,reason=Pulling"
+_PULLING = "Pulling"
+PULLS = f"involvedObject.kind=Pod,reason={_PULLING}"
 """Field selector of the events that tell of an image that a node begins to fetch."""
+WARNINGS = "involvedObject.kind=Pod,type=Warning," + ",".join(
+    f"reason!={told}" for told in ("Unhealthy", "BackOff", "Failed", "FailedScheduling", "NodeNotReady")
+)
+"""Of what keeps a node from making a pod's container, but for what pods tell themselves: volumes that cannot be mounted, no network."""
 
 
-def slim_pull(event: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of such an event."""
+def slim_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of such an event: ``image`` is empty unless it tells of one."""
+    metadata, message = event["metadata"], str(event.get("message", ""))
     kept = ("name", "uid", "resourceVersion", "creationTimestamp")
-    _, _, image = str(event.get("message", "")).partition('"')
+    is_pull = event.get("reason") == _PULLING
     return {
-        "metadata": {name: event["metadata"][name] for name in kept if name in event["metadata"]},
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
         "pod": event["involvedObject"].get("name", ""),
-        "image": image.partition('"')[0],
+        "at": str(event.get("lastTimestamp") or event.get("eventTime") or metadata.get("creationTimestamp", ""))[:19],
+        "image": message.partition('"')[2].partition('"')[0] if is_pull else "",
+        "warning": "" if is_pull else f"{event.get('reason')}: {message[:SHOWN]}",
     }
 
 
@@ -103,8 +112,10 @@ def is_ready(pod: Pod) -> bool:
     return not facts_of(pod).get("log") and _condition(pod, "Ready").get("status") == "True"
 
 
-def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None, pulls: str = "") -> Seen:
-    """``verdict`` is why Zoe ended it, when it did; ``pulls`` the image that its node began to fetch last."""
+def seen(
+    pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None, last: Mapping[str, Any] | None = None
+) -> Seen:
+    """``verdict`` is why Zoe ended it, when it did; ``last`` the event of it that was told last."""
     common = {
         "execution_id": attempt.execution_id,
         "service": attempt.service,
@@ -119,7 +130,7 @@ def seen(pod: Pod, attempt: Attempt, *, host: str, verdict: Reason | None = None
         reason, is_blameless = (verdict, False) if verdict else (reason, is_blameless)
         return Seen(**common, state=SeenState.EXITED, exit_code=code, reason=reason, is_blameless=is_blameless)
     state = SeenState.READY if is_ready(pod) else SeenState.STARTING
-    return Seen(**common, state=state, reason=_waiting(pod, pulls))
+    return Seen(**common, state=state, reason=_waiting(pod, last or {}))
 
 
 def image_of(pod: Pod) -> str:
@@ -183,7 +194,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _waiting(pod: Pod, pulls: str) -> Reason | None:
+def _waiting(pod: Pod, last: Mapping[str, Any]) -> Reason | None:
     """Why it does not run yet, where that is worth telling."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
@@ -193,7 +204,10 @@ def _waiting(pod: Pod, pulls: str) -> Reason | None:
     why, message = _hindrance(pod)
     if why and why not in ("ContainerCreating", "PodInitializing"):
         return Reason("cannot_start", f"its container cannot be made ({why}): {message}".rstrip(": "))
-    return Reason(PULLING, f"pulling the image {pulls}", {"image": pulls}) if why and pulls else None
+    if why and last.get("warning"):
+        return Reason("cannot_start", f"its node cannot make its container: {last['warning']}")
+    image = last.get("image")
+    return Reason(PULLING, f"pulling the image {image}", {"image": image}) if why and image else None
 
 
 def image_trouble(pod: Pod) -> Reason | None:
@@ -212,7 +226,7 @@ def has_no_image(pod: Pod) -> bool:
 
 def _hindrance(pod: Pod) -> tuple[str, str]:
     waiting = state_of(pod).get("waiting", {})
-    return str(waiting.get("reason", "")), str(waiting.get("message", ""))[:500]
+    return str(waiting.get("reason", "")), str(waiting.get("message", ""))[:SHOWN]
 
 
 def _unscheduled(message: str) -> Reason:

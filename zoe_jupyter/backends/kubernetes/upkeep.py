@@ -28,7 +28,9 @@ LOOKED_AT = 256
 OVERDUE_S = 20.0
 """A pod that is still there so long after it should have been killed is on a node that does not answer."""
 START_S = 60.0
-"""How long who has nothing to prove may be without an image."""
+"""How long who has nothing to prove may be kept from its start."""
+TROUBLES = ("image_not_found", "cannot_start")
+"""Of those that wait for room or for a volume the cluster may make some yet."""
 End = Callable[[Attempt, Reason], Awaitable[None]]
 
 
@@ -82,8 +84,8 @@ class Readiness:
         await asyncio.Event().wait()
 
 
-class MissingImages:
-    """Who has no image ends: at once where there is none to be had, else when the time is over that it has to become ready."""
+class Hindered:
+    """Who cannot be started ends: at once where its image is nowhere to be had, else when the time is over that it has to become ready."""
 
     def __init__(self, known: Known) -> None:
         self._known = known
@@ -91,24 +93,21 @@ class MissingImages:
 
     def overdue(self, now: float) -> list[tuple[Attempt, Reason]]:
         """``now`` is of a monotonic clock."""
-        troubled = {
-            attempt: (pod, reason)
-            for attempt, pod in self._known.pods.items()
-            if attempt not in self._known.asked and (reason := translate.image_trouble(pod)) is not None
-        }
-        self._since = {attempt: self._since.get(attempt, now) for attempt in troubled}
-        verdicts = ((attempt, _imageless(*troubled[attempt], now - since)) for attempt, since in self._since.items())
+        found = {attempt: seen.reason for attempt, seen in self._known.starting() if seen.reason is not None}
+        troubles = {attempt: reason for attempt, reason in found.items() if reason.code in TROUBLES}
+        self._since = {attempt: self._since.get(attempt, now) for attempt in troubles}
+        verdicts = ((who, self._verdict(who, reason, now - self._since[who])) for who, reason in troubles.items())
         return [(attempt, verdict) for attempt, verdict in verdicts if verdict is not None]
 
-
-def _imageless(pod: Object, trouble: Reason, for_s: float) -> Reason | None:
-    """Why it is to end now."""
-    if translate.has_no_image(pod):
-        return Reason("image_missing", trouble.text)
-    limit_s = float(translate.facts_of(pod).get("timeout_s", START_S))
-    if for_s < limit_s:
-        return None
-    return Reason("not_ready", f"not ready after {limit_s:g} s: {trouble.text}", {"timeout_s": limit_s})
+    def _verdict(self, attempt: Attempt, trouble: Reason, for_s: float) -> Reason | None:
+        """Why it is to end now."""
+        pod = self._known.pods[attempt]
+        if translate.has_no_image(pod):
+            return Reason("image_missing", trouble.text)
+        limit_s = float(translate.facts_of(pod).get("timeout_s", START_S))
+        if for_s < limit_s:
+            return None
+        return Reason("not_ready", f"not ready after {limit_s:g} s: {trouble.text}", {"timeout_s": limit_s})
 
 
 class SilentNodes:
@@ -199,6 +198,17 @@ class Heartbeat:
             if now > heard_at + bounds.silence_s or (bounds.ends_at is not None and now > bounds.ends_at):
                 found.add(execution_of(parent))
         return found
+
+
+def parent_of(deployment: str, job: Object) -> Object | None:
+    """None for what bears our label and yet is no execution's parent: another's, or a copy of one."""
+    try:
+        annotations, name = job["metadata"]["annotations"], names.execution_name(deployment, execution_of(job))
+        bounds_of(job)
+    except (KeyError, ValueError, TypeError):
+        return None
+    is_it = (annotations.get(names.DEPLOYMENT), job["metadata"]["name"]) == (deployment, name)
+    return job if is_it else None
 
 
 def execution_of(parent: Object) -> str:

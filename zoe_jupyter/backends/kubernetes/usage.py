@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoe_jupyter.backends.base import Unreachable, Usage
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.machines import Machines
 from zoe_jupyter.backends.kubernetes.nodes import quantity
 from zoe_jupyter.backends.kubernetes.paths import Paths
 from zoe_jupyter.backends.kubernetes.site import Site
 
 AT_ONCE = 16
 LIMIT_S = 10.0
+AGAIN_S = 300.0
 
 
 class Meter:
-    """``source`` is ``metrics``, ``kubelets`` or ``none``: found out once, at the start."""
+    """``source`` is ``metrics``, ``kubelets`` or ``none``: found out by asking, until there is one."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -27,13 +29,17 @@ class Meter:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self.source = "none"
 
-    async def find(self, server: ApiServer, nodes: Iterable[str]) -> None:
-        """Ask each source once; one that does not answer now is not used."""
+    async def find(self, server: ApiServer, machines: Machines) -> None:
+        """Ask each source, until one is found; a cluster may get one later."""
         self._server = server
-        if await self._may(self._path):
-            self.source = "metrics"
-        elif any([await self._may(_summary(node)) for node in list(nodes)[:1]]):
-            self.source = "kubelets"
+        while self.source == "none":
+            await machines.begun()
+            if await self._may(self._path):
+                self.source = "metrics"
+            elif any([await self._may(_summary(node)) for node in list(machines.all)[:1]]):
+                self.source = "kubelets"
+            else:
+                await asyncio.sleep(AGAIN_S)
 
     async def measure(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
         """``{pod: (who, node)}`` of those that live."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,9 +18,8 @@ logger = logging.getLogger(__name__)
 PAGE = 500
 MOST_REMEMBERED = 20_000
 """Of objects that are gone, so that a late word of one does not bring it back."""
-WATCH_S = 290
-"""A watch is asked to end after so long."""
 RELIST_S = 300.0
+"""After so long all is listed again; no watch is asked to last longer."""
 SILENCE_S = 100.0
 """Bookmarks come about every minute; after so long without any byte the connection is broken."""
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -27,7 +27,7 @@ Object = Mapping[str, Any]
 
 
 class Watched:
-    """Calls ``on_change(name, object or None)`` after each change; ``keep`` says what is kept of an object.
+    """Calls ``on_change(name, object or None)`` after each change; ``keep`` says what is kept of an object, None for nothing at all.
 
     ``selector`` and ``fields``: of those that have such labels and such fields only.
     """
@@ -39,7 +39,7 @@ class Watched:
         *,
         selector: str = "",
         fields: str = "",
-        keep: Callable[[Object], Object],
+        keep: Callable[[Object], Object | None],
         on_change: Callable[[str, Object | None], None],
         is_optional: bool = False,
     ) -> None:
@@ -75,6 +75,10 @@ class Watched:
                 self._version = ""
                 if error.status != 410:
                     self._doubt(f"{self._path}: {error}")
+            except Exception as error:
+                logger.exception("watching %s failed; a defect", self._path)
+                self._version = ""
+                self._doubt(f"{self._path}: {error!r}")
             if self.problem:
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
@@ -85,7 +89,7 @@ class Watched:
         query = {**self._query, "limit": str(PAGE)}
         while True:
             page = await self._server.get(self._path, query)
-            kept = map(self._keep, page["items"])
+            kept = filter(None, map(self._keep, page["items"]))
             found |= {item["metadata"]["name"]: item for item in kept}
             token = page["metadata"].get("continue")
             if not token:
@@ -109,9 +113,10 @@ class Watched:
         self._on_change(name, item)
 
     async def _watch(self) -> None:
+        left_s = RELIST_S - (time.monotonic() - self._listed_at)
         query = {
             **self._query, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": self._version,
-            "timeoutSeconds": str(WATCH_S),
+            "timeoutSeconds": str(max(1, math.ceil(left_s))),
         }  # fmt: skip
         async with self._server.stream(self._path, query, silence_s=SILENCE_S) as lines:
             self.problem = ""
@@ -123,11 +128,13 @@ class Watched:
         if kind == "ERROR":
             raise ApiError(int(item.get("code", 500)), item.get("reason", ""), item.get("message", ""))
         self._version = item["metadata"]["resourceVersion"]
+        kept = None if kind == "BOOKMARK" else self._keep(item)
+        if kept is None:
+            return
         if kind == "DELETED":
-            last = self._keep(item)
-            self._remove(last["metadata"]["name"], last)
-        elif kind != "BOOKMARK":
-            self.put(self._keep(item))
+            self._remove(kept["metadata"]["name"], kept)
+        else:
+            self.put(kept)
 
     def _remove(self, name: str, last: Object) -> None:
         """``last`` is told before it is gone: it says how it ended."""
