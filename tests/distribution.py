@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadFileScheduling
 
-CHAINS = ("tests/e2e/", "tests/backends/docker/", "tests/backends/kubernetes/", "tests/labextension/", "tests/docs/")
+BENCHMARKS = "tests/benchmarks/test_benchmarks.py"
+CHAINS = ("tests/backends/kubernetes/", "tests/backends/docker/", "tests/e2e/", "tests/labextension/", "tests/docs/")
 """Files of long tests that have a server, an engine or a browser in common."""
-SINGLES = ("tests/benchmarks/test_benchmarks.py", "tests/chaos/test_failpoints.py", "tests/chaos/test_random_kills.py")
+ENGINES = ("docker", "kubernetes")
+"""Real ones, each with nodes and names that its tests share: what uses one is given to one worker."""
+SINGLES = (BENCHMARKS, "tests/chaos/test_failpoints.py", "tests/chaos/test_random_kills.py")
 """Files of long tests that have nothing in common."""
 
 
 class Distribution(LoadFileScheduling):  # type: ignore[misc]
-    """As ``--dist loadfile``, in the order of ``turn``, and without keeping the tests of SINGLES together."""
+    """As ``--dist loadfile``, in the order of ``turn``; the tests of SINGLES are not kept together, those of an engine are."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if nodeid.startswith(SINGLES) else super()._split_scope(nodeid)
+        engine = next((name for name in ENGINES if nodeid.startswith(_of(name))), None)
+        if engine or nodeid.startswith(SINGLES):
+            return engine or nodeid
+        return super()._split_scope(nodeid)
+
+
+def _of(engine: str) -> tuple[str, str]:
+    return f"tests/backends/{engine}/", f"{BENCHMARKS}::test_a_quick_run_ends_with_the_figures_as_json[{engine}_"
 
 
 def turn(nodeid: str) -> int:

@@ -21,15 +21,18 @@ Start = Callable[..., JupyterServer]
 @pytest.fixture
 def deployment(engine: Any) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:12]}"
-    yield name
     wanted = {"label": f"jupyter.zoe.deployment={name}"}
-    left = [each["Names"] for each in engine.containers(all=True, filters=wanted)]
-    for each in engine.containers(all=True, filters=wanted):
-        engine.remove_container(each["Id"], force=True)
-    left += [each["Name"] for each in engine.networks(filters=wanted)]
-    for each in engine.networks(filters=wanted):
-        engine.remove_network(each["Id"])
-    assert not left, "something is left"
+    yield name
+    try:
+        wait_for(
+            "Zoe to clean up",
+            lambda: not (engine.containers(all=True, filters=wanted) or engine.networks(filters=wanted)),
+        )
+    finally:
+        for each in engine.containers(all=True, filters=wanted):
+            engine.remove_container(each["Id"], force=True)
+        for each in engine.networks(filters=wanted):
+            engine.remove_network(each["Id"])
 
 
 @pytest.fixture
