@@ -43,14 +43,16 @@ def _addresses(settings: dict[str, Any], folder: Path) -> dict[str, str]:
 
 
 def _configuration(settings: dict[str, Any], folder: Path) -> Path:
-    root = settings["folder"] or str(folder)
+    root = Path(settings["folder"] or folder / "notebooks")
+    if not settings["folder"]:
+        root.mkdir(exist_ok=True)
     content = {
         "ServerApp": {
             "ip": settings["host"],
             "port": settings["port"],
             "port_retries": 0,
             "open_browser": False,
-            "root_dir": root,
+            "root_dir": str(root),
             "allow_root": True,
             "allow_remote_access": True,
             "quit_button": True,

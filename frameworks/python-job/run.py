@@ -24,9 +24,20 @@ def main() -> None:
         sys.argv = [job["module"], *job["args"]]
         runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
     else:
+        if not Path(job["script"]).is_file():
+            sys.exit(_no_script(job["script"], is_in_notebooks_folder=bool(job.get("folder"))))
         sys.argv = [job["script"], *job["args"]]
         sys.path[0] = str(Path(job["script"]).resolve().parent)
         runpy.run_path(job["script"], run_name="__main__")
+
+
+def _no_script(script: str, *, is_in_notebooks_folder: bool) -> str:
+    if is_in_notebooks_folder:
+        return f"there is no script {script} in {os.getcwd()}"
+    return (
+        f"there is no script {script}: this job does not see the notebook's folder. "
+        "Give `code` instead, as %%zoe run does, or put the script into a folder that the site shares with services"
+    )
 
 
 def _run_code(job: dict[str, Any], folder: Path) -> None:

@@ -32,6 +32,8 @@ class Capabilities:
     """Services are held to their cores, and how many these are can be changed while they run."""
     choices: tuple[str, ...] = ()
     """What the client may choose: ``python``, ``cwd``."""
+    shared: tuple[str, ...] = ()
+    """Folders that services find at the same place as notebooks do, as far as the site keeps it so; the client's ``cwd`` may be in one of them."""
 
 
 @dataclass(frozen=True, slots=True)

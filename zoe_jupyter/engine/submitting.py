@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from zoe_jupyter.backends.base import Backend
@@ -178,10 +179,15 @@ class Submitter:
 
     def _client(self, client: Client) -> Client:
         check_client(client)
-        choices = self._backend.capabilities().choices
-        return replace(
-            client, python=client.python if "python" in choices else "", cwd=client.cwd if "cwd" in choices else ""
-        )
+        capabilities = self._backend.capabilities()
+        is_seen = "cwd" in capabilities.choices or _is_in(client.cwd, capabilities.shared)
+        python = client.python if "python" in capabilities.choices else ""
+        return replace(client, python=python, cwd=client.cwd if is_seen else "")
+
+
+def _is_in(folder: str, shared: Iterable[str]) -> bool:
+    path = PurePosixPath(folder)
+    return ".." not in path.parts and any(map(path.is_relative_to, shared))
 
 
 def check_client(client: Client) -> None:

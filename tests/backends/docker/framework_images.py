@@ -13,13 +13,15 @@ from zoe_jupyter.server.image_command import ImageCommand
 from zoe_jupyter.shop.sources import shipped_folder
 
 PREFIX = "zoe-test/framework-"
-TAGS = {"dask": "dask:1", "python-job": "python-job:1", "spark": "spark:4"}
+LAB = "zoe-test/jupyter"
+"""What has a JupyterLab, which is more than packages."""
+TAGS = {"dask": "dask:1", "jupyter": "jupyter:4", "python-job": "python-job:1", "spark": "spark:4"}
 
 
 def ensure(client: Any, *names: str) -> str:
     """Build those that are not there, or whose files have changed; the prefix of their names."""
-    base = kernel_image.ensure(client)
     for name in names:
+        base = kernel_image.ensure_base(client, LAB) if name == "jupyter" else kernel_image.ensure(client)
         mark = f"{PREFIX}{name}:{_mark(client, name, base)}"
         if not client.images(name=mark):
             with contextlib.redirect_stdout(io.StringIO()):

@@ -57,14 +57,14 @@ def files(found: dict[str, Distribution]) -> Iterator[tuple[str, Path]]:
                 yield str(file), path
 
 
-def ensure_base(client: Any) -> str:
-    """The image that services of tests run; built by the script that tests know, when it is not there. Raises LookupError without one."""
-    if not client.images(name=BASE):
+def ensure_base(client: Any, name: str = BASE) -> str:
+    """The image that services of tests run, or another of the scripts that tests know, which build it. Raises LookupError without them."""
+    if not client.images(name=name):
         script = infra("docker/build-test-images")
         if script is None:
-            raise LookupError(f"there is no image {BASE}; name the folder of scripts that build it in ZOE_TEST_INFRA")
-        subprocess.run([script, "base"], check=True, timeout=900)
-    return BASE
+            raise LookupError(f"there is no image {name}; name the folder of scripts that build it in ZOE_TEST_INFRA")
+        subprocess.run([script, name.rpartition("/")[2]], check=True, timeout=900)
+    return name
 
 
 def ensure(client: Any) -> str:

@@ -18,6 +18,7 @@ class Line:
         self.kubeconfig = kubeconfig
         self._far = far
         self._speaks, self._hears = True, True
+        self._age = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
@@ -26,6 +27,10 @@ class Line:
     def deafen(self) -> None:
         """What is asked gets there; what is answered does not come back."""
         self._hears = False
+
+    def swallow(self) -> None:
+        """What stands now says nothing any more, and nobody is told; new connections stand."""
+        self._age += 1
 
     async def mend(self) -> None:
         """New connections stand; those of before are broken off."""
@@ -54,9 +59,10 @@ class Line:
             far_writer.close()
 
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, is_question: bool) -> None:
+        age = self._age
         with suppress(OSError):
             while data := await source.read(65536):
-                if not (self._speaks if is_question else self._hears):
+                if age != self._age or not (self._speaks if is_question else self._hears):
                     await asyncio.Event().wait()
                 target.write(data)
                 await target.drain()

@@ -43,5 +43,11 @@ async def test_whoever_deletes_the_parent_deletes_all(world: KubernetesWorld) ->
     world.assert_nothing_is_left()
     seen = await runner.ended("one")
     assert (seen.state, seen.is_blameless) == (SeenState.EXITED, True)
+
+    await runner.start("one", attempt=2)
+    kinds = {each.partition(" ")[0] for each in world.objects()}
+    assert kinds == {"Pod", "Job", "Service", "Secret", "NetworkPolicy"}, (
+        "what starts again has names and is kept apart"
+    )
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()

@@ -382,6 +382,12 @@ def test_a_label_cannot_take_the_place_of_zoes_own() -> None:
     assert manifests.pod(site, order(), "", OWNERS)["metadata"]["labels"]["zoe-jupyter/deployment"] == slug("lab")
 
 
+def test_a_program_starts_in_the_folder_that_it_is_to_see() -> None:
+    own, shared = _container(SITE, order()), _container(SITE, order(cwd="/srv/data/a b"))
+    assert own["args"][2].endswith(' && exec "$@"')
+    assert shared["args"][2] == own["args"][2].replace(" && exec", " && cd '/srv/data/a b' && exec")
+
+
 def test_a_name_that_no_shell_takes_is_refused() -> None:
     with pytest.raises(Fatal, match="no-name"):
         prelude.exports({"no-name": "x"})

@@ -126,8 +126,9 @@ class DockerBackend(Backend):
         }
         changes_cores = self._settings.limits_cpu and self._settings.shares_cpu
         return Capabilities(
-            "docker", isolation="container", limits=limits, has_gpus=self._site.has_gpus, changes_cores=changes_cores
-        )
+            "docker", isolation="container", limits=limits, has_gpus=self._site.has_gpus, changes_cores=changes_cores,
+            shared=tuple(folder.at or folder.path for folder in self._settings.folders),
+        )  # fmt: skip
 
     async def start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -142,7 +142,10 @@ class KubernetesBackend(Backend):
             "usage": self._meter.source,
         }
         isolation = self._prober.answer.value
-        return Capabilities("kubernetes", isolation=isolation, limits=limits, is_multi_node=True, has_gpus=True)
+        return Capabilities(
+            "kubernetes", isolation=isolation, limits=limits, is_multi_node=True, has_gpus=True,
+            shared=tuple(volume.at for volume in self._site.volumes),
+        )  # fmt: skip
 
     async def start(self) -> None:
         self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
@@ -228,6 +231,8 @@ class KubernetesBackend(Backend):
         known = self._known.pods.get(attempt)
         if known is not None:
             return translate.handle(known, host)
+        if order.attempt > 1:
+            self._objects.doubt(order.execution_id)
         owners = await self._objects.ensure(order.execution_id, order.owner, order.bounds)
         await self._objects.rebind(order.execution_id, order.bounds)
         failpoint("launch.owned")

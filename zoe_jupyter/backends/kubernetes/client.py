@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket as socket_options
 from collections.abc import AsyncIterator, Mapping
+from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET
 from typing import Any
 
 import aiohttp
@@ -18,6 +20,8 @@ from zoe_jupyter.backends.base import Unreachable
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
 MOST_CONNECTIONS = 256
+_KEPT_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds, seconds, and how often in vain; not every system has all three."""
 _TURNS = 5
 """A connection that was broken off closes its socket in one of the next turns of the loop."""
 APPLY = "application/apply-patch+yaml"
@@ -101,11 +105,17 @@ class ApiServer:
         """A WebSocket, as ``exec`` and ``portforward`` want one."""
         url = self._base + path
         try:
-            async with self._session.ws_connect(
+            asked = self._session.ws_connect(
                 url, params=query, headers=await self._headers(), protocols=protocols, proxy=self._proxy(),
                 max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
-            ) as socket:  # fmt: skip
+            )  # fmt: skip
+            # A pooled connection may be dead without a word.
+            socket = await asyncio.wait_for(asked, ANSWER_LIMIT_S)
+            try:
+                _keep_alive(socket)
                 yield socket
+            finally:
+                await socket.close()
         except aiohttp.WSServerHandshakeError as error:
             raise ApiError(error.status, "", error.message) from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
@@ -139,6 +149,7 @@ class ApiServer:
                 timeout=timeout,
                 proxy=self._proxy(),
             ) as answer:
+                _keep_alive(answer.connection.transport if answer.connection else None)
                 if answer.status >= 400:
                     raise _refusal(answer.status, await answer.read())
                 try:
@@ -156,6 +167,16 @@ class ApiServer:
     def _proxy(self) -> str | None:
         proxy: str | None = self._client.configuration.proxy
         return proxy
+
+
+def _keep_alive(way: Any) -> None:
+    """Have the kernel ask whether the other side is still there: who only listens would never know."""
+    found = way.get_extra_info("socket") if way is not None else None
+    if found is not None:
+        found.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        for name, value in _KEPT_ALIVE.items():
+            if hasattr(socket_options, name):
+                found.setsockopt(IPPROTO_TCP, getattr(socket_options, name), value)
 
 
 def _break_off(answer: aiohttp.ClientResponse) -> None:

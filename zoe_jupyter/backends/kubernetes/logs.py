@@ -7,6 +7,7 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,10 @@ CHUNK = 65536
 BEGINNING = 1024
 COPIES_AT_ONCE = 32
 WAIT_S = 5.0
+SILENCE_S = 30.0
+"""After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
+AGAIN_S = 1.0
+_FOLLOWED = {"container": "main", "follow": "true"}
 _T = TypeVar("_T")
 
 
@@ -108,9 +113,9 @@ class Logs:
         return []
 
     async def lines(self, attempt: Attempt) -> AsyncIterator[bytes]:
-        """The beginning of every line as it is written, until the pod ends. Raises ApiError, Unreachable."""
+        """The beginning of every line as it is written, until the pod ends. Raises ApiError; Unreachable also after a long silence."""
         path = f"{self._pod(attempt)}/log"
-        async with self._server.stream(path, {"container": "main", "follow": "true"}, silence_s=None) as content:
+        async with self._server.stream(path, _FOLLOWED, silence_s=SILENCE_S) as content:
             async for line in beginnings(content.iter_any()):
                 yield line
 
@@ -164,18 +169,27 @@ class Logs:
             await self._hints.next(WAIT_S)
 
     async def _copy(self, attempt: Attempt, path: str) -> None:
-        file = self._file(attempt)
-        query = {"container": "main", "follow": "true"}
+        """From its beginning again when the API server fell silent, as long as the pod is there."""
         async with self._turns:
-            with contextlib.suppress(ApiError, Unreachable, OSError):
-                async with self._server.stream(f"{path}/log", query, silence_s=None) as content:
-                    await self._off(lambda: _begin(file))
-                    size = 0
-                    while chunk := await content.readany():
-                        size += len(chunk)
-                        await self._off(lambda: _append(file, chunk))
-                        if size > self._limit_bytes:
-                            return
+            while not await self._has_copied(self._file(attempt), path):
+                if attempt not in self._known.pods:
+                    return
+                await asyncio.sleep(AGAIN_S)
+
+    async def _has_copied(self, file: Path, path: str) -> bool:
+        """Whether another try is of no use."""
+        try:
+            async with self._server.stream(f"{path}/log", _FOLLOWED, silence_s=SILENCE_S) as content:
+                left = self._limit_bytes
+                goes_on = await self._off(lambda: _begin(file))
+                while goes_on and left >= 0 and (chunk := await content.readany()):
+                    left -= len(chunk)
+                    goes_on = await self._off(partial(_append, file, chunk))
+        except ApiError:
+            return True
+        except Unreachable:
+            return False
+        return True
 
     async def _attempts(self, execution_id: str, service: str) -> list[Attempt]:
         mark = slug(service)
@@ -200,14 +214,20 @@ class Logs:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-def _begin(file: Path) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.write_bytes(b"")
+def _begin(file: Path) -> bool:
+    """Whether the disk takes it."""
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_bytes(b"")
+        return True
+    return False
 
 
-def _append(file: Path, chunk: bytes) -> None:
-    with file.open("ab") as stream:
+def _append(file: Path, chunk: bytes) -> bool:
+    with contextlib.suppress(OSError), file.open("ab") as stream:
         stream.write(chunk)
+        return True
+    return False
 
 
 def _read(file: Path) -> bytes:

@@ -171,7 +171,7 @@ def _container(site: Site, order: ServiceOrder) -> Manifest:
         "name": "main",
         "image": images.resolve(order.image, site.image_prefix),
         "imagePullPolicy": site.pull_policy,
-        "args": prelude.started(order.command, order.files),
+        "args": prelude.started(order.command, order.files, folder=order.cwd),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": _resources(site, order.resources),
         "volumeMounts": [

@@ -48,6 +48,10 @@ class Objects:
             self._named.add(execution_id)
         return owners
 
+    def doubt(self, execution_id: str) -> None:
+        """See at the next use that its network is there: somebody may have removed it, alone or with the parent."""
+        self._named.discard(execution_id)
+
     async def launch(self, order: ServiceOrder, node: str, owners: list[manifests.Manifest]) -> Mapping[str, Any]:
         """The pod of the attempt, made now or before. Raises Retryable, Fatal, Unreachable."""
         site = self._site.of(order.owner)
@@ -97,7 +101,7 @@ class Objects:
 
     async def remove(self, execution_id: str) -> None:
         """Remove the parent, and with it all that it owns."""
-        self._named.discard(execution_id)
+        self.doubt(execution_id)
         parent = self._parent(execution_id)
         if parent is None:
             return

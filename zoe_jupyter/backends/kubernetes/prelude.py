@@ -22,11 +22,11 @@ _ENTER = f"cd {FOLDER} && . {GIVEN}/{ENVIRONMENT}"
 _GO_ON = f'{_ENTER} && exec "$@"'
 
 
-def started(command: Sequence[str], files: Iterable[str]) -> list[str]:
-    """The container's arguments."""
+def started(command: Sequence[str], files: Iterable[str], *, folder: str = "") -> list[str]:
+    """The container's arguments; ``folder`` is where the program starts, its own unless it says so."""
     tops = sorted({name.split("/")[0] for name in files})
-    begin = f"{_copy(tops)} && " if tops else ""
-    return ["sh", "-c", f"{begin}{_GO_ON}", "zoe", *command]
+    steps = [*([_copy(tops)] if tops else []), _ENTER, *([f"cd {shlex.quote(folder)}"] if folder else []), 'exec "$@"']
+    return ["sh", "-c", " && ".join(steps), "zoe", *command]
 
 
 def beside(command: Sequence[str]) -> list[str]:
