@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from zoe_jupyter.backends.base import Bounds, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import DockerBackend, watchman
 from zoe_jupyter.backends.docker.notes import Notes, read_bounds
+from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.docker
@@ -73,6 +76,40 @@ async def test_while_a_core_lives_nothing_is_ended(world: DockerWorld) -> None:
     await world.close(backend)
 
 
+def watched_s(folder: Path, told: str) -> float:
+    """How long it took until nobody watches any more."""
+    Path(folder, "watchman.json").write_text(told)
+    began = time.monotonic()
+    watchman.watch(folder, told)
+    return time.monotonic() - began
+
+
+async def test_an_engine_that_is_gone_for_good_is_given_up_and_left_to_the_next_core(
+    world: DockerWorld, monkeypatch: pytest.MonkeyPatch, engine: Any
+) -> None:
+    """Played in a thread, with a shorter day."""
+    monkeypatch.setattr(watchman, "GIVE_UP_S", 2.0)
+    monkeypatch.setattr(watchman.Guard, "see_to_it", lambda guard: None)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        gone = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+    world.options["engines"] = [EngineSettings(), EngineSettings(name="gone", url=gone)]
+    backend = await world.open()
+    assert isinstance(backend, DockerBackend)
+    runner = Runner(world, backend)
+    await runner.start("one", bounds=SOON)
+    await world.close(backend)
+    taken_s = await asyncio.to_thread(watched_s, world.data_dir / "docker", backend._guard._told)
+    assert 3.0 <= taken_s < 20.0
+    assert not engine.inspect_container(Attempt(world.deployment, "one", "app.main-0", 1).name)["State"]["Running"]
+    world.options.clear()
+    runner.backend = await world.open()
+    reason = (await runner.ended("one")).reason
+    assert reason is not None
+    assert reason.code == "expired"
+    await runner.backend.clean("one", keep_logs=False)
+    await world.close(runner.backend)
+
+
 async def test_of_what_is_gone_no_bounds_are_kept(world: DockerWorld) -> None:
     """Its core was killed while it cleaned up: nobody watches it for ever."""
     file = Path(world.data_dir, "docker", "notes.json")
@@ -83,6 +120,10 @@ async def test_of_what_is_gone_no_bounds_are_kept(world: DockerWorld) -> None:
     assert read_bounds(file) == {}
     await world.close(backend)
     assert not is_watched(world)
+
+
+def test_what_cannot_be_ended_is_given_up_after_a_day() -> None:
+    assert watchman.given_up({"long": 0.0, "short": 10.0}, 86405.0) == {"long"}
 
 
 def test_a_lifetime_and_a_silence_are_over_when_they_are() -> None:

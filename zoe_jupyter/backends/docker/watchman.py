@@ -37,6 +37,8 @@ _LONGEST_STEP_S, _SHORTEST_STEP_S = 5.0, 0.2
 _GRACE_S = 2
 _AT_ONCE = 8
 _START_S = 60.0
+GIVE_UP_S = 86400.0
+"""For so long an engine that is silent is asked to end what must not go on there; then the next core is left to do it."""
 
 
 class Guard:
@@ -75,24 +77,30 @@ def over(bounds: Mapping[str, Bounds], silent_s: float, now: float) -> dict[str,
 
 
 def watch(folder: Path, told: str) -> None:
-    """Until nothing is left to watch, or it is told otherwise."""
+    """Until nothing is left to watch, what is left is on engines that are gone, or it is told otherwise."""
     body: dict[str, Any] = json.loads(told)
     engines = [EngineSettings(**each) for each in body["engines"]]
     lines = [Calls(each, _tunnel(each, folder)) for each in engines]
-    silent_since, done = time.monotonic(), set[str]()
+    silent_since, done, tried_since = time.monotonic(), set[str](), dict[str, float]()
     while _read(folder / _TOLD) == told and (bounds := read_bounds(folder / NOTES)).keys() - done:
         with (folder / _CORE).open("wb") as lock:
             if not _is_free(lock):
-                silent_since = time.monotonic()
+                silent_since, tried_since = time.monotonic(), {}
             else:
-                left = {execution_id: each for execution_id, each in bounds.items() if execution_id not in done}
-                found = over(left, time.monotonic() - silent_since, time.time())
+                now, left = time.monotonic(), {key: each for key, each in bounds.items() if key not in done}
+                found = over(left, now - silent_since, time.time())
+                tried_since = {key: tried_since.get(key, now) for key in found}
                 reached = [_end(folder, body["deployment"], line, found) for line in lines if found]
-                done |= found.keys() if all(reached) else set()
+                done |= found.keys() if all(reached) else given_up(tried_since, now)
         shortest_s = min(each.silence_s for each in bounds.values())
         time.sleep(max(_SHORTEST_STEP_S, min(_LONGEST_STEP_S, shortest_s / 4)))
     for line in lines:
         line.close()
+
+
+def given_up(tried_since: Mapping[str, float], now: float) -> set[str]:
+    """Executions that were tried to be ended everywhere for so long that nobody waits for that any more."""
+    return {execution_id for execution_id, since in tried_since.items() if now - since >= GIVE_UP_S}
 
 
 def _end(folder: Path, deployment: str, line: Calls, found: Mapping[str, str]) -> bool:
