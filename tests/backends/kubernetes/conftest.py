@@ -68,7 +68,8 @@ def settled() -> Iterator[str]:
     manifest = yaml.safe_load((DEPLOY / "namespace.yaml").read_text())
     manifest["metadata"]["name"] = name
     cluster.kubectl("create", "-f", "-", given=manifest)
-    cluster.kubectl("apply", "-n", name, "-f", str(DEPLOY / "role.yaml"))
+    for file in ("role.yaml", "network.yaml"):
+        cluster.kubectl("apply", "-n", name, "-f", str(DEPLOY / file))
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -159,6 +159,22 @@ async def test_zoes_own_ways_in_stay_open(obeyed: None, world: KubernetesWorld, 
     assert await runner.backend.run("one", "app.main-0", 1, ("true",), environment={}, timeout_s=30) == 0
 
 
+async def test_who_has_lost_its_policy_is_shut_for_all(obeyed: None, world: KubernetesWorld, runner: Runner) -> None:
+    """So it is when an execution is cleaned away, or by the cluster: its policy goes first, and its pods may take their time."""
+    doors = {"pod": doors_to(world, await serve(runner))["pod"]}
+    friend, stranger = Neighbour(runner, "one", 0), Neighbour(runner, "two", 1)
+    for each in (friend, stranger):
+        await each.knock(doors)
+    await friend.gets_through("pod")
+    await stranger.gets_through()
+
+    policy = names.execution_name(world.deployment, "one")
+    cluster.kubectl("delete", "networkpolicy", policy, "-n", world.namespace)
+
+    await friend.gets_through()
+    await stranger.gets_through()
+
+
 async def test_callers_get_in(obeyed: None, world: KubernetesWorld, tmp_path: Path) -> None:
     """As a Zoe that is a pod itself must: pods of another namespace by their labels, which others there lack, and this machine by its network."""
     with settled() as namespace:

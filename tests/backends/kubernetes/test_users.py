@@ -78,6 +78,7 @@ def users(tmp_path: Path) -> Iterator[Users]:
             if each["kind"] == "RoleBinding":
                 each["subjects"][0]["namespace"] = home
             cluster.kubectl("apply", "-n", name, "-f", "-", given=each)
+        cluster.kubectl("apply", "-n", name, "-f", str(DEPLOY / "network.yaml"))
     role, binding = yaml.safe_load_all((DEPLOY / "users.yaml").read_text().replace("NAMESPACE", home))
     binding["metadata"]["name"] += f"-{home}"
     for manifest in (role, binding):
