@@ -56,7 +56,8 @@ def second_engine(images: tuple[str, ...], first: Any, *options: str) -> Iterato
     folder = Path(tempfile.mkdtemp(prefix="zd-", dir="/tmp"))
     log = (folder / "log").open("wb")
     command = [
-        "unshare", "-n", "dockerd", "-H", f"unix://{folder / 's'}", "--data-root", str(folder / "d"),
+        "unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+        "dockerd", "-H", f"unix://{folder / 's'}", "--data-root", str(folder / "d"),
         "--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid"), *options,
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

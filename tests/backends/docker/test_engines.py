@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,9 @@ title: Sleeper
 processes:
   main:
     image: zoe-test/base
-    command: [sleep, "600"]
+    command: [python3, -m, http.server, "{{ ports.page }}"]
+    ports: {page: {protocol: http, title: Page}}
+    ready: {tcp: page, timeout_s: 30}
     resources: {cores: 0.1, memory: 64MiB}
     restart: {when: on-failure, delay_s: 0.1}
     stop: {grace_s: 0}
@@ -43,8 +47,8 @@ processes:
 
 @pytest.fixture(scope="module")
 def second(engine: Any) -> Iterator[SecondEngine]:
-    if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("dockerd"):
-        pytest.skip("a second Docker Engine needs root, unshare and dockerd")
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "dockerd", "ip"))):
+        pytest.skip("a second Docker Engine needs root, unshare, dockerd and ip")
     with second_engine((BASE,), engine) as found:
         yield found
 
@@ -141,7 +145,9 @@ async def until(core: Core, execution_id: str, state: State) -> Execution:
     return await core.execution(execution_id, ADA)
 
 
-async def test_what_a_lost_engine_ran_goes_on_elsewhere_and_never_twice(core: Core, second: SecondEngine) -> None:
+async def test_what_a_lost_engine_ran_goes_on_elsewhere_and_never_twice(
+    core: Core, second: SecondEngine, engine: Any
+) -> None:
     await core.set_node_enabled("near", ADA, is_enabled=False)
     restarting, _ = await core.submit(Submission(use="sleeper"), ADA, key=None)
     zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "sleeper"}]}
@@ -154,9 +160,18 @@ async def test_what_a_lost_engine_ran_goes_on_elsewhere_and_never_twice(core: Co
         await eventually(lambda: _runs_on(core, restarting.id, "near"), deadline_s=60)
         (service,) = (await core.execution(waiting.id, ADA)).services.values()
         assert (service.node, service.attempt) == ("far", 1)
+        page = await _page(core, restarting.id)
+        assert page == await _published_by(core, restarting.id, engine)
     finally:
         second.go_on()
-    await eventually(lambda: _is_alone(core, restarting.id))
+
+    async def is_alone() -> bool:
+        assert await _page(core, restarting.id) == page
+        return await _is_alone(core, restarting.id)
+
+    await eventually(is_alone, deadline_s=30)
+    with await asyncio.to_thread(urllib.request.urlopen, page, timeout=5) as answer:
+        assert answer.status == 200
     (service,) = (await core.execution(waiting.id, ADA)).services.values()
     assert (service.node, service.attempt, service.state.value) == ("far", 1, "running")
 
@@ -164,6 +179,20 @@ async def test_what_a_lost_engine_ran_goes_on_elsewhere_and_never_twice(core: Co
 async def _runs_on(core: Core, execution_id: str, node: str) -> bool:
     execution = await core.execution(execution_id, ADA)
     return execution.state is State.RUNNING and [each.node for each in execution.services.values()] == [node]
+
+
+async def _page(core: Core, execution_id: str) -> str:
+    """The one page that people are led to now."""
+    (found,) = (await core.endpoints(execution_id, ADA)).values()
+    return f"http://{found.host}:{found.port}/"
+
+
+async def _published_by(core: Core, execution_id: str, engine: Any) -> str:
+    """Where the first engine publishes what it runs of it."""
+    (service,) = (await core.execution(execution_id, ADA)).services.values()
+    ports = engine.inspect_container(service.handle["container_id"])["NetworkSettings"]["Ports"]
+    ((published,),) = [each for each in ports.values() if each]
+    return f"http://{published['HostIp']}:{published['HostPort']}/"
 
 
 async def _is_alone(core: Core, execution_id: str) -> bool:
