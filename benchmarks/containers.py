@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,10 +73,10 @@ class ByHand:
         self._networks.clear()
 
 
-def sleeper() -> dict[str, Any]:
+def sleeper(image: str = IMAGE) -> dict[str, Any]:
     """The container that ``sleepers`` runs, as one would write it."""
     return {
-        "Image": IMAGE,
+        "Image": image,
         "Cmd": ["sleep", "600"],
         "User": USER,
         "HostConfig": {
@@ -88,10 +88,46 @@ def sleeper() -> dict[str, Any]:
     }
 
 
-def left(deployment: str) -> int:
-    """Containers and networks of a deployment that the engine still has."""
+@contextmanager
+def image_with_volume() -> Iterator[str]:
+    """An image whose containers have a volume each, which nobody has named."""
+    with _engine() as client:
+        name = f"zoe-test/volume:{uuid.uuid4().hex[:8]}"
+        made = client.create_container(kernel_image.ensure_base(client), command=["true"])
+        client.commit(made["Id"], repository=name, changes=["VOLUME /scratch"])
+        client.remove_container(made["Id"])
+        try:
+            yield name
+        finally:
+            client.remove_image(name, force=True)
+
+
+def volumes(deployment: str) -> frozenset[str]:
+    """Those of the containers of a deployment."""
+    with _engine() as client:
+        found = client.containers(all=True, filters=_of(deployment))
+        mounts = itertools.chain.from_iterable(each["Mounts"] for each in found)
+        return frozenset(mount["Name"] for mount in mounts if mount["Type"] == "volume")
+
+
+def left(deployment: str, known: Collection[str]) -> int:
+    """Containers and networks of a deployment that the engine still has, and of the volumes those it knew."""
+    with _engine() as client:
+        wanted = _of(deployment)
+        there = {each["Name"] for each in client.volumes()["Volumes"] or ()}
+        labelled = client.volumes(filters=wanted)["Volumes"] or ()
+        count = len(client.containers(all=True, filters=wanted)) + len(client.networks(filters=wanted))
+        return count + len(there & {*known, *(each["Name"] for each in labelled)})
+
+
+def _of(deployment: str) -> dict[str, str]:
+    return {"label": f"jupyter.zoe.deployment={deployment}"}
+
+
+@contextmanager
+def _engine() -> Iterator[Any]:
     client = docker.APIClient(version="auto", timeout=120)
-    wanted = {"label": f"jupyter.zoe.deployment={deployment}"}
-    count = len(client.containers(all=True, filters=wanted)) + len(client.networks(filters=wanted))
-    client.close()
-    return count
+    try:
+        yield client
+    finally:
+        client.close()

@@ -32,10 +32,12 @@ version: "1"
 title: Sleepers
 parameters:
   type: object
-  properties: {{count: {{type: integer, default: 1, title: Count}}}}
+  properties:
+    count: {{type: integer, default: 1, title: Count}}
+    image: {{type: string, default: "{image}", title: Image}}
 processes:
   main:
-    image: {image}
+    image: "{{{{ parameters.image }}}}"
     count: {{core: "{{{{ parameters.count }}}}"}}
     command: [sleep, "600"]
     resources: {{cores: 0.01, memory: 32MiB}}

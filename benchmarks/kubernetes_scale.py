@@ -19,6 +19,7 @@ import psutil
 
 from benchmarks.running import Effort, Report, note
 from tests import cluster
+from tests.backends.kubernetes import counting
 from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, manifests, names
@@ -106,20 +107,22 @@ def _order(site: Site, execution_id: str, number: int) -> ServiceOrder:
 
 
 async def _look(kubeconfig: str, deployment: str) -> dict[str, float]:
+    """``lists``: how often anything was listed, at the start and until all changes were looked at."""
     with tempfile.TemporaryDirectory() as folder:
         backend = KubernetesBackend(deployment=deployment, data_dir=Path(folder), kubeconfig=kubeconfig)
-        began, cpu = time.monotonic(), time.process_time()
-        await backend.start()
-        seen = await backend.observe()
-        await backend.nodes()
-        start_s, start_cpu_s = time.monotonic() - began, time.process_time() - cpu
-        taken = [await _change(backend, kubeconfig, deployment, f"{time.time()}-{turn}") for turn in range(CHANGES)]
+        with counting.lists() as lists:
+            began, cpu = time.monotonic(), time.process_time()
+            await backend.start()
+            seen = await backend.observe()
+            await backend.nodes()
+            start_s, start_cpu_s = time.monotonic() - began, time.process_time() - cpu
+            taken = [await _change(backend, kubeconfig, deployment, f"{time.time()}-{turn}") for turn in range(CHANGES)]
         memory = psutil.Process().memory_info().rss / 2**20
         await backend.close()
     change_ms, change_cpu_ms = (1000 * statistics.median(each) for each in zip(*taken, strict=True))
     return {
         "start_s": start_s, "start_cpu_s": start_cpu_s, "memory_mib": memory, "change_ms": change_ms,
-        "change_cpu_ms": change_cpu_ms, "pods": len(seen.services),
+        "change_cpu_ms": change_cpu_ms, "pods": len(seen.services), "lists": max(lists.values()),
     }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from tests import cluster
 from zoe_jupyter.backends.kubernetes import names, objects
 
 KINDS = "pods,jobs,services,secrets,networkpolicies"
+MADE_BY_THE_CLUSTER = "endpointslices,endpoints,configmaps,persistentvolumeclaims"
+"""What carries the labels of a Service, or would be a volume."""
 NAMESPACE = "default"
 BY_HAND = "by-hand"
 Manifest = Mapping[str, Any]
@@ -73,8 +75,9 @@ def remove(*options: str) -> None:
 
 
 def left(deployment: str) -> int:
-    """What of a deployment the cluster still has."""
-    found = cluster.kubectl("get", KINDS, "-n", NAMESPACE, "-l", names.selector(deployment), "-o", "name")
+    """What of a deployment the cluster still has, of all kinds."""
+    kinds = f"{KINDS},{MADE_BY_THE_CLUSTER}"
+    found = cluster.kubectl("get", kinds, "-n", NAMESPACE, "-l", names.selector(deployment), "-o", "name")
     return len(found.split())
 
 

@@ -118,7 +118,7 @@ def _is_loaded(image: str) -> bool:
     found = json.loads(_run(str(program), f"--kubeconfig={STATE}/admin.conf", "get", "nodes", "-o", "json"))
     wanted = f"docker.io/{image if ':' in image else f'{image}:latest'}"
     return all(
-        any(wanted in each.get("names", ()) for each in node["status"].get("images", ()))
+        any(wanted in (each.get("names") or ()) for each in node["status"].get("images", ()))
         for node in found["items"]
         if "kwok.x-k8s.io/node" not in node["metadata"].get("annotations", {})
     )

@@ -29,7 +29,7 @@ KEYS = {
     "attach_dask": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "attach_spark": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "decision": {"after_change_ms", "growth"},
-    "kubernetes_scale": {"start_s", "memory_mib", "change_ms"},
+    "kubernetes_scale": {"start_s", "memory_mib", "change_ms", "lists"},
     "kubernetes_launch": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},
     "kubernetes_stop": {"ratio", "cpu_ratio", "seconds", "left"},
     "docker_burst": {"ratio", "ratio_low", "ratio_high", "cpu_ratio"},

@@ -71,8 +71,12 @@ class Runner:
             **{"command": (self.world.python, "-u", "-c", code), "image": self.world.image, **fields},
         )
 
+    async def node(self) -> str:
+        """One that takes something."""
+        return next(node.name for node in await self.backend.nodes() if node.is_enabled)
+
     async def launch(self, order: ServiceOrder) -> Mapping[str, Any]:
-        node = (await self.backend.nodes())[0].name
+        node = await self.node()
         await self.backend.prepare(order.execution_id, order.service, order.attempt, image=order.image, node=node)
         return await self.backend.launch(order, node)
 
@@ -85,7 +89,7 @@ class Runner:
     async def reserve(
         self, execution_id: str, service: str = "app.main-0", *, attempt: int = 1, ports: tuple[str, ...] = ("web",)
     ) -> Any:
-        node = (await self.backend.nodes())[0].name
+        node = await self.node()
         wanted = {name: Port() for name in ports}
         return await self.backend.reserve(
             execution_id=execution_id,
