@@ -204,16 +204,42 @@ def test_the_kernels_list_of_sockets_is_read() -> None:
     assert not probing.is_listening(table, 20002)
 
 
-@pytest.mark.parametrize(("said", "is_ready"), [(b"ab" * 500_000, False), (b"ab" * 500_000 + b"\nacbc\n", True)])
-async def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for(said: bytes, is_ready: bool) -> None:
-    async def do(_: object) -> bytes:
-        return said
+class Told:
+    """An engine whose container said that, each line at its moment; ``since`` is what it was asked for."""
 
-    engine: Any = SimpleNamespace(calls=SimpleNamespace(do=do))
-    looks = probing._LogMatch(engine, SimpleNamespace(id="c"), "a.*b.*c")  # type: ignore[arg-type]
+    def __init__(self, said: bytes) -> None:
+        self.said = said
+        self.since: list[int] = []
+        self.calls = self
+
+    async def do(self, _: object, __: str, since: int, **___: object) -> bytes:
+        self.since.append(since)
+        return self.said
+
+
+def looking(engine: Any, pattern: str) -> probing._LogMatch:
+    return probing._LogMatch(engine, SimpleNamespace(id="c"), pattern)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("said", "is_ready"), [(b"ab" * 500_000, False), (b"ab" * 500_000 + b"\nT acbc\n", True)])
+async def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for(said: bytes, is_ready: bool) -> None:
+    looks = looking(Told(b"T " + said), "a.*b.*c")
     began = time.process_time()
     assert await looks() is is_ready
     assert time.process_time() - began < 2
+
+
+async def test_the_log_is_read_on_by_the_engines_clock() -> None:
+    engine = Told(b"")
+    looks = looking(engine, "^ready$")
+    assert not await looks()
+    engine.said = b"2016-01-31T12:00:00.9Z not yet\n2016-01-31T12:00:07.123456789Z ready?\r\n"
+    assert not await looks()
+    engine.said = b"\x85 no moment\n"
+    assert not await looks()
+    engine.said = b"2016-01-31T12:00:07.2Z ready\r\n"
+    assert await looks()
+    assert engine.since == [0, 0, 1454241607, 1454241607]
 
 
 def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None:

@@ -6,15 +6,17 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
+from zoe_jupyter.backends.docker.calls import LOG_S
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.following import Followers
-from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.backends.docker.translate import Container, moment
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import BackendError
 from zoe_jupyter.model.execution import Reason
@@ -27,6 +29,7 @@ _KEPT_BYTES = 1 << 20
 """Of what a command says; a description may name one that says much."""
 _LISTENING = "0A"
 _SHOWN_LINES = 20
+_LONGEST_CHARACTER = 4
 _LOOKED_AT = 256
 """Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
 _ASK_INSIDE = "import sys, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=2)"
@@ -135,7 +138,7 @@ async def _succeeds(engine: Engine, found: Container, command: tuple[str, ...]) 
 
 
 class _LogMatch:
-    """Reads what was said since the last question; the second of the last line is read again."""
+    """Reads what was said since the last question, by the engine's own clock; the second of the last line is read again."""
 
     def __init__(self, engine: Engine, found: Container, pattern: str) -> None:
         self._engine = engine
@@ -144,19 +147,31 @@ class _LogMatch:
         self._since = 0
 
     async def __call__(self) -> bool:
-        asked_at = int(time.time()) - 2
-        said = await self._engine.calls.do(
-            lambda client: (
-                client.logs(self._found.id, since=self._since) if self._since else client.logs(self._found.id)
-            )
-        )
-        self._since = asked_at
-        return any(self._pattern.search(line[:_LOOKED_AT]) for line in said.decode(errors="replace").splitlines())
+        said = await self._engine.calls.do(_log, self._found.id, self._since, limit_s=LOG_S)
+        told = [line.rstrip(b"\r").partition(b" ") for line in said.split(b"\n") if line]
+        if told:
+            self._since = _second(told[-1][0]) or self._since
+        texts = (text[: _LONGEST_CHARACTER * _LOOKED_AT].decode(errors="replace") for _, _, text in told)
+        return any(self._pattern.search(text[:_LOOKED_AT]) for text in texts)
+
+
+def _second(told: bytes) -> int:
+    """0 where it is no moment: of a line that has others inside, say."""
+    try:
+        return int(moment(told.decode()))
+    except ValueError:
+        return 0
+
+
+def _log(client: Any, container_id: str, since: int) -> bytes:
+    """Each line after its moment."""
+    said: bytes = client.logs(container_id, timestamps=True, **({"since": since} if since else {}))
+    return said
 
 
 async def _too_late(engine: Engine, found: Container, probe: Probe) -> Reason:
     try:
-        said = await engine.calls.do(lambda client: client.logs(found.id, tail=_SHOWN_LINES))
+        said = await engine.calls.do(lambda client: client.logs(found.id, tail=_SHOWN_LINES), limit_s=LOG_S)
     except (Unreachable, BackendError, NotFound):
         said = b""
     text = f"not ready after {probe.timeout_s:g} s: waited for {waited_for(probe)}"
