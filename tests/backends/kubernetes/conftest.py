@@ -95,6 +95,13 @@ def rights(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
+def few_rights(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """The kubeconfig of a Zoe that has the Role only, and its namespace."""
+    with settled() as namespace:
+        yield cluster.kubeconfig_of("zoe", namespace, tmp_path / "kubeconfig"), namespace
+
+
+@pytest.fixture
 def world(rights: Path, namespace: str, tmp_path: Path) -> Iterator[KubernetesWorld]:
     world = KubernetesWorld(rights, namespace, tmp_path / "data")
     yield world

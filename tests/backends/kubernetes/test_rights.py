@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests import cluster
-from tests.backends.kubernetes.conftest import KubernetesWorld, settled
+from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import Fatal
@@ -30,13 +30,6 @@ async def _clean(runner: Runner) -> None:
     for execution_id in (await runner.backend.observe()).kept:
         await runner.backend.clean(execution_id, keep_logs=False)
     await runner.backend.close()
-
-
-@pytest.fixture
-def few_rights(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """The kubeconfig of a Zoe that has the Role only, and its namespace."""
-    with settled() as namespace:
-        yield cluster.kubeconfig_of("zoe", namespace, tmp_path / "kubeconfig"), namespace
 
 
 async def test_without_a_look_at_nodes_one_stands_for_all(few_rights: tuple[Path, str], tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ class Meter:
 
     async def _metrics(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
         try:
-            found = await self._server.get(self._path, {"labelSelector": names.selector(self._site.deployment)})
+            wanted = {"labelSelector": names.selector(self._site.deployment)}
+            found = await self._server.get(self._path, wanted, limit_s=LIMIT_S)
         except (ApiError, Unreachable):
             return []
         return [_metered(pods[item["metadata"]["name"]][0], item) for item in found["items"] if _name(item) in pods]
