@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 LISTED_EVERY_S = 300.0
 AGAIN_S = 1.0
+_COMMANDS_AT_ONCE = 256
 _NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
 
@@ -38,6 +39,8 @@ class Engine:
         is_tunnelled = settings.url.startswith("ssh:")
         self._tunnel = Tunnel(settings, folder / slug(settings.name)) if is_tunnelled else None
         self.calls = Calls(settings, self._tunnel)
+        self.commands = asyncio.Semaphore(_COMMANDS_AT_ONCE)
+        """Who runs a command in a container holds it; each is a connection."""
         self.containers: dict[str, Container] = {}
         self.networks: set[str] = set()
         """Executions that have a network here."""

@@ -197,7 +197,12 @@ async def run(
     environment: dict[str, str] | None = None,
 ) -> tuple[int, bytes]:
     """Run a command inside, as the service's user, in its folder; its exit code and the begin of its output. Raises also asyncio.TimeoutError."""
-    return await asyncio.wait_for(_run(engine, found.id, list(command), environment or {}), limit_s)
+
+    async def turn() -> tuple[int, bytes]:
+        async with engine.commands:
+            return await _run(engine, found.id, list(command), environment or {})
+
+    return await asyncio.wait_for(turn(), limit_s)
 
 
 async def _run(engine: Engine, container_id: str, command: list[str], environment: dict[str, str]) -> tuple[int, bytes]:

@@ -123,7 +123,7 @@ async def _head(reader: asyncio.StreamReader) -> Answer:
             break
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return Answer(int(rest.split()[0]), headers, reader)
+    return Answer(int(rest.strip().partition(" ")[0]), headers, reader)
 
 
 async def lines(content: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
