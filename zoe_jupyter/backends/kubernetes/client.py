@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket as socket_options
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET
 from typing import Any
 
@@ -19,6 +19,7 @@ from zoe_jupyter.backends.base import Unreachable
 
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
+CLOSE_LIMIT_S = 2.0
 MOST_CONNECTIONS = 256
 _KEPT_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds, seconds, and how often in vain; not every system has all three."""
@@ -46,6 +47,7 @@ class ApiServer:
         self._client = client
         self._session: aiohttp.ClientSession = client.rest_client.pool_manager
         self._base = client.configuration.host.rstrip("/")
+        self._asking: set[asyncio.Future[Any]] = set()
         self.is_inside = is_inside
         """Whether the core itself is a pod of this cluster."""
 
@@ -67,6 +69,10 @@ class ApiServer:
         return cls(ApiClient(configuration), is_inside=is_inside)
 
     async def close(self) -> None:
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=CLOSE_LIMIT_S)
+        for asking in self._asking:
+            asking.cancel()
         await self._client.close()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
@@ -110,12 +116,9 @@ class ApiServer:
                 max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
             )  # fmt: skip
             # A pooled connection may be dead without a word.
-            socket = await asyncio.wait_for(asked, ANSWER_LIMIT_S)
-            try:
+            async with await asyncio.wait_for(self._opened(asked), ANSWER_LIMIT_S) as socket:
                 _keep_alive(socket)
                 yield socket
-            finally:
-                await socket.close()
         except aiohttp.WSServerHandshakeError as error:
             raise ApiError(error.status, "", error.message) from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
@@ -140,7 +143,7 @@ class ApiServer:
             headers["Content-Type"] = kind
             data = json.dumps(body).encode()
         try:
-            async with self._session.request(
+            asked = self._session.request(
                 method,
                 self._base + path,
                 params=query,
@@ -148,7 +151,8 @@ class ApiServer:
                 headers=headers,
                 timeout=timeout,
                 proxy=self._proxy(),
-            ) as answer:
+            )
+            async with await self._opened(asked) as answer:
                 _keep_alive(answer.connection.transport if answer.connection else None)
                 if answer.status >= 400:
                     raise _refusal(answer.status, await answer.read())
@@ -158,6 +162,23 @@ class ApiServer:
                     _break_off(answer)
         except (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError) as error:
             raise Unreachable(_told(error)) from None
+
+    async def _opened(self, asked: Awaitable[Any]) -> Any:
+        """The answer. Who is cancelled while a connection is made would leave it open with nobody to close it: so it is made all the same, and then closed."""
+        asking = asyncio.ensure_future(asked)
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(self._let_go)
+            raise
+
+    def _let_go(self, asked: asyncio.Future[Any]) -> None:
+        if not asked.cancelled() and asked.exception() is None:
+            closing = asked.result().close()
+            if closing is not None:
+                self._asking.add(asyncio.ensure_future(closing))
 
     async def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
