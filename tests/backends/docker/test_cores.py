@@ -10,6 +10,7 @@ import pytest
 
 from tests.backends.docker.conftest import DockerWorld
 from zoe_jupyter.backends.docker import DockerBackend
+from zoe_jupyter.backends.docker import engine as engine_module
 from zoe_jupyter.engine.core import Core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
@@ -40,6 +41,18 @@ class TestDockerCores(CoresContract):
         again = await world.open()
         await again.set_cores("one", "app.main-0", 1, microcores=750_000)
         assert _quota_us(engine, seen.handle) == 75_000
+
+    async def test_an_engine_that_has_grown_is_seen_so_when_all_is_listed_again(
+        self, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert isinstance(runner.backend, DockerBackend)
+        (as_it_is,) = await runner.backend.nodes()
+        (there,) = runner.backend._site.answering()
+        there.info = {**there.info, "NCPU": 1, "MemTotal": 2**30}
+        (as_it_was,) = await runner.backend.nodes()
+        assert as_it_was.capacity.memory_bytes < as_it_is.capacity.memory_bytes
+        monkeypatch.setattr(engine_module, "LISTED_EVERY_S", 0.0)
+        assert await runner.backend.nodes() == [as_it_is]
 
 
 JOB = """

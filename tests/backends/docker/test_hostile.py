@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.backends.containers import shared_memory
 from tests.backends.docker.conftest import DockerWorld
 from zoe_jupyter.backends.base import Address, SeenState
 from zoe_jupyter.backends.docker import translate
@@ -102,6 +103,14 @@ async def test_a_fork_bomb_hurts_itself_only(world: DockerWorld) -> None:
     assert bystander.reason is None
     for execution_id in ("one", "two"):
         await runner.backend.clean(execution_id, keep_logs=False)
+    await world.close(runner.backend)
+
+
+async def test_shared_memory_is_as_large_as_the_settings_say(world: DockerWorld) -> None:
+    world.options["shm_bytes"] = shared_memory.SIZE
+    runner = Runner(world, await world.open())
+    await shared_memory.expect_as_asked_for(runner)
+    await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)
 
 

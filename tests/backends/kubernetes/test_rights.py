@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import cluster
+from tests.backends.containers import shared_memory
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
@@ -77,6 +78,15 @@ async def test_a_pod_gets_no_token_and_no_rights_of_its_own(runner: Runner) -> N
     assert "CapEff:\t0000000000000000" in said
     assert "NoNewPrivs:\t1" in said
     assert "Seccomp:\t2" in said
+
+
+async def test_shared_memory_is_as_large_as_the_settings_say(world: KubernetesWorld) -> None:
+    world.options["shared_memory_bytes"] = shared_memory.SIZE
+    runner = Runner(world, await world.open())
+
+    await shared_memory.expect_as_asked_for(runner)
+
+    await _clean(runner)
 
 
 async def test_secrets_are_nowhere_but_in_a_secret(runner: Runner, namespace: str) -> None:

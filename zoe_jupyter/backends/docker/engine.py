@@ -48,6 +48,7 @@ class Engine:
         """Monotonic time of the first call in vain."""
         self.why_silent = ""
         self.info: dict[str, Any] = {}
+        """As of the last listing: engines grow."""
         self._deployment = deployment
         self._on_news = on_news
         self._dirty: set[str] = set()
@@ -91,7 +92,6 @@ class Engine:
         async with self._looking:
             try:
                 await self._look()
-                self.info = self.info or await self.calls.do(lambda client: client.info())
             except Unreachable as error:
                 self.silent_since = time.monotonic() if self.silent_since is None else self.silent_since
                 self.why_silent = str(error)
@@ -113,10 +113,12 @@ class Engine:
 
     async def _list(self) -> None:
         listed_at, wanted = time.monotonic(), {"label": f"{LABEL}deployment={self._deployment}"}
-        found, networks = await asyncio.gather(
+        found, networks, info = await asyncio.gather(
             self.calls.do(lambda client: client.containers(all=True, filters=wanted)),
             self.calls.do(lambda client: client.networks(filters=wanted)),
+            self.calls.do(lambda client: client.info()),
         )
+        self.info = info
         self.networks = {network["Labels"][f"{LABEL}execution"] for network in networks}
         ids = {each["Id"] for each in found}
         self.containers = {key: each for key, each in self.containers.items() if key in ids}
