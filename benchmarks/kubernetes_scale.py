@@ -1,6 +1,6 @@
 """What it takes to follow a cluster of 1,000 nodes on which a deployment has 5,000 pods: start, memory, one change. The nodes are simulated.
 
-Needs the scripts of ``ZOE_TEST_INFRA`` (kwok's nodes accept pods, say that they run, and run nothing). The pods are made once and used again.
+Needs the scripts of ``ZOE_TEST_INFRA`` (kwok's nodes accept pods, say that they run, and run nothing).
 """
 
 from __future__ import annotations
@@ -37,15 +37,22 @@ SIMULATED = ({"key": "kwok.x-k8s.io/node", "operator": "Exists"},)
 
 
 def measure(effort: Effort) -> Report:
-    """Everything is measured in a process of its own, which has nothing else in it."""
+    """In a process of its own, which has nothing else in it. The cluster is taken down: beside simulated nodes others do not find it as they need it."""
     part = QUICK_PART if effort.is_quick else 1
     kubeconfig = cluster.kubeconfig()
-    cluster.cluster("up", "--nodes", "2", "--fake-nodes", str(NODES // part))
-    site = Site(deployment=f"scale-{PODS // part}", tolerations=SIMULATED, node_selector={"type": "kwok"})
-    asyncio.run(_make(str(kubeconfig), site, PODS // part))
+    try:
+        cluster.cluster("up", "--nodes", "2", "--fake-nodes", str(NODES // part))
+        return _measure(effort, str(kubeconfig), PODS // part)
+    finally:
+        cluster.cluster("down", "--keep-images")
+
+
+def _measure(effort: Effort, kubeconfig: str, pods: int) -> Report:
+    site = Site(deployment=f"scale-{pods}", tolerations=SIMULATED, node_selector={"type": "kwok"})
+    asyncio.run(_make(kubeconfig, site, pods))
     report = Report()
     for _ in range(effort.pairs):
-        command = [sys.executable, "-m", "benchmarks.kubernetes_scale", str(kubeconfig), site.deployment]
+        command = [sys.executable, "-m", "benchmarks.kubernetes_scale", kubeconfig, site.deployment]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr)
