@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 LAUNCHES_AT_ONCE = 16
 ORPHAN_GRACE_S = 5.0
 AGAIN_S = 5.0
+IN_VAIN_S = 1.0
+"""After an action that could not be carried out, until a look brings it up again."""
 CLEANED_S = 600.0
 """How long it is remembered that an execution was cleaned; longer than any look takes."""
 Apply = Callable[..., Awaitable[Execution | None]]
@@ -54,6 +56,8 @@ class Actions:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._preparing: dict[Key, asyncio.Task[Any]] = {}
         """Launches that still wait for what they need: nothing is lost with them."""
+        self._in_vain: set[Key] = set()
+        """What could not be carried out this time."""
         self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
         self._confirmed: dict[str, dict[tuple[str, int], float]] = {}
         self._cleaned: dict[str, float] = {}
@@ -124,7 +128,11 @@ class Actions:
             del self._tasks[key]
         if not task.cancelled() and task.exception() is not None:
             logger.error("action on %s %s failed", *key, exc_info=task.exception())
-        self._look()
+        if key in self._in_vain:
+            self._in_vain.discard(key)
+            asyncio.get_running_loop().call_later(IN_VAIN_S, self._look)
+        else:
+            self._look()
 
     def _wanted(
         self, execution_id: str, service: str, attempt: int, state: ServiceState
@@ -150,6 +158,7 @@ class Actions:
                 return await self._start(execution_id, effect)
         except Unreachable as error:
             logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution_id, service, error)
+            self._in_vain.add((execution_id, service))
             return None
         except Retryable as error:
             reason = _reason(error)
@@ -206,6 +215,7 @@ class Actions:
             await self._backend.stop(execution_id, effect.service, effect.attempt, grace_s=effect.grace_s)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: stop of %s will be tried again: %s", execution_id, effect.service, error)
+            self._in_vain.add((execution_id, effect.service))
         except Exception:
             logger.exception("execution %s: stop of %s failed; a defect", execution_id, effect.service)
             await asyncio.sleep(AGAIN_S)
@@ -219,6 +229,7 @@ class Actions:
             await self._backend.force(execution_id)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: it will be tried again to end it: %s", execution_id, error)
+            self._in_vain.add((execution_id, ""))
         failpoint("force.after")
 
     def _is_still_meant(self, execution_id: str, effect: Force) -> bool:
