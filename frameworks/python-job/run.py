@@ -24,7 +24,7 @@ def main() -> None:
         sys.argv = [job["module"], *job["args"]]
         runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
     else:
-        if not Path(job["script"]).is_file():
+        if not Path(job["script"]).exists():
             sys.exit(_no_script(job["script"], is_in_notebooks_folder=bool(job.get("folder"))))
         sys.argv = [job["script"], *job["args"]]
         sys.path[0] = str(Path(job["script"]).resolve().parent)

@@ -308,25 +308,6 @@ async def test_a_defect_in_a_launch_is_told_once_and_does_not_spin(
     assert tries == ["job.main-0"]
 
 
-async def test_a_launch_where_nobody_answers_does_not_spin(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One engine of several refuses connections: the others answer each look, and none of them leads to a try at once."""
-    tries: list[str] = []
-
-    async def fail(order: ServiceOrder, node: str) -> None:
-        tries.append(order.service)
-        raise Unreachable("connection refused")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(house.backend, "launch", fail)
-        execution = await house.submit("job")
-        await house.until(lambda _: bool(tries), execution)
-        await asyncio.sleep(actions.IN_VAIN_S / 2)
-        soon = len(tries)
-        assert soon <= 3  # other news may bring a look
-        await house.until(lambda _: len(tries) > soon, execution)
-    await house.until_state(State.RUNNING, execution)
-
-
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21])
 async def test_a_caller_that_goes_away_in_the_middle_leaves_nothing_half_done(house: House, turns: int) -> None:
     """A change that the store has and memory has not would make the store refuse every later one."""

@@ -1,9 +1,13 @@
-"""Who waits for an image waits at nobody else's cost, and can be stopped at once."""
+"""Who waits for an image, or for an engine that does not answer, waits at nobody else's cost, and can be stopped at once."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from zoe_jupyter.backends.base import ServiceOrder, Unreachable
+from zoe_jupyter.engine import actions
 from zoe_jupyter.engine.actions import LAUNCHES_AT_ONCE
 from zoe_jupyter.model.execution import State
 from zoe_jupyter.model.resources import Node, Resources
@@ -32,3 +36,22 @@ async def test_however_many_wait_for_images_others_start(house: House) -> None:
     await house.until_state(State.RUNNING, await house.submit("cluster"))
     house.backend.fetching[SERVICE].set()
     await house.until(lambda _: len(house.backend.launched) >= 2 * LAUNCHES_AT_ONCE, await house.submit("job"))
+
+
+async def test_a_launch_where_nobody_answers_does_not_spin(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One engine of several refuses connections: the others answer each look, and none of them leads to a try at once."""
+    tries: list[str] = []
+
+    async def fail(order: ServiceOrder, node: str) -> None:
+        tries.append(order.service)
+        raise Unreachable("connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.backend, "launch", fail)
+        execution = await house.submit("job")
+        await house.until(lambda _: bool(tries), execution)
+        await asyncio.sleep(actions.IN_VAIN_S / 2)
+        soon = len(tries)
+        assert soon <= 3  # other news may bring a look
+        await house.until(lambda _: len(tries) > soon, execution)
+    await house.until_state(State.RUNNING, execution)

@@ -96,7 +96,8 @@ async def test_what_ended_while_the_line_was_cut_is_seen_when_it_stands_again(
     world: KubernetesWorld, through: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = Runner(world, await world.open())
-    await runner.start("one")
+    await runner.launch(runner.order("one"))
+    await eventually(lambda: _is(runner, SeenState.READY))
     through.cut()
     await eventually(lambda: _is_blind(runner))
     cluster.kubectl("delete", "pods", "-n", world.namespace, "-l", names.selector(world.deployment), "--grace-period=1")

@@ -242,7 +242,7 @@ def creating(**facts: Any) -> dict[str, Any]:
     return found
 
 
-def event(reason: str, message: str, *, minute: int = 0) -> dict[str, Any]:
+def event(reason: str, message: str, *, minute: int = 0) -> dict[str, Any] | None:
     return translate.slim_event(
         {
             "metadata": {"name": f"{WHO.name}.{minute}", "uid": "e", "resourceVersion": "7"},
@@ -291,6 +291,32 @@ def test_what_keeps_a_node_from_making_a_container_is_told_and_ends_it_when_its_
     found.take_event("e3", event("Pulling", 'Pulling image "zoe/dask:1"', minute=3))
     assert only(found).reason == Reason(PULLING, "pulling the image zoe/dask:1", {"image": "zoe/dask:1"})
     assert hindered.overdue(2000.0) == []
+
+
+def test_a_warning_that_keeps_nothing_from_starting_is_not_kept() -> None:
+    assert event("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets") is None
+
+
+@pytest.mark.parametrize("is_pull_first", [True, False])
+def test_of_two_events_of_one_second_the_pull_is_the_later_one(*, is_pull_first: bool) -> None:
+    found = known(creating())
+    told = {"pull": event("Pulling", 'Pulling image "zoe/dask:1"'), "mount": event("FailedMount", "not yet")}
+    for name in sorted(told, reverse=is_pull_first):
+        found.take_event(name, told[name])
+
+    reason = only(found).reason
+    assert reason is not None
+    assert reason.code == PULLING
+
+
+def test_who_has_nothing_to_prove_has_minutes_for_its_volumes() -> None:
+    found = known(creating())
+    hindered = Hindered(found)
+    found.take_event("e1", event("FailedAttachVolume", "still attached elsewhere"))
+
+    assert hindered.overdue(1000.0) == []
+    assert hindered.overdue(1200.0) == []
+    assert [verdict.code for _, verdict in hindered.overdue(1300.0)] == ["not_ready"]
 
 
 def test_who_waits_for_room_in_the_cluster_is_never_overdue() -> None:

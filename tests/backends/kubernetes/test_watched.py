@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.kubernetes import watched
+from zoe_jupyter.backends.kubernetes import machines, watched
 from zoe_jupyter.backends.kubernetes.client import ApiError
+from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.watched import Watched
 
 
@@ -139,6 +140,16 @@ async def test_a_watch_ends_when_all_is_to_be_listed_again(monkeypatch: pytest.M
     assert 6 <= int(cluster.asked[-1]["timeoutSeconds"]) <= 7
 
 
+async def test_what_is_made_while_all_is_listed_is_not_taken_for_gone() -> None:
+    copy = Watched(Cluster([[item("a", 1)]], []), "/things", keep=dict, on_change=lambda *_: None)  # type: ignore[arg-type]
+    copy.put(item("made", 101))
+    copy.put(item("gone", 99))
+
+    await copy.list()
+
+    assert set(copy.items) == {"a", "made"}
+
+
 async def test_what_is_listed_again_now_and_then_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watched, "RELIST_S", 0.0)
     copy, _ = await follow(Cluster([[item("a", 1)], [item("b", 2)]], [[]]))
@@ -194,5 +205,28 @@ async def test_no_answer_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> Non
     await asyncio.sleep(0)
 
     assert copy.problem == "no answer"
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_nodes_that_cannot_be_read_now_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(machines, "AGAIN_S", 0.01)
+
+    class Odd(Cluster):
+        async def get(self, path: str, query: Mapping[str, str]) -> Any:
+            if not self.asked:
+                self.asked.append({})
+                raise ValueError("quantity")
+            return await super().get(path, query)
+
+    cluster = Odd([[], []], [])
+    found = machines.Machines(cluster, Site(deployment="lab"), {})  # type: ignore[arg-type]
+    following = asyncio.create_task(found.follow())
+    await asyncio.wait_for(found.begun(), 5)
+
+    assert not found.problem
+    assert "a defect" in caplog.text
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)

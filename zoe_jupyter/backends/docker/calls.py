@@ -88,17 +88,20 @@ class Calls:
         """The client whose answers may take so long."""
         if self._tunnel is not None:
             self._tunnel.open()
-        with self._lock:
-            if limit_s not in self._clients:
-                self._clients[limit_s] = self._connected(limit_s)
-            return self._clients[limit_s]
+        found = self._clients.get(limit_s)
+        if found is None:
+            made = self._connected(limit_s)  # asks the engine: nobody may wait for that
+            with self._lock:
+                found = self._clients.setdefault(limit_s, made)
+            if found is not made:
+                made.close()
+        return found
 
     def renew(self) -> None:
         """Use none of the connections again that are open now: nobody may be left at their other ends."""
         with self._lock:
-            clients = list(self._clients.values())
-            self._clients.clear()
-        for client in clients:
+            clients, self._clients = self._clients, {}
+        for client in clients.values():
             client.close()
 
     def close(self) -> None:

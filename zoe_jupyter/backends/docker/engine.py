@@ -206,6 +206,8 @@ class Engine:
                 await self._hear()
             except (Unreachable, BackendError, NotFound) as error:
                 logger.info("events of the engine %s ended: %s", self.name, error)
+            except Exception:
+                logger.exception("events of the engine %s ended; a defect", self.name)
             self._is_subscribed, self._listed_at = False, None
             self._on_news()
             await asyncio.sleep(AGAIN_S)
@@ -217,7 +219,8 @@ class Engine:
             self._is_subscribed, self._listed_at = True, None
             self._on_news()
             async for event in wire.lines(content):
-                self.touch(event["Actor"]["ID"])
+                if container_id := event.get("Actor", {}).get("ID"):
+                    self.touch(container_id)
                 self._on_news()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zoe_jupyter.backends.containers.places import is_free
@@ -30,6 +31,20 @@ def mounts(folders: Iterable[FolderSettings], *, is_near: bool, state: Path) -> 
     Raises Fatal for a folder that meanwhile leads where it may not, or is gone.
     """
     return [_mount(each, _source(each, state) if is_near else each.path) for each in folders]
+
+
+def seen(cwd: str, folders: Iterable[FolderSettings], *, is_near: bool) -> str:
+    """Where a service starts that wants to start there; empty for its own folder.
+
+    The runtime makes what is not there, as root: so a place in a shared folder counts only on this machine, where it can be looked at.
+    """
+    path = PurePosixPath(cwd)
+    for each in folders:
+        at = each.at or each.path
+        if path.is_relative_to(at):
+            is_there = is_near and os.path.isdir(Path(each.path) / path.relative_to(at))
+            return cwd if is_there else ""
+    return cwd
 
 
 def _mount(folder: FolderSettings, source: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from docker.errors import NotFound
@@ -104,8 +105,9 @@ class Launcher:
     async def _create(self, order: ServiceOrder, name: str, *, gpus: Sequence[str] = ()) -> Container:
         engine, settings = self._engine, self._settings
         mounts = folders.mounts(settings.folders, is_near=engine.is_near, state=settings.data_dir)
+        cwd = folders.seen(order.cwd, settings.folders, is_near=engine.is_near)
         config = translate.container_config(
-            order, settings, engine.settings, cores=engine.cores, gpus=gpus, mounts=mounts
+            replace(order, cwd=cwd), settings, engine.settings, cores=engine.cores, gpus=gpus, mounts=mounts
         )
         try:
             made = await self._engine.calls.do(_create, config, name, limit_s=SLOW_S)

@@ -13,7 +13,7 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
-from zoe_jupyter.backends.docker.calls import LOG_S
+from zoe_jupyter.backends.docker.calls import LOG_S, Calls
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.translate import Container, moment
@@ -25,6 +25,7 @@ _PAUSES_S = (0.03, 0.05, 0.1, 0.15, 0.25, 0.4)
 _ANSWER_S = 2.0
 _REFUSED = 400
 _COMMAND_S = 30.0
+_EXIT_PAUSE_S = 0.1
 _KEPT_BYTES = 1 << 20
 """Of what a command says; a description may name one that says much."""
 _LISTENING = "0A"
@@ -211,5 +212,13 @@ async def _run(engine: Engine, container_id: str, command: list[str], environmen
     async with calls.flow("POST", f"/exec/{made}/start", body={"Detach": False, "Tty": False}, limit_s=None) as content:
         async for part in wire.frames(content):
             output += part[: _KEPT_BYTES - len(output)]
-    code = await calls.do(lambda client: client.exec_inspect(made)["ExitCode"])
-    return int(code or 0), bytes(output)
+    return await _exit_code(calls, made), bytes(output)
+
+
+async def _exit_code(calls: Calls, command: str) -> int:
+    """Once the engine knows it: a command may go on though its outputs are closed, or the connection broke."""
+    while True:
+        code = await calls.do(lambda client: client.exec_inspect(command)["ExitCode"])
+        if code is not None:
+            return int(code)
+        await asyncio.sleep(_EXIT_PAUSE_S)

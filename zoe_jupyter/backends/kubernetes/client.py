@@ -116,9 +116,12 @@ class ApiServer:
                 max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
             )  # fmt: skip
             # A pooled connection may be dead without a word.
-            async with await asyncio.wait_for(self._opened(asked), ANSWER_LIMIT_S) as socket:
+            socket = await asyncio.wait_for(self._opened(asked), ANSWER_LIMIT_S)
+            try:
                 _keep_alive(socket)
                 yield socket
+            finally:
+                await socket.close()
         except aiohttp.WSServerHandshakeError as error:
             raise ApiError(error.status, "", error.message) from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
@@ -130,7 +133,7 @@ class ApiServer:
     ) -> Any:  # fmt: skip
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=CONNECT_LIMIT_S)
         async with self._answered(method, path, query, body=body, kind=kind, timeout=timeout) as answer:
-            return json.loads(await answer.read())
+            return _read(await answer.read())
 
     @contextlib.asynccontextmanager
     async def _answered(
@@ -178,7 +181,9 @@ class ApiServer:
         if not asked.cancelled() and asked.exception() is None:
             closing = asked.result().close()
             if closing is not None:
-                self._asking.add(asyncio.ensure_future(closing))
+                task = asyncio.ensure_future(closing)
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
 
     async def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -188,6 +193,14 @@ class ApiServer:
     def _proxy(self) -> str | None:
         proxy: str | None = self._client.configuration.proxy
         return proxy
+
+
+def _read(content: bytes) -> Any:
+    """Raises Unreachable: what says no JSON stands between, a page that asks who one is."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise Unreachable("what answers for the Kubernetes API server does not speak JSON") from None
 
 
 def _keep_alive(way: Any) -> None:

@@ -65,7 +65,7 @@ class Known:
                 del self._last[pod]
             return
         pod, self._events[name] = event["pod"], event
-        if event["at"] >= self._last_event(pod).get("at", ""):
+        if _turn(event) >= _turn(self._last_event(pod)):
             self._last[pod] = name
         if pod in self._names:
             self._judge(self._names[pod])
@@ -177,3 +177,8 @@ class Known:
             is_blameless = attempt not in self.asked
             seen = replace(seen, state=SeenState.EXITED, reason=reason, exit_code=None, is_blameless=is_blameless)
         self._gone[attempt] = seen
+
+
+def _turn(event: Mapping[str, Any]) -> tuple[str, bool]:
+    """Times are whole seconds: of two in one, an image is fetched after the rest was there."""
+    return event.get("at", ""), bool(event.get("image"))

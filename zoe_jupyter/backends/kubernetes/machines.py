@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
 from zoe_jupyter.backends.base import Unreachable
@@ -12,6 +13,8 @@ from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.site import Placement, Site
 from zoe_jupyter.backends.kubernetes.watched import Object, Watched
 from zoe_jupyter.model.resources import Node, Resources
+
+logger = logging.getLogger(__name__)
 
 WHOLE = "cluster"
 """Name of the node that stands for all."""
@@ -51,6 +54,9 @@ class Machines:
                 await self.begin()
             except (Unreachable, ApiError) as error:
                 self.problem = str(error)
+            except Exception as error:
+                logger.exception("the nodes cannot be read; a defect")
+                self.problem = f"the nodes cannot be read: {error!r}"
             if self.problem:
                 await asyncio.sleep(AGAIN_S)
         await asyncio.gather(*(watched.follow() for watched in self._seen))

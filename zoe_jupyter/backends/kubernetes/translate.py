@@ -55,11 +55,19 @@ WARNINGS = "involvedObject.kind=Pod,type=Warning," + ",".join(
 """Of what keeps a node from making a pod's container, but for what pods tell themselves: volumes that cannot be mounted, no network."""
 
 
-def slim_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of such an event: ``image`` is empty unless it tells of one."""
+_KEEPING = frozenset(
+    {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady"}
+)
+"""Reasons of warnings that keep a container from being made; others come while all goes well."""
+
+
+def slim_event(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is kept of such an event, if anything: ``image`` is empty unless it tells of one."""
     metadata, message = event["metadata"], str(event.get("message", ""))
     kept = ("name", "uid", "resourceVersion", "creationTimestamp")
     is_pull = event.get("reason") == _PULLING
+    if not is_pull and event.get("reason") not in _KEEPING:
+        return None
     return {
         "metadata": {name: metadata[name] for name in kept if name in metadata},
         "pod": event["involvedObject"].get("name", ""),

@@ -29,6 +29,8 @@ OVERDUE_S = 20.0
 """A pod that is still there so long after it should have been killed is on a node that does not answer."""
 START_S = 60.0
 """How long who has nothing to prove may be kept from its start."""
+MOUNT_S = 300.0
+"""The same, where a volume or a network is waited for: clouds need minutes."""
 TROUBLES = ("image_not_found", "cannot_start")
 """Of those that wait for room or for a volume the cluster may make some yet."""
 End = Callable[[Attempt, Reason], Awaitable[None]]
@@ -104,7 +106,8 @@ class Hindered:
         pod = self._known.pods[attempt]
         if translate.has_no_image(pod):
             return Reason("image_missing", trouble.text)
-        limit_s = float(translate.facts_of(pod).get("timeout_s", START_S))
+        patience_s = START_S if trouble.code == "image_not_found" else MOUNT_S
+        limit_s = float(translate.facts_of(pod).get("timeout_s", patience_s))
         if for_s < limit_s:
             return None
         return Reason("not_ready", f"not ready after {limit_s:g} s: {trouble.text}", {"timeout_s": limit_s})

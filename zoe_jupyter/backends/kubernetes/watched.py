@@ -98,7 +98,8 @@ class Watched:
         self._version, self._listed_at = page["metadata"]["resourceVersion"], time.monotonic()
         self.lists += 1
         self.problem = ""
-        for name in [name for name in self.items if name not in found]:
+        gone = [name for name, item in self.items.items() if name not in found and not _is_after(item, self._version)]
+        for name in gone:
             self._remove(name, self.items[name])
         for item in found.values():
             self.put(item)
@@ -159,6 +160,11 @@ async def _line(lines: Any) -> bytes:
     except (asyncio.TimeoutError, OSError, ValueError) as error:
         raise Unreachable(f"the watch broke: {type(error).__name__}") from None
     return line
+
+
+def _is_after(item: Object, version: str) -> bool:
+    """Whether a list of that version may not have it yet: it was made while all was listed."""
+    return int(item["metadata"]["resourceVersion"]) > int(version)
 
 
 def _is_newer(item: Object, known: Object) -> bool:

@@ -1,0 +1,143 @@
+"""Engines that accept and say nothing, or say what nobody foresaw: played by a socket, since no real one does it when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.docker import calls, probing
+from zoe_jupyter.backends.docker import engine as engines
+from zoe_jupyter.backends.docker.engine import Engine
+from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.testing.backend_contract import eventually
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+STILL_S = 0.5
+VERSION = json.dumps({"ApiVersion": "1.41", "Version": "20.10"}).encode()
+ODD = b'{"status":"start","id":"abc"}\n'
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """With a short path, as sockets want it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def an_engine(place: Path) -> Engine:
+    settings = EngineSettings(name="odd", url=f"unix://{place / 's'}")
+    return Engine(settings, deployment="lab", folder=place, on_news=lambda: None)
+
+
+@asynccontextmanager
+async def served(place: Path, answer: Answer) -> AsyncIterator[None]:
+    """Whoever connects is answered so, and nothing of it is left open."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await answer(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.get_running_loop().create_task(hold(reader, writer)))
+
+    async with await asyncio.start_unix_server(accept, place / "s"):
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+async def stillness(until: asyncio.Future[Any]) -> float:
+    """The longest time for which the loop stood still meanwhile."""
+    longest, last = 0.0, time.monotonic()
+    while not until.done():
+        await asyncio.sleep(0.02)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+async def test_an_engine_that_accepts_and_says_nothing_holds_up_nobody(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "QUICK_S", 2)
+    monkeypatch.setattr(engines, "QUICK_S", 2)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with served(place, say_nothing):
+        engine = an_engine(place)
+        looking = asyncio.ensure_future(engine.look())
+        assert await stillness(looking) < STILL_S
+        with pytest.raises(Unreachable):
+            await looking
+        engine.close()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As an engine that has nothing; its one event is of a kind of its own."""
+    while True:
+        line = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+        if b"/events" in line:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(ODD), ODD))
+            continue
+        kinds = {b"/version": VERSION, b"/_ping": b"OK", b"/info": b"{}"}
+        body = next((body for path, body in kinds.items() if path in line), b"[]")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(head + body)
+
+
+async def test_an_event_of_an_unknown_form_ends_no_listening(place: Path) -> None:
+    async with served(place, _answer):
+        engine = an_engine(place)
+        engine.start()
+
+        async def has_heard() -> bool:
+            return engine._is_subscribed
+
+        await eventually(has_heard)
+        await engine.look()
+        assert engine._listening is not None
+        assert not engine._listening.done()
+        engine.close()
+
+
+class _Broken:
+    """Calls of an engine that goes away in the middle of a command, and comes back before it knows the command's end."""
+
+    def __init__(self) -> None:
+        self.codes = [None, None, 7]
+
+    async def do(self, work: Any, **_: Any) -> Any:
+        client = SimpleNamespace(
+            exec_create=lambda *_, **__: {"Id": "e"}, exec_inspect=lambda _: {"ExitCode": self.codes.pop(0)}
+        )
+        return work(client)
+
+    @asynccontextmanager
+    async def flow(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        async def content() -> AsyncIterator[bytes]:
+            yield b"\1\0\0\0\0\0\0\3abc"
+
+        yield content()
+
+
+async def test_a_command_whose_end_is_not_known_yet_has_not_succeeded() -> None:
+    engine: Any = SimpleNamespace(calls=_Broken(), commands=asyncio.Semaphore(1))
+    assert await probing.run(engine, SimpleNamespace(id="c"), ("sleep", "9"), limit_s=5) == (7, b"abc")  # type: ignore[arg-type]
