@@ -22,7 +22,7 @@ from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.testing.backend_contract import eventually
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-STILL_S = 0.5
+STILL_S = 5.0
 VERSION = json.dumps({"ApiVersion": "1.41", "Version": "20.10"}).encode()
 ODD = b'{"status":"start","id":"abc"}\n'
 
