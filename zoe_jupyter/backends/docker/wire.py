@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 import string
 from collections.abc import AsyncIterator, Mapping
@@ -13,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from zoe_jupyter.backends.containers.connections import keep_alive
+
 BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError)
 """What is raised where nobody answers, or no HTTP."""
 _CHUNK = 65536
 _FRAME_HEAD = 8
 _LONGEST_HEAD = 100
 _TLS_PORT, _PLAIN_PORT = 2376, 2375
-_IDLE_S, _AGAIN_S, _TRIES = 15, 5, 3
-"""Of the kernel's own questions whether the other side is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +86,8 @@ async def _connected(url: str, tls: ssl.SSLContext | None) -> tuple[asyncio.Stre
         return await asyncio.open_unix_connection(url.removeprefix("unix://"))
     port = at.port or (_TLS_PORT if tls else _PLAIN_PORT)
     reader, writer = await asyncio.open_connection(at.hostname, port, ssl=tls)
-    _ask_whether_it_is_there(writer.get_extra_info("socket"))
+    keep_alive(writer.get_extra_info("socket"))
     return reader, writer
-
-
-def _ask_whether_it_is_there(connection: socket.socket) -> None:
-    """So that a stream on which nothing is said ends when the other side has gone without a word."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in {"TCP_KEEPIDLE": _IDLE_S, "TCP_KEEPINTVL": _AGAIN_S, "TCP_KEEPCNT": _TRIES}.items():
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _request(url: str, method: str, target: str, headers: Mapping[str, str], body: Any) -> bytes:

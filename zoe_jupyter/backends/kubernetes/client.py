@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket as socket_options
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET
 from typing import Any
 
 import aiohttp
@@ -16,13 +14,12 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.connections import keep_alive
 
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 MOST_CONNECTIONS = 256
-_KEPT_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""Seconds, seconds, and how often in vain; not every system has all three."""
 _TURNS = 5
 """A connection that was broken off closes its socket in one of the next turns of the loop."""
 APPLY = "application/apply-patch+yaml"
@@ -204,13 +201,10 @@ def _read(content: bytes) -> Any:
 
 
 def _keep_alive(way: Any) -> None:
-    """Have the kernel ask whether the other side is still there: who only listens would never know."""
+    """``way``: whatever tells its socket, None once it is closed."""
     found = way.get_extra_info("socket") if way is not None else None
     if found is not None:
-        found.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
-        for name, value in _KEPT_ALIVE.items():
-            if hasattr(socket_options, name):
-                found.setsockopt(IPPROTO_TCP, getattr(socket_options, name), value)
+        keep_alive(found)
 
 
 def _break_off(answer: aiohttp.ClientResponse) -> None:
