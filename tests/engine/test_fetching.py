@@ -38,6 +38,26 @@ async def test_however_many_wait_for_images_others_start(house: House) -> None:
     await house.until(lambda _: len(house.backend.launched) >= 2 * LAUNCHES_AT_ONCE, await house.submit("job"))
 
 
+async def test_what_still_runs_of_an_earlier_attempt_ends_while_its_successor_waits_for_an_image(house: House) -> None:
+    """And is asked once: one that does not listen has its grace, and is no reason for one look after the other."""
+    house.backend.fetching[SERVICE] = asyncio.Event()
+    execution = await house.until_state(State.STARTING, await house.submit("job"))
+    await house.until(lambda _: bool(house.core._actions._preparing), execution)
+    house.backend.auto_exit = False
+    left = ServiceOrder("test", execution.id, "alice", SERVICE, 0, ("job",))
+    await house.backend.launch(left, "local")
+    await house.until(lambda _: bool(house.backend.stopped), execution)
+    for _ in range(5):
+        house.backend.hint()
+        await asyncio.sleep(0.05)
+    assert house.backend.stopped == [(execution.id, SERVICE, 0)]
+
+    house.backend.exit(execution.id, SERVICE, 143)
+    house.backend.fetching[SERVICE].set()
+    now = await house.until_state(State.RUNNING, execution)
+    assert (now.services[SERVICE].attempt, len(house.backend.stopped)) == (1, 1)
+
+
 async def test_a_launch_where_nobody_answers_does_not_spin(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """One engine of several refuses connections: the others answer each look, and none of them leads to a try at once."""
     tries: list[str] = []

@@ -61,6 +61,8 @@ class Actions:
         self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
         self._confirmed: dict[str, dict[tuple[str, int], float]] = {}
         self._cleaned: dict[str, float] = {}
+        self._asked: dict[Key, float] = {}
+        """Orphans that were asked to end, and when."""
 
     def carry_out(self, execution: Execution, effects: Sequence[Effect]) -> None:
         """Begin each effect; returns at once."""
@@ -68,7 +70,8 @@ class Actions:
             if isinstance(effect, Launch):
                 self._begin((execution.id, effect.service), partial(self._launch, execution.id, effect))
             elif isinstance(effect, Stop):
-                self._begin((execution.id, effect.service), partial(self._stop, execution.id, effect))
+                key = (execution.id, effect.service)
+                self._begin(key, partial(self._stop, key, effect))
             elif isinstance(effect, Drain):
                 self._begin((execution.id, effect.service), partial(self._drain, execution.id, effect))
             elif isinstance(effect, Force):
@@ -77,8 +80,12 @@ class Actions:
                 self._begin((execution.id, ""), partial(self._clean, execution.id))
 
     def stop_orphan(self, execution_id: str, service: str, attempt: int) -> None:
-        """Begin to end what nobody wants any more; one that cannot be ended holds nothing else up."""
-        self._begin((execution_id, service), partial(self._stop, execution_id, Stop(service, attempt, ORPHAN_GRACE_S)))
+        """Begin to end what nobody wants any more, unless it was just asked to. Its successor waits for an image, perhaps: neither waits for the other."""
+        key, now = (execution_id, f"{service}#{attempt}"), asyncio.get_running_loop().time()
+        self._asked = {asked: at for asked, at in self._asked.items() if now - at < AGAIN_S}
+        if key not in self._tasks and key not in self._asked:
+            logger.warning("execution %s: stopping orphan %s#%s", execution_id, service, attempt)
+            self._begin(key, partial(self._stop_orphan, key, Stop(service, attempt, ORPHAN_GRACE_S)))
 
     def clean_remnant(self, execution_id: str) -> None:
         """Begin to remove what is left of an execution that does not live."""
@@ -207,15 +214,22 @@ class Actions:
             return False
         return True
 
-    async def _stop(self, execution_id: str, effect: Stop) -> None:
+    async def _stop_orphan(self, key: Key, effect: Stop) -> None:
+        await self._stop(key, effect)
+        if key not in self._in_vain:
+            self._asked[key] = asyncio.get_running_loop().time()
+
+    async def _stop(self, key: Key, effect: Stop) -> None:
+        """``key`` is that of the task."""
         if not await self._may_act():
             return
+        execution_id = key[0]
         failpoint("stop.before")
         try:
             await self._backend.stop(execution_id, effect.service, effect.attempt, grace_s=effect.grace_s)
         except (Unreachable, BackendError) as error:
             logger.warning("execution %s: stop of %s will be tried again: %s", execution_id, effect.service, error)
-            self._in_vain.add((execution_id, effect.service))
+            self._in_vain.add(key)
         except Exception:
             logger.exception("execution %s: stop of %s failed; a defect", execution_id, effect.service)
             await asyncio.sleep(AGAIN_S)

@@ -175,7 +175,6 @@ class Loop:
         if findings.orphans or findings.remnants:
             await self._ledger.prove()
         for execution_id, service, attempt in findings.orphans:
-            logger.warning("execution %s: stopping orphan %s#%s", execution_id, service, attempt)
             self._actions.stop_orphan(execution_id, service, attempt)
         for execution_id in findings.remnants - set(self._ledger.executions):
             logger.warning("execution %s: cleaning what is left of it", execution_id)

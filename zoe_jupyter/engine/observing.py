@@ -177,9 +177,12 @@ def _is_hindered(service: Service) -> bool:
 
 
 def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:
-    if item.state is SeenState.EXITED or doings.is_busy(item.execution_id, item.service):
+    if item.state is SeenState.EXITED:
         return
     service = execution.services.get(item.service) if execution else None
+    is_older = service is not None and item.attempt < service.attempt
+    if not is_older and doings.is_busy(item.execution_id, item.service):
+        return
     is_current = service is not None and service.attempt == item.attempt and service.state in ALIVE
     if not is_current and not (execution and _is_ahead(execution, service, item)):
         findings.orphans.append((item.execution_id, item.service, item.attempt))

@@ -15,6 +15,7 @@ import pytest
 
 from tests.backends.docker.conftest import BASE, DockerWorld
 from tests.backends.docker.second_engine import SecondEngine, second_engine
+from tests.backends.docker.test_hanging_registry import HangingRegistry, registry
 from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.engine.core import Core, open_core
@@ -23,6 +24,8 @@ from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.execution import Execution, State
 from zoe_jupyter.testing.backend_contract import Runner, eventually
+
+__all__ = ["registry"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 ADA = Caller("ada", is_admin=True)
@@ -42,6 +45,20 @@ processes:
     resources: {cores: 0.1, memory: 64MiB}
     restart: {when: on-failure, delay_s: 0.1}
     stop: {grace_s: 0}
+"""
+
+DEAF = """
+zoe: 1
+kind: framework
+name: deaf
+version: "1"
+title: Deaf
+processes:
+  main:
+    image: {image}
+    command: [python3, -c, "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"]
+    resources: {{cores: 0.1, memory: 64MiB}}
+    stop: {{grace_s: 0}}
 """
 
 
@@ -110,10 +127,13 @@ async def _is_silent(runner: Runner, *, is_lost: bool) -> bool:
 
 
 @pytest.fixture
-async def core(world: DockerWorld, engines: tuple[EngineSettings, ...], tmp_path: Path) -> AsyncIterator[Core]:
-    folder = tmp_path / "shop" / "sleeper"
-    folder.mkdir(parents=True)
-    (folder / "framework.yaml").write_text(SERVICE)
+async def core(
+    world: DockerWorld, engines: tuple[EngineSettings, ...], registry: HangingRegistry, tmp_path: Path
+) -> AsyncIterator[Core]:
+    for name, text in (("sleeper", SERVICE), ("deaf", DEAF.format(image=rare(registry)))):
+        folder = tmp_path / "shop" / name
+        folder.mkdir(parents=True)
+        (folder / "framework.yaml").write_text(text)
     world.data_dir.mkdir(mode=0o700)
     core = await open_core(
         Settings(
@@ -131,6 +151,11 @@ async def core(world: DockerWorld, engines: tuple[EngineSettings, ...], tmp_path
         await until(core, execution.id, State.ENDED)
     await eventually(lambda: _has_nothing(core))
     await core.close()
+
+
+def rare(registry: HangingRegistry) -> str:
+    """An image that its registry never gives."""
+    return f"{registry.name}/rare:1"
 
 
 async def _has_nothing(core: Core) -> bool:
@@ -174,6 +199,31 @@ async def test_what_a_lost_engine_ran_goes_on_elsewhere_and_never_twice(
         assert answer.status == 200
     (service,) = (await core.execution(waiting.id, ADA)).services.values()
     assert (service.node, service.attempt, service.state.value) == ("far", 1, "running")
+
+
+async def test_what_a_lost_engine_still_runs_is_ended_while_its_successor_waits_for_an_image(
+    core: Core, second: SecondEngine, registry: HangingRegistry
+) -> None:
+    """Though it is deaf: asked to end by each look, it would never be killed if each began its grace anew."""
+    far = second.client()
+    far.tag(BASE, *rare(registry).rsplit(":", 1))
+    await core.set_node_enabled("near", ADA, is_enabled=False)
+    execution, _ = await core.submit(Submission(use="deaf"), ADA, key=None)
+    await until(core, execution.id, State.RUNNING)
+    await core.set_node_enabled("near", ADA, is_enabled=True)
+    second.pause()
+    try:
+        assert await asyncio.to_thread(registry.asked.wait, 60)
+    finally:
+        second.go_on()
+
+    async def has_ended() -> bool:
+        return not far.containers(filters={"label": f"jupyter.zoe.execution={execution.id}"})
+
+    await eventually(has_ended, deadline_s=30)
+    far.close()
+    (service,) = (await core.execution(execution.id, ADA)).services.values()
+    assert (service.node, service.attempt, service.state.value) == ("near", 2, "starting")
 
 
 async def _runs_on(core: Core, execution_id: str, node: str) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import math
+import time
 from contextlib import suppress
-from typing import Any
 
 from docker.errors import NotFound
 
@@ -22,21 +22,23 @@ class Stopper:
     def __init__(self) -> None:
         self._stopped: set[Attempt] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._due_at: dict[str, float] = {}
+        """When each of them kills."""
 
     def was_stopped(self, attempt: Attempt) -> bool:
         """Whether this core was told to stop it."""
         return attempt in self._stopped
 
     async def stop(self, engine: Engine, found: Container, *, grace_s: float) -> None:
-        """Ask it to end; one that was never started is removed. Again with a shorter grace: the shorter one counts."""
+        """Ask it to end; one that was never started is removed. Asked again, it has no more time than it was given first, and less where that is said."""
         self._stopped.add(found.attempt)
         if found.is_created:
             await remove(engine, found)
         elif found.is_running:
             await _signal(engine, found, found.stop_signal)
-            if (before := self._tasks.pop(found.id, None)) is not None:
-                before.cancel()
-            self._begin(found.id, self._kill_after(engine, found, grace_s))
+            due_at = time.monotonic() + grace_s
+            if due_at < self._due_at.get(found.id, math.inf):
+                self._kill_at(engine, found, due_at)
 
     def forget(self, execution_id: str) -> None:
         self._stopped = {attempt for attempt in self._stopped if attempt.execution_id != execution_id}
@@ -45,13 +47,19 @@ class Stopper:
         for task in self._tasks.values():
             task.cancel()
 
-    def _begin(self, container_id: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=f"zoe docker kill {container_id[:12]}")
-        self._tasks[container_id] = task
-        task.add_done_callback(lambda done: self._tasks.get(container_id) is done and self._tasks.pop(container_id))
+    def _kill_at(self, engine: Engine, found: Container, due_at: float) -> None:
+        if (before := self._tasks.get(found.id)) is not None:
+            before.cancel()
+        task = asyncio.create_task(self._kill(engine, found, due_at), name=f"zoe docker kill {found.id[:12]}")
+        self._tasks[found.id], self._due_at[found.id] = task, due_at
+        task.add_done_callback(lambda done: self._is_over(found.id, done))
 
-    async def _kill_after(self, engine: Engine, found: Container, grace_s: float) -> None:
-        await asyncio.sleep(grace_s)
+    def _is_over(self, container_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(container_id) is task:
+            del self._tasks[container_id], self._due_at[container_id]
+
+    async def _kill(self, engine: Engine, found: Container, due_at: float) -> None:
+        await asyncio.sleep(max(0.0, due_at - time.monotonic()))
         while (current := engine.containers.get(found.id)) is not None and current.is_running:
             with suppress(Unreachable, BackendError):
                 await kill(engine, found)
