@@ -40,7 +40,7 @@ class Proxy:
         self.was_left = threading.Event()
         """Somebody went away in the middle of an answer."""
         self._connect = connect
-        self._loses = b""
+        self._loses, self._held = b"", (b"", 0.0)
         self._is_cut = False
         self._pairs: list[_Pair] = []
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -68,6 +68,10 @@ class Proxy:
         """To the next request that has these bytes: it is carried out, and its connection breaks."""
         self._loses = request
 
+    def hold(self, request: bytes, for_s: float) -> None:
+        """Requests that have these bytes go on after so long; all others at once."""
+        self._held = request, for_s
+
     def close(self) -> None:
         self._server.close()
         for pair in self._pairs:
@@ -87,7 +91,7 @@ class Proxy:
             while data := pair.near.recv(_CHUNK):
                 if self._loses and self._loses in data:
                     self._loses, pair.is_losing = b"", True
-                time.sleep(self.delay_s)
+                time.sleep(self._held[1] if self._held[0] and self._held[0] in data else self.delay_s)
                 if not pair.is_forgotten:
                     pair.far.sendall(data)
         pair.far.close() if pair.is_forgotten else pair.close()

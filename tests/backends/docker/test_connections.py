@@ -11,10 +11,14 @@ import pytest
 from tests.backends.docker.conftest import DockerWorld
 from tests.backends.docker.proxy import Proxy, before_engine
 from zoe_jupyter.backends.base import SeenState, Unreachable
+from zoe_jupyter.backends.docker.calls import QUICK_S
 from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.model.errors import Retryable
 from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
+SAYS = f"print('said', flush=True); {FOREVER}"
+UNREAD = b"[zoe] what app.main-0 said in its start 1 cannot be read to its end now: the engine far does not answer"
 
 
 @pytest.fixture
@@ -39,6 +43,7 @@ async def test_after_a_cut_that_nobody_noticed_ends_are_seen_at_once_again(
     seen = await runner.start("one")
     proxy.cut()
     await eventually(lambda: _is_silent(runner), deadline_s=40)
+    assert UNREAD in await runner.output("one")
     proxy.mend()
     await eventually(lambda: _answers(runner), deadline_s=40)
     began = time.monotonic()
@@ -67,6 +72,26 @@ async def test_a_slow_engine_is_waited_for(runner: Runner, proxy: Proxy) -> None
     await runner.backend.stop("one", "app.main-0", 1, grace_s=1)
     await runner.ended("one")
     proxy.delay_s = 0.0
+
+
+async def test_the_log_of_an_engine_that_is_busy_for_long_is_waited_for(runner: Runner, proxy: Proxy) -> None:
+    await runner.start("one", code=SAYS)
+    await runner.said("one", "app.main-0", b"said\n")
+    proxy.hold(b"/logs", QUICK_S + 1)
+    assert await runner.output("one") == b"said\n"
+    assert not (await runner.backend.observe()).unreachable
+
+
+async def test_a_log_that_cannot_be_read_says_so_and_is_none_that_is_empty(runner: Runner, proxy: Proxy) -> None:
+    await runner.start("one", code=SAYS)
+    await runner.said("one", "app.main-0", b"said\n")
+    for tail in (None, 5):
+        proxy.lose_answer(b"/logs")
+        assert (await runner.output("one", tail=tail)).count(UNREAD) == (tail is None)
+        assert await runner.output("one", tail=tail) == b"said\n"
+    proxy.lose_answer(b"/logs")
+    with pytest.raises(Retryable, match="the engine far does not answer"):
+        await runner.output("one", follow=True)
 
 
 @pytest.mark.parametrize("request_line", [b"/containers/create", b"/archive", b"/start", b"/networks/create"])

@@ -291,14 +291,17 @@ class DockerBackend(Backend):
         """Oldest attempt first."""
         found = self._kept_logs.sources(self._settings.deployment, execution_id, service)
         for engine, each in self._site.attempts(execution_id, service):
-            found[each.attempt.attempt] = Source(each.attempt, engine=engine, container_id=each.id)
+            found[each.attempt.attempt] = Source(each.attempt, self._kept_logs.file(each.attempt), engine, each.id)
         return [found[number] for number in sorted(found)]
 
     async def _later(self, last: Source) -> list[Source]:
-        """The next attempts, once there are some; none when the last one has ended for good, or its engine is lost."""
+        """The next attempts, once there are some; none when the last one has ended for good. Raises Retryable where its engine is silent."""
         attempt = last.attempt
         if last.engine is not None:
-            await last.engine.inspect(last.container_id)
+            try:
+                await last.engine.inspect(last.container_id)
+            except Unreachable as error:
+                raise Retryable(str(error)) from error
         with self._listening() as news:
             while True:
                 later = [

@@ -8,7 +8,6 @@ import shutil
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import wire
+from zoe_jupyter.backends.docker.calls import LOG_S
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import BackendError, Retryable
@@ -28,10 +28,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the words of one attempt are: in a file, or at an engine."""
+    """Where the words of one attempt are: at an engine; where that has them no more, in a file."""
 
     attempt: Attempt
-    path: Path | None = None
+    path: Path
     engine: Engine | None = None
     container_id: str = ""
 
@@ -50,10 +50,13 @@ class KeptLogs:
             found[number] = Source(Attempt(deployment, execution_id, service, number), path)
         return found
 
+    def file(self, attempt: Attempt) -> Path:
+        """Where what it said is kept, or will be."""
+        return self._folder / attempt.execution_id / f"{quote(attempt.service, safe='')}@{attempt.attempt}.log"
+
     def keep(self, engine: Engine, found: Container) -> None:
         """Write down what that container said; in a thread. Doing it again does no harm. Raises Retryable on a full disk."""
-        attempt = found.attempt
-        file = self._folder / attempt.execution_id / f"{quote(attempt.service, safe='')}@{attempt.attempt}.log"
+        attempt, file = found.attempt, self.file(found.attempt)
         draft = file.with_suffix(f".{threading.get_ident()}")
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,14 +108,30 @@ async def start_of_tail(sources: Sequence[Source], count: int) -> list[tuple[Sou
 
 
 async def read(source: Source, *, tail: int | None, is_following: bool) -> AsyncIterator[bytes]:
-    """What that attempt said; ``is_following`` until its container ends."""
-    if source.path is not None:
-        chunks = await asyncio.to_thread(_lines_of_file, source.path, tail)
-        for chunk in chunks:
-            yield chunk
-    elif source.engine is not None:
-        async for chunk in follow(source.engine, source.container_id, tail=tail, is_following=is_following):
-            yield chunk
+    """What that attempt said, or a line that says why it is not all. ``is_following``: until its container ends; raises Retryable instead."""
+    last = b""
+    if source.engine is not None:
+        try:
+            async for chunk in follow(source.engine, source.container_id, tail=tail, is_following=is_following):
+                yield chunk
+                last = chunk[-1:] or last
+            return
+        except (NotFound, BackendError) as error:
+            is_kept = not last and source.path.exists()
+            if isinstance(error, BackendError) and not is_kept:
+                if is_following:
+                    raise
+                yield _missing(source.attempt, error.message, is_at_line_start=last in (b"", b"\n"))
+            if not is_kept:
+                return
+    for chunk in await asyncio.to_thread(_lines_of_file, source.path, tail):
+        yield chunk
+
+
+def _missing(attempt: Attempt, why: str, *, is_at_line_start: bool) -> bytes:
+    """As it stands in the log."""
+    line = f"[zoe] what {attempt.service} said in its start {attempt.attempt} cannot be read to its end now: {why}\n"
+    return f"{'' if is_at_line_start else chr(10)}{line}".encode()
 
 
 def _lines_of_file(path: Path, tail: int | None) -> list[bytes]:
@@ -120,9 +139,14 @@ def _lines_of_file(path: Path, tail: int | None) -> list[bytes]:
 
 
 async def follow(engine: Engine, container_id: str, *, tail: int | None, is_following: bool) -> AsyncIterator[bytes]:
-    """A container's log; ends with the container, or when the engine is lost."""
+    """A container's log; ends with the container. A busy engine is waited for. Raises BackendError where more may be there, NotFound."""
     query = {"stdout": 1, "stderr": 1, "follow": int(is_following), "tail": "all" if tail is None else tail}
-    with suppress(Unreachable, BackendError, NotFound):
-        async with engine.calls.flow("GET", f"/containers/{container_id}/logs", query) as content:
+    path = f"/containers/{container_id}/logs"
+    if engine.silent_since is not None:
+        raise Retryable(engine.why_silent)
+    try:
+        async with engine.calls.flow("GET", path, query, limit_s=LOG_S) as content:
             async for part in wire.frames(content):
                 yield part
+    except Unreachable as error:
+        raise Retryable(str(error)) from error
