@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 _BYTES, _FILES = 48 << 20, 1000
+_REMOUNT_S = 5.0
 
 
 class Disk:
@@ -55,7 +57,10 @@ class Disk:
         self._remount("rw")
 
     def _remount(self, how: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], check=True, capture_output=True)
+        """Not while somebody has a file open to write to it, who may be done in a moment."""
+        command, end = ["mount", "-o", f"remount,{how}", str(self.folder)], time.monotonic() + _REMOUNT_S
+        while (done := subprocess.run(command, check=False, capture_output=True)).returncode:
+            assert time.monotonic() < end, done.stderr
 
 
 @contextmanager

@@ -42,7 +42,7 @@ from zoe_jupyter.backends.docker.site import Place, Site
 from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.application import Port, Requirement
-from zoe_jupyter.model.errors import BackendError, NotFound, Retryable
+from zoe_jupyter.model.errors import BackendError, NotFound, Retryable, Unavailable
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node
 
@@ -114,6 +114,8 @@ class DockerBackend(Backend):
         self._meter = Meter()
         self._hearing: asyncio.Task[None] | None = None
         self._life: IO[bytes] | None = None
+        self._unguarded = ""
+        """Why nobody watches."""
         self._over: Mapping[str, str] = {}
         """Executions that an earlier core left and whose bounds are over, and why: wherever they are found they are ended."""
 
@@ -131,9 +133,13 @@ class DockerBackend(Backend):
         )  # fmt: skip
 
     async def start(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._life = self._life or await asyncio.to_thread(watchman.live, self._folder)
-        self._over = dict(self._notes.read())
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._life = self._life or await asyncio.to_thread(watchman.live, self._folder)
+            is_watched = await asyncio.to_thread(self._guard.is_watched)
+        except OSError as error:
+            raise Unavailable(f"the folder {self._folder} cannot be used: {error.strerror}; Zoe needs it") from error
+        self._over = dict(self._notes.read(watched_s=watchman.GIVE_UP_S if is_watched else 0.0))
         self._site.start()
         with suppress(Unreachable):
             await self.observe()
@@ -416,8 +422,11 @@ class DockerBackend(Backend):
         try:
             if self._notes.has_bounds:
                 await asyncio.to_thread(self._guard.see_to_it)
+            self._unguarded = ""
         except (OSError, SubprocessError) as error:
-            logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
+            if str(error) != self._unguarded:
+                logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
+            self._unguarded = str(error)
 
 
 def _stats(client: Any, container_id: str) -> Mapping[str, Any]:

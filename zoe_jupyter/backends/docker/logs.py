@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import BackendError, Retryable
 
 CHUNK = 65536
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class KeptLogs:
         return self._folder / attempt.execution_id / f"{quote(attempt.service, safe='')}@{attempt.attempt}.log"
 
     def keep(self, engine: Engine, found: Container) -> None:
-        """Write down what that container said; in a thread. Doing it again does no harm. Raises Retryable on a full disk."""
+        """Write down what that container said; in a thread. Doing it again does no harm. Raises Retryable where the disk does not take it."""
         attempt, file = found.attempt, self.file(found.attempt)
         draft = file.with_suffix(f".{threading.get_ident()}")
         try:
@@ -68,8 +69,9 @@ class KeptLogs:
         except NotFound:
             draft.unlink(missing_ok=True)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            if error.errno not in _FULL:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            if error.errno not in _OF_DISK:
                 raise
             raise Retryable(f"what {attempt.service} said cannot be written down: {error.strerror}") from error
 

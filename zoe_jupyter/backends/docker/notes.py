@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from zoe_jupyter.model.execution import Reason
 logger = logging.getLogger(__name__)
 
 _HEARD_S = 30.0
+_ENDED_WITHIN_S = 60.0
+"""By whoever watches, once it is over."""
 
 
 class Notes:
@@ -30,8 +33,11 @@ class Notes:
         self._heard_at = time.time()
         self._written_at = 0.0
 
-    def read(self) -> Mapping[str, str]:
-        """Take in what an earlier core left; executions whose bounds are over, and why."""
+    def read(self, *, watched_s: float = 0.0) -> Mapping[str, str]:
+        """Take in what an earlier core left; executions whose bounds are over, and why.
+
+        ``watched_s``: for so long there is somebody who would have ended them, so that a core has lived since, and could not write it down.
+        """
         body = _body(self._file)
         if not body:
             return {}
@@ -41,7 +47,10 @@ class Notes:
         heard_at = float(body.get("heard_at", time.time()))
         over = {}
         for execution_id, bounds in self._bounds.items():
-            if why := why_over(bounds, heard_at, time.time()):
+            silent_s = time.time() - heard_at - bounds.silence_s
+            is_alive = _ENDED_WITHIN_S < silent_s < watched_s
+            known = replace(bounds, silence_s=math.inf) if is_alive else bounds
+            if why := why_over(known, heard_at, time.time()):
                 over[execution_id] = why
         return over
 

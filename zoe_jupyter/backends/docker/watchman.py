@@ -6,6 +6,7 @@ lock on a file, and it counts silence by itself: neither a full disk, nor a cloc
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -54,18 +55,24 @@ class Guard:
         if _read(file) != self._told:
             file.touch(mode=0o600)
             file.write_text(self._told, encoding="utf-8")
-        with (self._folder / _WATCH).open("wb") as lock:
-            if not _is_free(lock):
-                return
+        if self.is_watched():
+            return
         subprocess.run(
             [sys.executable, "-m", __name__, str(self._folder)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, timeout=_START_S, check=False,
         )  # fmt: skip
 
+    def is_watched(self) -> bool:
+        """Whether there is one."""
+        lock = _held(self._folder / _WATCH)
+        if lock is not None:
+            lock.close()
+        return lock is None
+
 
 def live(folder: Path) -> IO[bytes]:
     """Show that a core lives until the answer is closed, or the process dies; blocks while the watchman ends something."""
-    lock = (folder / _CORE).open("wb")
+    lock = _opened(folder / _CORE)
     fcntl.flock(lock, fcntl.LOCK_SH)
     return lock
 
@@ -83,10 +90,10 @@ def watch(folder: Path, told: str) -> None:
     lines = [Calls(each, _tunnel(each, folder)) for each in engines]
     silent_since, done, tried_since = time.monotonic(), set[str](), dict[str, float]()
     while _read(folder / _TOLD) == told and (bounds := read_bounds(folder / NOTES)).keys() - done:
-        with (folder / _CORE).open("wb") as lock:
-            if not _is_free(lock):
-                silent_since, tried_since = time.monotonic(), {}
-            else:
+        if (lock := _held(folder / _CORE)) is None:
+            silent_since, tried_since = time.monotonic(), {}
+        else:
+            with lock:
                 now, left = time.monotonic(), {key: each for key, each in bounds.items() if key not in done}
                 found = over(left, now - silent_since, time.time())
                 tried_since = {key: tried_since.get(key, now) for key in found}
@@ -125,12 +132,24 @@ def _tunnel(engine: EngineSettings, folder: Path) -> Tunnel | None:
     return Tunnel(engine, folder / "watchman" / slug(engine.name)) if is_tunnelled else None
 
 
-def _is_free(lock: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _held(file: Path) -> IO[bytes] | None:
+    """It, locked for whoever keeps it open; None where another has it."""
+    for mode in ("rb", "r+b"):  # on a disk that cannot be written to the one will do, on a network's only the other
+        lock = _opened(file, mode)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError as error:
+            lock.close()
+            if error.errno != errno.EBADF:
+                return None
+    return None
+
+
+def _opened(file: Path, mode: str = "rb") -> IO[bytes]:
+    if not file.exists():
+        file.touch(mode=0o600)
+    return file.open(mode)
 
 
 def _read(file: Path) -> str:
@@ -142,11 +161,12 @@ def _read(file: Path) -> str:
 
 def main(folder: Path) -> None:
     """Go to the background once there is no other; the lock goes along."""
-    told = _read(folder / _TOLD)
-    with (folder / _WATCH).open("wb") as lock:
-        if told and _is_free(lock) and os.fork() == 0:
-            os.umask(0o077)
-            watch(folder, told)
+    told, lock = _read(folder / _TOLD), _held(folder / _WATCH)
+    if lock is not None:
+        with lock:
+            if told and os.fork() == 0:
+                os.umask(0o077)
+                watch(folder, told)
 
 
 if __name__ == "__main__":
