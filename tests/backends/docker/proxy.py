@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,12 @@ _CHUNK = 65536
 
 @dataclass
 class _Pair:
-    """One connection; ``is_forgotten``: what comes on it goes nowhere. ``is_losing``: it ends instead of the next answer."""
+    """One connection; ``is_forgotten``: what comes on it goes nowhere. ``left``: it ends after so many bytes of an answer more."""
 
     near: socket.socket
     far: socket.socket
     is_forgotten: bool = False
-    is_losing: bool = False
+    left: int = sys.maxsize
 
     def close(self) -> None:
         for each in (self.near, self.far):
@@ -40,7 +41,7 @@ class Proxy:
         self.was_left = threading.Event()
         """Somebody went away in the middle of an answer."""
         self._connect = connect
-        self._loses, self._held = b"", (b"", 0.0)
+        self._loses, self._passes, self._held = b"", 0, (b"", 0.0)
         self._is_cut = False
         self._pairs: list[_Pair] = []
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -64,9 +65,9 @@ class Proxy:
         """For those who come anew."""
         self._is_cut = False
 
-    def lose_answer(self, request: bytes) -> None:
-        """To the next request that has these bytes: it is carried out, and its connection breaks."""
-        self._loses = request
+    def lose_answer(self, request: bytes, *, after_bytes: int = 0) -> None:
+        """To the next request that has these bytes: it is carried out, and its connection breaks, in the middle of the answer perhaps."""
+        self._loses, self._passes = request, after_bytes
 
     def hold(self, request: bytes, for_s: float) -> None:
         """Requests that have these bytes go on after so long; all others at once."""
@@ -90,7 +91,7 @@ class Proxy:
         with suppress(OSError):
             while data := pair.near.recv(_CHUNK):
                 if self._loses and self._loses in data:
-                    self._loses, pair.is_losing = b"", True
+                    self._loses, pair.left = b"", self._passes
                 time.sleep(self._held[1] if self._held[0] and self._held[0] in data else self.delay_s)
                 if not pair.is_forgotten:
                     pair.far.sendall(data)
@@ -98,7 +99,8 @@ class Proxy:
 
     def _answer(self, pair: _Pair) -> None:
         with suppress(OSError):
-            while (data := pair.far.recv(_CHUNK)) and not pair.is_losing:
+            while data := pair.far.recv(_CHUNK)[: pair.left]:
+                pair.left -= len(data)
                 time.sleep(self.answer_delay_s)
                 if not pair.is_forgotten:
                     self._pass(pair.near, data)

@@ -94,6 +94,17 @@ async def test_a_log_that_cannot_be_read_says_so_and_is_none_that_is_empty(runne
         await runner.output("one", follow=True)
 
 
+async def test_a_log_that_breaks_off_while_it_is_kept_is_kept_by_the_next_try(runner: Runner, proxy: Proxy) -> None:
+    """Else half of it would be all that is left when its container is removed."""
+    await runner.launch(runner.order("one", code="for number in range(50_000): print('line', number)"))
+    await runner.ended("one")
+    proxy.lose_answer(b"/logs", after_bytes=100_000)
+    with pytest.raises(Retryable, match="the engine far does not answer"):
+        await runner.backend.clean("one", keep_logs=True)
+    await runner.backend.clean("one", keep_logs=True)
+    assert (await runner.output("one")).count(b"\n") == 50_000
+
+
 @pytest.mark.parametrize("request_line", [b"/containers/create", b"/archive", b"/start", b"/networks/create"])
 async def test_a_launch_whose_answer_is_lost_is_found_by_the_next_one(
     runner: Runner, proxy: Proxy, world: DockerWorld, engine: Any, request_line: bytes

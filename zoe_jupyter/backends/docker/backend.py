@@ -388,7 +388,7 @@ class DockerBackend(Backend):
         for each in engine.of(found.attempt.execution_id):
             is_earlier = each.attempt.service == found.attempt.service and each.attempt.attempt < found.attempt.attempt
             if is_earlier and not each.is_running:
-                await engine.calls.off(lambda each=each: self._kept_logs.keep(engine, each))  # type: ignore[misc]
+                await self._kept_logs.keep(engine, each)
                 await remove(engine, each)
 
     async def _clean(self, place: Place, execution_id: str, *, keep_logs: bool) -> None:
@@ -404,7 +404,7 @@ class DockerBackend(Backend):
         if keep_log:
             if found.is_running:
                 await kill(engine, found)
-            await engine.calls.off(lambda: self._kept_logs.keep(engine, found))
+            await self._kept_logs.keep(engine, found)
         await remove(engine, found)
 
     async def _hear(self) -> None:

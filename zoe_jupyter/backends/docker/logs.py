@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
-import threading
+import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -24,7 +23,9 @@ from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import BackendError, Retryable
 
 CHUNK = 65536
-_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_PIECE = 1 << 20
+_AT_ONCE = 12
+_KEEP_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class KeptLogs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def sources(self, deployment: str, execution_id: str, service: str) -> dict[int, Source]:
         """By attempt."""
@@ -55,28 +57,55 @@ class KeptLogs:
         """Where what it said is kept, or will be."""
         return self._folder / attempt.execution_id / f"{quote(attempt.service, safe='')}@{attempt.attempt}.log"
 
-    def keep(self, engine: Engine, found: Container) -> None:
-        """Write down what that container said; in a thread. Doing it again does no harm. Raises Retryable where the disk does not take it."""
-        attempt, file = found.attempt, self.file(found.attempt)
-        draft = file.with_suffix(f".{threading.get_ident()}")
+    async def keep(self, engine: Engine, found: Container) -> None:
+        """Write down all that the container said. Doing it again does no harm. Raises BackendError where it is not had, or the disk does not take it."""
+        said = f"what {found.attempt.service} said"
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft.touch(mode=0o600)
-            with draft.open("wb") as stream:
-                for chunk in engine.calls.client(90).logs(found.id, stream=True, follow=False):
-                    stream.write(chunk)
-            draft.replace(file)
-        except NotFound:
-            draft.unlink(missing_ok=True)
+            async with self._turns:
+                await asyncio.wait_for(self._copy(engine, found), _KEEP_S)
+        except asyncio.TimeoutError:
+            raise Retryable(f"{said} could not be written down within {_KEEP_S:g} s") from None
         except OSError as error:
+            raise Retryable(f"{said} cannot be written down: {error.strerror}") from error
+
+    async def _copy(self, engine: Engine, found: Container) -> None:
+        file = self.file(found.attempt)
+        draft = file.with_suffix(f".{uuid.uuid4().hex}")
+        try:
+            await asyncio.to_thread(_begin, draft)
+            async with aclosing(follow(engine, found.id, tail=None, is_following=False)) as chunks:
+                async for piece in _larger(chunks):
+                    await asyncio.to_thread(_append, draft, piece)
+            await asyncio.to_thread(draft.replace, file)
+        except NotFound:
+            pass
+        finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-            if error.errno not in _OF_DISK:
-                raise
-            raise Retryable(f"what {attempt.service} said cannot be written down: {error.strerror}") from error
 
     def forget(self, execution_id: str) -> None:
         shutil.rmtree(self._folder / execution_id, ignore_errors=True)
+
+
+def _begin(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+
+
+def _append(file: Path, piece: bytes) -> None:
+    with file.open("ab") as stream:
+        stream.write(piece)
+
+
+async def _larger(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same in few pieces: each chunk is a line."""
+    piece = bytearray()
+    async for chunk in chunks:
+        piece += chunk
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 def last_lines(chunks: Iterator[bytes], count: int) -> bytes:
@@ -140,7 +169,9 @@ def _lines_of_file(path: Path, tail: int | None) -> list[bytes]:
     return list(_of_file(path)) if tail is None else [last_lines(_of_file(path), tail)]
 
 
-async def follow(engine: Engine, container_id: str, *, tail: int | None, is_following: bool) -> AsyncIterator[bytes]:
+async def follow(
+    engine: Engine, container_id: str, *, tail: int | None, is_following: bool
+) -> AsyncGenerator[bytes, None]:
     """A container's log; ends with the container. A busy engine is waited for. Raises BackendError where more may be there, NotFound."""
     query = {"stdout": 1, "stderr": 1, "follow": int(is_following), "tail": "all" if tail is None else tail}
     path = f"/containers/{container_id}/logs"
