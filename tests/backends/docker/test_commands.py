@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import psutil
 import pytest
 
 from zoe_jupyter.backends.base import SeenState
-from zoe_jupyter.model.application import Probe
+from zoe_jupyter.backends.docker.engine import _COMMANDS_AT_ONCE as MOST
+from zoe_jupyter.backends.docker.engine import _COMMANDS_OF_ONE as MOST_OF_ONE
+from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.errors import Retryable
-from zoe_jupyter.testing.backend_contract import Runner
+from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 MIB = 1024**2
@@ -49,3 +52,32 @@ async def test_commands_that_hang_hold_nobody_up(runner: Runner) -> None:
     assert time.monotonic() - began < 10
     seen = [each for each in (await runner.backend.observe()).services if each.execution_id == "one"]
     assert [each.state for each in seen] == [SeenState.STARTING] * HANGING
+
+
+async def test_commands_of_one_execution_that_hang_leave_room_for_those_of_others(runner: Runner) -> None:
+    """However many wait: a connection to the engine is had by so many at once."""
+    await runner.start("one")
+    await runner.start("two")
+    run = partial(runner.backend.run, service="app.main-0", attempt=1, environment={})
+    hanging = [asyncio.create_task(run("one", command=("sleep", "60"), timeout_s=60)) for _ in range(2 * MOST)]
+    await eventually(lambda: _are_many(runner, MOST_OF_ONE))
+    assert await run("two", command=("true",), timeout_s=10) == 0
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_who_waits_for_a_turn_is_not_taken_for_ill(runner: Runner) -> None:
+    """Its own execution has so many commands that hang."""
+    health = Health(Probe(command=("true",), timeout_s=8), every_s=0.1, failures=1)
+    await runner.start("one", health=health)
+    command = ("sleep", "12")
+    run = partial(runner.backend.run, "one", "app.main-0", 1, command, environment={}, timeout_s=30)
+    hanging = [asyncio.create_task(run()) for _ in range(MOST_OF_ONE)]
+    assert await asyncio.gather(*hanging) == [0] * MOST_OF_ONE
+    assert (await runner.until("one", "app.main-0", SeenState.READY)).reason is None
+
+
+async def _are_many(runner: Runner, count: int) -> bool:
+    """Whether so many processes run in the one container, beside its own."""
+    return any(each.processes > count for each in await runner.backend.usage() if each.execution_id == "one")

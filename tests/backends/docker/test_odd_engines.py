@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import calls, probing
 from zoe_jupyter.backends.docker import engine as engines
 from zoe_jupyter.backends.docker.engine import Engine
@@ -139,5 +140,6 @@ class _Broken:
 
 
 async def test_a_command_whose_end_is_not_known_yet_has_not_succeeded() -> None:
-    engine: Any = SimpleNamespace(calls=_Broken(), commands=asyncio.Semaphore(1))
-    assert await probing.run(engine, SimpleNamespace(id="c"), ("sleep", "9"), limit_s=5) == (7, b"abc")  # type: ignore[arg-type]
+    engine: Any = SimpleNamespace(calls=_Broken(), command=nullcontext)
+    found: Any = SimpleNamespace(id="c", attempt=Attempt("lab", "x1", "app.main-0", 1))
+    assert await probing.run(engine, found, ("sleep", "9"), limit_s=5) == (7, b"abc")

@@ -221,7 +221,8 @@ class DockerBackend(Backend):
     ) -> int:
         engine, found = self._site.running(execution_id, service, attempt)
         try:
-            code, _ = await probing.run(engine, found, tuple(command), limit_s=timeout_s, environment=dict(environment))
+            running = probing.run(engine, found, tuple(command), limit_s=timeout_s, environment=dict(environment))
+            code, _ = await asyncio.wait_for(running, timeout_s)
         except asyncio.TimeoutError:
             raise Retryable(f"the command beside {service} did not end within {timeout_s:g} s") from None
         except (Missing, Unreachable) as error:

@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from docker.errors import NotFound
 
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 LISTED_EVERY_S = 300.0
 AGAIN_S = 1.0
-_COMMANDS_AT_ONCE = 256
+_COMMANDS_AT_ONCE, _COMMANDS_OF_ONE = 256, 32
+"""Each is a connection; those of one execution are fewer, so that what hangs there is in nobody else's way."""
 _NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
 
@@ -39,8 +41,8 @@ class Engine:
         is_tunnelled = settings.url.startswith("ssh:")
         self._tunnel = Tunnel(settings, folder / slug(settings.name)) if is_tunnelled else None
         self.calls = Calls(settings, self._tunnel)
-        self.commands = asyncio.Semaphore(_COMMANDS_AT_ONCE)
-        """Who runs a command in a container holds it; each is a connection."""
+        self._commands = asyncio.Semaphore(_COMMANDS_AT_ONCE)
+        self._commands_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self.containers: dict[str, Container] = {}
         self.networks: set[str] = set()
         """Executions that have a network here."""
@@ -163,6 +165,15 @@ class Engine:
         for listed in await self.calls.do(lambda client: client.containers(all=True, filters=wanted)):
             if listed["Id"] not in self.containers:
                 await self.inspect(listed["Id"])
+
+    @asynccontextmanager
+    async def command(self, execution_id: str) -> AsyncIterator[None]:
+        """For as long as a command runs in a container of that execution; waits for its turn."""
+        own = self._commands_of.get(execution_id)
+        if own is None:
+            own = self._commands_of[execution_id] = asyncio.Semaphore(_COMMANDS_OF_ONE)
+        async with own, self._commands:
+            yield
 
     async def set_cores(self, found: Container, cores: float) -> None:
         """As ``docker update`` does it; one that has just gone is no error."""

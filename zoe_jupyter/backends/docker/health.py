@@ -33,23 +33,23 @@ class Watch:
         self._followers.close()
 
     async def _follow(self, engine: Engine, found: Container, check: Health) -> None:
-        works, failures = probing.ways(engine, found, check.probe), 0
+        works, failures = probing.ways(engine, found, check.probe, limit_s=check.probe.timeout_s), 0
         while failures < check.failures:
             await asyncio.sleep(check.every_s)
             current = engine.containers.get(found.id)
             if current is None or not current.is_running:
                 return
-            answer = await _answer(engine, works, check.probe.timeout_s)
+            answer = await _answer(engine, works)
             failures = failures if answer is None else 0 if answer else failures + 1
         waited_for = probing.waited_for(check.probe)
         text = f"it works no more: {failures} times in a row waited for {waited_for}"
         await self._on_ill(engine, found, Reason("unhealthy", text))
 
 
-async def _answer(engine: Engine, works: Callable[[], Awaitable[bool]], limit_s: float) -> bool | None:
+async def _answer(engine: Engine, works: Callable[[], Awaitable[bool]]) -> bool | None:
     """Whether it did in time; None where the engine did not let anybody ask."""
     try:
-        if await _within(works, limit_s):
+        if await _in_time(works):
             return True
         await engine.calls.do(lambda client: client.ping())
         return False
@@ -57,8 +57,8 @@ async def _answer(engine: Engine, works: Callable[[], Awaitable[bool]], limit_s:
         return None
 
 
-async def _within(works: Callable[[], Awaitable[bool]], limit_s: float) -> bool:
+async def _in_time(works: Callable[[], Awaitable[bool]]) -> bool:
     try:
-        return await asyncio.wait_for(works(), limit_s)
+        return await works()
     except asyncio.TimeoutError:
         return False

@@ -78,22 +78,26 @@ class Prober:
             asked += 1
 
 
-def ways(engine: Engine, found: Container, probe: Probe) -> Callable[[], Awaitable[bool]]:
+def ways(
+    engine: Engine, found: Container, probe: Probe, *, limit_s: float = _COMMAND_S
+) -> Callable[[], Awaitable[bool]]:
+    """How it is asked, which raises asyncio.TimeoutError when a command takes longer than ``limit_s``; waiting for its turn does not count."""
+    answer_s = min(limit_s, _ANSWER_S)
     if probe.tcp:
         number = found.ports[probe.tcp]
-        return (
-            (lambda: _accepts(found.address, number)) if engine.is_near else (lambda: _listens(engine, found, number))
-        )
+        if engine.is_near:
+            return lambda: _accepts(found.address, number, limit_s=answer_s)
+        return lambda: _listens(engine, found, number, limit_s=limit_s)
     if probe.http:
         port, _, path = probe.http.partition("/")
         number = found.ports[port]
         if engine.is_near:
-            return lambda: _answers(f"tcp://{found.address}:{number}", f"/{path}")
+            return lambda: _answers(f"tcp://{found.address}:{number}", f"/{path}", limit_s=answer_s)
         inside = (PYTHON, "-c", _ASK_INSIDE, f"http://{found.host}:{number}/{path}")
-        return lambda: _succeeds(engine, found, inside)
+        return lambda: _succeeds(engine, found, inside, limit_s=limit_s)
     if probe.log:
         return _LogMatch(engine, found, probe.log)
-    return lambda: _succeeds(engine, found, probe.command)
+    return lambda: _succeeds(engine, found, probe.command, limit_s=limit_s)
 
 
 async def _quietly(is_ready: Callable[[], Awaitable[bool]]) -> bool:
@@ -103,27 +107,27 @@ async def _quietly(is_ready: Callable[[], Awaitable[bool]]) -> bool:
         return False
 
 
-async def _accepts(host: str, number: int) -> bool:
+async def _accepts(host: str, number: int, *, limit_s: float) -> bool:
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, number), _ANSWER_S)
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, number), limit_s)
     except (OSError, asyncio.TimeoutError):
         return False
     writer.close()
     return True
 
 
-async def _answers(url: str, path: str) -> bool:
+async def _answers(url: str, path: str, *, limit_s: float = _ANSWER_S) -> bool:
     """Whether the page is there; where it leads on to does not matter."""
     try:
-        async with wire.asked(url, "GET", path, limit_s=_ANSWER_S) as answer:
+        async with wire.asked(url, "GET", path, limit_s=limit_s) as answer:
             return answer.status < _REFUSED
     except wire.BROKEN:
         return False
 
 
-async def _listens(engine: Engine, found: Container, number: int) -> bool:
+async def _listens(engine: Engine, found: Container, number: int, *, limit_s: float) -> bool:
     """By the kernel's own list, which needs nothing in the image but ``cat``."""
-    _, output = await run(engine, found, ("cat", "/proc/net/tcp", "/proc/net/tcp6"), limit_s=_COMMAND_S)
+    _, output = await run(engine, found, ("cat", "/proc/net/tcp", "/proc/net/tcp6"), limit_s=limit_s)
     return is_listening(output.decode(errors="replace"), number)
 
 
@@ -133,8 +137,8 @@ def is_listening(table: str, number: int) -> bool:
     return any(len(row) > 3 and row[3] == _LISTENING and row[1].rpartition(":")[2] == f"{number:04X}" for row in rows)
 
 
-async def _succeeds(engine: Engine, found: Container, command: tuple[str, ...]) -> bool:
-    code, _ = await run(engine, found, command, limit_s=_COMMAND_S)
+async def _succeeds(engine: Engine, found: Container, command: tuple[str, ...], *, limit_s: float) -> bool:
+    code, _ = await run(engine, found, command, limit_s=limit_s)
     return code == 0
 
 
@@ -197,13 +201,12 @@ async def run(
     limit_s: float,
     environment: dict[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Run a command inside, as the service's user, in its folder; its exit code and the begin of its output. Raises also asyncio.TimeoutError."""
+    """Run a command inside, as the service's user, in its folder; its exit code and the begin of its output.
 
-    async def turn() -> tuple[int, bytes]:
-        async with engine.commands:
-            return await _run(engine, found.id, list(command), environment or {})
-
-    return await asyncio.wait_for(turn(), limit_s)
+    Raises also asyncio.TimeoutError, when it took longer since its turn came.
+    """
+    async with engine.command(found.attempt.execution_id):
+        return await asyncio.wait_for(_run(engine, found.id, list(command), environment or {}), limit_s)
 
 
 async def _run(engine: Engine, container_id: str, command: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
