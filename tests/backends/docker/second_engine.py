@@ -20,11 +20,41 @@ START_S = 60.0
 
 
 class SecondEngine:
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """In that folder, with more options of ``dockerd``."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
         self.url = f"unix://{folder / 's'}"
         self.socket = folder / "s"
         self._folder = folder
-        self._process = process
+        self._command = [
+            "unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+            "dockerd", "-H", self.url, "--data-root", str(folder / "d"),
+            "--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid"), *options,
+        ]  # fmt: skip
+        self._process = self._begun()
+
+    def _begun(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self) -> None:
+        """Until it answers."""
+        end = time.monotonic() + START_S
+        while subprocess.run(["docker", "-H", self.url, "version"], capture_output=True, check=False).returncode:
+            assert time.monotonic() < end, (self._folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def restart(self) -> None:
+        """As with an upgrade: it ends its containers, and itself, and is started again."""
+        self._end()
+        self._process = self._begun()
+        self.wait()
+
+    def _end(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+        self._process.wait(START_S)
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -46,24 +76,16 @@ class SecondEngine:
             with suppress(APIError):  # somebody is removing it
                 client.remove_container(each["Id"], force=True)
         client.close()
-        os.kill(self.pid, signal.SIGTERM)
-        self._process.wait(30)
+        self._end()
 
 
 @contextmanager
 def second_engine(images: tuple[str, ...], first: Any, *options: str) -> Iterator[SecondEngine]:
     """Started with those images of the first one, and more options of ``dockerd``; nothing of it is left."""
     folder = Path(tempfile.mkdtemp(prefix="zd-", dir="/tmp"))
-    log = (folder / "log").open("wb")
-    command = [
-        "unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
-        "dockerd", "-H", f"unix://{folder / 's'}", "--data-root", str(folder / "d"),
-        "--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid"), *options,
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    engine = SecondEngine(folder, process)
+    engine = SecondEngine(folder, *options)
     try:
-        _wait(engine, folder)
+        engine.wait()
         client = engine.client()
         for image in images:
             client.load_image(first.get_image(image), quiet=True)
@@ -71,12 +93,4 @@ def second_engine(images: tuple[str, ...], first: Any, *options: str) -> Iterato
         yield engine
     finally:
         engine.close()
-        log.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(engine: SecondEngine, folder: Path) -> None:
-    end = time.monotonic() + START_S
-    while subprocess.run(["docker", "-H", engine.url, "version"], capture_output=True, check=False).returncode:
-        assert time.monotonic() < end, (folder / "log").read_text()[-2000:]
-        time.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.transport.unixconn import UnixHTTPConnection
 
 from tests.backends.docker.conftest import BASE, DockerWorld
 from tests.backends.docker.second_engine import SecondEngine, second_engine
@@ -22,7 +24,7 @@ from zoe_jupyter.engine.core import Core, open_core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.application import Health, Probe
-from zoe_jupyter.model.execution import Execution, State
+from zoe_jupyter.model.execution import Execution, Service, State
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 __all__ = ["registry"]
@@ -224,6 +226,55 @@ async def test_what_a_lost_engine_still_runs_is_ended_while_its_successor_waits_
     far.close()
     (service,) = (await core.execution(execution.id, ADA)).services.values()
     assert (service.node, service.attempt, service.state.value) == ("near", 2, "starting")
+
+
+@pytest.fixture
+def tidy_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver closes what it could not connect; it leaves that to whoever collects it, who complains."""
+
+    def connect(connection: Any) -> None:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.settimeout(connection.timeout)
+            connection.sock.connect(connection.unix_socket)
+        except OSError:
+            connection.sock.close()
+            raise
+
+    monkeypatch.setattr(UnixHTTPConnection, "connect", connect)
+
+
+async def test_what_an_engine_ran_that_restarts_is_started_again_once(
+    core: Core, second: SecondEngine, tidy_driver: None
+) -> None:
+    """It ends its containers, for it does not keep them (``live-restore``)."""
+    await core.set_node_enabled("near", ADA, is_enabled=False)
+    restarting, _ = await core.submit(Submission(use="sleeper"), ADA, key=None)
+    zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "sleeper"}]}
+    waiting, _ = await core.submit(Submission(zapp=zapp), ADA, key=None)
+    for execution in (restarting, waiting):
+        await until(core, execution.id, State.RUNNING)
+    await asyncio.to_thread(second.restart)
+
+    async def run_again() -> bool:
+        services = [await _main(core, each.id) for each in (restarting, waiting)]
+        return all(service.attempt > 1 and service.state.value == "running" for service in services)
+
+    await eventually(run_again, deadline_s=60)
+    assert (await _main(core, waiting.id)).attempt == 2
+    far = second.client()
+    told = list(far.events(since=1, until=int(time.time()) + 1, filters={"event": "start"}, decode=True))
+    begun = [event["Actor"]["Attributes"]["jupyter.zoe.execution"] for event in told]
+    assert sorted(begun) == sorted([restarting.id, waiting.id])
+    for execution in (restarting, waiting):
+        assert len(far.containers(filters={"label": f"jupyter.zoe.execution={execution.id}"})) == 1
+        assert await _is_alone(core, execution.id)
+    far.close()
+
+
+async def _main(core: Core, execution_id: str) -> Service:
+    (service,) = (await core.execution(execution_id, ADA)).services.values()
+    return service
 
 
 async def _runs_on(core: Core, execution_id: str, node: str) -> bool:
