@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from zoe_jupyter.backends.containers.names import Attempt
+from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
-from zoe_jupyter.backends.kubernetes.logs import Logs
+from zoe_jupyter.backends.kubernetes.logs import LEFT_OUT, Logs
 from zoe_jupyter.backends.kubernetes.site import Site
+from zoe_jupyter.testing.backend_contract import Runner
 
 WHO = Attempt("lab", "x1", "app.main-0", 1)
 TERMINATED = {"state": {"terminated": {"exitCode": 0}}}
@@ -74,6 +77,44 @@ async def test_who_has_ended_is_read_from_the_copy_as_soon_as_that_is_whole(tmp_
 
         assert await reading == b"line 1\nline 2\n"
         await logs.close()
+
+
+async def test_of_a_long_log_the_end_is_kept_and_it_says_that_there_was_more(tmp_path: Path) -> None:
+    """The last lines are those for which somebody looks."""
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    known.pods[WHO] = ended()
+    lines = [b"line %d\n" % number for number in range(1000)]
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        for piece in (*lines, b""):
+            server.rest.put_nowait(piece)
+        await logs.keep(WHO)
+        del known.pods[WHO]
+        whole = await read(logs)
+        await logs.close()
+    assert len(whole) <= 1024 + len(LEFT_OUT)
+    first, *kept = whole.splitlines(keepends=True)
+    assert first == LEFT_OUT
+    assert kept == lines[-len(kept) :]
+    assert len(kept) > 40
+    (folder,) = os.listdir(tmp_path)
+    assert os.listdir(tmp_path / folder) == [f"000001-{slug(WHO.service)}.log"]
+
+
+@pytest.mark.kubernetes
+async def test_the_end_of_a_long_log_is_kept_when_its_pod_goes(world: KubernetesWorld) -> None:
+    world.options = {"log_limit_bytes": 64 * 1024}
+    runner = Runner(world, await world.open())
+    code = "for number in range(20_000): print('line', number)"
+    await runner.launch(runner.order("one", code=code))
+    await runner.ended("one")
+    await runner.backend.clean("one", keep_logs=True)
+    whole = await runner.output("one")
+    assert whole.startswith(LEFT_OUT)
+    assert whole.endswith(b"line 19998\nline 19999\n")
+    assert await runner.output("one", tail=1) == b"line 19999\n"
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
 
 
 async def read(logs: Logs) -> bytes:

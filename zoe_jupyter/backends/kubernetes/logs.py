@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
@@ -27,6 +28,7 @@ WAIT_S = 5.0
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
 AGAIN_S = 1.0
+LEFT_OUT = b"[zoe] more was said before this and is not kept (`log_limit_bytes`)\n"
 _FOLLOWED = {"container": "main", "follow": "true"}
 _T = TypeVar("_T")
 
@@ -180,11 +182,9 @@ class Logs:
         """Whether another try is of no use."""
         try:
             async with self._server.stream(f"{path}/log", _FOLLOWED, silence_s=SILENCE_S) as content:
-                left = self._limit_bytes
                 goes_on = await self._off(lambda: _begin(file))
-                while goes_on and left >= 0 and (chunk := await content.readany()):
-                    left -= len(chunk)
-                    goes_on = await self._off(partial(_append, file, chunk))
+                while goes_on and (chunk := await content.readany()):
+                    goes_on = await self._off(partial(_append, file, chunk, self._limit_bytes))
         except ApiError:
             return True
         except Unreachable:
@@ -223,11 +223,26 @@ def _begin(file: Path) -> bool:
     return False
 
 
-def _append(file: Path, chunk: bytes) -> bool:
-    with contextlib.suppress(OSError), file.open("ab") as stream:
-        stream.write(chunk)
+def _append(file: Path, chunk: bytes, limit_bytes: int) -> bool:
+    """Whether the disk takes it. What is too long loses its first half."""
+    with contextlib.suppress(OSError):
+        with file.open("ab") as stream:
+            stream.write(chunk)
+            is_too_long = stream.tell() > limit_bytes
+        if is_too_long:
+            _shorten(file, limit_bytes // 2)
         return True
     return False
+
+
+def _shorten(file: Path, kept_bytes: int) -> None:
+    """Keep whole lines of its end, and say so."""
+    with file.open("rb") as stream:
+        stream.seek(-kept_bytes, os.SEEK_END)
+        *_, end = stream.read().split(b"\n", 1)
+    draft = file.with_suffix(".draft")
+    draft.write_bytes(LEFT_OUT + end)
+    draft.replace(file)
 
 
 def _read(file: Path) -> bytes:
