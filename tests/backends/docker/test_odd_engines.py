@@ -6,8 +6,9 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -91,16 +92,19 @@ async def test_an_engine_that_accepts_and_says_nothing_holds_up_nobody(
         engine.close()
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """As an engine that has nothing; its one event is of a kind of its own."""
+async def _answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, info: Sequence[bytes] = (b"{}",)
+) -> None:
+    """As an engine that has nothing; its one event is of a kind of its own. ``info`` has what it says of itself now, or nothing."""
     while True:
         line = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
         if b"/events" in line:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(ODD), ODD))
             continue
-        kinds = {b"/version": VERSION, b"/_ping": b"OK", b"/info": b"{}"}
+        kinds = {b"/version": VERSION, b"/_ping": b"OK", b"/info": b"".join(info) or b'{"message": "busy"}'}
         body = next((body for path, body in kinds.items() if path in line), b"[]")
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        status = b"500 Internal Server Error" if b"/info" in line and not info else b"200 OK"
+        head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
         writer.write(head + body)
 
 
@@ -108,15 +112,36 @@ async def test_an_event_of_an_unknown_form_ends_no_listening(place: Path) -> Non
     async with served(place, _answer):
         engine = an_engine(place)
         engine.start()
-
-        async def has_heard() -> bool:
-            return engine._is_subscribed
-
-        await eventually(has_heard)
+        await eventually(lambda: _has_heard(engine))
         await engine.look()
         assert engine._listening is not None
         assert not engine._listening.done()
         engine.close()
+
+
+async def test_an_engine_that_says_nothing_of_itself_is_looked_at_all_the_same(place: Path) -> None:
+    """And what it said last counts; who never said anything is asked again by each look."""
+    told: list[bytes] = []
+    async with served(place, partial(_answer, info=told)):
+        engine = an_engine(place)
+        engine.start()
+        await eventually(lambda: _has_heard(engine))
+        for _ in range(2):
+            await engine.look()
+            assert (engine.silent_since, engine.info) == (None, {})
+        told.append(b'{"NCPU": 4}')
+        await engine.look()
+        assert engine.cores == 4
+
+        told.clear()
+        engine._listed_at = None
+        await engine.look()
+        assert (engine.silent_since, engine.cores) == (None, 4)
+        engine.close()
+
+
+async def _has_heard(engine: Engine) -> bool:
+    return engine._is_subscribed
 
 
 class _Broken:

@@ -50,7 +50,7 @@ class Engine:
         """Monotonic time of the first call in vain."""
         self.why_silent = ""
         self.info: dict[str, Any] = {}
-        """As of the last listing: engines grow."""
+        """As of the last listing where it was told: engines grow. Empty until it was told once, and asked for by each look."""
         self._deployment = deployment
         self._on_news = on_news
         self._dirty: set[str] = set()
@@ -118,7 +118,7 @@ class Engine:
         found, networks, info = await asyncio.gather(
             self.calls.do(lambda client: client.containers(all=True, filters=wanted)),
             self.calls.do(lambda client: client.networks(filters=wanted)),
-            self.calls.do(lambda client: client.info()),
+            self._told(),
         )
         self.info = info
         self.networks = {network["Labels"][f"{LABEL}execution"] for network in networks}
@@ -126,8 +126,18 @@ class Engine:
         self.containers = {key: each for key, each in self.containers.items() if key in ids}
         self._quotas = {key: quota_us for key, quota_us in self._quotas.items() if key in ids}
         self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
-        if self._is_subscribed:
+        if self._is_subscribed and info:
             self._listed_at = listed_at
+
+    async def _told(self) -> dict[str, Any]:
+        """What it says of itself; what it said last where that alone fails, for it is much that it looks up. Raises Unreachable."""
+        try:
+            info: dict[str, Any] = await self.calls.do(lambda client: client.info())
+        except (Unreachable, BackendError, NotFound) as error:
+            await self.calls.do(lambda client: client.ping())
+            logger.info("the engine %s says nothing of itself now: %s", self.name, error)
+            return self.info
+        return info
 
     def _has_changed(self, listed: dict[str, Any]) -> bool:
         known = self.containers.get(listed["Id"])
