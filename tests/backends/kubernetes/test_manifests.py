@@ -307,9 +307,10 @@ def test_images_of_frameworks_have_the_sites_prefix() -> None:
 
 
 def test_who_is_to_be_waited_for_is_left_on_its_node() -> None:
-    patient = manifests.pod(SITE, order(on_lost=OnLost.WAIT), "", OWNERS)["spec"]["tolerations"]
+    made = manifests.pod(SITE, order(on_lost=OnLost.WAIT), "", OWNERS)
 
-    assert all("tolerationSeconds" not in toleration for toleration in patient)
+    assert all("tolerationSeconds" not in toleration for toleration in made["spec"]["tolerations"])
+    assert json.loads(made["metadata"]["annotations"]["zoe-jupyter/facts"])["waits"]
 
 
 def test_what_an_admin_has_set_is_in_every_pod() -> None:

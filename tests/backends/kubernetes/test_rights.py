@@ -11,6 +11,7 @@ import pytest
 from tests import cluster
 from tests.backends.containers import shared_memory
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import Fatal
@@ -34,13 +35,15 @@ async def _clean(runner: Runner) -> None:
 
 
 async def test_without_a_look_at_nodes_one_stands_for_all(few_rights: tuple[Path, str], tmp_path: Path) -> None:
-    """Its size is a setting; services start all the same."""
+    """Its size is a setting; services start all the same, and nobody takes their nodes for lost."""
     world = KubernetesWorld(*few_rights, tmp_path)
-    world.options = {"capacity": {"cpu": "3", "memory": "5Gi"}}
+    world.options = {"capacity": {"cpu": "3", "memory": "5Gi"}, "lost_after_s": 0.5}
     runner = Runner(world, await world.open())
 
     assert await runner.backend.nodes() == [Node("cluster", Resources(3_000_000, 5 * 2**30))]
-    await runner.start("one")
+    await runner.start("one", code="import time; time.sleep(3); print('goes on', flush=True); time.sleep(600)")
+    await runner.said("one", "app.main-0", b"goes on")
+    await runner.until("one", "app.main-0", SeenState.READY)
 
     await _clean(runner)
     world.assert_nothing_is_left()

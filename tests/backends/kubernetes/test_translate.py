@@ -219,3 +219,12 @@ def test_a_node_that_takes_no_pods_of_ours_is_closed(spec: dict[str, Any], is_op
     site = Site(deployment="lab", tolerations=({"key": "zoe", "operator": "Exists"},))
 
     assert nodes.zoe_node(site, node(**spec), Resources()).is_enabled is is_open
+
+
+@pytest.mark.parametrize(
+    ("selector", "is_open"), [({"pool": "a"}, True), ({"pool": "b"}, False), ({"pool": "a", "disk": "ssd"}, False)]
+)
+def test_a_node_without_the_labels_of_the_settings_is_closed(selector: dict[str, str], is_open: bool) -> None:
+    site = Site(deployment="lab", node_selector=selector)
+
+    assert nodes.zoe_node(site, node(), Resources()).is_enabled is is_open

@@ -118,6 +118,23 @@ def test_who_should_be_gone_long_since_is_given_up_whatever_the_clock_of_the_clu
     assert (only(found).state, only(found).is_blameless) == (SeenState.EXITED, True)
 
 
+def patient(**metadata: Any) -> dict[str, Any]:
+    """Of an execution with ``on_lost: wait``."""
+    found = pod(**metadata)
+    found["metadata"]["annotations"][names.FACTS] = json.dumps({"waits": True})
+    return found
+
+
+def test_who_is_waited_for_is_given_up_only_when_zoe_wants_it_gone() -> None:
+    found = known(patient(deletionTimestamp="2026-01-31T12:00:00Z"))
+    overdue = Overdue(found)
+
+    assert overdue.look(1000.0) == []
+    assert overdue.look(2000.0) == []
+    found.asked.add(WHO)
+    assert [attempt for attempt, _ in overdue.look(2001.0)] == [WHO]
+
+
 def imageless(why: str, message: str = "", **facts: Any) -> dict[str, Any]:
     found = pod(phase="Pending")
     found["metadata"]["annotations"][names.FACTS] = json.dumps(facts)
@@ -173,6 +190,7 @@ def test_who_is_on_a_lost_node_is_stranded_unless_it_has_ended() -> None:
     assert [attempt for attempt, _ in stranded(known(pod()), lost)] == [WHO]
     assert stranded(known(pod(phase="Failed", code=1)), lost) == []
     assert stranded(known(pod()), {"n2": "why"}) == []
+    assert stranded(known(patient()), lost) == []
 
 
 def test_how_it_ended_is_known_after_its_pod_is_gone() -> None:

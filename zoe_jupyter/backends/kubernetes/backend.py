@@ -429,7 +429,7 @@ class KubernetesBackend(Backend):
         for attempt, reason in self._hindered.overdue(time.monotonic()):
             self._known.condemn(attempt, reason)
         await asyncio.gather(*map(self._carry_out, self._known.condemned()))
-        if self._nodes.look({pod["spec"]["nodeName"] for pod in self._known.pods.values()} - {""}, time.monotonic()):
+        if self._machines.may_be_seen and self._nodes.look(self._known.nodes(), time.monotonic()):
             self._hints.give()
         for attempt, reason in self._overdue.look(time.monotonic()):
             self._known.give_up(attempt, reason)

@@ -125,6 +125,10 @@ class Known:
             if attempt.execution_id == execution_id and service in ("", attempt.service):
                 yield attempt, self.pods[attempt]
 
+    def nodes(self) -> set[str]:
+        """Those that have pods of ours."""
+        return {pod["spec"]["nodeName"] for pod in self.pods.values()} - {""}
+
     def has_stopped(self, execution_id: str, service: str) -> bool:
         """Whether its last attempt has ended because Zoe wanted it so."""
         attempts = [a for a in (*self._seen, *self._gone) if (a.execution_id, a.service) == (execution_id, service)]

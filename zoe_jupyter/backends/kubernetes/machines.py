@@ -67,14 +67,19 @@ class Machines:
         return self._nodes.items
 
     @property
+    def may_be_seen(self) -> bool:
+        """Whether Zoe sees the nodes: only then does it mean something that one is not among them, or not ready."""
+        return self._nodes in self._seen
+
+    @property
     def is_pool(self) -> bool:
         """Whether Zoe knows one node that stands for all."""
-        return self._nodes not in self._seen or self._site.placement is Placement.CLUSTER
+        return not self.may_be_seen or self._site.placement is Placement.CLUSTER
 
     def is_closed(self, name: str) -> bool:
         """Whether Zoe sees that this node takes no pods any more: it is being drained, say, or gone."""
         node = self._nodes.items.get(name)
-        return self._nodes in self._seen and (node is None or not nodes.is_open(self._site, node))
+        return self.may_be_seen and (node is None or not nodes.is_open(self._site, node))
 
     def real(self, node: str) -> str:
         """The node to pin a pod to; empty where the cluster chooses."""
@@ -84,7 +89,7 @@ class Machines:
         """Raises Unreachable while it is not known what may be seen."""
         if self.problem:
             raise Unreachable(self.problem)
-        if self._nodes not in self._seen:
+        if not self.may_be_seen:
             capacity = nodes.amount({**DEFAULT_CAPACITY, **self._capacity}, self._site.gpu_resource)
             return [Node(WHOLE, capacity)]
         used = nodes.by_node((pod["node"], pod["wanted"]) for pod in self._others.items.values())

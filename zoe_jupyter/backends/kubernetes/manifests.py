@@ -326,6 +326,7 @@ def _annotations(site: Site, order: ServiceOrder, node: str) -> dict[str, str]:
         **waits,
         **({"health": awaited(order.health.probe)} if order.health else {}),
         **({"node": node} if node else {}),
+        **({"waits": True} if order.on_lost is OnLost.WAIT else {}),
     }
     return {
         names.DEPLOYMENT: site.deployment,

@@ -56,7 +56,9 @@ def zoe_node(site: Site, node: Object, used: Resources) -> Node:
 
 def is_open(site: Site, node: Object) -> bool:
     """Whether it takes pods of ours."""
-    return is_ready(node) and not node["spec"]["unschedulable"] and _is_tolerated(site, node["spec"]["taints"])
+    if node["spec"]["unschedulable"] or not site.node_selector.items() <= node["metadata"].get("labels", {}).items():
+        return False
+    return is_ready(node) and _is_tolerated(site, node["spec"]["taints"])
 
 
 def _labels(found: Mapping[str, str]) -> dict[str, str]:

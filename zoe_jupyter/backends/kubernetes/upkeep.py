@@ -152,8 +152,14 @@ class Overdue:
             for attempt, pod in leaving.items()
             if now - self._since[attempt] > _grace_s(pod) + OVERDUE_S
             and not self._known.is_given_up(attempt)
+            and (attempt in self._known.asked or not waits(pod))
             and (node := pod["spec"]["nodeName"])
         ]
+
+
+def waits(pod: Object) -> bool:
+    """Whether nobody takes its place as long as it may still run on a node that does not answer."""
+    return bool(translate.facts_of(pod).get("waits"))
 
 
 def _grace_s(pod: Object) -> float:
@@ -161,11 +167,12 @@ def _grace_s(pod: Object) -> float:
 
 
 def stranded(known: Known, lost: Mapping[str, str]) -> list[tuple[Attempt, Reason]]:
-    """Those on lost nodes, where Zoe gives room away for the whole cluster and not by node."""
+    """Those on lost nodes that are not waited for, where Zoe gives room away for the whole cluster and not by node."""
     return [
         (attempt, Reason("lost", f"lost: its node {node}: {lost[node]}", {"node": node}))
         for attempt, pod in known.pods.items()
-        if (node := pod["spec"]["nodeName"]) in lost and not translate.has_ended(pod) and not known.is_given_up(attempt)
+        if (node := pod["spec"]["nodeName"]) in lost
+        and not (translate.has_ended(pod) or known.is_given_up(attempt) or waits(pod))
     ]
 
 
