@@ -170,7 +170,9 @@ class KubernetesBackend(Backend):
             server, self._known, self._hints, folder=self._folder / "logs", executor=self._executor,
             limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
-        self._readiness = Readiness(self._known, self._logs, confirm=self._confirm, end=self._condemn)
+        self._readiness = Readiness(
+            self._known, self._logs, look=self._look, confirm=self._confirm, end=self._condemn
+        )  # fmt: skip
         self._hindered, self._overdue = Hindered(self._known), Overdue(self._known)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._forwarder = sockets.Forwarder(server)
@@ -366,8 +368,12 @@ class KubernetesBackend(Backend):
         with contextlib.suppress(BackendError, Unreachable, KeyError):
             await self._end(attempt, grace_s=_CLEAN_GRACE_S)
 
+    async def _look(self, attempt: Attempt) -> None:
+        """Take in what it is now, whatever the watch has told."""
+        self._pods.put(translate.slim(await self._server.get(path_of(self._known.pods[attempt]))))
+
     async def _confirm(self, attempt: Attempt) -> None:
-        """It has said in its log that it is ready."""
+        """It was ready."""
         pod = await self._objects.mark(self._known.pods[attempt], annotations={names.READY: "yes"})
         self._pods.put(translate.slim(pod))
 

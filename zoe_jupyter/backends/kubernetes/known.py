@@ -51,11 +51,15 @@ class Known:
             self._bury(name, attempt)
         else:
             self._names[name] = attempt
-            self.pods[attempt] = pod
+            self.pods[attempt] = translate.proved(pod) if self._was_ready(attempt, pod) else pod
             self._gone.pop(attempt, None)
             self._judge(attempt)
         self._hints.give()
         return attempt
+
+    def _was_ready(self, attempt: Attempt, pod: Pod) -> bool:
+        before = self.pods.get(attempt)
+        return before is not None and before["metadata"]["uid"] == pod["metadata"]["uid"] and translate.is_ready(before)
 
     def take_event(self, name: str, event: Mapping[str, Any] | None) -> None:
         """Take in what a node tells of a pod that does not run yet, None once the cluster has forgotten it."""

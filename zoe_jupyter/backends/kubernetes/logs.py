@@ -114,10 +114,10 @@ class Logs:
             return b"".join(chunks).decode(errors="replace").splitlines()
         return []
 
-    async def lines(self, attempt: Attempt) -> AsyncIterator[bytes]:
+    async def lines(self, attempt: Attempt, *, follow: bool) -> AsyncIterator[bytes]:
         """The beginning of every line as it is written, until the pod ends. Raises ApiError; Unreachable also after a long silence."""
-        path = f"{self._pod(attempt)}/log"
-        async with self._server.stream(path, _FOLLOWED, silence_s=SILENCE_S) as content:
+        path, query = f"{self._pod(attempt)}/log", {**_FOLLOWED, "follow": "true" if follow else "false"}
+        async with self._server.stream(path, query, silence_s=SILENCE_S) as content:
             async for line in beginnings(content.iter_any()):
                 yield line
 

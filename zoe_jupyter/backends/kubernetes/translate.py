@@ -111,13 +111,24 @@ def is_running(pod: Pod) -> bool:
 
 
 def is_ready(pod: Pod) -> bool:
-    """What proves itself by its log says so by an annotation; for the others, and where nothing is to be proved, the kubelet does."""
-    if not is_running(pod):
-        return False
-    annotations = pod["metadata"].get("annotations", {})
-    if annotations.get(names.READY) or not facts_of(pod).get("ready"):
-        return True
+    """What has proved itself once says so by an annotation; before that the kubelet does, unless its log is to say it."""
+    return is_running(pod) and (has_proved(pod) or proves_itself(pod))
+
+
+def has_proved(pod: Pod) -> bool:
+    """Whether nothing is to be proved any more; the kubelet's own word is taken back when a node falls silent, or a service is busy."""
+    return bool(pod["metadata"].get("annotations", {}).get(names.READY)) or not facts_of(pod).get("ready")
+
+
+def proves_itself(pod: Pod) -> bool:
+    """Whether the kubelet says now that it is ready."""
     return not facts_of(pod).get("log") and _condition(pod, "Ready").get("status") == "True"
+
+
+def proved(pod: Pod) -> Pod:
+    """The same as one that has proved itself."""
+    metadata = pod["metadata"]
+    return {**pod, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), names.READY: "yes"}}}
 
 
 def seen(

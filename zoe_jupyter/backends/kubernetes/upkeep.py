@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import contextlib
 import json
 import logging
 import re
@@ -18,6 +19,7 @@ from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.nodes import is_ready
 from zoe_jupyter.backends.kubernetes.watched import Object
+from zoe_jupyter.model.errors import BackendError
 from zoe_jupyter.model.execution import Reason
 
 logger = logging.getLogger(__name__)
@@ -33,18 +35,26 @@ MOUNT_S = 300.0
 """The same, where a volume or a network is waited for: clouds need minutes."""
 TROUBLES = ("image_not_found", "cannot_start")
 """Of those that wait for room or for a volume the cluster may make some yet."""
+AGAIN_S = 5.0
+"""Until what the cluster has refused is asked of it again."""
+Ask = Callable[[Attempt], Awaitable[None]]
 End = Callable[[Attempt, Reason], Awaitable[None]]
 
 
 class Readiness:
-    """Waits for those that are not ready: looks for the line in their log, and ends who takes too long."""
+    """Waits for those that are not ready: looks for the line in their log, and ends who takes too long. Who was ready once stays so.
 
-    def __init__(self, known: Known, logs: Logs, *, confirm: Callable[[Attempt], Awaitable[None]], end: End) -> None:
+    ``look`` takes in the pod as it is now; ``confirm`` writes down that it was ready. Both raise BackendError, ApiError, Unreachable.
+    """
+
+    def __init__(self, known: Known, logs: Logs, *, look: Ask, confirm: Ask, end: End) -> None:
         self._known = known
         self._logs = logs
+        self._look = look
         self._confirm = confirm
         self._end = end
         self._waiting: dict[Attempt, asyncio.Task[None]] = {}
+        self._confirming: dict[Attempt, asyncio.Task[None]] = {}
 
     def notice(self, attempt: Attempt) -> None:
         """Its pod has changed."""
@@ -55,9 +65,15 @@ class Readiness:
             self._waiting[attempt] = asyncio.get_running_loop().create_task(work, name=f"zoe ready {attempt}")
         elif not is_waiting and (task := self._waiting.pop(attempt, None)) is not None:
             task.cancel()
+        if pod is None or not translate.is_running(pod):
+            if (task := self._confirming.pop(attempt, None)) is not None:
+                task.cancel()
+        elif attempt not in self._confirming and not translate.has_proved(pod) and translate.proves_itself(pod):
+            work = self._write_down(attempt)
+            self._confirming[attempt] = asyncio.get_running_loop().create_task(work, name=f"zoe proved {attempt}")
 
     async def close(self) -> None:
-        tasks = list(self._waiting.values())
+        tasks = [*self._waiting.values(), *self._confirming.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -65,9 +81,11 @@ class Readiness:
     async def _wait(self, attempt: Attempt) -> None:
         facts = translate.facts_of(self._known.pods[attempt])
         timeout_s = float(facts["timeout_s"])
-        try:
-            await asyncio.wait_for(self._proof(attempt, str(facts.get("log", ""))), timeout_s)
-        except asyncio.TimeoutError:
+        pattern = str(facts.get("log", ""))
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._proof(attempt, pattern), timeout_s)
+            return
+        if await self._is_late(attempt, pattern):
             log = await self._logs.last_lines(attempt, translate.LAST_LINES)
             text = f"not ready after {timeout_s:g} s: waited for {facts['ready']}"
             await self._end(attempt, Reason("not_ready", text, {"timeout_s": timeout_s, "log": log}))
@@ -76,14 +94,40 @@ class Readiness:
         """Return when its log has the line; what the kubelet looks at ends the wait from outside."""
         while pattern:
             try:
-                async for line in self._logs.lines(attempt):
-                    if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")[:LOOKED_AT]):
-                        await self._confirm(attempt)
-                        return
-            except (ApiError, Unreachable) as error:
+                if await self._has_said(attempt, pattern, follow=True):
+                    return
+            except (BackendError, ApiError, Unreachable) as error:
                 logger.info("the log of %s cannot be read now: %s", attempt.service, error)
             await asyncio.sleep(TICK_S)
         await asyncio.Event().wait()
+
+    async def _has_said(self, attempt: Attempt, pattern: str, *, follow: bool) -> bool:
+        async for line in self._logs.lines(attempt, follow=follow):
+            if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")[:LOOKED_AT]):
+                await self._confirm(attempt)
+                return True
+        return False
+
+    async def _is_late(self, attempt: Attempt, pattern: str) -> bool:
+        """Ask once more, and until there is an answer: it may have become ready while the API server said nothing."""
+        while True:
+            try:
+                await self._look(attempt)
+                has_said = bool(pattern) and await self._has_said(attempt, pattern, follow=False)
+                return not (has_said or translate.is_ready(self._known.pods[attempt]))
+            except (BackendError, ApiError, Unreachable) as error:
+                logger.info("whether %s is ready is asked again: %s", attempt.service, error)
+            await asyncio.sleep(TICK_S)
+
+    async def _write_down(self, attempt: Attempt) -> None:
+        """So that a later Zoe knows it, too."""
+        while True:
+            try:
+                await self._confirm(attempt)
+                return
+            except (BackendError, Unreachable) as error:
+                logger.info("that %s is ready will be written down again: %s", attempt.service, error)
+            await asyncio.sleep(AGAIN_S)
 
 
 class Hindered:
