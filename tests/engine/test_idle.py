@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from zoe_jupyter.backends.base import Usage
-from zoe_jupyter.engine import lifetimes, sampling
+from zoe_jupyter.backends.base import Bounds, Usage
+from zoe_jupyter.engine import lifetimes, loop, sampling
 from zoe_jupyter.model.application import Lifetime, LifetimeWith
+from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.execution import Client, Execution, Outcome, State
 from zoe_jupyter.testing.executions import make_execution, make_service
 from zoe_jupyter.testing.house import ALICE, House
@@ -94,6 +95,28 @@ def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer:
     asked = replace(execution, application=replace(execution.application, activity={"dask": probe}))
 
     assert sampling._ask_activity(asked) is answer
+
+
+async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CALM_S", 0.05)
+    bound, refused = house.backend.bound, set()
+
+    async def refuse(execution_id: str, bounds: Bounds) -> None:
+        if execution_id in refused:
+            raise Fatal("the cluster does not allow it")
+        await bound(execution_id, bounds)
+
+    monkeypatch.setattr(house.backend, "bound", refuse)
+    first, second, third = [await house.submit("job") for _ in range(3)]
+    refused.update((first.id, third.id))
+    for each in (first, second, third):
+        await house.until_state(State.RUNNING, each)
+    await house.until(lambda _: set(house.backend.bounds) == {second.id}, second)
+
+    refused.clear()
+    await house.until(lambda _: set(house.backend.bounds) == {first.id, second.id, third.id}, first)
 
 
 def test_without_a_core_an_execution_gets_no_more_than_its_lifetime_and_grace() -> None:

@@ -247,14 +247,18 @@ class Loop:
             await self._try("sharing cores", self._cores.share)
 
     async def _tell_bounds(self) -> None:
-        """To those that have changed; who could not be told is told the next time."""
-        changed = self._unbound.take()
+        """To those that have changed; who could not be told is told the next time, and holds up no others."""
+        changed, refused = self._unbound.take(), []
         try:
             while changed:
-                await self._tell_bound(changed[-1])
+                try:
+                    await self._tell_bound(changed[-1])
+                except BackendError as error:
+                    logger.warning("execution %s: its bounds will be told again: %s", changed[-1], error)
+                    refused.append(changed[-1])
                 changed.pop()
         finally:
-            self._unbound.put_back(changed)
+            self._unbound.put_back([*changed, *refused])
 
     async def _tell_bound(self, execution_id: str) -> None:
         execution = self._ledger.executions.get(execution_id)

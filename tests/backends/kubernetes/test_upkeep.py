@@ -19,6 +19,7 @@ from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.upkeep import (
+    Heartbeat,
     Hindered,
     Overdue,
     Readiness,
@@ -29,7 +30,7 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     renewal,
     stranded,
 )
-from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.model.errors import Fatal, Retryable
 from zoe_jupyter.model.execution import PULLING, Reason
 from zoe_jupyter.testing.backend_contract import eventually
 
@@ -365,6 +366,28 @@ def test_a_parent_is_told_that_a_core_lives() -> None:
     assert bounds_of(change) == (Bounds(None, 200.0), NOON + 50)
     assert change["spec"] == {"activeDeadlineSeconds": 310}
     assert (change["metadata"]["name"], change["metadata"]["uid"]) == (parent["metadata"]["name"], "u")
+
+
+async def test_one_execution_that_the_cluster_refuses_to_renew_holds_up_no_others() -> None:
+    parents = {
+        name: manifests.parent(SITE, name, Bounds(ends_at=None, silence_s=100.0), NOON) for name in ("a", "b", "c")
+    }
+    told: list[str] = []
+
+    async def renew(execution_id: str, bounds: Bounds, now: float) -> None:
+        told.append(execution_id)
+        if execution_id == "b":
+            raise Fatal("the cluster does not allow it")
+
+    heartbeat = Heartbeat(parents, renew)
+    await heartbeat.beat(NOON + 1)
+    assert told == []
+    await heartbeat.beat(NOON + 30)
+    assert told == ["a", "b", "c"]
+    await heartbeat.beat(NOON + 31)
+    assert told == ["a", "b", "c", "a", "c"]
+    await heartbeat.beat(NOON + 40)
+    assert told[5:] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("line", "is_ready"), [(b"ab" * 500_000 + b"\n", False), (b"acbc\n", True)])

@@ -7,6 +7,7 @@ import calendar
 import contextlib
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -237,12 +238,25 @@ class Heartbeat:
     def __init__(self, parents: Mapping[str, Object], renew: Callable[[str, Bounds, float], Awaitable[None]]) -> None:
         self._parents = parents
         self._renew = renew
+        self._refused_at: dict[str, float] = {}
 
     async def beat(self, now: float) -> None:
+        """One that the cluster refuses holds up no others. Raises Unreachable."""
         for parent in list(self._parents.values()):
             bounds, heard_at = bounds_of(parent)
-            if now - heard_at >= bounds.silence_s / 4:
-                await self._renew(execution_of(parent), bounds, now)
+            execution_id = execution_of(parent)
+            is_due = now - heard_at >= bounds.silence_s / 4
+            if is_due and abs(now - self._refused_at.get(execution_id, -math.inf)) >= AGAIN_S:
+                await self._tell(execution_id, bounds, now)
+
+    async def _tell(self, execution_id: str, bounds: Bounds, now: float) -> None:
+        try:
+            await self._renew(execution_id, bounds, now)
+            self._refused_at.pop(execution_id, None)
+        except BackendError as error:
+            if execution_id not in self._refused_at:
+                logger.warning("execution %s: that a Zoe lives cannot be told now: %s", execution_id, error)
+            self._refused_at[execution_id] = now
 
     def silent(self, now: float) -> set[str]:
         """Executions of which no core was heard for too long."""
