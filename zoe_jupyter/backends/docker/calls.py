@@ -77,8 +77,8 @@ class Calls:
         try:
             async with wire.asked(url, method, target, limit_s=limit_s, tls=tls, headers=headers, body=body) as answer:
                 if answer.status >= _REFUSED:
-                    raise _refusal(answer.status, b"".join([part async for part in answer.content()]))
-                yield answer.content()
+                    raise _refusal(answer.status, await answer.read())
+                yield answer.content.iter_any()
         except NotFound:
             raise
         except wire.BROKEN as error:

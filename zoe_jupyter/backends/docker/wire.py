@@ -8,49 +8,20 @@ import ssl
 import string
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from zoe_jupyter.backends.containers.connections import keep_alive
+import aiohttp
+from yarl import URL
 
-BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError)
-"""What is raised where nobody answers, or no HTTP."""
-_CHUNK = 65536
+from zoe_jupyter.backends.containers import connections
+
+BROKEN = (*connections.BROKEN, ValueError)
+"""What is raised where nobody answers, or no HTTP, or what comes is no JSON."""
 _FRAME_HEAD = 8
-_LONGEST_HEAD = 100
 _TLS_PORT, _PLAIN_PORT = 2376, 2375
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """``content`` is to be read once, while it is open."""
-
-    status: int
-    headers: Mapping[str, str]
-    reader: asyncio.StreamReader
-
-    async def content(self) -> AsyncIterator[bytes]:
-        """Raises one of ``BROKEN`` when it ends before its end."""
-        if self.headers.get("transfer-encoding", "").lower() == "chunked":
-            while size := int((await self.reader.readline()).partition(b";")[0] or b"!", 16):
-                async for part in self._exactly(size):
-                    yield part
-                await self.reader.readline()
-        elif "content-length" in self.headers:
-            async for part in self._exactly(int(self.headers["content-length"])):
-                yield part
-        else:
-            while part := await self.reader.read(_CHUNK):
-                yield part
-
-    async def _exactly(self, size: int) -> AsyncIterator[bytes]:
-        while size:
-            part = await self.reader.read(min(size, _CHUNK))
-            if not part:
-                raise EOFError("the connection was closed in the middle of an answer")
-            size -= len(part)
-            yield part
+_AS_IT_IS = {"Accept-Encoding": "identity"}
+_NO_LIMIT = aiohttp.ClientTimeout(total=None)
 
 
 @asynccontextmanager
@@ -63,58 +34,32 @@ async def asked(
     tls: ssl.SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
     body: Any = None,
-) -> AsyncIterator[Answer]:
+) -> AsyncIterator[aiohttp.ClientResponse]:
     """The answer to one request, over a connection of its own to ``unix://`` or ``tcp://``; ``limit_s`` until it begins. Raises one of ``BROKEN``."""
-    opened: list[asyncio.StreamWriter] = []
+    base, connector = _way(url, tls)
+    session = aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=_NO_LIMIT
+    )
+    async with session:
+        whole = URL(base + quote(target, safe=string.punctuation), encoded=True)
+        asking = session.request(
+            method, whole, headers=_AS_IT_IS | dict(headers or {}), json=body, allow_redirects=False
+        )
+        async with await asyncio.wait_for(asking, limit_s) as answer:
+            connections.keep_answer_alive(answer)
+            try:
+                yield answer
+            finally:
+                connections.break_off(answer)
 
-    async def begin() -> Answer:
-        reader, writer = await _connected(url, tls)
-        opened.append(writer)
-        writer.write(_request(url, method, target, headers or {}, body))
-        return await _head(reader)
 
-    try:
-        yield await asyncio.wait_for(begin(), limit_s)
-    finally:
-        for writer in opened:
-            writer.transport.abort()
-
-
-async def _connected(url: str, tls: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+def _way(url: str, tls: ssl.SSLContext | None) -> tuple[str, aiohttp.BaseConnector]:
     at = urlsplit(url)
     if at.scheme == "unix":
-        return await asyncio.open_unix_connection(url.removeprefix("unix://"))
-    port = at.port or (_TLS_PORT if tls else _PLAIN_PORT)
-    reader, writer = await asyncio.open_connection(at.hostname, port, ssl=tls)
-    keep_alive(writer.get_extra_info("socket"))
-    return reader, writer
-
-
-def _request(url: str, method: str, target: str, headers: Mapping[str, str], body: Any) -> bytes:
-    at = urlsplit(url)
-    content = b"" if body is None else json.dumps(body).encode()
-    all_headers = {"Host": at.netloc or "localhost", "Connection": "close", "Accept-Encoding": "identity", **headers}
-    if body is not None:
-        all_headers |= {"Content-Type": "application/json"}
-    if method != "GET":
-        all_headers |= {"Content-Length": str(len(content))}
-    path = quote(target, safe=string.punctuation)
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in all_headers.items()), "", ""]
-    return "\r\n".join(lines).encode() + content
-
-
-async def _head(reader: asyncio.StreamReader) -> Answer:
-    version, _, rest = (await reader.readline()).decode("latin-1").partition(" ")
-    if not version.startswith("HTTP/"):
-        raise ValueError("what answers speaks no HTTP")
-    headers = {}
-    for _ in range(_LONGEST_HEAD):
-        line = (await reader.readline()).decode("latin-1").strip()
-        if not line:
-            break
-        name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip()
-    return Answer(int(rest.strip().partition(" ")[0]), headers, reader)
+        return "http://localhost", aiohttp.UnixConnector(url.removeprefix("unix://"), force_close=True)
+    host = f"[{at.hostname}]" if ":" in (at.hostname or "") else at.hostname
+    scheme, port = ("https", _TLS_PORT) if tls else ("http", _PLAIN_PORT)
+    return f"{scheme}://{host}:{at.port or port}", aiohttp.TCPConnector(ssl=tls or True, force_close=True)
 
 
 async def lines(content: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:

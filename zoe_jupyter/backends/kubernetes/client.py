@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.containers.connections import keep_alive
+from zoe_jupyter.backends.containers.connections import BROKEN, break_off, keep_alive, keep_answer_alive
 
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
@@ -115,13 +114,13 @@ class ApiServer:
             # A pooled connection may be dead without a word.
             socket = await asyncio.wait_for(self._opened(asked), ANSWER_LIMIT_S)
             try:
-                _keep_alive(socket)
+                keep_alive(socket)
                 yield socket
             finally:
                 await socket.close()
         except aiohttp.WSServerHandshakeError as error:
             raise ApiError(error.status, "", error.message) from None
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except BROKEN as error:
             raise Unreachable(_told(error)) from None
 
     async def _json(
@@ -153,14 +152,14 @@ class ApiServer:
                 proxy=self._proxy(),
             )
             async with await self._opened(asked) as answer:
-                _keep_alive(answer.connection.transport if answer.connection else None)
+                keep_answer_alive(answer)
                 if answer.status >= 400:
                     raise _refusal(answer.status, await answer.read())
                 try:
                     yield answer
                 finally:
-                    _break_off(answer)
-        except (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError) as error:
+                    break_off(answer)
+        except BROKEN as error:
             raise Unreachable(_told(error)) from None
 
     async def _opened(self, asked: Awaitable[Any]) -> Any:
@@ -198,20 +197,6 @@ def _read(content: bytes) -> Any:
         return json.loads(content)
     except ValueError:
         raise Unreachable("what answers for the Kubernetes API server does not speak JSON") from None
-
-
-def _keep_alive(way: Any) -> None:
-    """``way``: whatever tells its socket, None once it is closed."""
-    found = way.get_extra_info("socket") if way is not None else None
-    if found is not None:
-        keep_alive(found)
-
-
-def _break_off(answer: aiohttp.ClientResponse) -> None:
-    """Who leaves in the middle of an answer does not wait until the server has said goodbye."""
-    connection = answer.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
 
 
 def _refusal(status: int, body: bytes) -> ApiError:
