@@ -1,5 +1,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
+# Some environments forbid it; each of the thousands of processes that the tests start would compile Zoe again.
+export PYTHONDONTWRITEBYTECODE :=
 # Most tests wait more than they compute: three at a time, file by file.
 AT_ONCE := -n 3 --dist loadfile
 

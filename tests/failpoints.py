@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,9 +14,11 @@ def failpoints(room: Path, *, without: Collection[Path] = ()) -> list[str]:
     return sorted({name for file in files for name in failpoints_in(file)})
 
 
+@functools.cache
 def failpoints_in(file: Path) -> list[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    text = file.read_text()
+    for node in ast.walk(ast.parse(text)) if "failpoint(" in text else ():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "failpoint":
             (name,) = node.args
             assert isinstance(name, ast.Constant), f"{file.name}:{node.lineno}: tests cannot find this one"
