@@ -7,6 +7,8 @@ from xdist.scheduler import LoadFileScheduling
 BENCHMARKS = "tests/benchmarks/test_benchmarks.py"
 CHAINS = ("tests/backends/kubernetes/", "tests/backends/docker/", "tests/e2e/", "tests/labextension/", "tests/docs/")
 """Files of long tests that have a server, an engine or a browser in common."""
+LATE = ("tests/backends/docker/test_attach.py", "tests/backends/docker/test_browser_story.py")
+"""Last of their chain: several Sparks that start at once take longer than one after another, and run into limits."""
 ENGINES = ("docker", "kubernetes")
 """Real ones, each with nodes and names that its tests share: what uses one is given to one worker."""
 SINGLES = (BENCHMARKS, "tests/chaos/test_failpoints.py", "tests/chaos/test_random_kills.py")
@@ -27,10 +29,7 @@ def _of(engine: str) -> tuple[str, str]:
     return f"tests/backends/{engine}/", f"{BENCHMARKS}::test_a_quick_run_ends_with_the_figures_as_json[{engine}_"
 
 
-def turn(nodeid: str) -> int:
+def turn(nodeid: str) -> tuple[int, bool]:
     """When its turn comes: the least first."""
-    return next((number for number, start in enumerate(CHAINS) if nodeid.startswith(start)), _later(nodeid))
-
-
-def _later(nodeid: str) -> int:
-    return len(CHAINS) + nodeid.startswith(SINGLES)
+    chain = next((number for number, start in enumerate(CHAINS) if nodeid.startswith(start)), None)
+    return len(CHAINS) + nodeid.startswith(SINGLES) if chain is None else chain, nodeid.startswith(LATE)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Locator, Page, ViewportSize, expect
 
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
@@ -15,6 +15,7 @@ ATTACH_MS = 240_000
 CELL_MS = 180_000
 SOON_MS = 60_000
 """No promise: how long a test waits before it calls something lost on a busy machine."""
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic")
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 """Chromium's word for a network interface of the host that came or went, such as a container's: nothing of ours."""
@@ -35,7 +36,7 @@ class Lab:
     """One page of JupyterLab. ``problems`` collects what the page's own code threw."""
 
     def __init__(self, browser: Browser, server: JupyterServer) -> None:
-        self.context: BrowserContext = browser.new_context(viewport={"width": 1440, "height": 900})
+        self.context: BrowserContext = browser.new_context(viewport=SIZE, reduced_motion="reduce")
         self.context.set_default_timeout(SOON_MS)
         self.page: Page = self.context.new_page()
         self.server = server

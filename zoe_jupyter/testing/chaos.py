@@ -25,15 +25,18 @@ from zoe_jupyter.testing.nursery import Hatchling
 
 SERVE = "import sys; from zoe_jupyter.server.serve import ServeCommand; sys.exit(ServeCommand().run(sys.argv[1:]))"
 REPAIRED_S = 10.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_GROWTH = 0.03, 0.25, 1.2
+"""Between two looks at something that may come about at once, or after seconds: looking takes time from what is waited for."""
 """How long the next Zoe may take after a fault until everything is as it should be."""
 
 
 def until(condition: Callable[[], Any], timeout_s: float, what: Callable[[], Any] = lambda: "") -> Any:
     """What the condition says when it is true at last."""
-    deadline = time.monotonic() + timeout_s
+    deadline, pause_s = time.monotonic() + timeout_s, FIRST_PAUSE_S
     while not (found := condition()):
         assert time.monotonic() < deadline, f"this did not come about within {timeout_s:g} s: {what()}"
-        time.sleep(0.03)
+        time.sleep(pause_s)
+        pause_s = min(LONGEST_PAUSE_S, pause_s * PAUSE_GROWTH)
     return found
 
 

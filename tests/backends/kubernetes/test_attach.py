@@ -68,25 +68,17 @@ def test_dask_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: Kuber
 
 
 @pytest.mark.spark
-def test_spark_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: KubernetesWorld) -> None:
-    attach_spark(home, deployed, "declared")
-
-
-@pytest.mark.spark
 @pytest.mark.enforcer
 def test_spark_is_attached_where_policies_are_obeyed(home: JupyterHome, deployed: KubernetesWorld) -> None:
+    """Where nobody obeys them the browser's story attaches it."""
     deployed.options = {"isolation": "auto"}
-    with enforcing.somebody():
-        attach_spark(home, deployed, "enforced")
-
-
-def attach_spark(home: JupyterHome, world: KubernetesWorld, isolation: str) -> None:
     cluster.provide_framework("spark")
-    server = start(home, world)
-    with notebook(home, server) as book:
-        book.run("%load_ext zoe_jupyter")
-        text = book.run("%zoe attach spark", timeout_s=400).text
-        assert "`spark`: Spark 4" in text
-        assert book.value("spark.range(100).count()") == "100"
-        wait_for("its isolation to be told", lambda: f"isolation {isolation}" in home.zoe("info").stdout)
-        assert home.zoe("stop", "spark", "--wait").returncode == 0
+    with enforcing.somebody():
+        server = start(home, deployed)
+        with notebook(home, server) as book:
+            book.run("%load_ext zoe_jupyter")
+            text = book.run("%zoe attach spark", timeout_s=400).text
+            assert "`spark`: Spark 4" in text
+            assert book.value("spark.range(100).count()") == "100"
+            wait_for("its isolation to be told", lambda: "isolation enforced" in home.zoe("info").stdout)
+            assert home.zoe("stop", "spark", "--wait").returncode == 0
