@@ -7,11 +7,11 @@ import json
 import pytest
 
 from tests import cluster
-from tests.backends.kubernetes.conftest import KubernetesWorld
+from tests.backends.kubernetes.conftest import KINDS, KubernetesWorld
 from zoe_jupyter.backends.base import SeenState
-from zoe_jupyter.backends.kubernetes import names
-from zoe_jupyter.backends.kubernetes.site import Placement
-from zoe_jupyter.testing.backend_contract import Runner
+from zoe_jupyter.backends.kubernetes import manifests, names
+from zoe_jupyter.backends.kubernetes.site import Placement, Site
+from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -51,3 +51,45 @@ async def test_whoever_deletes_the_parent_deletes_all(world: KubernetesWorld) ->
     )
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
+
+
+async def test_what_starts_has_names_and_is_kept_apart_though_its_parent_was_deleted_before(
+    world: KubernetesWorld,
+) -> None:
+    runner = Runner(world, await world.open())
+    await runner.reserve("one")
+    cluster.kubectl("delete", "jobs", "-n", world.namespace, "-l", names.selector(world.deployment))
+    world.assert_nothing_is_left()
+    await eventually(lambda: _knows_none(runner))
+
+    await runner.start("one")
+    assert _owned(world) == {"Pod", "Service", "Secret", "NetworkPolicy"}
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def _knows_none(runner: Runner) -> bool:
+    return not (await runner.backend.observe()).kept
+
+
+async def test_what_a_former_parent_left_is_replaced_and_not_used(world: KubernetesWorld) -> None:
+    """The cluster would remove it, sooner or later; or it would stay, if its owner was taken from it."""
+    site = Site(deployment=world.deployment, namespace=world.namespace)
+    for left in (manifests.network(site, "one", []), manifests.isolation(site, "one", [])):
+        cluster.kubectl("create", "-f", "-", given=left)
+    runner = Runner(world, await world.open())
+    await runner.start("one")
+    assert _owned(world) == {"Pod", "Service", "Secret", "NetworkPolicy"}
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+def _owned(world: KubernetesWorld) -> set[str]:
+    """Kinds of what the one parent owns; all of it does."""
+    labels = names.selector(world.deployment)
+    found = json.loads(cluster.kubectl("get", KINDS, "-n", world.namespace, "-l", labels, "-o", "json"))["items"]
+    (parent,) = [each for each in found if each["kind"] == "Job"]
+    rest = [each for each in found if each is not parent]
+    for each in rest:
+        assert [owner["uid"] for owner in each["metadata"].get("ownerReferences", ())] == [parent["metadata"]["uid"]]
+    return {each["kind"] for each in rest}

@@ -18,6 +18,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 
 QUOTA_RETRY_S = 30.0
+_TRIES = 3
 
 
 class Objects:
@@ -25,8 +26,8 @@ class Objects:
         self._server = server
         self._site = site
         self._jobs = jobs
-        self._named: set[str] = set()
-        """Executions whose network is there."""
+        self._named: dict[str, str] = {}
+        """Executions whose network is there, and the uid of the parent that owns it."""
 
     def kept(self) -> frozenset[str]:
         """Executions that have a parent."""
@@ -39,18 +40,18 @@ class Objects:
         if parent is None:
             parent = await self._made(paths.jobs, manifests.parent(site, execution_id, bounds, time.time()))
             self._jobs.put(parent)
-        owners = manifests.owned_by(parent)
-        if execution_id not in self._named:
+        owners, uid = manifests.owned_by(parent), str(parent["metadata"]["uid"])
+        if self._named.get(execution_id) != uid:
             await asyncio.gather(
                 self._made(paths.services, manifests.network(site, execution_id, owners)),
                 self._made(paths.policies, manifests.isolation(site, execution_id, owners)),
             )
-            self._named.add(execution_id)
+            self._named[execution_id] = uid
         return owners
 
     def doubt(self, execution_id: str) -> None:
-        """See at the next use that its network is there: somebody may have removed it, alone or with the parent."""
-        self._named.discard(execution_id)
+        """See at the next use that its network is there: somebody may have removed it. That its parent is another one is seen anyway."""
+        self._named.pop(execution_id, None)
 
     async def launch(self, order: ServiceOrder, node: str, owners: list[manifests.Manifest]) -> Mapping[str, Any]:
         """The pod of the attempt, made now or before. Raises Retryable, Fatal, Unreachable."""
@@ -116,15 +117,35 @@ class Objects:
         return self._jobs.items.get(names.execution_name(self._site.deployment, execution_id))
 
     async def _made(self, path: str, manifest: manifests.Manifest) -> Mapping[str, Any]:
-        """Create it; what is there under that name is taken over only if this deployment made it for the same."""
+        """Create it; what is there under that name is taken over only if this deployment made it for the same, and it belongs to the same parent."""
+        for _ in range(_TRIES):
+            try:
+                found: Mapping[str, Any] = await self._server.create(path, manifest, self._site.manager)
+                return found
+            except ApiError as error:
+                if error.status != 409 or error.reason != "AlreadyExists":
+                    raise told(error) from None
+            there = await self._there(f"{path}/{manifest['metadata']['name']}")
+            if there is not None:
+                _refuse_foreign(there, manifest)
+                if not _is_left_behind(there, manifest):
+                    return there
+                await self._remove(f"{path}/{manifest['metadata']['name']}", there)
+        raise Retryable(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
+
+    async def _there(self, path: str) -> Mapping[str, Any] | None:
+        """None where it has just gone."""
         try:
-            found: Mapping[str, Any] = await self._server.create(path, manifest, self._site.manager)
+            found: Mapping[str, Any] = await self._server.get(path)
         except ApiError as error:
-            if error.status != 409 or error.reason != "AlreadyExists":
+            if error.status != 404:
                 raise told(error) from None
-            found = await self._asked(self._server.get(f"{path}/{manifest['metadata']['name']}"))
-            _refuse_foreign(found, manifest)
+            return None
         return found
+
+    async def _remove(self, path: str, there: Mapping[str, Any]) -> None:
+        """This one, and no other of its name."""
+        await self._asked(self._server.delete(path, preconditions={"uid": there["metadata"]["uid"]}))
 
     async def _asked(self, request: Any) -> Any:
         try:
@@ -155,6 +176,15 @@ def _refuse_foreign(found: Mapping[str, Any], manifest: manifests.Manifest) -> N
         raise Fatal(f"there is a {manifest['kind']} {name} in this namespace that is not Zoe's; remove or rename it")
     if "deletionTimestamp" in found["metadata"] and manifest["kind"] != "Pod":
         raise Retryable(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
+
+
+def _is_left_behind(found: Mapping[str, Any], manifest: manifests.Manifest) -> bool:
+    """Whether it belongs to a former parent, and is removed with that; how a pod of one ends is seen."""
+    return manifest["kind"] != "Pod" and not _owners(manifest) <= _owners(found)
+
+
+def _owners(item: Mapping[str, Any]) -> set[str]:
+    return {owner["uid"] for owner in item["metadata"].get("ownerReferences", ())}
 
 
 async def gather_patiently(requests: Iterable[Any]) -> None:
