@@ -10,7 +10,7 @@ import pytest
 from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.backends.base import Address
-from zoe_jupyter.backends.kubernetes.site import Reaching
+from zoe_jupyter.backends.kubernetes.site import Isolation, Reaching
 from zoe_jupyter.model.application import Port, Probe
 from zoe_jupyter.model.errors import Retryable
 from zoe_jupyter.testing.backend_contract import Runner
@@ -76,5 +76,28 @@ async def test_where_pods_are_routed_their_addresses_do(world: KubernetesWorld) 
 
     assert address.ports == {"web": 20000}
     assert await echoed(address, b"hello") == b"hello"
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [
+        ({"isolation": Isolation.ENFORCED}, 1),
+        ({"isolation": Isolation.ENFORCED, "callers": ["192.0.2.0/24"]}, 0),
+        ({"isolation": Isolation.DECLARED}, 0),
+    ],
+)
+async def test_who_lets_nobody_in_and_would_be_reached_by_addresses_is_told_once(
+    world: KubernetesWorld, caplog: pytest.LogCaptureFixture, options: dict[str, object], warnings: int
+) -> None:
+    world.options = {"reach": Reaching.POD, **options}
+    runner = Runner(world, await world.open())
+    seen = await runner.start("one", ports=WEB, port_numbers={"web": 20000})
+    for _ in range(2):
+        await runner.backend.reach("one", "app.main-0", 1, Address(seen.host, seen.ports))
+    told = [record.getMessage() for record in caplog.records if "lets nobody in" in record.getMessage()]
+    assert len(told) == warnings
+    assert all("`callers`" in each for each in told)
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()

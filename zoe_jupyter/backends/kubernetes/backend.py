@@ -127,7 +127,7 @@ class KubernetesBackend(Backend):
         self._folder = data_dir / "kubernetes"
         self._meter = Meter(self._site)
         self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
-        self._has_judged = False
+        self._has_judged = self._has_warned = False
         self._hints = Hints()
         self._known = Known(self._site, self._hints, is_closed=self._is_closed)
         self._paths: dict[str, str] = {}
@@ -321,11 +321,22 @@ class KubernetesBackend(Backend):
         if pod is None or not pod["status"]["podIP"]:
             raise Retryable(f"{service} of {execution_id} has no address now")
         if self._reaching is Reaching.POD or (self._reaching is Reaching.AUTO and self._server.is_inside):
+            self._warn_when_shut_out()
             return Address(pod["status"]["podIP"], inside.ports)
         wanted = [name for name in translate.facts_of(pod).get("published", ()) if name in inside.ports]
         numbers = [inside.ports[name] for name in wanted]
         local = await self._forwarder.ports(path_of(pod), pod["status"]["podIP"], numbers)
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
+
+    def _warn_when_shut_out(self) -> None:
+        """Once: nothing else would tell why no connection is made."""
+        is_shut = self._prober.answer is Isolation.ENFORCED and not self._site.callers
+        if is_shut and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "the cluster's network lets nobody in but pods of the same execution: what is outside reaches none of them by its address. "
+                "Name Zoe's own pod, or network, in `callers` of Zoe.backend_options, or set `reach` to `forward`"
+            )
 
     def _refuse_when_blind(self) -> None:
         problem = self._pods.problem or self._jobs.problem or self._machines.problem
