@@ -34,17 +34,43 @@ CHANGES = 20
 AT_ONCE = 32
 LIMIT_S = 600.0
 SIMULATED = ({"key": "kwok.x-k8s.io/node", "operator": "Exists"},)
+_KWOK = "type=kwok"
 
 
 def measure(effort: Effort) -> Report:
-    """In a process of its own, which has nothing else in it. The cluster is taken down: beside simulated nodes others do not find it as they need it."""
+    """In a process of its own, which has nothing else in it. What ran before runs on: beside simulated nodes others do not find a cluster as they need it."""
+    was_up = _found(effort)
     part = QUICK_PART if effort.is_quick else 1
     kubeconfig = cluster.kubeconfig()
     try:
         cluster.cluster("up", "--nodes", "2", "--fake-nodes", str(NODES // part))
         return _measure(effort, str(kubeconfig), PODS // part)
     finally:
-        cluster.cluster("down", "--keep-images")
+        if was_up:
+            _tidy(f"scale-{PODS // part}")
+        else:
+            cluster.cluster("down", "--keep-images")
+
+
+def _found(effort: Effort) -> bool:
+    """Whether there is a cluster already. Raises RuntimeError where it is not for this."""
+    if not cluster.is_ours():
+        raise RuntimeError("KUBECONFIG names a cluster of its own; this one simulates its nodes: unset it")
+    was_up = cluster.is_up()
+    if was_up and not effort.is_quick:
+        raise RuntimeError("a cluster runs already, and is not made for so many nodes: take it down (`cluster down`)")
+    if was_up and cluster.kubectl("get", "nodes", "-l", _KWOK, "-o", "name"):
+        raise RuntimeError(
+            "the cluster that runs has simulated nodes already, and somebody may need them: take it down"
+        )
+    return was_up
+
+
+def _tidy(deployment: str) -> None:
+    """Remove what was made in a cluster that goes on. The program that simulates stays, with nothing to do."""
+    labels = names.selector(deployment)
+    cluster.kubectl("delete", "pods,jobs", "-l", labels, "--force", "--grace-period=0", "--ignore-not-found")
+    cluster.kubectl("delete", "nodes", "-l", _KWOK)
 
 
 def _measure(effort: Effort, kubeconfig: str, pods: int) -> Report:

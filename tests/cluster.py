@@ -38,6 +38,13 @@ def is_ours() -> bool:
     return "KUBECONFIG" not in os.environ
 
 
+def is_up() -> bool:
+    """Whether the one of the scripts runs, whoever started it."""
+    scripts = infra()
+    told = _run(str(scripts / "kubernetes" / "cluster"), "status") if scripts else ""
+    return any(line.split()[:2] == ["kube-apiserver", "pid"] for line in told.splitlines())
+
+
 @functools.cache
 def kubeconfig() -> Path:
     """Of an admin of the cluster; starts it, with two nodes and the base image, when it is ours to start."""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import kubernetes_scale
 from benchmarks.__main__ import benchmark, names
 from benchmarks.policies import PASSES, VARIANTS
 from benchmarks.running import Effort, Report, Taken, add, compare, in_turns, interval
+from tests import cluster
 from tests.requirements import require
 
 KEYS = {
@@ -87,6 +89,8 @@ def quick_run(root: Path, name: str) -> str:
 def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> None:
     if name in NEEDS:
         require(NEEDS[name])
+    if name == "kubernetes_scale" and not cluster.is_ours():
+        pytest.skip("the cluster's nodes are not simulated")
     found = json.loads(quick_run(root, name).splitlines()[-1])
     assert found["benchmark"] == name
     assert KEYS[name] <= found["figures"].keys()
@@ -97,6 +101,44 @@ def test_a_quick_run_ends_with_the_figures_as_json(root: Path, name: str) -> Non
         {"zoe"},
         {*PASSES, *VARIANTS},
     )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What the scripts and ``kubectl`` are asked for, of which nothing is done."""
+    asked: list[tuple[str, ...]] = []
+
+    def ask(*words: str) -> str:
+        asked.append(words)
+        return ""
+
+    monkeypatch.setattr(cluster, "cluster", ask)
+    monkeypatch.setattr(cluster, "kubectl", ask)
+    monkeypatch.setattr(cluster, "kubeconfig", lambda: Path("admin.conf"))
+    monkeypatch.setattr(kubernetes_scale, "_measure", lambda *_: Report())
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    return asked
+
+
+@pytest.mark.parametrize("was_up", [True, False])
+def test_a_cluster_that_ran_before_runs_on_without_what_was_simulated(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], was_up: bool
+) -> None:
+    monkeypatch.setattr(cluster, "is_up", lambda: was_up)
+    kubernetes_scale.measure(Effort(is_quick=True))
+    assert [words for words in asked if words[0] == "up"] == [("up", "--nodes", "2", "--fake-nodes", "50")]
+    assert (("down", "--keep-images") in asked) is not was_up
+    assert (("delete", "nodes", "-l", "type=kwok") in asked) is was_up
+
+
+def test_a_cluster_of_others_is_not_touched(monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]) -> None:
+    monkeypatch.setattr(cluster, "is_up", lambda: True)
+    with pytest.raises(RuntimeError, match="a cluster runs already"):
+        kubernetes_scale.measure(Effort())
+    monkeypatch.setenv("KUBECONFIG", "theirs")
+    with pytest.raises(RuntimeError, match="KUBECONFIG names a cluster of its own"):
+        kubernetes_scale.measure(Effort(is_quick=True))
+    assert asked == []
 
 
 def test_both_sides_go_first_equally_often() -> None:
