@@ -14,7 +14,7 @@ INFRA_VARIABLE = "ZOE_TEST_INFRA"
 STATE = Path(os.environ.get("KUBE_DIR", "/var/lib/zoe-test-kubernetes"))
 FRAMEWORKS = "zoe-test/framework-"
 """Prefix of the frameworks' images that ``tests/backends/docker/framework_images.py`` builds."""
-TAGS = {"dask": "dask:1", "spark": "spark:4"}
+TAGS = {"dask": "dask:1", "jupyter": "jupyter:4", "spark": "spark:4"}
 MACHINE = "10.246.0.254"
 """This machine, as the nodes of its own cluster see it."""
 NETWORKS = "10.246.0.0/24,10.244.0.0/16,10.96.0.0/16"

@@ -70,11 +70,15 @@ class JupyterServer:
 
     def ask(self, path: str, *, method: str = "GET", body: Any = None, timeout_s: float = 60.0) -> Any:
         """The JSON that a path below the base URL answers; raises HTTPError."""
+        return json.loads(self.read(path, method=method, body=body, timeout_s=timeout_s) or b"null")
+
+    def read(self, path: str, *, method: str = "GET", body: Any = None, timeout_s: float = 60.0) -> bytes:
+        """What such a path answers as it is, such as a page; raises HTTPError."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            return json.loads(answer.read() or b"null")
+            return bytes(answer.read())
 
     def kill(self) -> None:
         """As the kernel does when memory is short: no goodbye. Its notebooks' kernels see that it is gone, and end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +49,6 @@ def test_a_jupyterlab_in_a_container_shows_a_folder_of_its_own(home: JupyterHome
     assert home.zoe("start", "jupyter", "--set", "memory=1GiB").returncode == 0
     wait_for("JupyterLab", lambda: home.zoe_json("info", "jupyter")["state"] == "running", timeout_s=120)
     (page,) = home.zoe_json("info", "jupyter")["endpoints"]
-    assert b"JupyterLab" in _read(server, page["url"])
+    assert b"JupyterLab" in server.read(page["url"])
     assert server.ask(page["url"].removesuffix("lab") + "api/contents")["content"] == []
     assert home.zoe("stop", "jupyter", "--wait").returncode == 0
-
-
-def _read(server: JupyterServer, path: str) -> bytes:
-    request = urllib.request.Request(server.url + path, headers={"Authorization": f"token {server.token}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return bytes(answer.read())

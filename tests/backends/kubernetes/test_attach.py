@@ -67,6 +67,19 @@ def test_dask_is_attached_to_a_kernel_outside(home: JupyterHome, deployed: Kuber
     assert home.zoe("stop", "dask", "--wait").returncode == 0
 
 
+def test_a_jupyterlab_in_the_cluster_is_opened_through_the_server_outside(
+    home: JupyterHome, deployed: KubernetesWorld
+) -> None:
+    cluster.provide_framework("jupyter")
+    server = start(home, deployed)
+    assert home.zoe("start", "jupyter", "--set", "memory=1GiB").returncode == 0
+    wait_for("JupyterLab", lambda: home.zoe_json("info", "jupyter")["state"] == "running", timeout_s=180)
+    (page,) = home.zoe_json("info", "jupyter")["endpoints"]
+    assert b"JupyterLab" in server.read(page["url"])
+    assert server.ask(page["url"].removesuffix("lab") + "api/contents")["content"] == []
+    assert home.zoe("stop", "jupyter", "--wait").returncode == 0
+
+
 @pytest.mark.spark
 @pytest.mark.enforcer
 def test_spark_is_attached_where_policies_are_obeyed(home: JupyterHome, deployed: KubernetesWorld) -> None:
