@@ -41,7 +41,8 @@ class Proxy:
         self.was_left = threading.Event()
         """Somebody went away in the middle of an answer."""
         self._connect = connect
-        self._loses, self._passes, self._held = b"", 0, (b"", 0.0)
+        self._loses, self._passes, self._times = b"", 0, 0
+        self._held = b"", 0.0
         self._is_cut = False
         self._pairs: list[_Pair] = []
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -65,9 +66,9 @@ class Proxy:
         """For those who come anew."""
         self._is_cut = False
 
-    def lose_answer(self, request: bytes, *, after_bytes: int = 0) -> None:
-        """To the next request that has these bytes: it is carried out, and its connection breaks, in the middle of the answer perhaps."""
-        self._loses, self._passes = request, after_bytes
+    def lose_answer(self, request: bytes, *, after_bytes: int = 0, times: int = 1) -> None:
+        """To the next requests that have these bytes: they are carried out, and their connections break, in the middle of the answer perhaps."""
+        self._loses, self._passes, self._times = request, after_bytes, times
 
     def hold(self, request: bytes, for_s: float) -> None:
         """Requests that have these bytes go on after so long; all others at once."""
@@ -90,8 +91,8 @@ class Proxy:
     def _ask(self, pair: _Pair) -> None:
         with suppress(OSError):
             while data := pair.near.recv(_CHUNK):
-                if self._loses and self._loses in data:
-                    self._loses, pair.left = b"", self._passes
+                if self._times and self._loses in data:
+                    self._times, pair.left = self._times - 1, self._passes
                 time.sleep(self._held[1] if self._held[0] and self._held[0] in data else self.delay_s)
                 if not pair.is_forgotten:
                     pair.far.sendall(data)
