@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,31 @@ async def test_an_engine_that_is_gone_for_good_is_given_up_and_left_to_the_next_
     await world.close(runner.backend)
 
 
+async def test_what_was_suspended_while_no_core_was_there_is_started_again_and_goes_on(
+    world: DockerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The silence ends what ran in it, and not what the next core starts."""
+    monkeypatch.setattr(watchman.Guard, "see_to_it", lambda guard: None)
+    runner = Runner(world, await world.open())
+    await runner.start("one", "app.idle-0")
+    await runner.backend.stop("one", "app.idle-0", 1, grace_s=0)
+    await runner.ended("one", "app.idle-0")
+    await runner.start("one", "app.busy-0")
+    await world.close(runner.backend)
+    file = world.data_dir / "docker" / "notes.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "heard_at": time.time() - 90_000.0}))
+    runner.backend = await world.open()
+    again = await runner.start("one", "app.idle-0", attempt=2)
+    busy = await runner.ended("one", "app.busy-0")
+    assert busy.reason is not None
+    assert busy.reason.code == "expired"
+    ended = json.loads(file.read_text())["verdicts"]
+    assert busy.handle["container_id"] in ended
+    assert again.handle["container_id"] not in ended
+    await runner.backend.clean("one", keep_logs=False)
+    await world.close(runner.backend)
+
+
 async def test_of_what_is_gone_no_bounds_are_kept(world: DockerWorld) -> None:
     """Its core was killed while it cleaned up: nobody watches it for ever."""
     file = Path(world.data_dir, "docker", "notes.json")
@@ -120,6 +148,39 @@ async def test_of_what_is_gone_no_bounds_are_kept(world: DockerWorld) -> None:
     assert read_bounds(file) == {}
     await world.close(backend)
     assert not is_watched(world)
+
+
+async def test_what_was_ended_once_is_ended_again_where_a_core_had_started_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    rounds: list[Path] = []
+
+    def bounds(file: Path) -> dict[str, Bounds]:
+        rounds.append(file)
+        return {"short": Bounds(silence_s=0.4), "long": Bounds()}
+
+    monkeypatch.setattr(watchman, "read_bounds", bounds)
+    monkeypatch.setattr(watchman, "_end", lambda folder, deployment, line, found: not ended.extend(found))
+    told = json.dumps({"deployment": "test", "engines": [asdict(EngineSettings(name="e", url="unix:///nowhere"))]})
+    (tmp_path / "watchman.json").write_text(told)
+    watching = asyncio.create_task(asyncio.to_thread(watchman.watch, tmp_path, told))
+    try:
+        await until(lambda: ended == ["short"])
+        core, seen = watchman.live(tmp_path), len(rounds)
+        await until(lambda: len(rounds) > seen + 2)
+        core.close()
+        await until(lambda: ended == ["short", "short"])
+    finally:
+        (tmp_path / "watchman.json").unlink()
+        await watching
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def is_so() -> bool:
+        return condition()
+
+    await eventually(is_so)
 
 
 def test_what_cannot_be_ended_is_given_up_after_a_day() -> None:

@@ -117,7 +117,8 @@ class DockerBackend(Backend):
         self._unguarded = ""
         """Why nobody watches."""
         self._over: Mapping[str, str] = {}
-        """Executions that an earlier core left and whose bounds are over, and why: wherever they are found they are ended."""
+        """Executions that an earlier core left and whose bounds are over, and why: they are ended wherever they are found, but not what is ``_anew``."""
+        self._anew = set[names.Attempt]()
 
     def capabilities(self) -> Capabilities:
         limits = {
@@ -187,6 +188,8 @@ class DockerBackend(Backend):
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         place = self._site.place(node)
         self._notes.set_bounds(order.execution_id, order.bounds)
+        if order.execution_id in self._over:
+            self._anew.add(translate.attempt_of(order))
         found = await place.launcher.launch(order)
         if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
             self._prober.begin(place.engine, found)
@@ -381,7 +384,7 @@ class DockerBackend(Backend):
         reason = Reason("expired", f"ended since {why}")
         for engine in self._site.answering():
             for found in engine.of(execution_id):
-                if found.is_running and self._notes.verdict(found.id) is None:
+                if found.is_running and found.attempt not in self._anew and self._notes.verdict(found.id) is None:
                     await self._end(engine, found, reason)
 
     async def _drop_earlier(self, engine: Engine, found: Container) -> None:

@@ -91,7 +91,7 @@ def watch(folder: Path, told: str) -> None:
     silent_since, done, tried_since = time.monotonic(), set[str](), dict[str, float]()
     while _read(folder / _TOLD) == told and (bounds := read_bounds(folder / NOTES)).keys() - done:
         if (lock := _held(folder / _CORE)) is None:
-            silent_since, tried_since = time.monotonic(), {}
+            silent_since, tried_since, done = time.monotonic(), {}, set()
         else:
             with lock:
                 now, left = time.monotonic(), {key: each for key, each in bounds.items() if key not in done}
