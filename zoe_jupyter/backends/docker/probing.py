@@ -40,6 +40,7 @@ class Prober:
     """Asks until the container is ready, has ended, or its time is over: then it is told why, and ended.
 
     Its time begins when this core sees it run: what clock an engine has does not matter, and while no Zoe ran nobody asked.
+    It is asked once more when its time is over: an engine that was silent may have kept to itself that it is ready.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Prober:
             current = engine.containers.get(found.id)
             if current is None or not current.is_running:
                 return
-            if await _quietly(is_ready):
+            began_at = time.monotonic()
+            answer = await _answer(engine, is_ready)
+            if answer:
                 self._on_ready(current)
                 return
-            if time.monotonic() > ends_at:
+            if answer is False and began_at > ends_at:
                 await self._on_late(engine, current, await _too_late(engine, found, probe))
                 return
             await asyncio.sleep(_PAUSES_S[min(asked, len(_PAUSES_S) - 1)])
@@ -100,10 +103,15 @@ def ways(
     return lambda: _succeeds(engine, found, probe.command, limit_s=limit_s)
 
 
-async def _quietly(is_ready: Callable[[], Awaitable[bool]]) -> bool:
+async def _answer(engine: Engine, is_ready: Callable[[], Awaitable[bool]]) -> bool | None:
+    """None where the engine does not answer, so that nobody can be asked there."""
     try:
         return await is_ready()
     except (Unreachable, BackendError, NotFound, asyncio.TimeoutError):
+        try:
+            await engine.calls.do(lambda client: client.ping())
+        except (Unreachable, BackendError, NotFound):
+            return None
         return False
 
 
