@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from zoe_jupyter.backends.base import Observation
+from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.lifecycle.effects import Force, Launch
-from zoe_jupyter.model.execution import State
+from zoe_jupyter.model.execution import Outcome, State
 from zoe_jupyter.testing.house import ALICE, House
 
 SERVICE = "job.main-0"
@@ -65,3 +68,29 @@ async def test_what_runs_and_any_other_attempt_is_not(
     house: House, monkeypatch: pytest.MonkeyPatch, attempts: Mapping[str, int], stops: bool
 ) -> None:
     assert not await is_forced(house, attempts, monkeypatch, stops=stops)
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+async def test_what_waits_for_its_lost_machine_has_ended_once_it_is_to_end(
+    house: House, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    """Who stops it wants it no more, wherever it runs; who suspends it wants it again, and then only once."""
+    zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "job"}]}
+    execution, _ = await house.core.submit(Submission(zapp=zapp), ALICE, key=None)
+    await house.until_state(State.RUNNING, execution)
+    look, looks = house.backend.observe, []
+
+    async def observe() -> Observation:
+        looks.append(True)
+        return replace(await look(), services=[], unreachable={"local": "silent"}, lost={"local": "for 60 s"})
+
+    monkeypatch.setattr(house.backend, "observe", observe)
+    if is_stopped:
+        await house.core.stop(execution.id, ALICE)
+        ended = await house.until_state(State.ENDED, execution)
+        assert ended.outcome is Outcome.STOPPED
+    else:
+        await house.core.suspend(execution.id, ALICE)
+        looks.clear()
+        await house.until(lambda _: len(looks) > 2, execution)
+        assert (await house.get(execution)).state is State.STOPPING

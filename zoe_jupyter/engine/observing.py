@@ -10,7 +10,7 @@ from zoe_jupyter.backends.base import Observation, Seen, SeenState
 from zoe_jupyter.lifecycle.effects import Drain, Effect, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady, ServiceTroubled
 from zoe_jupyter.model.application import OnLost
-from zoe_jupyter.model.execution import HINDRANCES, Execution, Reason, Service, ServiceState
+from zoe_jupyter.model.execution import HINDRANCES, Execution, Goal, Reason, Service, ServiceState
 
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
 
@@ -94,8 +94,8 @@ def compare(
 
 
 def _give_up(findings: Findings, execution: Execution, service: Service, why: str) -> None:
-    """Its machine is lost. Whoever may go on elsewhere does; should the machine come back, what ran there is an orphan."""
-    if execution.application.on_lost is OnLost.WAIT:
+    """Its machine is lost. Whoever may go on elsewhere does, and who is to end has ended; should the machine come back, what ran there is an orphan."""
+    if execution.application.on_lost is OnLost.WAIT and execution.target.goal is not Goal.STOP:
         return
     reason = Reason(
         "lost", f"its machine {service.node} is lost: {why}", {"service": service.name, "node": service.node}
