@@ -288,6 +288,24 @@ def test_a_secret_in_a_command_is_refused(source: Path, problems_of: ProblemsOf,
     assert "pass it in `files`" in problem.message
 
 
+@pytest.mark.parametrize("field", ["ready", "health"])
+def test_a_secret_in_the_page_that_is_asked_for_is_refused(source: Path, problems_of: ProblemsOf, field: str) -> None:
+    """It would be in labels, events and reasons."""
+    write(
+        source,
+        f"""
+        zoe: 1
+        kind: framework
+        name: careless
+        secrets: [token]
+        processes: {{main: {{command: [run], ports: {{web: {{protocol: http}}}}, {field}: {{http: "web/?t={{{{ secrets.token }}}}"}}}}}}
+        """,
+    )
+    (problem,) = problems_of(compose, catalogue=Catalogue([FolderSource(source)]), use="careless")
+    assert problem.path == f"processes.main.{field}.http"
+    assert "has a secret" in problem.message
+
+
 def test_what_is_secret_is_known_to_the_application(source: Path) -> None:
     write(
         source,

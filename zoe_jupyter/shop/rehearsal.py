@@ -15,9 +15,8 @@ _HOST = "127.0.0.1"
 _PORT = 40000
 _SECRET = "secret-of-the-rehearsal-" + "s" * 19
 _READABLE = "has a secret, and everybody on this machine can read the arguments of a process: pass it in `files`"
-
-
 _SHOWN = "has a secret, and everybody who may inspect a container can read its environment: pass it in `files`"
+_ASKED = "has a secret, and many may see what a service is asked: ask for a page that needs none, or by a `command` that reads it in `files`"
 
 
 def rehearse(application: Application, parts: Mapping[str, Part], *, shows_environment: bool = False) -> None:
@@ -43,10 +42,10 @@ def _process(process: Process, context: Mapping[str, Any], findings: Findings) -
     if process.drain is not None:
         _arguments(filler, list(process.drain.command), (*path, "drain", "command"))
     if process.ready is not None:
-        _texts(filler, {"http": process.ready.http}, (*path, "ready"))
+        _page(filler, process.ready.http, (*path, "ready", "http"))
         _arguments(filler, list(process.ready.command), (*path, "ready", "command"))
     if process.health is not None:
-        _texts(filler, {"http": process.health.probe.http}, (*path, "health"))
+        _page(filler, process.health.probe.http, (*path, "health", "http"))
         _arguments(filler, list(process.health.probe.command), (*path, "health", "command"))
     proxy = Filler({key: value for key, value in context.items() if key not in _OWN}, findings)
     for name, port in process.ports.items():
@@ -66,6 +65,12 @@ def _arguments(filler: Filler, command: list[str], path: Path) -> None:
     for index, word in enumerate(_texts(filler, command, path) or ()):
         if _SECRET in str(word):
             filler.findings.add((*path, index), _READABLE)
+
+
+def _page(filler: Filler, page: str, path: Path) -> None:
+    """Fill what is asked for; it is seen in labels, logs of servers and reasons."""
+    if _SECRET in str(_texts(filler, page, path)):
+        filler.findings.add(path, _ASKED)
 
 
 def _texts(filler: Filler, values: Any, path: Path) -> Any:
