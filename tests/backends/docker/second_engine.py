@@ -93,4 +93,6 @@ def second_engine(images: tuple[str, ...], first: Any, *options: str) -> Iterato
         yield engine
     finally:
         engine.close()
+        # One that was restarted may leave its folder mounted on itself.
+        subprocess.run(["umount", "--lazy", str(folder / "d")], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
