@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from zoe_jupyter.backends.base import Bounds, Usage
-from zoe_jupyter.engine import lifetimes, loop, sampling
+from zoe_jupyter.engine import lifetimes, sampling
 from zoe_jupyter.model.application import Lifetime, LifetimeWith
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.execution import Client, Execution, Outcome, State
@@ -100,7 +100,6 @@ def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer:
 async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "CALM_S", 0.05)
     first, second = [(await house.until_state(State.RUNNING, await house.submit("job"))).id for _ in range(2)]
     await house.until(lambda _: {first, second} <= set(house.backend.bounds), first)
     bound, refused = house.backend.bound, {second}
@@ -114,10 +113,12 @@ async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later
     house.backend.bounds.clear()
     house.core._loop._told_bounds.clear()
     house.core._loop._unbound.put_back((first, second))
-    await house.until(lambda _: set(house.backend.bounds) == {first}, first)
+    await house.core._loop.decide_now()
+    assert set(house.backend.bounds) == {first}
 
     refused.clear()
-    await house.until(lambda _: set(house.backend.bounds) == {first, second}, second)
+    await house.core._loop.decide_now()
+    assert set(house.backend.bounds) == {first, second}
 
 
 def test_without_a_core_an_execution_gets_no_more_than_its_lifetime_and_grace() -> None:

@@ -9,8 +9,9 @@ import pytest
 from tests import cluster
 from tests.backends.kubernetes.conftest import KINDS, KubernetesWorld
 from zoe_jupyter.backends.base import SeenState
-from zoe_jupyter.backends.kubernetes import manifests, names
+from zoe_jupyter.backends.kubernetes import manifests, names, upkeep
 from zoe_jupyter.backends.kubernetes.site import Placement, Site
+from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -32,6 +33,27 @@ async def test_the_cluster_chooses_the_node_where_the_settings_say_so(world: Kub
     assert not (await runner.ended("one")).is_blameless
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
+
+
+async def test_who_finds_no_room_on_the_node_that_zoe_has_chosen_goes_elsewhere(
+    world: KubernetesWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "ROOM_S", 1.0)
+    runner = Runner(world, await world.open())
+    await runner.backend.launch(runner.order("one", resources=Resources(microcores=10**9)), "node1")
+    seen = await runner.ended("one")
+
+    assert seen.reason is not None
+    assert (seen.reason.code, dict(seen.reason.numbers), seen.is_blameless) == ("lost", {"node": "node1"}, True)
+    enabled = {node.name: node.is_enabled for node in await runner.backend.nodes()}
+    assert {"node1": False, "node2": True}.items() <= enabled.items()
+    await eventually(lambda: _are_gone(world, "Pod", "Secret"))
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def _are_gone(world: KubernetesWorld, *kinds: str) -> bool:
+    return not [each for each in world.objects() if each.startswith(kinds)]
 
 
 async def test_whoever_deletes_the_parent_deletes_all(world: KubernetesWorld) -> None:

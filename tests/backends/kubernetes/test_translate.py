@@ -221,6 +221,33 @@ def test_a_node_that_takes_no_pods_of_ours_is_closed(spec: dict[str, Any], is_op
     assert nodes.zoe_node(site, node(**spec), Resources()).is_enabled is is_open
 
 
+@pytest.mark.parametrize(("pods", "is_open"), [(1, True), (2, False)])
+def test_a_node_that_has_all_its_pods_is_closed(pods: int, is_open: bool) -> None:
+    found = node()
+    found["status"]["allocatable"]["pods"] = "2"
+
+    assert nodes.zoe_node(Site(deployment="lab"), found, Resources(), pods=pods).is_enabled is is_open
+
+
+def asks(cpu: str, **fields: str) -> dict[str, Any]:
+    return {"resources": {"requests": {"cpu": cpu}}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("spec", "cores"),
+    [
+        ({"containers": [asks("1"), asks("500m")]}, 1.5),
+        ({"containers": [asks("1")], "initContainers": [asks("500m", restartPolicy="Always")]}, 1.5),
+        ({"containers": [asks("1")], "initContainers": [asks("3"), asks("2")]}, 3),
+        ({"containers": [asks("1")], "initContainers": [asks("1", restartPolicy="Always"), asks("2")]}, 3),
+        ({"containers": [asks("1")], "initContainers": [asks("3"), asks("1", restartPolicy="Always")]}, 3),
+        ({"containers": [asks("1")], "overhead": {"cpu": "250m"}}, 1.25),
+    ],
+)
+def test_a_pod_takes_what_the_cluster_counts_it_for(spec: dict[str, Any], cores: float) -> None:
+    assert nodes.requested({"spec": spec}, "nvidia.com/gpu").microcores == cores * 1_000_000
+
+
 @pytest.mark.parametrize(
     ("selector", "is_open"), [({"pool": "a"}, True), ({"pool": "b"}, False), ({"pool": "a", "disk": "ssd"}, False)]
 )

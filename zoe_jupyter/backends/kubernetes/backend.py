@@ -51,6 +51,7 @@ from zoe_jupyter.backends.kubernetes.site import (
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import (
     TICK_S,
+    Crowded,
     Heartbeat,
     Hindered,
     Overdue,
@@ -173,7 +174,7 @@ class KubernetesBackend(Backend):
         self._readiness = Readiness(
             self._known, self._logs, look=self._look, confirm=self._confirm, end=self._condemn
         )  # fmt: skip
-        self._hindered, self._overdue = Hindered(self._known), Overdue(self._known)
+        self._hindered, self._overdue, self._crowded = Hindered(self._known), Overdue(self._known), Crowded(self._known)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._forwarder = sockets.Forwarder(server)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
@@ -206,7 +207,7 @@ class KubernetesBackend(Backend):
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def nodes(self) -> Sequence[Node]:
-        return self._machines.now()
+        return self._machines.now(pods=self._known.by_node(), crowded=self._crowded.nodes(time.monotonic()))
 
     async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
         """Nobody but the nodes sees the images: what is in them is taken on trust."""
@@ -450,11 +451,22 @@ class KubernetesBackend(Backend):
             self._hints.give()
         for attempt, reason in self._overdue.look(time.monotonic()):
             self._known.give_up(attempt, reason)
-        moving = stranded(self._known, self._nodes.lost) if self._machines.is_pool else []
-        for attempt, reason in [*moving, *homeless(self._known, self._machines.is_closed)]:
+        await self._give_up_lost()
+
+    async def _give_up_lost(self) -> None:
+        """Let those go elsewhere that cannot be where they are."""
+        for attempt, reason in stranded(self._known, self._nodes.lost) if self._machines.is_pool else ():
             if (pod := self._known.pods.get(attempt)) is not None:
                 await self._withdraw(pod)
                 self._known.give_up(attempt, reason)
+        for attempt, reason in (
+            *homeless(self._known, self._machines.is_closed),
+            *self._crowded.look(time.monotonic()),
+        ):
+            self._known.give_up(attempt, reason)
+        for pod in self._known.never_taken():
+            await self._withdraw(pod)
+            await self._objects.remove_secret(pod)
 
 
 def default_namespace() -> str:

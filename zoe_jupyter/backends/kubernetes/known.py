@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -102,6 +103,16 @@ class Known:
     def is_given_up(self, attempt: Attempt) -> bool:
         return attempt in self._lost
 
+    def never_taken(self) -> list[Pod]:
+        """Those that were given up before a node took them, and of which the cluster does not know yet that they are to go."""
+        return [
+            pod
+            for attempt in self._lost
+            if (pod := self.pods.get(attempt)) is not None
+            and not pod["spec"]["nodeName"]
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
     def starting(self) -> Iterator[tuple[Attempt, Seen]]:
         """Those that Zoe has not begun to end."""
         for attempt, seen in self._seen.items():
@@ -132,6 +143,13 @@ class Known:
     def nodes(self) -> set[str]:
         """Those that have pods of ours."""
         return {pod["spec"]["nodeName"] for pod in self.pods.values()} - {""}
+
+    def by_node(self) -> Counter[str]:
+        """How many pods of ours are on each node, or are to go there."""
+        there = (pod for pod in self.pods.values() if not translate.has_ended(pod))
+        found = Counter(pod["spec"]["nodeName"] or translate.pinned_to(pod) for pod in there)
+        del found[""]
+        return found
 
     def has_stopped(self, execution_id: str, service: str) -> bool:
         """Whether its last attempt has ended because Zoe wanted it so."""

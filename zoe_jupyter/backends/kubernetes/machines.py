@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import slug
@@ -85,8 +87,11 @@ class Machines:
         """The node to pin a pod to; empty where the cluster chooses."""
         return "" if self.is_pool else node
 
-    def now(self) -> Sequence[Node]:
-        """Raises Unreachable while it is not known what may be seen."""
+    def now(self, *, pods: Mapping[str, int], crowded: Collection[str]) -> Sequence[Node]:
+        """``pods``: how many this deployment has on each; ``crowded``: those that are to get none now.
+
+        Raises Unreachable while it is not known what may be seen.
+        """
         if self.problem:
             raise Unreachable(self.problem)
         if not self.may_be_seen:
@@ -94,7 +99,13 @@ class Machines:
             return [Node(WHOLE, capacity)]
         used = nodes.by_node((pod["node"], pod["wanted"]) for pod in self._others.items.values())
         found = sorted(self._nodes.items.values(), key=lambda node: str(node["metadata"]["name"]))
-        each = [nodes.zoe_node(self._site, node, used.get(node["metadata"]["name"], Resources())) for node in found]
+        counts = Counter(pod["node"] for pod in self._others.items.values() if pod["lives"]) + Counter(pods)
+        each = [
+            nodes.zoe_node(self._site, node, used.get(name, Resources()), pods=counts[name])
+            for node in found
+            if (name := node["metadata"]["name"])
+        ]
+        each = [replace(node, is_enabled=node.is_enabled and node.name not in crowded) for node in each]
         return [nodes.pooled(WHOLE, each)] if self.is_pool else each
 
     def _slim_other(self, pod: Object) -> Object:
@@ -104,6 +115,7 @@ class Machines:
         return {
             "metadata": {**kept, "name": f"{metadata['namespace']}/{metadata['name']}"},
             "node": pod.get("spec", {}).get("nodeName", ""),
+            "lives": not has_ended,
             "wanted": Resources() if has_ended else nodes.requested(pod, self._site.gpu_resource),
         }
 

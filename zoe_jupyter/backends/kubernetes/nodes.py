@@ -46,12 +46,17 @@ def is_ready(node: Object) -> bool:
     return any(condition["status"] == "True" for condition in node["status"]["conditions"])
 
 
-def zoe_node(site: Site, node: Object, used: Resources) -> Node:
-    """``used``: what others than this deployment have been given there."""
+def zoe_node(site: Site, node: Object, used: Resources, *, pods: int = 0) -> Node:
+    """``used``: what others than this deployment have been given there; ``pods``: how many are there, anybody's."""
     metadata = node["metadata"]
     labels = _labels(metadata.get("labels", {}))
     capacity = _least(amount(node["status"]["allocatable"], site.gpu_resource) - used)
-    return Node(metadata["name"], capacity, labels, is_enabled=is_open(site, node))
+    return Node(metadata["name"], capacity, labels, is_enabled=is_open(site, node) and _takes(node, pods))
+
+
+def _takes(node: Object, pods: int) -> bool:
+    """Whether it takes one more than so many."""
+    return pods < quantity(node["status"]["allocatable"].get("pods", "1E"))
 
 
 def is_open(site: Site, node: Object) -> bool:
@@ -85,12 +90,21 @@ def amount(found: Mapping[str, str], gpu_resource: str) -> Resources:
 
 
 def requested(pod: Object, gpu_resource: str) -> Resources:
-    """What the containers of a pod ask for together."""
-    total = Resources()
-    for container in pod.get("spec", {}).get("containers", ()):
-        wanted = container.get("resources", {})
-        total += amount({**wanted.get("limits", {}), **wanted.get("requests", {})}, gpu_resource)
-    return total
+    """What a cluster counts a pod for: its containers and sidecars, or what it needs at most while it begins, and its overhead."""
+    spec = pod.get("spec", {})
+    sidecars = peak = total = Resources()
+    for container in spec.get("initContainers", ()):
+        wanted = _wanted(container, gpu_resource)
+        peak = _most(peak, sidecars + wanted)
+        sidecars += wanted if container.get("restartPolicy") == "Always" else Resources()
+    for container in spec.get("containers", ()):
+        total += _wanted(container, gpu_resource)
+    return _most(peak, total + sidecars) + amount(spec.get("overhead", {}), gpu_resource)
+
+
+def _wanted(container: Object, gpu_resource: str) -> Resources:
+    wanted = container.get("resources", {})
+    return amount({**wanted.get("limits", {}), **wanted.get("requests", {})}, gpu_resource)
 
 
 def by_node(pods: Iterable[tuple[str, Resources]]) -> dict[str, Resources]:
@@ -113,6 +127,15 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     if toleration.get("operator") == "Exists":
         return toleration.get("key") in (None, "", taint["key"])
     return bool(toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""))
+
+
+def _most(one: Resources, other: Resources) -> Resources:
+    """Of each the larger amount."""
+    return Resources(
+        max(one.microcores, other.microcores),
+        max(one.memory_bytes, other.memory_bytes),
+        max(one.gpus, other.gpus),
+    )
 
 
 def _least(resources: Resources) -> Resources:

@@ -95,6 +95,18 @@ def facts_of(pod: Pod) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def pinned_to(pod: Pod) -> str:
+    """The only node that it may go to; empty where the cluster chooses."""
+    return str(facts_of(pod).get("node", ""))
+
+
+def has_no_room(pod: Pod) -> bool:
+    """Whether the cluster has looked for room for it in vain; who is kept back by a gate, or lacks a claim, has not been looked at."""
+    scheduled = _condition(pod, "PodScheduled")
+    is_refused = (scheduled.get("status"), scheduled.get("reason")) == ("False", "Unschedulable")
+    return is_refused and _unscheduled(str(scheduled.get("message", ""))).code == "unscheduled"
+
+
 def state_of(pod: Pod) -> Mapping[str, Any]:
     """The container's state: at most one of running, waiting, terminated."""
     statuses = pod["status"]["containerStatuses"]

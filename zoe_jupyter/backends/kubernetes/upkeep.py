@@ -34,6 +34,10 @@ START_S = 60.0
 """How long who has nothing to prove may be kept from its start."""
 MOUNT_S = 300.0
 """The same, where a volume or a network is waited for: clouds need minutes."""
+ROOM_S = 30.0
+"""So long a pod waits for room on its only node; what leaves there needs some seconds to go."""
+CROWDED_S = 120.0
+"""So long after that Zoe places nothing there."""
 TROUBLES = ("image_not_found", "cannot_start")
 """Of those that wait for room or for a volume the cluster may make some yet."""
 AGAIN_S = 5.0
@@ -228,8 +232,37 @@ def homeless(known: Known, is_closed: Callable[[str], bool]) -> list[tuple[Attem
     return [
         (attempt, Reason("lost", text.format(node), {"node": node}))
         for attempt, pod in waiting
-        if (node := translate.facts_of(pod).get("node")) and is_closed(node) and not known.is_given_up(attempt)
+        if (node := translate.pinned_to(pod)) and is_closed(node) and not known.is_given_up(attempt)
     ]
+
+
+class Crowded:
+    """Those that may go to one node only, which has had no room for them for a while; and which nodes these were.
+
+    Zoe does not see all that takes room on a node; it places nothing there for a while, so that its next choice is another.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._since: dict[Attempt, float] = {}
+        self._until: dict[str, float] = {}
+
+    def look(self, now: float) -> list[tuple[Attempt, Reason]]:
+        """``now`` is of a monotonic clock."""
+        waiting = {
+            attempt: node
+            for attempt, pod in self._known.pods.items()
+            if translate.has_no_room(pod) and (node := translate.pinned_to(pod)) and attempt not in self._known.asked
+        }
+        self._since = {attempt: self._since.get(attempt, now) for attempt in waiting}
+        found = {attempt: node for attempt, node in waiting.items() if now - self._since[attempt] >= ROOM_S}
+        found = {attempt: node for attempt, node in found.items() if not self._known.is_given_up(attempt)}
+        self._until |= dict.fromkeys(found.values(), now + CROWDED_S)
+        text = f"lost: its node {{}} has had no room for it for {ROOM_S:g} s, though Zoe counted on it"
+        return [(attempt, Reason("lost", text.format(node), {"node": node})) for attempt, node in found.items()]
+
+    def nodes(self, now: float) -> set[str]:
+        return {node for node, until in self._until.items() if now < until}
 
 
 class Heartbeat:

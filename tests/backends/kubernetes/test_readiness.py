@@ -1,0 +1,116 @@
+"""Who is ready, who was, and who takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from tests.backends.kubernetes.test_upkeep import WHO, known, only, pod
+from zoe_jupyter.backends.base import SeenState, Unreachable
+from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.kubernetes import names, translate, upkeep
+from zoe_jupyter.backends.kubernetes.upkeep import Readiness
+from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.testing.backend_contract import eventually
+
+
+@pytest.mark.parametrize(("line", "is_ready"), [(b"ab" * 500_000 + b"\n", False), (b"acbc\n", True)])
+async def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for(line: bytes, is_ready: bool) -> None:
+    confirmed: list[Attempt] = []
+
+    async def lines(_: Attempt, *, follow: bool) -> AsyncIterator[bytes]:
+        yield line
+
+    async def confirm(attempt: Attempt) -> None:
+        confirmed.append(attempt)
+
+    logs = SimpleNamespace(lines=lines)
+    readiness = Readiness(known(), logs, look=AsyncMock(), confirm=confirm, end=AsyncMock())  # type: ignore[arg-type]
+    began = time.process_time()
+    proof = asyncio.create_task(readiness._proof(WHO, "a.*b.*c"))
+    await asyncio.wait({proof}, timeout=0.1)
+    proof.cancel()
+    assert time.process_time() - began < 2
+    assert confirmed == ([WHO] if is_ready else [])
+
+
+def proving(ready: str, *, log: str = "", timeout_s: float = 0.05) -> dict[str, Any]:
+    """It has something to prove; ``ready`` is what the kubelet says now."""
+    found = pod()
+    facts = {"ready": "an answer", "timeout_s": timeout_s, "log": log}
+    found["metadata"]["annotations"][names.FACTS] = json.dumps(facts)
+    found["status"]["conditions"] = [{"type": "Ready", "status": ready}]
+    return found
+
+
+async def _is(claim: bool) -> bool:
+    return claim
+
+
+async def test_who_was_ready_once_stays_so_and_that_is_written_down_though_the_cluster_refuses_it_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its node falls silent, or it is too busy to answer: nobody waits for it a second time."""
+    monkeypatch.setattr(upkeep, "AGAIN_S", 0.0)
+    found, confirm, end = known(), AsyncMock(side_effect=[Retryable("later"), None]), AsyncMock()
+    readiness = Readiness(found, AsyncMock(), look=AsyncMock(), confirm=confirm, end=end)
+    for ready in ("False", "True", "False"):
+        found.take(WHO.name, proving(ready))
+        readiness.notice(WHO)
+
+    assert only(found).state is SeenState.READY
+    await eventually(lambda: _is(confirm.await_count == 2))
+    await readiness.close()
+    end.assert_not_awaited()
+
+
+@pytest.mark.parametrize("log", ["", "^here"])
+async def test_who_becomes_ready_while_the_api_server_is_silent_is_not_ended_for_it(log: str) -> None:
+    found = known(proving("False", log=log))
+    asked = 0
+
+    async def look(attempt: Attempt) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Unreachable("it does not answer")
+        found.take(WHO.name, proving("True", log=log))
+        readiness.notice(WHO)
+
+    async def confirm(attempt: Attempt) -> None:
+        found.take(WHO.name, translate.proved(found.pods[WHO]))
+        readiness.notice(WHO)
+
+    async def lines(_: Attempt, *, follow: bool) -> AsyncIterator[bytes]:
+        if follow:
+            await asyncio.Event().wait()
+        yield b"here"
+
+    end = AsyncMock()
+    readiness = Readiness(found, SimpleNamespace(lines=lines), look=look, confirm=confirm, end=end)  # type: ignore[arg-type]
+    readiness.notice(WHO)
+    await eventually(lambda: _is(only(found).state is SeenState.READY))
+    await readiness.close()
+    assert asked == 2
+    end.assert_not_awaited()
+
+
+async def test_who_is_still_not_ready_when_asked_once_more_is_ended() -> None:
+    found, ended = known(proving("False")), asyncio.Event()
+
+    async def end(attempt: Attempt, reason: Reason) -> None:
+        assert (attempt, reason.code) == (WHO, "not_ready")
+        ended.set()
+
+    readiness = Readiness(found, AsyncMock(), look=AsyncMock(), confirm=AsyncMock(), end=end)
+    readiness.notice(WHO)
+    await asyncio.wait_for(ended.wait(), 5)
+    await readiness.close()
