@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from zoe_jupyter.backends.base import Environment
+from zoe_jupyter.backends.base import Address, Environment
 from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.model.errors import Conflict, Fatal, InvalidDescription, NotFound, Retryable, Unfit
 from zoe_jupyter.model.execution import Client, Goal, Outcome, Reason, ServiceState, State
@@ -329,6 +329,35 @@ async def test_usage_endpoints_cluster_and_metrics_tell_what_runs(house: House) 
     assert (use.services, use.reserved.microcores) == (3, 2_500_000)
     assert b'zoe_executions{state="running"} 1.0' in house.core.metrics()
     assert (await house.core.owners(ALICE))["alice"][0] == 1
+
+
+async def test_a_service_that_cannot_be_reached_hides_no_pages_of_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And who has no page is not asked where it is."""
+    execution = await house.until(lambda now: running(now) == CORE_OF_TWO, await house.submit())
+    asked: list[str] = []
+    lost: set[str] = set()
+
+    async def reach(execution_id: str, service: str, attempt: int, inside: Address) -> Address:
+        asked.append(service)
+        if service in lost:
+            raise Retryable("its node does not answer")
+        return inside
+
+    monkeypatch.setattr(house.backend, "reach", reach)
+    assert set(await house.core.endpoints(execution.id, ALICE)) == {"cluster.head.ui"}
+    assert asked == ["cluster.head-0"]
+
+    believed = house.core._ledger.executions[execution.id]
+    head = believed.services["cluster.head-0"]
+    twin = replace(head, name="cluster.head-1")
+    house.core._ledger.executions[execution.id] = replace(believed, services={**believed.services, twin.name: twin})
+    lost.add(head.name)
+    assert set(await house.core.endpoints(execution.id, ALICE)) == {"cluster.head-1.ui"}
+    lost.add(twin.name)
+    with pytest.raises(Retryable):
+        await house.core.endpoints(execution.id, ALICE)
 
 
 async def test_a_page_of_somebody_else_is_trusted_by_nobody_also_not_by_an_admin(house: House) -> None:

@@ -326,6 +326,8 @@ class KubernetesBackend(Backend):
             return Address(pod["status"]["podIP"], inside.ports)
         wanted = [name for name in translate.facts_of(pod).get("published", ()) if name in inside.ports]
         numbers = [inside.ports[name] for name in wanted]
+        if (node := pod["spec"]["nodeName"]) in self._nodes.silent:
+            raise Retryable(f"{service} of {execution_id} has no address now: its node {node} does not answer")
         local = await self._forwarder.ports(path_of(pod), pod["status"]["podIP"], numbers)
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
 

@@ -60,11 +60,13 @@ class Forwarder:
         self._open: dict[tuple[str, int], asyncio.Server] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._relays: dict[str, asyncio.Task[None]] = {}
-        self._opening = asyncio.Lock()
+        self._opening: dict[str, asyncio.Lock] = {}
 
     async def ports(self, pod: str, address: str, numbers: Sequence[int]) -> dict[int, int]:
         """The local port for each of those ports of a pod (its path), the same while it is there. Raises Unreachable."""
-        async with self._opening:
+        if not numbers:
+            return {}
+        async with self._opening.setdefault(pod, asyncio.Lock()):
             task = self._relays.get(pod)
             if task is None or task.done():
                 await self._begin_relay(pod, address, numbers)
@@ -92,6 +94,7 @@ class Forwarder:
 
     def shut(self, pod: str) -> None:
         """The pod is gone."""
+        self._opening.pop(pod, None)
         if (task := self._relays.pop(pod, None)) is not None:
             task.cancel()
         for key in [key for key in self._open if key[0] == pod]:
