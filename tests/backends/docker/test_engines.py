@@ -24,7 +24,7 @@ from zoe_jupyter.engine.core import Core, open_core
 from zoe_jupyter.engine.door import Caller, Submission
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.application import Health, Probe
-from zoe_jupyter.model.execution import Execution, Service, State
+from zoe_jupyter.model.execution import Execution, Outcome, Service, State
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 __all__ = ["registry"]
@@ -61,6 +61,25 @@ processes:
     command: [python3, -c, "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"]
     resources: {{cores: 0.1, memory: 64MiB}}
     stop: {{grace_s: 0}}
+"""
+
+PEACEFUL = """
+zoe: 1
+kind: framework
+name: peaceful
+version: "1"
+title: Peaceful
+ends_with: main
+processes:
+  main:
+    image: zoe-test/base
+    command:
+      - python3
+      - -c
+      - 'import signal, time; signal.signal(15, lambda *_: exit()); print("works", flush=True); time.sleep(600)'
+    ready: {log: works}
+    resources: {cores: 0.1, memory: 64MiB}
+    restart: {when: never}
 """
 
 
@@ -132,7 +151,8 @@ async def _is_silent(runner: Runner, *, is_lost: bool) -> bool:
 async def core(
     world: DockerWorld, engines: tuple[EngineSettings, ...], registry: HangingRegistry, tmp_path: Path
 ) -> AsyncIterator[Core]:
-    for name, text in (("sleeper", SERVICE), ("deaf", DEAF.format(image=rare(registry)))):
+    texts = {"sleeper": SERVICE, "deaf": DEAF.format(image=rare(registry)), "peaceful": PEACEFUL}
+    for name, text in texts.items():
         folder = tmp_path / "shop" / name
         folder.mkdir(parents=True)
         (folder / "framework.yaml").write_text(text)
@@ -247,12 +267,13 @@ def tidy_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_an_engine_ran_that_restarts_is_started_again_once(
     core: Core, second: SecondEngine, tidy_driver: None
 ) -> None:
-    """It ends its containers, for it does not keep them (``live-restore``)."""
+    """It ends its containers, for it does not keep them (``live-restore``). That is nobody's failure, and no job's success."""
     await core.set_node_enabled("near", ADA, is_enabled=False)
     restarting, _ = await core.submit(Submission(use="sleeper"), ADA, key=None)
     zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "sleeper"}]}
     waiting, _ = await core.submit(Submission(zapp=zapp), ADA, key=None)
-    for execution in (restarting, waiting):
+    job, _ = await core.submit(Submission(use="peaceful"), ADA, key=None)
+    for execution in (restarting, waiting, job):
         await until(core, execution.id, State.RUNNING)
     await asyncio.to_thread(second.restart)
 
@@ -261,7 +282,10 @@ async def test_what_an_engine_ran_that_restarts_is_started_again_once(
         return all(service.attempt > 1 and service.state.value == "running" for service in services)
 
     await eventually(run_again, deadline_s=60)
-    assert (await _main(core, waiting.id)).attempt == 2
+    assert [(await _main(core, each.id)).attempt for each in (restarting, waiting)] == [2, 2]
+    assert [(await _main(core, each.id)).failures for each in (restarting, waiting)] == [0, 0]
+    await until(core, job.id, State.ENDED)
+    assert (await core.execution(job.id, ADA)).outcome is Outcome.LOST
     far = second.client()
     told = list(far.events(since=1, until=int(time.time()) + 1, filters={"event": "start"}, decode=True))
     begun = [event["Actor"]["Attributes"]["jupyter.zoe.execution"] for event in told]

@@ -19,6 +19,7 @@ from zoe_jupyter.backends.docker.images import digest_of
 from zoe_jupyter.backends.docker.networks import free_subnets, ipaddress, prefix_for
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
 from zoe_jupyter.model.application import Health, Port, Probe
+from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.resources import Resources
 
 ATTEMPT = Attempt("zoe", "e1", "redis.server-0", 2)
@@ -156,6 +157,40 @@ def test_an_end_has_its_reason(answer: dict[str, Any], code: str, said: str) -> 
     assert seen.reason is not None
     assert seen.reason.code == code
     assert seen.reason.text.startswith(said)
+
+
+AT = translate.moment("2026-01-01T00:01:00.5Z")
+"""When what has ended ended."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "began_at", "is_lost"),
+    [
+        (ended(143), AT + 2, True),
+        (ended(0), AT + 2, True),  # it ended well when it was told to
+        (ended(255), AT + 1, True),  # its machine lost its power
+        (ended(137), AT + 30_000, True),  # and was off over night
+        (ended(0), AT + 30_000, False),
+        (ended(3), AT + 30_000, False),
+        (ended(0), AT - 1, False),
+        (ended(143), 0.0, False),
+        (ended(137, OOMKilled=True), AT + 2, False),
+        (ended(127, FinishedAt="2026-01-01T00:00:01Z"), AT, False),
+        (body(), AT, False),
+    ],
+)
+def test_who_ended_with_the_engine_did_not_fail_and_has_not_succeeded(
+    answer: dict[str, Any], began_at: float, is_lost: bool
+) -> None:
+    seen = translate.seen(translate.container(answer), "docker", is_ready=True, began_at=began_at)
+    assert (seen.is_blameless, seen.reason is not None and seen.reason.code == "lost") == (is_lost, is_lost)
+    assert not is_lost or seen.exit_code is None
+
+
+def test_whom_zoe_has_ended_is_told_so_whatever_became_of_the_engine() -> None:
+    verdict = Reason("expired", "ended since no Zoe was heard from")
+    seen = translate.seen(translate.container(ended(143)), "docker", is_ready=True, verdict=verdict, began_at=AT + 2)
+    assert (seen.reason, seen.exit_code, seen.is_blameless) == (verdict, 143, False)
 
 
 def test_who_may_still_run_has_its_gpus() -> None:

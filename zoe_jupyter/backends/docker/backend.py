@@ -352,7 +352,9 @@ class DockerBackend(Backend):
         for each in found:
             if each.is_running or newest[each.attempt.execution_id, each.attempt.service] == each.attempt.attempt:
                 verdict, image = self._notes.verdict(each.id), place.images.digest(each.image_id)
-                yield translate.seen(each, engine.name, is_ready=self._is_ready(each), verdict=verdict, image=image)
+                yield translate.seen(
+                    each, engine.name, is_ready=self._is_ready(each), verdict=verdict, image=image, began_at=engine.began_at
+                )  # fmt: skip
         for attempt, reason in place.launcher.waiting():
             yield Seen(attempt.execution_id, attempt.service, attempt.attempt, SeenState.STARTING, reason=reason)
 

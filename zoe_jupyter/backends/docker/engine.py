@@ -51,6 +51,7 @@ class Engine:
         self.why_silent = ""
         self.info: dict[str, Any] = {}
         """As of the last listing where it was told: engines grow. Empty until it was told once, and asked for by each look."""
+        self._began_at = 0.0
         self._deployment = deployment
         self._on_news = on_news
         self._dirty: set[str] = set()
@@ -68,6 +69,11 @@ class Engine:
     @property
     def cores(self) -> float:
         return float(self.info.get("NCPU", 1))
+
+    @property
+    def began_at(self) -> float:
+        """By its own clock, when it was started last, and all that ran had ended; 0 where that is not known, or it keeps what runs."""
+        return 0.0 if self.info.get("LiveRestoreEnabled") else self._began_at
 
     @property
     def is_near(self) -> bool:
@@ -115,12 +121,13 @@ class Engine:
 
     async def _list(self) -> None:
         listed_at, wanted = time.monotonic(), {"label": f"{LABEL}deployment={self._deployment}"}
-        found, networks, info = await asyncio.gather(
+        found, networks, info, began_at = await asyncio.gather(
             self.calls.do(lambda client: client.containers(all=True, filters=wanted)),
             self.calls.do(lambda client: client.networks(filters=wanted)),
             self._told(),
+            self._begun(),
         )
-        self.info = info
+        self._began_at, self.info = began_at, info
         self.networks = {network["Labels"][f"{LABEL}execution"] for network in networks}
         ids = {each["Id"] for each in found}
         self.containers = {key: each for key, each in self.containers.items() if key in ids}
@@ -139,6 +146,22 @@ class Engine:
             return self.info
         return info
 
+    async def _begun(self) -> float:
+        """As it tells: each start makes this network anew. Over a new connection, which one that is being shut down takes from nobody. Raises Unreachable."""
+        try:
+            found = await asyncio.wait_for(self._default_networks(), QUICK_S)
+        except asyncio.TimeoutError as error:
+            raise Unreachable(f"the engine {self.name} does not answer in time") from error
+        except BackendError:
+            return 0.0
+        return next((translate.moment(each["Created"]) for each in found if each["Name"] == "bridge"), 0.0)
+
+    async def _default_networks(self) -> list[dict[str, Any]]:
+        query = {"filters": json.dumps({"name": ["bridge"]})}
+        async with self.calls.flow("GET", "/networks", query) as content:
+            found: list[dict[str, Any]] = json.loads(b"".join([part async for part in content]))
+        return found
+
     def _has_changed(self, listed: dict[str, Any]) -> bool:
         known = self.containers.get(listed["Id"])
         return known is None or known.is_running != (listed["State"] in ("running", "paused")) or known.is_created
@@ -147,6 +170,7 @@ class Engine:
         """One that the engine is busy with does not answer: the next look asks again, and nobody waits for it."""
         dirty, self._dirty = self._dirty, set()
         found = await asyncio.gather(*(self._inspect(key) for key in dirty), return_exceptions=True)
+        await self._look_at_ends([seen for seen in found if isinstance(seen, Container)])
         for key, seen in zip(dirty, found, strict=True):
             if isinstance(seen, BaseException):
                 self._dirty.add(key)
@@ -162,10 +186,17 @@ class Engine:
             return None
         return translate.container(body) if translate.is_own(body["Config"]["Labels"], self._deployment) else None
 
+    async def _look_at_ends(self, seen: Sequence[Container]) -> None:
+        """Before any of them is known to have ended: perhaps the engine ends, too. Raises Unreachable."""
+        known = (self.containers.get(each.id) for each in seen if not each.is_running)
+        if any(each is not None and each.is_running for each in known):
+            self._began_at = await self._begun()
+
     async def inspect(self, name: str) -> Container | None:
         """One container as it is now, by name or id; remembered."""
         found = await self._inspect(name, limit_s=SLOW_S)
         if found is not None:
+            await self._look_at_ends([found])
             self.containers[found.id] = found
         return found
 

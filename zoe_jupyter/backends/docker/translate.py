@@ -25,6 +25,9 @@ CPU_PERIOD_US = 100_000
 _LEAST_QUOTA_US = 1000
 _NOT_STARTED = (126, 127)
 _NOT_STARTED_S = 10.0
+_SHUT_DOWN = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+_RESTART_S = 600.0
+"""How long a restart takes with its machine. Where it takes longer, one that ended well when it was told to has ended well."""
 _FRACTION = re.compile(r"\.(\d+)")
 
 
@@ -257,11 +260,22 @@ def handle(found: Container, node: str) -> dict[str, Any]:
     }
 
 
-def seen(found: Container, node: str, *, is_ready: bool, verdict: Reason | None = None, image: str = "") -> Seen:
-    """What is reported of it; ``verdict``: why Zoe itself ended it; ``image``: its digest."""
+def seen(
+    found: Container,
+    node: str,
+    *,
+    is_ready: bool,
+    verdict: Reason | None = None,
+    image: str = "",
+    began_at: float = 0.0,
+) -> Seen:
+    """What is reported of it; ``verdict``: why Zoe itself ended it; ``image``: its digest; ``began_at``: when its engine was started last."""
     state = SeenState.READY if is_ready else SeenState.STARTING
     reason = _trouble(found)
-    if not found.is_running:
+    is_lost = verdict is None and went_with_engine(found, began_at)
+    if is_lost:
+        state, reason = SeenState.EXITED, Reason("lost", "its engine was restarted, and it ended with it")
+    elif not found.is_running:
         state, reason = SeenState.EXITED, verdict or why_ended(found)
     return Seen(
         execution_id=found.attempt.execution_id,
@@ -271,8 +285,9 @@ def seen(found: Container, node: str, *, is_ready: bool, verdict: Reason | None 
         handle=handle(found, node),
         host=found.host,
         ports=dict(found.ports),
-        exit_code=None if found.is_running else found.exit_code,
+        exit_code=None if found.is_running or is_lost else found.exit_code,
         reason=reason,
+        is_blameless=is_lost,
         image=image,
     )
 
@@ -299,6 +314,15 @@ def why_ended(found: Container) -> Reason:
     if code > 128:
         return Reason("killed", f"killed by {_signal_name(code - 128)}", {**numbers, "signal": code - 128})
     return Reason("exited", f"exited with {code}", numbers)
+
+
+def went_with_engine(found: Container, began_at: float) -> bool:
+    """Whether it ended since its engine was shut down or broke off, and not by itself, however it then ended; by the engine's clock."""
+    if found.is_running or found.is_created or not found.started_at < found.ended_at <= began_at:
+        return False
+    if has_not_begun(found) or (found.was_starved and found.exit_code):
+        return False
+    return found.exit_code in _SHUT_DOWN or began_at - found.ended_at < _RESTART_S
 
 
 def has_not_begun(found: Container) -> bool:
