@@ -60,7 +60,7 @@ def test_the_parent_runs_nothing_and_is_removed_by_the_cluster_when_no_core_is_h
             "labels": LABELS,
             "annotations": {
                 **WHO,
-                "zoe-jupyter/bounds": '{"ends_at": null, "silence_s": 3600.0, "heard_at": 1000.0}',
+                "zoe-jupyter/bounds": '{"ends_at": null, "silence_s": 3600.0, "heard_at": 1000.0, "began_at": 1000.0}',
             },
         },
         "spec": {

@@ -101,6 +101,14 @@ def test_an_end_is_told_with_its_reason(
     assert seen.is_blameless is is_blameless
 
 
+def test_what_a_cluster_puts_beside_the_service_is_not_the_service() -> None:
+    proxy = {"name": "istio-proxy", "state": RUNNING, "imageID": "istio@sha256:1"}
+    main = {"name": "main", "state": {"terminated": {"exitCode": 3}}, "imageID": "spark@sha256:2"}
+    seen = translate.seen(pod(containerStatuses=[proxy, main]), WHO, host="h")
+
+    assert (seen.state, seen.exit_code, seen.image) == (SeenState.EXITED, 3, "spark@sha256:2")
+
+
 @pytest.mark.parametrize(
     ("found", "code", "word"),
     [

@@ -20,7 +20,6 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     Overdue,
     SilentNodes,
     bounds_of,
-    epoch_s,
     homeless,
     renewal,
     stranded,
@@ -30,7 +29,7 @@ from zoe_jupyter.model.execution import PULLING, Reason
 
 SITE = Site(deployment="lab", namespace="zoe")
 WHO = Attempt("lab", "x1", "app.main-0", 1)
-NOON = epoch_s("2026-01-31T12:00:00Z")
+NOON = 1769860800.0
 
 
 def node(status: str) -> dict[str, Any]:
@@ -398,9 +397,10 @@ def test_what_was_not_made_by_zoe_is_not_known() -> None:
     assert known(stranger).observed() == []
 
 
-def test_a_parent_is_told_that_a_core_lives() -> None:
+@pytest.mark.parametrize("told_at", ["2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z", "2026-01-31T11:00:00Z"])
+def test_a_parent_is_told_that_a_core_lives_whatever_the_clock_of_the_cluster(told_at: str) -> None:
     parent = manifests.parent(SITE, "x1", Bounds(ends_at=None, silence_s=100.0), NOON)
-    parent["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-31T12:00:00Z"}
+    parent["metadata"] |= {"uid": "u", "creationTimestamp": told_at}
 
     change = renewal(parent, Bounds(ends_at=None, silence_s=200.0), NOON + 50)
 

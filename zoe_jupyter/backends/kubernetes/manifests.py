@@ -48,7 +48,7 @@ def parent(site: Site, execution_id: str, bounds: Bounds, now: float) -> Manifes
             "annotations": {
                 names.EXECUTION: execution_id,
                 names.DEPLOYMENT: site.deployment,
-                names.BOUNDS: bounds_text(bounds, now),
+                names.BOUNDS: bounds_text(bounds, now, now),
             },
         },
         "spec": {
@@ -68,8 +68,9 @@ def parent(site: Site, execution_id: str, bounds: Bounds, now: float) -> Manifes
     }
 
 
-def bounds_text(bounds: Bounds, now: float) -> str:
-    return json.dumps({"ends_at": bounds.ends_at, "silence_s": bounds.silence_s, "heard_at": round(now, 3)})
+def bounds_text(bounds: Bounds, now: float, began_at: float) -> str:
+    moments = {"heard_at": round(now, 3), "began_at": round(began_at, 3)}
+    return json.dumps({"ends_at": bounds.ends_at, "silence_s": bounds.silence_s, **moments})
 
 
 def deadline_s(bounds: Bounds, now: float, began_at: float) -> int:

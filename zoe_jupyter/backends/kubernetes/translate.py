@@ -15,6 +15,8 @@ from zoe_jupyter.model.execution import PULLING, Reason
 from zoe_jupyter.model.units import format_bytes
 
 Pod = Mapping[str, Any]
+MAIN = "main"
+"""The service's own container; a cluster may put others beside it (a mesh's proxy), of which nothing is asked."""
 LAST_LINES = 20
 SHOWN = 500
 NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -41,6 +43,7 @@ def slim(pod: Pod) -> dict[str, Any]:
             "containerStatuses": [
                 {"state": c.get("state", {}), "imageID": c.get("imageID", "")}
                 for c in status.get("containerStatuses", ())
+                if c.get("name", MAIN) == MAIN
             ],
         },
     }

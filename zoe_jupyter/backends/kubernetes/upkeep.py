@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import calendar
 import contextlib
 import json
 import logging
 import math
 import re
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from zoe_jupyter.backends.base import Bounds, Unreachable
@@ -305,7 +303,7 @@ def parent_of(deployment: str, job: Object) -> Object | None:
     """None for what bears our label and yet is no execution's parent: another's, or a copy of one."""
     try:
         annotations, name = job["metadata"]["annotations"], names.execution_name(deployment, execution_of(job))
-        bounds_of(job)
+        bounds_of(job), began_at(job)
     except (KeyError, ValueError, TypeError):
         return None
     is_it = (annotations.get(names.DEPLOYMENT), job["metadata"]["name"]) == (deployment, name)
@@ -319,21 +317,21 @@ def execution_of(parent: Object) -> str:
 def bounds_of(parent: Object) -> tuple[Bounds, float]:
     """And when a core was last heard."""
     found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
-    return Bounds(ends_at=found["ends_at"], silence_s=found["silence_s"]), found["heard_at"]
+    return Bounds(ends_at=found["ends_at"], silence_s=found["silence_s"]), float(found["heard_at"])
+
+
+def began_at(parent: Object) -> float:
+    """When it was made, by Zoe's own clock: the API server's may be another."""
+    return float(json.loads(parent["metadata"]["annotations"][names.BOUNDS])["began_at"])
 
 
 def renewal(parent: Object, bounds: Bounds, now: float) -> manifests.Manifest:
     """What changes in a parent when a core is heard."""
-    began_at = epoch_s(parent["metadata"]["creationTimestamp"])
+    since = began_at(parent)
     identity = {name: parent["metadata"][name] for name in ("name", "uid")}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {**identity, "annotations": {names.BOUNDS: manifests.bounds_text(bounds, now)}},
-        "spec": {"activeDeadlineSeconds": manifests.deadline_s(bounds, now, began_at)},
+        "metadata": {**identity, "annotations": {names.BOUNDS: manifests.bounds_text(bounds, now, since)}},
+        "spec": {"activeDeadlineSeconds": manifests.deadline_s(bounds, now, since)},
     }
-
-
-def epoch_s(timestamp: str) -> float:
-    """Of the API server's ``2026-01-31T12:00:00Z``."""
-    return float(calendar.timegm(time.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S")))
