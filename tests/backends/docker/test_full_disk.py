@@ -17,9 +17,10 @@ from tests.backends.docker.conftest import DockerWorld
 from tests.disks import Disk, small_disk
 from zoe_jupyter.backends.base import Bounds, SeenState
 from zoe_jupyter.backends.docker import DockerBackend
-from zoe_jupyter.backends.docker.notes import Notes, read_bounds
+from zoe_jupyter.backends.docker.notes import Notes, add_verdicts, read_bounds
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import Retryable, Unavailable
+from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = [
@@ -140,7 +141,30 @@ def test_what_a_watchman_would_have_ended_long_ago_has_had_a_core(tmp_path: Path
     """Which could not write down that it lived; else the next one would end what runs."""
     bounds = {key: asdict(Bounds(silence_s=silence_s)) for key, silence_s in {"long": 600.0, "just": 7190.0}.items()}
     file = tmp_path / "notes.json"
-    file.write_text(json.dumps({"heard_at": time.time() - 7200.0, "bounds": bounds}))
+    file.write_text(json.dumps({"bounds": bounds}))
+    backdate(file, 7200.0)
     assert set(Notes(file).read()) == {"long", "just"}
     assert set(Notes(file).read(watched_s=86400.0)) == {"just"}
     assert set(Notes(file).read(watched_s=1000.0)) == {"long", "just"}
+
+
+def backdate(file: Path, ago_s: float) -> None:
+    """As if its core was heard of last so long ago."""
+    at = time.time() - ago_s
+    file.write_text(json.dumps({**json.loads(file.read_text()), "heard_at": at}))
+    os.utime(file, (at, at))
+
+
+def test_a_core_on_a_full_disk_is_heard_of_all_the_same(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small") as disk:
+        file = disk.folder / "notes.json"
+        notes = Notes(file)
+        notes.set_bounds("one", Bounds(silence_s=600.0))
+        backdate(file, 630.0)
+        assert set(Notes(file).read()) == {"one"}
+        add_verdicts(file, {"c0": Reason("expired", "said by the watchman")})
+        assert set(Notes(file).read()) == {"one"}
+        disk.fill()
+        notes.set_ready("c1")
+        assert Notes(file).read() == {}
+        assert not Notes(file).is_ready("c1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -125,7 +126,9 @@ async def test_what_was_suspended_while_no_core_was_there_is_started_again_and_g
     await runner.start("one", "app.busy-0")
     await world.close(runner.backend)
     file = world.data_dir / "docker" / "notes.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "heard_at": time.time() - 90_000.0}))
+    long_ago = time.time() - 90_000.0
+    file.write_text(json.dumps({**json.loads(file.read_text()), "heard_at": long_ago}))
+    os.utime(file, (long_ago, long_ago))
     runner.backend = await world.open()
     again = await runner.start("one", "app.idle-0", attempt=2)
     busy = await runner.ended("one", "app.busy-0")

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Notes:
         self._ready = set(body.get("ready", ()))
         self._verdicts = {key: Reason(**reason) for key, reason in body.get("verdicts", {}).items()}
         self._bounds = _bounds(body)
-        heard_at = float(body.get("heard_at", time.time()))
+        heard_at = body["heard_at"]
         over = {}
         for execution_id, bounds in self._bounds.items():
             silent_s = time.time() - heard_at - bounds.silence_s
@@ -101,7 +102,7 @@ class Notes:
         self._write()
 
     def _write(self) -> None:
-        """On a full disk nothing fails for it: ``hear`` tries again."""
+        """On a full disk nothing fails for it: ``hear`` tries again, and the file's time says that this core lives."""
         now = time.time()
         body = {
             "heard_at": now,
@@ -114,6 +115,8 @@ class Notes:
         except OSError as error:
             if self._written_at:
                 logger.warning("what a later Zoe should know of Docker cannot be written down now: %s", error)
+            with suppress(OSError):
+                os.utime(self._file)
             now = 0.0
         self._written_at = now
 
@@ -131,12 +134,12 @@ def add_verdicts(file: Path, verdicts: Mapping[str, Reason]) -> None:
 
 
 def _body(file: Path) -> dict[str, Any]:
-    """Empty where there is none that can be read."""
+    """Empty where there is none that can be read. A core was heard of when it wrote, or touched it since."""
     try:
-        body = json.loads(file.read_text(encoding="utf-8"))
+        body, touched_at = json.loads(file.read_text(encoding="utf-8")), file.stat().st_mtime
     except (OSError, ValueError):
         return {}
-    return body if isinstance(body, dict) else {}
+    return {**body, "heard_at": max(float(body.get("heard_at", 0.0)), touched_at)} if isinstance(body, dict) else {}
 
 
 def _bounds(body: Mapping[str, Any]) -> dict[str, Bounds]:
@@ -147,6 +150,7 @@ def _replace(file: Path, body: Mapping[str, Any]) -> None:
     draft = file.with_suffix(f".{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(body), encoding="utf-8")
+    os.utime(draft, (time.time(), body.get("heard_at", time.time())))
     draft.replace(file)
 
 
