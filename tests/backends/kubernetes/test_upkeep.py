@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -12,6 +14,7 @@ from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import manifests, names, translate
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.backends.kubernetes.objects import Objects, refuse_stray
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.upkeep import (
     Crowded,
@@ -408,6 +411,17 @@ def test_a_parent_is_told_that_a_core_lives_whatever_the_clock_of_the_cluster(to
     assert bounds_of(change) == (Bounds(None, 200.0), NOON + 50)
     assert change["spec"] == {"activeDeadlineSeconds": 310}
     assert (change["metadata"]["name"], change["metadata"]["uid"]) == (parent["metadata"]["name"], "u")
+
+
+def test_a_pod_elsewhere_than_its_executions_parent_is_not_of_it() -> None:
+    parent = manifests.parent(SITE, "x1", Bounds(), NOON)
+    jobs = SimpleNamespace(items={parent["metadata"]["name"]: parent})
+    objects = Objects(AsyncMock(), SITE, jobs=jobs)  # type: ignore[arg-type]
+    posing, strange = pod(namespace="zoe-bob"), pod(Attempt("lab", "x2", "app.main-0", 1), namespace="zoe-bob")
+
+    assert [objects.is_at_home(each) for each in (pod(), posing, strange)] == [True, False, True]
+    with pytest.raises(Fatal, match="poses as"):
+        refuse_stray(posing, SITE)
 
 
 async def test_one_execution_that_the_cluster_refuses_to_renew_holds_up_no_others() -> None:

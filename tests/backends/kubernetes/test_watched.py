@@ -209,6 +209,18 @@ async def test_no_answer_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> Non
     await asyncio.gather(following, return_exceptions=True)
 
 
+@pytest.mark.parametrize("is_in_list", [True, False])
+async def test_who_copies_an_object_into_another_namespace_does_not_take_its_place(*, is_in_list: bool) -> None:
+    real, copied = item("a", 5, "real"), item("a", 9, "copied")
+    real["metadata"] |= {"namespace": "zoe-bob", "creationTimestamp": "2026-01-31T12:00:00Z"}
+    copied["metadata"] |= {"namespace": "zoe-ada", "creationTimestamp": "2026-01-31T12:00:01Z"}
+    listed, said = ([copied, real], []) if is_in_list else ([real], [event("ADDED", copied), event("DELETED", copied)])
+
+    copy, _ = await follow(Cluster([listed], [said]))
+
+    assert {name: found["metadata"]["uid"] for name, found in copy.items.items()} == {"a": "real"}
+
+
 async def test_nodes_that_cannot_be_read_now_are_asked_for_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -32,7 +32,7 @@ from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.machines import Machines
-from zoe_jupyter.backends.kubernetes.objects import Objects, gather_patiently, told
+from zoe_jupyter.backends.kubernetes.objects import Objects, gather_patiently, refuse_stray, told
 from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.probing import Prober
 from zoe_jupyter.backends.kubernetes.site import (
@@ -153,7 +153,7 @@ class KubernetesBackend(Backend):
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-kubernetes")
         selector = names.selector(self._site.deployment)
         paths = Paths(self._site.watched_namespace)
-        self._pods = Watched(server, paths.pods, selector=selector, keep=translate.slim, on_change=self._on_pod)
+        self._pods = Watched(server, paths.pods, selector=selector, keep=self._slim, on_change=self._on_pod)
         self._jobs = Watched(
             server, paths.jobs, selector=selector, keep=partial(parent_of, self._site.deployment),
             on_change=self._on_parent,
@@ -232,6 +232,7 @@ class KubernetesBackend(Backend):
         attempt = manifests.attempt_of(order)
         host = manifests.host(self._site.of(order.owner), attempt)
         known = self._known.pods.get(attempt)
+        refuse_stray(known, self._site.of(order.owner))
         if known is not None:
             return translate.handle(known, host)
         if order.attempt > 1:
@@ -348,6 +349,9 @@ class KubernetesBackend(Backend):
 
     def _is_closed(self, node: str) -> bool:
         return self._machines.is_closed(node)
+
+    def _slim(self, pod: Object) -> Object | None:
+        return translate.slim(pod) if self._objects.is_at_home(pod) else None
 
     def _on_pod(self, name: str, pod: Object | None) -> None:
         attempt = self._known.take(name, pod)

@@ -33,10 +33,17 @@ class Objects:
         """Executions that have a parent."""
         return frozenset(upkeep.execution_of(parent) for parent in self._jobs.items.values())
 
+    def is_at_home(self, pod: translate.Pod) -> bool:
+        """Whether it is in its execution's namespace, as far as that is known: anybody can write into a pod of theirs that it is another's."""
+        attempt = translate.attempt_of(pod)
+        parent = self._parent(attempt.execution_id) if attempt is not None else None
+        return parent is None or parent["metadata"]["namespace"] == pod["metadata"]["namespace"]
+
     async def ensure(self, execution_id: str, owner: str, bounds: Bounds) -> list[manifests.Manifest]:
         """See that the execution has its parent and its network; the owner reference for all else. Raises Retryable, Fatal, Unreachable."""
         site = self._site.of(owner)
         paths, parent = Paths(site.namespace), self._parent(execution_id)
+        refuse_stray(parent, site)
         if parent is None:
             parent = await self._made(paths.jobs, manifests.parent(site, execution_id, bounds, time.time()))
             self._jobs.put(parent)
@@ -166,6 +173,13 @@ def told(error: ApiError) -> BackendError:
     if error.status in (409, 429) or error.status >= 500:
         return Retryable(f"the cluster asks to try again: {text}")
     return Fatal(f"the cluster refuses it: {text}")
+
+
+def refuse_stray(found: Mapping[str, Any] | None, site: Site) -> None:
+    """Raises Fatal for an object that bears the name of one of the site's, and is elsewhere."""
+    if found is not None and (there := found["metadata"]["namespace"]) != site.namespace:
+        name = found["metadata"]["name"]
+        raise Fatal(f"there is something in the namespace {there} that poses as {name} of {site.namespace}; remove it")
 
 
 def _refuse_foreign(found: Mapping[str, Any], manifest: manifests.Manifest) -> None:

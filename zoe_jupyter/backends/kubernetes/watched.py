@@ -89,8 +89,10 @@ class Watched:
         query = {**self._query, "limit": str(PAGE)}
         while True:
             page = await self._server.get(self._path, query)
-            kept = filter(None, map(self._keep, page["items"]))
-            found |= {item["metadata"]["name"]: item for item in kept}
+            for item in filter(None, map(self._keep, page["items"])):
+                name = item["metadata"]["name"]
+                if name not in found or _is_newer(item, found[name]):
+                    found[name] = item
             token = page["metadata"].get("continue")
             if not token:
                 break
@@ -168,8 +170,13 @@ def _is_after(item: Object, version: str) -> bool:
 
 
 def _is_newer(item: Object, known: Object) -> bool:
-    """Of two versions of one object; versions are numbers on every API server that there is."""
+    """Of two versions of one object; versions are numbers on every API server that there is.
+
+    Of two objects of one name in two namespaces the older one is meant: who copies what is there comes later.
+    """
     one, other = item["metadata"], known["metadata"]
+    if one.get("namespace") != other.get("namespace"):
+        return bool(one.get("creationTimestamp", "") < other.get("creationTimestamp", ""))
     if one["uid"] != other["uid"]:
         return bool(one.get("creationTimestamp", "") >= other.get("creationTimestamp", ""))
     return int(one["resourceVersion"]) >= int(other["resourceVersion"])
