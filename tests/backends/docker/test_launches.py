@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from docker.types import DeviceRequest
 
 from tests.backends.docker.conftest import BASE, DockerWorld
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import translate
+from zoe_jupyter.backends.docker import launching, translate
+from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.model.application import Probe
-from zoe_jupyter.model.errors import Fatal, Retryable
+from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
+from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.testing.backend_contract import Runner
 
 pytestmark = pytest.mark.docker
@@ -55,3 +59,44 @@ async def test_a_container_of_somebody_else_is_not_taken_over(runner: Runner, wo
         assert engine.inspect_container(others)["State"]["Running"]
     finally:
         engine.remove_container(others, force=True)
+
+
+def holds(engine: Any, gpu: str) -> str:
+    """A container of another deployment that has this GPU."""
+    request = DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])
+    host = engine.create_host_config(device_requests=[request])
+    labels = {"jupyter.zoe.deployment": "another"}
+    return str(engine.create_container(BASE, ["sleep", "600"], labels=labels, host_config=host)["Id"])
+
+
+async def test_two_deployments_on_one_engine_never_give_the_same_gpu(
+    world: DockerWorld, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where both choose in one moment. This engine has no GPU: what is made with one does not start."""
+    world.options["engines"] = (EngineSettings(gpus=2),)
+    runner = Runner(world, await world.open())
+    order = replace(runner.order("one"), resources=Resources(memory_bytes=64 * 1024**2, gpus=1))
+    others, chosen, create = [holds(engine, "0")], list[str](), launching._create
+
+    def made(client: Any, config: dict[str, Any], name: str) -> str:
+        chosen.extend(config["HostConfig"]["DeviceRequests"][0]["DeviceIDs"])
+        if is_contended:
+            others.append(holds(engine, chosen[-1]))
+        return create(client, config, name)
+
+    monkeypatch.setattr(launching, "_create", made)
+    try:
+        is_contended = False
+        with pytest.raises(BackendError, match="device driver"):
+            await runner.launch(order)
+        is_contended = True
+        with pytest.raises(Retryable, match="has just taken the same GPUs"):
+            await runner.launch(order)
+        with pytest.raises(Retryable, match="1 GPUs of docker are wanted, 0 are free"):
+            await runner.launch(order)
+        assert chosen == ["1", "1"]
+    finally:
+        for each in others:
+            engine.remove_container(each)
+        await runner.backend.clean("one", keep_logs=False)
+        await world.close(runner.backend)

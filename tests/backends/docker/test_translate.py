@@ -194,14 +194,17 @@ def test_whom_zoe_has_ended_is_told_so_whatever_became_of_the_engine() -> None:
 
 
 def test_who_may_still_run_has_its_gpus() -> None:
-    def having(name: str, **state: Any) -> translate.Container:
-        answer = body(**state)
-        answer["HostConfig"] |= config()["HostConfig"] | {"DeviceRequests": [{"DeviceIDs": [name]}]}
-        return translate.container(answer)
+    def having(name: str, **state: Any) -> translate.Holder | None:
+        answer = {**body(**state), "Created": "2026-01-01T00:00:00.1Z"}
+        answer["HostConfig"] |= {"DeviceRequests": [{"DeviceIDs": [name]}]}
+        return translate.holder(answer)
 
     runs, is_made = having("0"), having("2", Status="created", Running=False)
-    has_ended = having("3", Status="exited", Running=False)
-    assert translate.free_gpus([runs, is_made, has_ended, translate.container(body())], 5) == ["1", "3", "4"]
+    assert runs is not None
+    assert is_made is not None
+    assert having("3", Status="exited", Running=False) is None
+    assert translate.holder({**body(), "Created": "2026-01-01T00:00:00.1Z"}) is None
+    assert translate.free_gpus([runs, is_made], 5) == ["1", "3", "4"]
 
 
 def test_trouble_of_what_goes_on_is_told() -> None:

@@ -25,6 +25,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 from zoe_jupyter.model.execution import Reason
 
+_MAY_RUN = ["created", "running", "paused", "restarting"]
 _NO_PROGRAM = ("executable file not found", "no such file or directory", "permission denied")
 
 
@@ -79,6 +80,8 @@ class Launcher:
             failpoint("docker.created")
         if not found.is_created:
             return found
+        if order.resources.gpus:
+            await self._keep_gpus(found)
         await self._engine.calls.do(_fill, found.id, order, self._settings.user, limit_s=SLOW_S)
         failpoint("docker.filled")
         await self._start(found, order)
@@ -95,12 +98,21 @@ class Launcher:
         """One after the other, so that no two get the same. Raises Retryable where too few are free."""
         wanted = order.resources.gpus
         async with self._gpu_turn:
-            free = translate.free_gpus(self._engine.containers.values(), self._engine.settings.gpus)
+            holders = await self._engine.calls.do(_holders, limit_s=SLOW_S)
+            free = translate.free_gpus(holders, self._engine.settings.gpus)
             if len(free) < wanted:
                 raise Retryable(
                     f"{wanted} GPUs of {self._engine.name} are wanted, {len(free)} are free: others have the rest"
                 )
             return await self._create(order, name, gpus=free[:wanted])
+
+    async def _keep_gpus(self, found: Container) -> None:
+        """Before it is started: another deployment on this engine may have chosen the same in the same moment. Raises Retryable then, for one of both."""
+        holders = {each.id: each for each in await self._engine.calls.do(_holders, limit_s=SLOW_S)}
+        own = holders.get(found.id)
+        if own is not None and any(each.comes_before(own) for each in holders.values()):
+            await self._discard(found)
+            raise Retryable(f"another Zoe on {self._engine.name} has just taken the same GPUs")
 
     async def _create(self, order: ServiceOrder, name: str, *, gpus: Sequence[str] = ()) -> Container:
         engine, settings = self._engine, self._settings
@@ -145,6 +157,15 @@ class Launcher:
 
 def _create(client: Any, config: dict[str, Any], name: str) -> str:
     return str(client.create_container_from_config(config, name)["Id"])
+
+
+def _holders(client: Any) -> list[translate.Holder]:
+    """What has GPUs there, of all deployments."""
+    found = []
+    for listed in client.containers(all=True, filters={"label": f"{translate.LABEL}deployment", "status": _MAY_RUN}):
+        with suppress(NotFound):
+            found.append(translate.holder(client.inspect_container(listed["Id"])))
+    return [each for each in found if each is not None]
 
 
 def _fill(client: Any, container_id: str, order: ServiceOrder, user: str) -> None:

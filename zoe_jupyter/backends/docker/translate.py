@@ -61,7 +61,6 @@ class Container:
     health: str = ""
     """``starting``, ``healthy``, ``unhealthy``: by the image's own check; empty where it has none."""
     stop_signal: str = "SIGTERM"
-    gpus: Sequence[str] = ()
 
 
 def network_name(deployment: str, execution_id: str) -> str:
@@ -153,9 +152,29 @@ def _gpu_request(gpus: Sequence[str]) -> dict[str, Any]:
     return {"Driver": "", "Count": 0, "DeviceIDs": list(gpus), "Capabilities": [["gpu"]]}
 
 
-def free_gpus(containers: Iterable[Container], known: int) -> list[str]:
-    """Of an engine's GPUs, by their numbers, those that no container of these has which may still run."""
-    taken = {name for each in containers if each.is_running or each.is_created for name in each.gpus}
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A container, of whatever deployment, that has GPUs."""
+
+    made_at: float
+    id: str
+    gpus: frozenset[str]
+
+    def comes_before(self, other: Holder) -> bool:
+        """Whether it keeps those that the other has, too."""
+        return bool(self.gpus & other.gpus) and (self.made_at, self.id) < (other.made_at, other.id)
+
+
+def holder(body: Mapping[str, Any]) -> Holder | None:
+    """From an answer of ``GET /containers/ID/json``; None for one that has none, or has ended."""
+    gpus, state = frozenset(_gpus(body["HostConfig"])), body["State"]
+    may_run = state["Running"] or state["Status"] == "created"
+    return Holder(moment(body["Created"]), body["Id"], gpus) if gpus and may_run else None
+
+
+def free_gpus(holders: Iterable[Holder], known: int) -> list[str]:
+    """Of an engine's GPUs, by their numbers, those that none of these has."""
+    taken = frozenset[str]().union(*(each.gpus for each in holders))
     return [name for name in map(str, range(known)) if name not in taken]
 
 
@@ -203,7 +222,6 @@ def container(body: Mapping[str, Any]) -> Container:
         image_id=body["Image"],
         health=(state.get("Health") or {}).get("Status", ""),
         stop_signal=body["Config"].get("StopSignal") or "SIGTERM",
-        gpus=_gpus(body["HostConfig"]),
     )
 
 
