@@ -14,6 +14,7 @@ import pytest
 
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.backends.containers.names import Attempt, slug
+from zoe_jupyter.backends.kubernetes import logs as module
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
@@ -31,11 +32,12 @@ class Server:
     def __init__(self) -> None:
         self.rest: asyncio.Queue[bytes] = asyncio.Queue()
         self.asked = 0
+        self.later = b"unable to retrieve container logs"
 
     @asynccontextmanager
     async def stream(self, path: str, query: object, *, silence_s: float | None) -> AsyncIterator[asyncio.StreamReader]:
         self.asked += 1
-        yield Content(self.rest if self.asked == 1 else queue_of(b"unable to retrieve container logs", b""))  # type: ignore[misc]
+        yield Content(self.rest if self.asked == 1 else queue_of(self.later, b""))  # type: ignore[misc]
 
 
 class Content:
@@ -76,6 +78,27 @@ async def test_who_has_ended_is_read_from_the_copy_as_soon_as_that_is_whole(tmp_
             server.rest.put_nowait(piece)
 
         assert await reading == b"line 1\nline 2\n"
+        await logs.close()
+
+
+async def test_of_more_than_can_be_copied_at_once_what_they_had_said_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COPIES_AT_ONCE", 1)
+    known = Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    other = Attempt("lab", "x1", "app.main-1", 1)
+    known.pods[WHO] = known.pods[other] = ended()
+    server = Server()
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        server.later = b"so far\n"
+        await logs.begun(WHO)
+        await logs.begun(other)
+        known.pods.clear()
+        server.rest.put_nowait(b"")
+        await asyncio.wait([logs.keep(other)], timeout=5)
+
+        assert (tmp_path / slug("x1") / f"000001-{slug(other.service)}.log").read_bytes() == b"so far\n"
         await logs.close()
 
 

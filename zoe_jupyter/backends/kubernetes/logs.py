@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,15 @@ from zoe_jupyter.model.errors import NotFound
 
 CHUNK = 65536
 BEGINNING = 1024
-COPIES_AT_ONCE = 32
+COPIES_AT_ONCE = 96
+"""Each is a connection, of which there are MOST_CONNECTIONS."""
 WAIT_S = 5.0
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
 AGAIN_S = 1.0
 LEFT_OUT = b"[zoe] more was said before this and is not kept (`log_limit_bytes`)\n"
 _FOLLOWED = {"container": "main", "follow": "true"}
+_AS_IT_IS = {"container": "main", "follow": "false"}
 _T = TypeVar("_T")
 
 
@@ -52,6 +54,10 @@ class Logs:
         self._limit_bytes = limit_bytes
         self._copies: dict[Attempt, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
+        self._served: set[Attempt] = set()
+        """Those whose turn has come."""
+        self._beginnings: dict[Attempt, asyncio.Task[bool]] = {}
+        """Copies of what was there when the pod was asked to end, of those whose turn had not come."""
 
     def keep(self, attempt: Attempt) -> asyncio.Task[None]:
         """Copy the pod's log until it has ended; done when the copy is whole, or cannot be had."""
@@ -62,12 +68,22 @@ class Logs:
         return self._copies[attempt]
 
     async def begun(self, attempt: Attempt) -> None:
-        """Return when the copy of what is about to be removed has begun, so that nothing of it is missed."""
+        """Return when the copy of what is about to be removed has begun, so that nothing of it is missed.
+
+        Where very many go at once and its turn does not come, what there is now is copied, and the rest only if its pod is still there then.
+        """
         task, file = self.keep(attempt), self._file(attempt)
         for _ in range(50):
             if task.done() or await self._off(file.exists):
                 return
             await asyncio.sleep(0.02)
+        if attempt not in self._served and attempt in self._known.pods:
+            if attempt not in self._beginnings:
+                work = self._has_copied(file, path_of(self._known.pods[attempt]), _AS_IT_IS)
+                self._beginnings[attempt] = asyncio.get_running_loop().create_task(
+                    work, name=f"zoe log so far {attempt}"
+                )
+            await asyncio.wait([self._beginnings[attempt]], timeout=WAIT_S)
 
     async def forget(self, execution_id: str, *, keep_logs: bool) -> None:
         """The execution's pods are gone."""
@@ -76,11 +92,14 @@ class Logs:
             await asyncio.wait([self._copies[attempt] for attempt in copies], timeout=WAIT_S)
         for attempt in copies:
             self._copies.pop(attempt).cancel()
+            self._served.discard(attempt)
+            if (beginning := self._beginnings.pop(attempt, None)) is not None:
+                beginning.cancel()
         if not keep_logs:
             await self._off(lambda: shutil.rmtree(self._place(execution_id), ignore_errors=True))
 
     async def close(self) -> None:
-        copies = list(self._copies.values())
+        copies = [*self._copies.values(), *self._beginnings.values()]
         for task in copies:
             task.cancel()
         await asyncio.gather(*copies, return_exceptions=True)
@@ -173,15 +192,20 @@ class Logs:
     async def _copy(self, attempt: Attempt, path: str) -> None:
         """From its beginning again when the API server fell silent, as long as the pod is there."""
         async with self._turns:
+            self._served.add(attempt)
+            if (beginning := self._beginnings.get(attempt)) is not None:
+                await asyncio.wait([beginning])
+                if attempt not in self._known.pods:
+                    return
             while not await self._has_copied(self._file(attempt), path):
                 if attempt not in self._known.pods:
                     return
                 await asyncio.sleep(AGAIN_S)
 
-    async def _has_copied(self, file: Path, path: str) -> bool:
+    async def _has_copied(self, file: Path, path: str, query: Mapping[str, str] = _FOLLOWED) -> bool:
         """Whether another try is of no use."""
         try:
-            async with self._server.stream(f"{path}/log", _FOLLOWED, silence_s=SILENCE_S) as content:
+            async with self._server.stream(f"{path}/log", query, silence_s=SILENCE_S) as content:
                 goes_on = await self._off(lambda: _begin(file))
                 while goes_on and (chunk := await content.readany()):
                     goes_on = await self._off(partial(_append, file, chunk, self._limit_bytes))
