@@ -25,6 +25,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 from zoe_jupyter.model.execution import Reason
 
+_NO_GPU_S = 5.0
 _MAY_RUN = ["created", "running", "paused", "restarting"]
 _NO_PROGRAM = ("executable file not found", "no such file or directory", "permission denied")
 
@@ -101,9 +102,7 @@ class Launcher:
             holders = await self._engine.calls.do(_holders, limit_s=SLOW_S)
             free = translate.free_gpus(holders, self._engine.settings.gpus)
             if len(free) < wanted:
-                raise Retryable(
-                    f"{wanted} GPUs of {self._engine.name} are wanted, {len(free)} are free: others have the rest"
-                )
+                raise self._no_gpu(f"{wanted} wanted, {len(free)} free")
             return await self._create(order, name, gpus=free[:wanted])
 
     async def _keep_gpus(self, found: Container) -> None:
@@ -112,7 +111,12 @@ class Launcher:
         own = holders.get(found.id)
         if own is not None and any(each.comes_before(own) for each in holders.values()):
             await self._discard(found)
-            raise Retryable(f"another Zoe on {self._engine.name} has just taken the same GPUs")
+            raise self._no_gpu("they were just taken")
+
+    def _no_gpu(self, why: str) -> Retryable:
+        """No failure of the service: it waits for what others have, another Zoe say."""
+        text = f"others have GPUs of the engine {self._engine.name}: {why}; it waits until they are free"
+        return Retryable(text, delay_s=_NO_GPU_S, reason="no_gpu", is_blameless=True)
 
     async def _create(self, order: ServiceOrder, name: str, *, gpus: Sequence[str] = ()) -> Container:
         engine, settings = self._engine, self._settings
