@@ -14,7 +14,7 @@ from tests.e2e.lab import SOON_MS, Lab, Notebook
 from zoe_jupyter.testing.jupyter_home import JupyterHome
 
 START_MS = 500_000
-"""All of Spark in containers, which together weigh as much as one other program where control groups are of version 1."""
+"""All of Spark in containers, on a busy machine."""
 Open = Callable[..., Lab]
 
 
@@ -36,8 +36,10 @@ def opening_labs(home: JupyterHome, browser: Browser, artifacts: Path, *settings
         assert page.problems == []
 
 
-def live_the_first_notebook(page: Lab, home: JupyterHome, artifacts: Path, *, node: re.Pattern[str]) -> None:
-    """``node``: what the nodes of the services are called."""
+def live_the_first_notebook(
+    page: Lab, home: JupyterHome, artifacts: Path, *, node: re.Pattern[str], look: Callable[[], None] = lambda: None
+) -> None:
+    """``node``: what the nodes of the services are called; ``look``: what else is to be seen while it runs."""
     panel = page.show_panel()
     expect(panel.locator('.zoe-Card[aria-label="Apache Spark"]')).to_be_visible(timeout=SOON_MS)
     page.page.locator(".jp-LauncherCard", has_text="First notebook").click()
@@ -49,9 +51,11 @@ def live_the_first_notebook(page: Lab, home: JupyterHome, artifacts: Path, *, no
     assert "starting master" in "\n".join(page.progress())
     page.expect_state("spark", "running")
     notebook.cell("import tempfile, zipfile").locator(".cm-content").fill(
-        "spark.range(1000).selectExpr('sum(id)').collect()[0][0]"
+        "from pyspark.sql.functions import udf\n"
+        "spark.range(1000).select(udf(lambda n: n + 1, 'long')('id').alias('n')).agg({'n': 'sum'}).collect()[0][0]"
     )
-    expect(notebook.run("spark.range(1000)", timeout_ms=START_MS)).to_contain_text("499500")
+    expect(notebook.run("spark.range(1000)", timeout_ms=START_MS)).to_contain_text("500500")
+    look()
     page.screenshot(artifacts, "result")
     _look_at_details(page, artifacts, node)
     page.item("spark").get_by_role("button", name="Spark UI").click()

@@ -87,28 +87,6 @@ def test_dask_is_attached_to_a_kernel_here_and_runs_on_a_machine_behind_ssh(
         assert home.zoe("stop", "dask", "--wait").returncode == 0
 
 
-@pytest.mark.spark
-def test_spark_is_attached_to_a_kernel_outside(home: JupyterHome, deployment: str, engine: Any) -> None:
-    framework_images.ensure(engine, "spark")
-    server = start(home, deployment)
-    with notebook(home, server) as book:
-        book.run("%load_ext zoe_jupyter")
-        text = book.run("%zoe attach spark", timeout_s=400).text
-        assert "`spark`: Spark 4" in text
-        assert book.value("spark.range(100).count()") == "100"
-        book.run("from pyspark.sql.functions import udf\nplus = udf(lambda n: n + 1, 'long')")
-        assert book.value("spark.range(3).select(plus('id')).collect()[2][0]") == "3"
-        check_nothing_is_told(
-            engine,
-            deployment,
-            book.value(
-                "__import__('zoe_jupyter.client.api', fromlist=['Api'])"
-                ".Api().connection('spark', 'spark')['secrets']['token']"
-            ),
-        )
-        assert home.zoe("stop", "spark", "--wait").returncode == 0
-
-
 def check_nothing_is_told(engine: Any, deployment: str, secret: str) -> None:
     """A secret is in no answer of the engine about a container, and in no log."""
     assert secret

@@ -15,7 +15,7 @@ from tests.backends.containers.first_notebook import Open, live_the_first_notebo
 from tests.backends.docker import framework_images
 from tests.backends.docker.conftest import BASE
 from tests.backends.docker.registry import is_there
-from tests.backends.docker.test_attach import deployment, home
+from tests.backends.docker.test_attach import check_nothing_is_told, deployment, home
 from tests.backends.docker.test_pulls import shelf
 from tests.e2e.lab import SOON_MS, Lab
 from zoe_jupyter.testing.jupyter_home import JupyterHome
@@ -47,10 +47,17 @@ def lab(home: JupyterHome, deployment: str, browser: Browser, artifacts: Path) -
 
 
 @pytest.mark.spark
-def test_the_first_notebook_on_docker(lab: Open, home: JupyterHome, engine: Any, artifacts: Path) -> None:
+def test_the_first_notebook_on_docker(
+    lab: Open, home: JupyterHome, deployment: str, engine: Any, artifacts: Path
+) -> None:
     framework_images.ensure(engine, "spark")
     page = lab(f"--Zoe.backend_options=image_prefix={framework_images.PREFIX}")
-    live_the_first_notebook(page, home, artifacts, node=re.compile("docker"))
+
+    def look() -> None:
+        secrets = page.server.ask("zoe/api/executions/spark/connection/spark")["secrets"]
+        check_nothing_is_told(engine, deployment, secrets["token"])
+
+    live_the_first_notebook(page, home, artifacts, node=re.compile("docker"), look=look)
 
 
 @pytest.mark.skipif(not is_there(), reason="no registry here: apt-get install docker-registry")
