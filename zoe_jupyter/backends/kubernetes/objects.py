@@ -45,7 +45,10 @@ class Objects:
         paths, parent = Paths(site.namespace), self._parent(execution_id)
         refuse_stray(parent, site)
         if parent is None:
-            parent = await self._made(paths.jobs, manifests.parent(site, execution_id, bounds, time.time()))
+            manifest = manifests.parent(site, execution_id, bounds, time.time())
+            parent = upkeep.parent_of(site.deployment, await self._made(paths.jobs, manifest))
+            if parent is None:
+                raise _foreign(manifest)
             self._jobs.put(parent)
         owners, uid = manifests.owned_by(parent), str(parent["metadata"]["uid"])
         if self._named.get(execution_id) != uid:
@@ -186,10 +189,14 @@ def _refuse_foreign(found: Mapping[str, Any], manifest: manifests.Manifest) -> N
     there, wanted = found["metadata"].get("annotations", {}), manifest["metadata"].get("annotations", {})
     identity = (names.DEPLOYMENT, names.EXECUTION, names.SERVICE, names.ATTEMPT)
     if any(there.get(key) != wanted.get(key) for key in identity):
-        name = manifest["metadata"]["name"]
-        raise Fatal(f"there is a {manifest['kind']} {name} in this namespace that is not Zoe's; remove or rename it")
+        raise _foreign(manifest)
     if "deletionTimestamp" in found["metadata"] and manifest["kind"] != "Pod":
         raise Retryable(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
+
+
+def _foreign(manifest: Mapping[str, Any]) -> Fatal:
+    name = manifest["metadata"]["name"]
+    return Fatal(f"there is a {manifest['kind']} {name} in this namespace that is not Zoe's; remove or rename it")
 
 
 def _is_left_behind(found: Mapping[str, Any], manifest: manifests.Manifest) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import calendar
 import contextlib
 import json
 import logging
 import math
 import re
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
 
 from zoe_jupyter.backends.base import Bounds, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
@@ -281,13 +284,21 @@ class Heartbeat:
                 await self._tell(execution_id, bounds, now)
 
     async def _tell(self, execution_id: str, bounds: Bounds, now: float) -> None:
+        is_news = execution_id not in self._refused_at
         try:
             await self._renew(execution_id, bounds, now)
-            self._refused_at.pop(execution_id, None)
+        except Unreachable:
+            raise
         except BackendError as error:
-            if execution_id not in self._refused_at:
+            if is_news:
                 logger.warning("execution %s: that a Zoe lives cannot be told now: %s", execution_id, error)
-            self._refused_at[execution_id] = now
+        except Exception:
+            if is_news:
+                logger.exception("execution %s: that a Zoe lives cannot be told; a defect", execution_id)
+        else:
+            self._refused_at.pop(execution_id, None)
+            return
+        self._refused_at[execution_id] = now
 
     def silent(self, now: float) -> set[str]:
         """Executions of which no core was heard for too long."""
@@ -304,7 +315,7 @@ def parent_of(deployment: str, job: Object) -> Object | None:
     try:
         annotations, name = job["metadata"]["annotations"], names.execution_name(deployment, execution_of(job))
         bounds_of(job), began_at(job)
-    except (KeyError, ValueError, TypeError):
+    except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError):
         return None
     is_it = (annotations.get(names.DEPLOYMENT), job["metadata"]["name"]) == (deployment, name)
     return job if is_it else None
@@ -317,12 +328,27 @@ def execution_of(parent: Object) -> str:
 def bounds_of(parent: Object) -> tuple[Bounds, float]:
     """And when a core was last heard."""
     found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
-    return Bounds(ends_at=found["ends_at"], silence_s=found["silence_s"]), float(found["heard_at"])
+    ends_at = None if found["ends_at"] is None else _finite(found["ends_at"])
+    return Bounds(ends_at=ends_at, silence_s=_finite(found["silence_s"])), _finite(found["heard_at"])
 
 
 def began_at(parent: Object) -> float:
-    """When it was made, by Zoe's own clock: the API server's may be another."""
-    return float(json.loads(parent["metadata"]["annotations"][names.BOUNDS])["began_at"])
+    """When it was made, by Zoe's own clock: the API server's may be another. An earlier Zoe did not write it down."""
+    found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
+    return _finite(found["began_at"]) if "began_at" in found else epoch_s(parent["metadata"]["creationTimestamp"])
+
+
+def epoch_s(timestamp: str) -> float:
+    """Of the API server's ``2026-01-31T12:00:00Z``."""
+    return float(calendar.timegm(time.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S")))
+
+
+def _finite(found: Any) -> float:
+    """Raises ValueError, TypeError, OverflowError for what is no such number."""
+    number = float(found)
+    if not math.isfinite(number):
+        raise ValueError(f"{found} is not finite")
+    return number
 
 
 def renewal(parent: Object, bounds: Bounds, now: float) -> manifests.Manifest:
