@@ -16,10 +16,16 @@ from tests.backends.kubernetes.test_upkeep import WHO, known, only, pod
 from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names, translate, upkeep
+from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.upkeep import Readiness
 from zoe_jupyter.model.errors import Retryable
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.testing.backend_contract import eventually
+
+
+def waiting(found: Known, logs: Any = None, **given: Any) -> Readiness:
+    asked = {name: AsyncMock() for name in ("look", "confirm", "end")}
+    return Readiness(found, logs or AsyncMock(), **{**asked, "is_silent": lambda node: False, **given})
 
 
 @pytest.mark.parametrize(("line", "is_ready"), [(b"ab" * 500_000 + b"\n", False), (b"acbc\n", True)])
@@ -33,7 +39,7 @@ async def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_fo
         confirmed.append(attempt)
 
     logs = SimpleNamespace(lines=lines)
-    readiness = Readiness(known(), logs, look=AsyncMock(), confirm=confirm, end=AsyncMock())  # type: ignore[arg-type]
+    readiness = waiting(known(), logs, confirm=confirm)
     began = time.process_time()
     proof = asyncio.create_task(readiness._proof(WHO, "a.*b.*c"))
     await asyncio.wait({proof}, timeout=0.1)
@@ -61,7 +67,7 @@ async def test_who_was_ready_once_stays_so_and_that_is_written_down_though_the_c
     """Its node falls silent, or it is too busy to answer: nobody waits for it a second time."""
     monkeypatch.setattr(upkeep, "AGAIN_S", 0.0)
     found, confirm, end = known(), AsyncMock(side_effect=[Retryable("later"), None]), AsyncMock()
-    readiness = Readiness(found, AsyncMock(), look=AsyncMock(), confirm=confirm, end=end)
+    readiness = waiting(found, confirm=confirm, end=end)
     for ready in ("False", "True", "False"):
         found.take(WHO.name, proving(ready))
         readiness.notice(WHO)
@@ -95,7 +101,7 @@ async def test_who_becomes_ready_while_the_api_server_is_silent_is_not_ended_for
         yield b"here"
 
     end = AsyncMock()
-    readiness = Readiness(found, SimpleNamespace(lines=lines), look=look, confirm=confirm, end=end)  # type: ignore[arg-type]
+    readiness = waiting(found, SimpleNamespace(lines=lines), look=look, confirm=confirm, end=end)
     readiness.notice(WHO)
     await eventually(lambda: _is(only(found).state is SeenState.READY))
     await readiness.close()
@@ -110,7 +116,33 @@ async def test_who_is_still_not_ready_when_asked_once_more_is_ended() -> None:
         assert (attempt, reason.code) == (WHO, "not_ready")
         ended.set()
 
-    readiness = Readiness(found, AsyncMock(), look=AsyncMock(), confirm=AsyncMock(), end=end)
+    readiness = waiting(found, end=end)
     readiness.notice(WHO)
     await asyncio.wait_for(ended.wait(), 5)
     await readiness.close()
+
+
+async def test_who_cannot_tell_since_its_node_is_silent_has_its_time_once_more_when_that_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the cluster says of it is old until the node has told it anew."""
+    monkeypatch.setattr(upkeep, "TICK_S", 0.0)
+    found, look, end, asked = known(proving("False")), AsyncMock(), AsyncMock(), 0
+
+    def is_silent(node: str) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 100:
+            asyncio.get_running_loop().call_later(0.01, tell)
+        return node == "n1" and asked < 100
+
+    def tell() -> None:
+        found.take(WHO.name, proving("True"))
+        readiness.notice(WHO)
+
+    readiness = waiting(found, look=look, end=end, is_silent=is_silent)
+    readiness.notice(WHO)
+    await eventually(lambda: _is(only(found).state is SeenState.READY))
+    await readiness.close()
+    look.assert_not_awaited()
+    end.assert_not_awaited()

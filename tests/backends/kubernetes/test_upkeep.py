@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
@@ -11,20 +12,17 @@ import pytest
 
 from zoe_jupyter.backends.base import Bounds, Seen, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.kubernetes import manifests, names, translate
+from zoe_jupyter.backends.kubernetes import KubernetesBackend, manifests, names, translate
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.objects import Objects, refuse_stray
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.upkeep import (
     Crowded,
-    Heartbeat,
     Hindered,
     Overdue,
     SilentNodes,
-    bounds_of,
     homeless,
-    renewal,
     stranded,
 )
 from zoe_jupyter.model.errors import Fatal
@@ -236,18 +234,24 @@ def test_who_waits_for_a_node_that_takes_nobody_has_no_home() -> None:
     assert homeless(known(pod()), {"n1"}.__contains__) == []
 
 
-def pinned(reason: str = "Unschedulable", message: str = "0/2 nodes: Insufficient cpu") -> dict[str, Any]:
+def pinned(
+    attempt: Attempt = WHO,
+    *,
+    node: str = "n1",
+    reason: str = "Unschedulable",
+    message: str = "0/2 nodes: Insufficient cpu",
+) -> dict[str, Any]:
     """It may go to one node only, and is not there yet."""
-    found = pod(phase="Pending")
+    found = pod(attempt, phase="Pending")
     found["spec"]["nodeName"] = ""
-    found["metadata"]["annotations"][names.FACTS] = json.dumps({"node": "n1"})
+    found["metadata"]["annotations"][names.FACTS] = json.dumps({"node": node})
     found["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message}]
     return found
 
 
 def test_who_finds_no_room_on_its_node_is_to_go_elsewhere_and_nobody_is_placed_there_for_a_while() -> None:
     found = known(pinned())
-    crowded = Crowded(found)
+    crowded = Crowded(found, open_nodes=lambda: {"n1", "n2"})
 
     assert crowded.look(1000.0) == []
     assert crowded.look(1029.0) == []
@@ -272,10 +276,63 @@ def test_who_finds_no_room_on_its_node_is_to_go_elsewhere_and_nobody_is_placed_t
     ],
 )
 def test_who_waits_for_something_else_than_room_waits_on(reason: str, message: str) -> None:
-    crowded = Crowded(known(pinned(reason, message)))
+    crowded = Crowded(known(pinned(reason=reason, message=message)), open_nodes=lambda: {"n1", "n2"})
 
     assert crowded.look(1000.0) == []
     assert crowded.look(9000.0) == []
+
+
+def test_who_finds_no_room_waits_for_it_and_its_node_stays_open_where_there_is_no_other() -> None:
+    open_nodes = {"n1"}
+    crowded = Crowded(known(pinned()), open_nodes=lambda: open_nodes)
+
+    assert crowded.look(1000.0) == []
+    assert (crowded.look(1031.0), crowded.nodes(1031.0)) == ([], set())
+    open_nodes.add("n2")
+    assert [attempt for attempt, _ in crowded.look(1032.0)] == [WHO]
+    assert crowded.nodes(1032.0) == {"n1"}
+
+
+def test_the_last_open_node_is_never_closed_for_want_of_room() -> None:
+    other = Attempt("lab", "x1", "app.other-0", 1)
+    crowded = Crowded(known(pinned(), pinned(other, node="n2")), open_nodes=lambda: {"n1", "n2"})
+
+    crowded.look(1000.0)
+    assert [attempt for attempt, _ in crowded.look(1030.0)] == [WHO]
+    assert crowded.nodes(1030.0) == {"n1"}
+
+
+def test_who_was_given_up_is_to_go_also_where_a_node_has_taken_it_since() -> None:
+    found = known(pinned())
+    found.give_up(WHO, Reason("lost", "no room"))
+    found.take(WHO.name, pod())
+
+    assert [each["spec"]["nodeName"] for each in found.given_up()] == ["n1"]
+    found.take(WHO.name, pod(deletionTimestamp="2026-01-31T12:00:00Z"))
+    assert found.given_up() == []
+
+
+@pytest.mark.parametrize("is_pool", [True, False])
+async def test_one_whom_the_cluster_refuses_to_let_go_holds_up_no_others(tmp_path: Path, *, is_pool: bool) -> None:
+    """Those on a lost node, and those whose only node takes nobody."""
+    other = Attempt("lab", "x2", "app.main-0", 1)
+    backend: Any = KubernetesBackend(deployment="lab", data_dir=tmp_path, namespace="zoe")
+    found = known(pod(), pod(other)) if is_pool else known(pinned(), pinned(other))
+    backend._known, backend._crowded = found, Crowded(found, open_nodes=set)
+    backend._nodes = SimpleNamespace(lost={"n1": "it is silent"})
+    backend._machines = SimpleNamespace(is_pool=is_pool, is_closed=lambda node: True)
+    backend._objects = AsyncMock()
+    remove = backend._objects.remove_pod
+
+    backend._objects.mark.side_effect = [Fatal("the cluster does not allow it"), None]
+    await backend._give_up_lost()
+    assert [call.args[0]["metadata"]["name"] for call in remove.await_args_list] == [other.name]
+    assert found.is_given_up(other)
+
+    backend._objects.mark.side_effect = None
+    await backend._give_up_lost()
+    assert WHO.name in [call.args[0]["metadata"]["name"] for call in remove.await_args_list]
+    assert found.is_given_up(WHO)
 
 
 def test_pods_are_counted_where_they_are_or_are_to_go() -> None:
@@ -400,19 +457,6 @@ def test_what_was_not_made_by_zoe_is_not_known() -> None:
     assert known(stranger).observed() == []
 
 
-@pytest.mark.parametrize("told_at", ["2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z", "2026-01-31T11:00:00Z"])
-def test_a_parent_is_told_that_a_core_lives_whatever_the_clock_of_the_cluster(told_at: str) -> None:
-    parent = manifests.parent(SITE, "x1", Bounds(ends_at=None, silence_s=100.0), NOON)
-    parent["metadata"] |= {"uid": "u", "creationTimestamp": told_at}
-
-    change = renewal(parent, Bounds(ends_at=None, silence_s=200.0), NOON + 50)
-
-    assert bounds_of(parent) == (Bounds(None, 100.0), NOON)
-    assert bounds_of(change) == (Bounds(None, 200.0), NOON + 50)
-    assert change["spec"] == {"activeDeadlineSeconds": 310}
-    assert (change["metadata"]["name"], change["metadata"]["uid"]) == (parent["metadata"]["name"], "u")
-
-
 def test_a_pod_elsewhere_than_its_executions_parent_is_not_of_it() -> None:
     parent = manifests.parent(SITE, "x1", Bounds(), NOON)
     jobs = SimpleNamespace(items={parent["metadata"]["name"]: parent})
@@ -422,25 +466,3 @@ def test_a_pod_elsewhere_than_its_executions_parent_is_not_of_it() -> None:
     assert [objects.is_at_home(each) for each in (pod(), posing, strange)] == [True, False, True]
     with pytest.raises(Fatal, match="poses as"):
         refuse_stray(posing, SITE)
-
-
-async def test_one_execution_that_the_cluster_refuses_to_renew_holds_up_no_others() -> None:
-    parents = {
-        name: manifests.parent(SITE, name, Bounds(ends_at=None, silence_s=100.0), NOON) for name in ("a", "b", "c")
-    }
-    told: list[str] = []
-
-    async def renew(execution_id: str, bounds: Bounds, now: float) -> None:
-        told.append(execution_id)
-        if execution_id == "b":
-            raise Fatal("the cluster does not allow it")
-
-    heartbeat = Heartbeat(parents, renew)
-    await heartbeat.beat(NOON + 1)
-    assert told == []
-    await heartbeat.beat(NOON + 30)
-    assert told == ["a", "b", "c"]
-    await heartbeat.beat(NOON + 31)
-    assert told == ["a", "b", "c", "a", "c"]
-    await heartbeat.beat(NOON + 40)
-    assert told[5:] == ["a", "b", "c"]

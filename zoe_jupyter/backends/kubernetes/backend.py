@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -172,9 +172,11 @@ class KubernetesBackend(Backend):
             limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(
-            self._known, self._logs, look=self._look, confirm=self._confirm, end=self._condemn
+            self._known, self._logs, look=self._look, confirm=self._confirm, end=self._condemn,
+            is_silent=lambda node: node in self._nodes.silent,
         )  # fmt: skip
-        self._hindered, self._overdue, self._crowded = Hindered(self._known), Overdue(self._known), Crowded(self._known)
+        self._hindered, self._overdue = Hindered(self._known), Overdue(self._known)
+        self._crowded = Crowded(self._known, open_nodes=self._machines.open_nodes)
         self._heartbeat = Heartbeat(self._jobs.items, self._renew)
         self._forwarder = sockets.Forwarder(server)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
@@ -461,18 +463,29 @@ class KubernetesBackend(Backend):
 
     async def _give_up_lost(self) -> None:
         """Let those go elsewhere that cannot be where they are."""
-        for attempt, reason in stranded(self._known, self._nodes.lost) if self._machines.is_pool else ():
-            if (pod := self._known.pods.get(attempt)) is not None:
-                await self._withdraw(pod)
-                self._known.give_up(attempt, reason)
         for attempt, reason in (
             *homeless(self._known, self._machines.is_closed),
             *self._crowded.look(time.monotonic()),
         ):
             self._known.give_up(attempt, reason)
-        for pod in self._known.never_taken():
-            await self._withdraw(pod)
-            await self._objects.remove_secret(pod)
+        for gone in self._known.given_up():
+            with _tried_again(gone):
+                await self._withdraw(gone)
+                await self._objects.remove_secret(gone)
+        for attempt, reason in stranded(self._known, self._nodes.lost) if self._machines.is_pool else ():
+            if (pod := self._known.pods.get(attempt)) is not None:
+                with _tried_again(pod):
+                    await self._withdraw(pod)
+                    self._known.give_up(attempt, reason)
+
+
+@contextlib.contextmanager
+def _tried_again(pod: Pod) -> Iterator[None]:
+    """What the cluster refuses for one pod holds up no others."""
+    try:
+        yield
+    except BackendError as error:
+        logger.info("%s will be let go again: %s", pod["metadata"]["name"], error)
 
 
 def default_namespace() -> str:

@@ -103,14 +103,12 @@ class Known:
     def is_given_up(self, attempt: Attempt) -> bool:
         return attempt in self._lost
 
-    def never_taken(self) -> list[Pod]:
-        """Those that were given up before a node took them, and of which the cluster does not know yet that they are to go."""
+    def given_up(self) -> list[Pod]:
+        """Those of which the cluster does not know yet that they are to go; a node may have taken one since."""
         return [
             pod
             for attempt in self._lost
-            if (pod := self.pods.get(attempt)) is not None
-            and not pod["spec"]["nodeName"]
-            and "deletionTimestamp" not in pod["metadata"]
+            if (pod := self.pods.get(attempt)) is not None and "deletionTimestamp" not in pod["metadata"]
         ]
 
     def starting(self) -> Iterator[tuple[Attempt, Seen]]:

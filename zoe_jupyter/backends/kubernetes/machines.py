@@ -83,6 +83,10 @@ class Machines:
         node = self._nodes.items.get(name)
         return self.may_be_seen and (node is None or not nodes.is_open(self._site, node))
 
+    def open_nodes(self) -> set[str]:
+        """Those that take pods of ours, as far as Zoe sees."""
+        return {name for name in self.all if not self.is_closed(name)}
+
     def real(self, node: str) -> str:
         """The node to pin a pod to; empty where the cluster chooses."""
         return "" if self.is_pool else node

@@ -51,11 +51,15 @@ class Readiness:
     """Waits for those that are not ready: looks for the line in their log, and ends who takes too long. Who was ready once stays so.
 
     ``look`` takes in the pod as it is now; ``confirm`` writes down that it was ready. Both raise BackendError, ApiError, Unreachable.
+    ``is_silent``: whether that node does not answer now, so that nothing is told of its pods.
     """
 
-    def __init__(self, known: Known, logs: Logs, *, look: Ask, confirm: Ask, end: End) -> None:
+    def __init__(
+        self, known: Known, logs: Logs, *, look: Ask, confirm: Ask, end: End, is_silent: Callable[[str], bool]
+    ) -> None:
         self._known = known
         self._logs = logs
+        self._is_silent = is_silent
         self._look = look
         self._confirm = confirm
         self._end = end
@@ -88,9 +92,12 @@ class Readiness:
         facts = translate.facts_of(self._known.pods[attempt])
         timeout_s = float(facts["timeout_s"])
         pattern = str(facts.get("log", ""))
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._proof(attempt, pattern), timeout_s)
-            return
+        has_time = True
+        while has_time:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._proof(attempt, pattern), timeout_s)
+                return
+            has_time = await self._was_silent(attempt)
         if await self._is_late(attempt, pattern):
             log = await self._logs.last_lines(attempt, translate.LAST_LINES)
             text = f"not ready after {timeout_s:g} s: waited for {facts['ready']}"
@@ -113,6 +120,15 @@ class Readiness:
                 await self._confirm(attempt)
                 return True
         return False
+
+    async def _was_silent(self, attempt: Attempt) -> bool:
+        """Whether its node does not answer; return when it does again, and can tell how it is."""
+        node = self._known.pods[attempt]["spec"]["nodeName"]
+        was_silent = False
+        while self._is_silent(node):
+            was_silent = True
+            await asyncio.sleep(TICK_S)
+        return was_silent
 
     async def _is_late(self, attempt: Attempt, pattern: str) -> bool:
         """Ask once more, and until there is an answer: it may have become ready while the API server said nothing."""
@@ -241,10 +257,12 @@ class Crowded:
     """Those that may go to one node only, which has had no room for them for a while; and which nodes these were.
 
     Zoe does not see all that takes room on a node; it places nothing there for a while, so that its next choice is another.
+    Where there is no other, they wait. ``open_nodes``: those that take pods of ours.
     """
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, *, open_nodes: Callable[[], Collection[str]]) -> None:
         self._known = known
+        self._open_nodes = open_nodes
         self._since: dict[Attempt, float] = {}
         self._until: dict[str, float] = {}
 
@@ -256,11 +274,15 @@ class Crowded:
             if translate.has_no_room(pod) and (node := translate.pinned_to(pod)) and attempt not in self._known.asked
         }
         self._since = {attempt: self._since.get(attempt, now) for attempt in waiting}
-        found = {attempt: node for attempt, node in waiting.items() if now - self._since[attempt] >= ROOM_S}
-        found = {attempt: node for attempt, node in found.items() if not self._known.is_given_up(attempt)}
-        self._until |= dict.fromkeys(found.values(), now + CROWDED_S)
-        text = f"lost: its node {{}} has had no room for it for {ROOM_S:g} s, though Zoe counted on it"
-        return [(attempt, Reason("lost", text.format(node), {"node": node})) for attempt, node in found.items()]
+        late = {attempt: node for attempt, node in waiting.items() if now - self._since[attempt] >= ROOM_S}
+        open_nodes = {*self._open_nodes()} if late else set()
+        found: list[tuple[Attempt, Reason]] = []
+        for attempt, node in late.items():
+            if not self._known.is_given_up(attempt) and open_nodes - self.nodes(now) - {node}:
+                self._until[node] = now + CROWDED_S
+                text = f"lost: its node {node} has had no room for it for {ROOM_S:g} s, though Zoe counted on it"
+                found.append((attempt, Reason("lost", text, {"node": node})))
+        return found
 
     def nodes(self, now: float) -> set[str]:
         return {node for node, until in self._until.items() if now < until}
