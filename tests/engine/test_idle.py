@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from zoe_jupyter.backends.base import Bounds, Usage
-from zoe_jupyter.engine import lifetimes, sampling
+from zoe_jupyter.engine import lifetimes, loop, sampling
 from zoe_jupyter.model.application import Lifetime, LifetimeWith
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.execution import Client, Execution, Outcome, State
@@ -98,14 +99,16 @@ def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer:
 
 
 async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Some seconds later, not with each decision; and one warning is enough."""
     first, second = [(await house.until_state(State.RUNNING, await house.submit("job"))).id for _ in range(2)]
     await house.until(lambda _: {first, second} <= set(house.backend.bounds), first)
-    bound, refused = house.backend.bound, {second}
+    bound, refused, asked = house.backend.bound, {second}, list[str]()
 
     async def refuse(execution_id: str, bounds: Bounds) -> None:
         if execution_id in refused:
+            asked.append(execution_id)
             raise Fatal("the cluster does not allow it")
         await bound(execution_id, bounds)
 
@@ -113,8 +116,14 @@ async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later
     house.backend.bounds.clear()
     house.core._loop._told_bounds.clear()
     house.core._loop._unbound.put_back((first, second))
-    await house.core._loop.decide_now()
-    assert set(house.backend.bounds) == {first}
+    with caplog.at_level(logging.WARNING, loop.__name__):
+        for times in (1, 2):
+            for _ in range(3):
+                await house.core._loop.decide_now()
+            assert set(house.backend.bounds) == {first}
+            assert asked == [second] * times
+            house.clock.ahead_s += loop.TOLD_AGAIN_S
+    assert caplog.text.count("bounds will be told again") == 1
 
     refused.clear()
     await house.core._loop.decide_now()

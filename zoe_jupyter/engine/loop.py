@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 15.0
 RETRY_S = 2.0
+TOLD_AGAIN_S = 5.0
+"""Whose bounds were refused is not asked for again before; decisions may come many in a second."""
 MISSED_S = 0.5
 """Until the next look when one did not see what should be there: several have to agree that it is gone."""
 CALM_S = 30.0
@@ -86,6 +89,7 @@ class Loop:
         self._decision_wanted = asyncio.Event()
         self._timer_wanted = asyncio.Event()
         self._told_bounds: dict[str, Bounds] = {}
+        self._refused_at: dict[str, float] = {}
         self._cores = Cores(backend, ledger.executions)
         self._teller = Teller(ledger, self._decision_wanted.set)
         self._tasks: list[asyncio.Task[None]] = []
@@ -247,18 +251,29 @@ class Loop:
             await self._try("sharing cores", self._cores.share)
 
     async def _tell_bounds(self) -> None:
-        """To those that have changed; who could not be told is told the next time, and holds up no others."""
+        """To those that have changed; who could not be told is told some seconds later, and holds up no others."""
         changed, refused = self._unbound.take(), []
         try:
             while changed:
-                try:
-                    await self._tell_bound(changed[-1])
-                except BackendError as error:
-                    logger.warning("execution %s: its bounds will be told again: %s", changed[-1], error)
+                if not await self._is_told(changed[-1]):
                     refused.append(changed[-1])
                 changed.pop()
         finally:
             self._unbound.put_back([*changed, *refused])
+
+    async def _is_told(self, execution_id: str) -> bool:
+        now = self._clock()
+        if abs(now - self._refused_at.get(execution_id, -math.inf)) < TOLD_AGAIN_S:
+            return False
+        try:
+            await self._tell_bound(execution_id)
+        except BackendError as error:
+            if execution_id not in self._refused_at:
+                logger.warning("execution %s: its bounds will be told again: %s", execution_id, error)
+            self._refused_at[execution_id] = now
+            return False
+        self._refused_at.pop(execution_id, None)
+        return True
 
     async def _tell_bound(self, execution_id: str) -> None:
         execution = self._ledger.executions.get(execution_id)

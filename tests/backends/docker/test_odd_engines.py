@@ -8,25 +8,32 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import calls, probing
+from zoe_jupyter.backends.docker import calls, logs, probing
 from zoe_jupyter.backends.docker import engine as engines
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.model.errors import Retryable
 from zoe_jupyter.testing.backend_contract import eventually
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 STILL_S = 5.0
 VERSION = json.dumps({"ApiVersion": "1.41", "Version": "20.10"}).encode()
 ODD = b'{"status":"start","id":"abc"}\n'
+FOUND = Container(
+    "c1", Attempt("lab", "x1", "app.main-0", 1), False, True, 0, False, 0.0, 0.0, "app-main-0", "10.0.0.2"
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -142,6 +149,59 @@ async def test_an_engine_that_says_nothing_of_itself_is_looked_at_all_the_same(p
 
 async def _has_heard(engine: Engine) -> bool:
     return engine._is_subscribed
+
+
+async def test_what_had_news_when_the_engine_fell_silent_is_looked_at_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also whose health is all that changed: no list tells it."""
+    engine = an_engine(place)
+    sick = replace(FOUND, id="sick")
+    engine.containers = {each.id: each for each in (FOUND, sick)}
+    now = {FOUND.id: replace(FOUND, is_running=False), sick.id: replace(sick, health="unhealthy")}
+    answers: list[Any] = [Unreachable("it stands still"), []]
+    monkeypatch.setattr(engine, "_inspect", AsyncMock(side_effect=now.get))
+    monkeypatch.setattr(engine, "_default_networks", AsyncMock(side_effect=answers))
+    for container_id in now:
+        engine.touch(container_id)
+    with pytest.raises(Unreachable):
+        await engine._inspect_dirty()
+    await engine._inspect_dirty()
+    assert engine.containers == now
+    engine.close()
+
+
+async def test_an_engine_that_cannot_say_when_it_began_did_so_when_it_said_last(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = an_engine(place)
+    engine._began_at = 5.0
+    monkeypatch.setattr(engine, "_default_networks", AsyncMock(side_effect=Retryable("it is busy")))
+    assert await engine._begun() == 5.0
+    engine.close()
+
+
+async def test_logs_with_which_an_engine_does_not_go_on_keep_no_other_engine_waiting(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, other = an_engine(place), an_engine(place)
+
+    async def follow(engine: Engine, _: str, **__: Any) -> AsyncIterator[bytes]:
+        if engine is frozen:
+            await asyncio.Event().wait()
+        yield b"said"
+
+    monkeypatch.setattr(logs, "follow", follow)
+    kept = logs.KeptLogs(place / "logs")
+    stuck = [asyncio.ensure_future(kept.keep(frozen, FOUND)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(kept.keep(other, FOUND), 10)
+    assert kept.file(FOUND.attempt).read_bytes() == b"said"
+    for each in stuck:
+        each.cancel()
+    await asyncio.gather(*stuck, return_exceptions=True)
+    for engine in (frozen, other):
+        engine.close()
 
 
 class _Broken:

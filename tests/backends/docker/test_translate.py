@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -205,6 +206,15 @@ def test_who_may_still_run_has_its_gpus() -> None:
     assert having("3", Status="exited", Running=False) is None
     assert translate.holder({**body(), "Created": "2026-01-01T00:00:00.1Z"}) is None
     assert translate.free_gpus([runs, is_made], 5) == ["1", "3", "4"]
+
+
+def test_of_two_with_one_gpu_who_runs_keeps_it_and_else_who_was_made_first() -> None:
+    first, second = (translate.Holder(False, at, "c", frozenset("0")) for at in (1.0, 2.0))
+    assert (first.comes_before(second), second.comes_before(first)) == (True, False)
+    assert replace(second, is_running=True).comes_before(first)
+    assert not first.comes_before(replace(second, is_running=True))
+    assert not first.comes_before(first)
+    assert not first.comes_before(replace(second, gpus=frozenset("1")))
 
 
 def test_trouble_of_what_goes_on_is_told() -> None:

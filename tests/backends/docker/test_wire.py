@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import aiohttp
 import pytest
 
 from zoe_jupyter.backends.docker import probing, wire
@@ -65,6 +66,13 @@ async def test_an_answer_that_breaks_off_is_none(answer: bytes) -> None:
     async with server(answer) as url:
         with pytest.raises(wire.BROKEN):
             await content(url)
+
+
+async def test_an_answer_that_stands_still_is_none_though_it_had_begun() -> None:
+    async with server(CHUNKED + b"3\r\nabc\r\n", ends=False) as url:
+        with pytest.raises(aiohttp.ServerTimeoutError):
+            async with wire.asked(url, "GET", "/", limit_s=5, pause_s=0.2) as answer:
+                await asyncio.wait_for(answer.read(), 10)
 
 
 async def test_lines_and_frames_are_found_wherever_they_are_cut() -> None:

@@ -70,12 +70,18 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         limit_s: float | None = QUICK_S,
+        pause_s: float | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """An answer as it comes; who leaves closes its connection. ``limit_s`` until it begins. Raises as ``do`` does."""
+        """An answer as it comes; who leaves closes its connection. Raises as ``do`` does.
+
+        ``limit_s`` until it begins, ``pause_s`` until more of it comes.
+        """
         url, version, tls = await self.do(self._way)
         target = f"/v{version}{path}?{urlencode(query or {})}"
         try:
-            async with wire.asked(url, method, target, limit_s=limit_s, tls=tls, headers=headers, body=body) as answer:
+            async with wire.asked(
+                url, method, target, limit_s=limit_s, pause_s=pause_s, tls=tls, headers=headers, body=body
+            ) as answer:
                 if answer.status >= _REFUSED:
                     raise _refusal(answer.status, await answer.read())
                 yield answer.content.iter_any()

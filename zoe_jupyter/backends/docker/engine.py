@@ -30,6 +30,7 @@ LISTED_EVERY_S = 300.0
 AGAIN_S = 1.0
 _COMMANDS_AT_ONCE, _COMMANDS_OF_ONE = 256, 32
 """Each is a connection; those of one execution are fewer, so that what hangs there is in nobody else's way."""
+_COPIES_AT_ONCE = 12
 _NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
 
@@ -43,6 +44,8 @@ class Engine:
         self.calls = Calls(settings, self._tunnel)
         self._commands = asyncio.Semaphore(_COMMANDS_AT_ONCE)
         self._commands_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self.copies = asyncio.Semaphore(_COPIES_AT_ONCE)
+        """Turns of those who write down a log."""
         self.containers: dict[str, Container] = {}
         self.networks: set[str] = set()
         """Executions that have a network here."""
@@ -147,13 +150,16 @@ class Engine:
         return info
 
     async def _begun(self) -> float:
-        """As it tells: each start makes this network anew. Over a new connection, which one that is being shut down takes from nobody. Raises Unreachable."""
+        """As it tells, or told last: each start makes this network anew. Raises Unreachable.
+
+        Over a new connection, which one that is being shut down takes from nobody.
+        """
         try:
             found = await asyncio.wait_for(self._default_networks(), QUICK_S)
         except asyncio.TimeoutError as error:
             raise Unreachable(f"the engine {self.name} does not answer in time") from error
         except BackendError:
-            return 0.0
+            return self._began_at
         return next((translate.moment(each["Created"]) for each in found if each["Name"] == "bridge"), 0.0)
 
     async def _default_networks(self) -> list[dict[str, Any]]:
@@ -170,7 +176,11 @@ class Engine:
         """One that the engine is busy with does not answer: the next look asks again, and nobody waits for it."""
         dirty, self._dirty = self._dirty, set()
         found = await asyncio.gather(*(self._inspect(key) for key in dirty), return_exceptions=True)
-        await self._look_at_ends([seen for seen in found if isinstance(seen, Container)])
+        try:
+            await self._look_at_ends([seen for seen in found if isinstance(seen, Container)])
+        except Unreachable:
+            self._dirty |= dirty
+            raise
         for key, seen in zip(dirty, found, strict=True):
             if isinstance(seen, BaseException):
                 self._dirty.add(key)

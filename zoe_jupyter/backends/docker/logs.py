@@ -17,14 +17,13 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import wire
-from zoe_jupyter.backends.docker.calls import LOG_S
+from zoe_jupyter.backends.docker.calls import LOG_S, SLOW_S
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import BackendError, Retryable
 
 CHUNK = 65536
 _PIECE = 1 << 20
-_AT_ONCE = 12
 _KEEP_S = 600.0
 
 
@@ -43,7 +42,6 @@ class KeptLogs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def sources(self, deployment: str, execution_id: str, service: str) -> dict[int, Source]:
         """By attempt."""
@@ -61,7 +59,7 @@ class KeptLogs:
         """Write down all that the container said. Doing it again does no harm. Raises BackendError where it is not had, or the disk does not take it."""
         said = f"what {found.attempt.service} said"
         try:
-            async with self._turns:
+            async with engine.copies:
                 await asyncio.wait_for(self._copy(engine, found), _KEEP_S)
         except asyncio.TimeoutError:
             raise Retryable(f"{said} could not be written down within {_KEEP_S:g} s") from None
@@ -175,10 +173,11 @@ async def follow(
     """A container's log; ends with the container. A busy engine is waited for. Raises BackendError where more may be there, NotFound."""
     query = {"stdout": 1, "stderr": 1, "follow": int(is_following), "tail": "all" if tail is None else tail}
     path = f"/containers/{container_id}/logs"
+    pause_s = None if is_following else SLOW_S
     if engine.silent_since is not None:
         raise Retryable(engine.why_silent)
     try:
-        async with engine.calls.flow("GET", path, query, limit_s=LOG_S) as content:
+        async with engine.calls.flow("GET", path, query, limit_s=LOG_S, pause_s=pause_s) as content:
             async for part in wire.frames(content):
                 yield part
     except Unreachable as error:

@@ -156,20 +156,24 @@ def _gpu_request(gpus: Sequence[str]) -> dict[str, Any]:
 class Holder:
     """A container, of whatever deployment, that has GPUs."""
 
+    is_running: bool
     made_at: float
     id: str
     gpus: frozenset[str]
 
     def comes_before(self, other: Holder) -> bool:
-        """Whether it keeps those that the other has, too."""
-        return bool(self.gpus & other.gpus) and (self.made_at, self.id) < (other.made_at, other.id)
+        """Whether it keeps those that the other has, too: who runs, whoever was made first else."""
+        return bool(self.gpus & other.gpus) and self._rank() < other._rank()
+
+    def _rank(self) -> tuple[bool, float, str]:
+        return not self.is_running, self.made_at, self.id
 
 
 def holder(body: Mapping[str, Any]) -> Holder | None:
     """From an answer of ``GET /containers/ID/json``; None for one that has none, or has ended."""
     gpus, state = frozenset(_gpus(body["HostConfig"])), body["State"]
     may_run = state["Running"] or state["Status"] == "created"
-    return Holder(moment(body["Created"]), body["Id"], gpus) if gpus and may_run else None
+    return Holder(state["Running"], moment(body["Created"]), body["Id"], gpus) if gpus and may_run else None
 
 
 def free_gpus(holders: Iterable[Holder], known: int) -> list[str]:

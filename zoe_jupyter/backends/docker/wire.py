@@ -21,7 +21,6 @@ BROKEN = (*connections.BROKEN, ValueError)
 _FRAME_HEAD = 8
 _TLS_PORT, _PLAIN_PORT = 2376, 2375
 _AS_IT_IS = {"Accept-Encoding": "identity"}
-_NO_LIMIT = aiohttp.ClientTimeout(total=None)
 
 
 @asynccontextmanager
@@ -31,14 +30,19 @@ async def asked(
     target: str,
     *,
     limit_s: float | None,
+    pause_s: float | None = None,
     tls: ssl.SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
     body: Any = None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The answer to one request, over a connection of its own to ``unix://`` or ``tcp://``; ``limit_s`` until it begins. Raises one of ``BROKEN``."""
+    """The answer to one request, over a connection of its own to ``unix://`` or ``tcp://``. Raises one of ``BROKEN``.
+
+    ``limit_s`` until it begins, ``pause_s`` until more of it comes.
+    """
     base, connector = _way(url, tls)
+    limits = aiohttp.ClientTimeout(total=None, sock_read=pause_s)
     session = aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=_NO_LIMIT
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=limits
     )
     async with session:
         whole = URL(base + quote(target, safe=string.punctuation), encoded=True)
