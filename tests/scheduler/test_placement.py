@@ -237,7 +237,9 @@ def test_twenty_thousand_services_that_lie_near_each_other_are_placed_in_a_momen
     wanted = demand(20_000, together=Together.NEAR)
     began = time.process_time()
     assert placed(nodes, wanted) == {W: {each.name: 400 for each in nodes}}
-    assert time.process_time() - began < 2.0, "a sixth of that is usual"
+    assert time.process_time() - began < 4.0, (
+        "a twelfth of that is usual; coverage, which another test measures with it, takes most of the rest"
+    )
 
 
 def test_what_was_tried_for_another_process_leads_nobody_to_a_node_without_its_labels() -> None:
