@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 INFRA_VARIABLE = "ZOE_TEST_INFRA"
@@ -17,8 +17,6 @@ FRAMEWORKS = "zoe-test/framework-"
 TAGS = {"dask": "dask:1", "jupyter": "jupyter:4", "spark": "spark:4"}
 MACHINE = "10.246.0.254"
 """This machine, as the nodes of its own cluster see it."""
-WEIGHT = "3072"
-"""As much as three programs: with sixteen the browser's stories beside them came to nothing."""
 NETWORKS = "10.246.0.0/24,10.244.0.0/16,10.96.0.0/16"
 
 
@@ -56,16 +54,8 @@ def kubeconfig() -> Path:
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), NETWORKS]))
     cluster("up", "--nodes", "2")
-    weigh("zoe-k8s-*")
     provide("base")
     return STATE / "admin.conf"
-
-
-def weigh(groups: str) -> None:
-    """Let all the containers of a node weigh more than one other program, where control groups are of version 1: on a busy machine they hardly ran."""
-    for shares in Path("/sys/fs/cgroup/cpu").glob(f"{groups}/cpu.shares"):
-        with contextlib.suppress(OSError):
-            shares.write_text(WEIGHT)
 
 
 def provide(*images: str) -> None:
@@ -104,7 +94,7 @@ def kubectl(*arguments: str, given: object = None) -> str:
     return _run(*_kubectl(), *arguments, given=None if given is None else json.dumps(given))
 
 
-@contextlib.contextmanager
+@contextmanager
 def kubectl_output(*arguments: str) -> Iterator[Iterator[str]]:
     """Its lines as they come; whoever has seen enough ends it."""
     with subprocess.Popen([*_kubectl(), *arguments], stdout=subprocess.PIPE, text=True) as process:

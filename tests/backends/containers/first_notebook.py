@@ -14,7 +14,7 @@ from tests.e2e.lab import SOON_MS, Lab, Notebook
 from zoe_jupyter.testing.jupyter_home import JupyterHome
 
 START_MS = 500_000
-"""All of Spark in containers, on a busy machine."""
+"""All of Spark in containers, which together weigh as much as one other program where control groups are of version 1."""
 Open = Callable[..., Lab]
 
 

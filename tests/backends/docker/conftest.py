@@ -10,7 +10,6 @@ from typing import Any
 import docker
 import pytest
 
-from tests import cluster
 from tests.backends.docker import kernel_image
 from zoe_jupyter.backends.base import Backend
 from zoe_jupyter.backends.docker import DockerBackend
@@ -54,7 +53,6 @@ def engine() -> Iterator[Any]:
     """The engine's own client, with the image that the tests run."""
     client = docker.from_env(timeout=60)
     kernel_image.ensure_base(client.api)
-    cluster.weigh("docker")
     yield client.api
     client.close()
 
