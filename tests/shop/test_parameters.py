@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoe_jupyter.model.patterns import MAX_MATCHED, pattern_problem
 from zoe_jupyter.shop.parameters import check_schema, fill_parameters, form_of
-from zoe_jupyter.shop.patterns import MAX_MATCHED, pattern_problem
 from zoe_jupyter.shop.problems import Findings
 
 SCHEMA: dict[str, Any] = {

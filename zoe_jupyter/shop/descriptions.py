@@ -20,8 +20,8 @@ from zoe_jupyter.model.description import (
     ReadyDescription,
     ZAppDescription,
 )
+from zoe_jupyter.model.patterns import pattern_problem
 from zoe_jupyter.shop.parameters import check_schema
-from zoe_jupyter.shop.patterns import pattern_problem
 from zoe_jupyter.shop.problems import Document, Findings, Path, close_names, shorten
 from zoe_jupyter.shop.templates import check_syntax
 

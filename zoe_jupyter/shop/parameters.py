@@ -18,8 +18,8 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError as PydanticError
 from referencing import Registry
 
+from zoe_jupyter.model.patterns import MAX_MATCHED, pattern_problem
 from zoe_jupyter.model.units import duration_s, memory_bytes
-from zoe_jupyter.shop.patterns import MAX_MATCHED, pattern_problem
 from zoe_jupyter.shop.problems import Findings, Path, close_names, shorten
 from zoe_jupyter.shop.reading import check_tree
 

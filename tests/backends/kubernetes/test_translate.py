@@ -43,8 +43,8 @@ def pod(state: dict[str, Any] | None = None, *, facts: str = "{}", **fields: Any
 
 
 RUNNING = {"running": {"startedAt": "2026-01-31T12:00:00Z"}}
-TCP = '{"ready": "a connection to its port web", "ports": {"web": 17000}}'
-LOG = '{"ready": "a line", "log": "x"}'
+TCP = '{"ready": "a connection to its port web", "timeout_s": 60.0, "ports": {"web": 17000}}'
+LOG = '{"ready": "a line", "timeout_s": 60.0, "log": "x"}'
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,11 @@ class Objects:
         return frozenset(upkeep.execution_of(parent) for parent in self._jobs.items.values())
 
     def is_at_home(self, pod: translate.Pod) -> bool:
-        """Whether it is in its execution's namespace, as far as that is known: anybody can write into a pod of theirs that it is another's."""
+        """Whether it is what it says, in its execution's namespace as far as that is known: anybody can write into a pod of theirs that it is another's."""
         attempt = translate.attempt_of(pod)
-        parent = self._parent(attempt.execution_id) if attempt is not None else None
+        if attempt is None or (attempt.deployment, attempt.name) != (self._site.deployment, pod["metadata"]["name"]):
+            return False
+        parent = self._parent(attempt.execution_id)
         return parent is None or parent["metadata"]["namespace"] == pod["metadata"]["namespace"]
 
     async def ensure(self, execution_id: str, owner: str, bounds: Bounds) -> list[manifests.Manifest]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from zoe_jupyter.backends.base import Seen, SeenState
 from zoe_jupyter.backends.containers import images
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.kubernetes import names
+from zoe_jupyter.backends.kubernetes import facts, names
 from zoe_jupyter.model.execution import PULLING, Reason
 from zoe_jupyter.model.units import format_bytes
 
@@ -18,6 +17,7 @@ Pod = Mapping[str, Any]
 MAIN = "main"
 """The service's own container; a cluster may put others beside it (a mesh's proxy), of which nothing is asked."""
 LAST_LINES = 20
+MOST_ATTEMPTS = 10**6
 SHOWN = 500
 NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 IMAGE_TROUBLE = NO_SUCH_IMAGE | {"ErrImagePull", "ImagePullBackOff"}
@@ -85,17 +85,14 @@ def attempt_of(pod: Pod) -> Attempt | None:
     annotations = pod["metadata"].get("annotations", {})
     try:
         who = (annotations[names.DEPLOYMENT], annotations[names.EXECUTION], annotations[names.SERVICE])
-        return Attempt(*who, int(annotations[names.ATTEMPT]))
+        number = int(annotations[names.ATTEMPT])
     except (KeyError, ValueError):
         return None
+    return Attempt(*who, number) if 0 < number <= MOST_ATTEMPTS else None
 
 
 def facts_of(pod: Pod) -> Mapping[str, Any]:
-    try:
-        found = json.loads(pod["metadata"].get("annotations", {}).get(names.FACTS, "{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return facts.read(pod["metadata"].get("annotations", {}).get(names.FACTS, "{}"))
 
 
 def pinned_to(pod: Pod) -> str:
