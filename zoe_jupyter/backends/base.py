@@ -135,6 +135,8 @@ class Observation:
     """Every execution of which the deployment keeps anything (folder, reserved ports, supervisor), also without services: what ``clean`` removes."""
     lost: Mapping[str, str] = field(default_factory=dict)
     """Those nodes of ``unreachable`` that the site gives up by now: who may go on elsewhere does."""
+    expired: Mapping[str, str] = field(default_factory=dict)
+    """``{execution id: why}``: whose bounds were over, and that were ended for it, where nothing is left of their services that could tell."""
 
 
 class Unreachable(Exception):

@@ -77,10 +77,12 @@ def compare(
     for execution in executions.values():
         if execution.id in observation.unreachable:
             continue
-        for service in execution.services.values():
-            if service.state in ALIVE and service.node in observation.lost:
+        for service in (each for each in execution.services.values() if each.state in ALIVE):
+            if service.handle and execution.id in observation.expired:
+                _expire(findings, execution, service, observation.expired[execution.id])
+            elif service.node in observation.lost:
                 _give_up(findings, execution, service, observation.lost[service.node])
-            elif service.state in ALIVE and service.node not in observation.unreachable:
+            elif service.node not in observation.unreachable:
                 item = seen.get((execution.id, service.name, service.attempt))
                 _judge(findings, execution, service, item, doings, looked_at, missing or {})
                 if is_first and (item is None or item.state is not SeenState.EXITED):
@@ -88,9 +90,14 @@ def compare(
     for item in observation.services:
         _find_orphan(findings, executions.get(item.execution_id), item, doings)
     for execution_id in observation.kept - executions.keys() - observation.unreachable.keys():
-        if not doings.is_busy(execution_id, "") and not doings.was_cleaned_after(execution_id, looked_at):
-            findings.remnants.add(execution_id)
+        _find_remnant(findings, execution_id, doings, looked_at)
     return findings
+
+
+def _expire(findings: Findings, execution: Execution, service: Service, why: str) -> None:
+    """Its backend has ended it, and nobody can tell how. What is started anew since has no handle yet."""
+    reason = Reason("expired", f"ended since {why}", {"service": service.name})
+    findings.events.setdefault(execution.id, []).append(ServiceExited(service.name, service.attempt, None, reason))
 
 
 def _give_up(findings: Findings, execution: Execution, service: Service, why: str) -> None:
@@ -186,6 +193,11 @@ def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, do
     is_current = service is not None and service.attempt == item.attempt and service.state in ALIVE
     if not is_current and not (execution and _is_ahead(execution, service, item)):
         findings.orphans.append((item.execution_id, item.service, item.attempt))
+
+
+def _find_remnant(findings: Findings, execution_id: str, doings: Doings, looked_at: float) -> None:
+    if not doings.is_busy(execution_id, "") and not doings.was_cleaned_after(execution_id, looked_at):
+        findings.remnants.add(execution_id)
 
 
 def _is_ahead(execution: Execution, service: Service | None, item: Seen) -> bool:

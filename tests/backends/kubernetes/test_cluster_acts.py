@@ -8,7 +8,7 @@ import pytest
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KINDS, KubernetesWorld
-from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.base import Bounds, SeenState
 from zoe_jupyter.backends.kubernetes import manifests, names, upkeep
 from zoe_jupyter.backends.kubernetes.site import Placement, Site
 from zoe_jupyter.model.resources import Resources
@@ -49,6 +49,24 @@ async def test_who_finds_no_room_on_the_node_that_zoe_has_chosen_goes_elsewhere(
     assert {"node1": False, "node2": True}.items() <= enabled.items()
     await eventually(lambda: _are_gone(world, "Pod", "Secret"))
     await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+async def test_what_the_cluster_removed_since_it_heard_of_no_zoe_has_expired(
+    world: KubernetesWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifests, "SLACK_S", 1)
+    runner = Runner(world, await world.open())
+    await runner.start("one", bounds=Bounds(silence_s=2.0))
+    await runner.backend.close()
+    world.assert_nothing_is_left()
+
+    runner.backend = await world.open()
+    observation = await runner.backend.observe()
+    assert (observation.services, set(observation.expired), observation.kept) == ([], {"one"}, {"one"})
+    await runner.backend.clean("one", keep_logs=False)
+    observation = await runner.backend.observe()
+    assert (observation.expired, observation.kept) == ({}, frozenset())
     await runner.backend.close()
 
 

@@ -46,6 +46,8 @@ def test_a_parent_that_an_earlier_zoe_made_is_renewed_and_says_from_then_on_when
         *(written(**{name: bad}) for name in ("silence_s", "heard_at", "began_at") for bad in ("x", None, [], 10**400)),
         *(written(**{name: float("nan")}) for name in ("ends_at", "silence_s", "heard_at", "began_at")),
         *(written(ends_at=bad) for bad in ("x", [], float("inf"))),
+        written(heard_at=1e308, silence_s=1e308),
+        written(heard_at=1e308, began_at=-1e308),
         *("", "[]", "null", "{}", "[" * 100_000),
     ],
     ids=lambda text: text[:50],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoe_jupyter.backends.base import Bounds
+from zoe_jupyter.backends.containers import small_files
 from zoe_jupyter.model.execution import Reason
 
 logger = logging.getLogger(__name__)
@@ -135,11 +135,12 @@ def add_verdicts(file: Path, verdicts: Mapping[str, Reason]) -> None:
 
 def _body(file: Path) -> dict[str, Any]:
     """Empty where there is none that can be read. A core was heard of when it wrote, or touched it since."""
+    body = small_files.read(file)
     try:
-        body, touched_at = json.loads(file.read_text(encoding="utf-8")), file.stat().st_mtime
-    except (OSError, ValueError):
+        touched_at = file.stat().st_mtime
+    except OSError:
         return {}
-    return {**body, "heard_at": max(float(body.get("heard_at", 0.0)), touched_at)} if isinstance(body, dict) else {}
+    return body and {**body, "heard_at": max(float(body.get("heard_at", 0.0)), touched_at)}
 
 
 def _bounds(body: Mapping[str, Any]) -> dict[str, Bounds]:
@@ -147,11 +148,7 @@ def _bounds(body: Mapping[str, Any]) -> dict[str, Bounds]:
 
 
 def _replace(file: Path, body: Mapping[str, Any]) -> None:
-    draft = file.with_suffix(f".{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(body), encoding="utf-8")
-    os.utime(draft, (time.time(), body.get("heard_at", time.time())))
-    draft.replace(file)
+    small_files.replace(file, body, touched_at=body.get("heard_at", time.time()))
 
 
 def why_over(bounds: Bounds, heard_at: float, now: float) -> str:

@@ -27,7 +27,8 @@ from zoe_jupyter.backends.base import (
 from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude, sockets, translate
-from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer, default_namespace
+from zoe_jupyter.backends.kubernetes.deadlines import Deadlines
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
@@ -57,8 +58,10 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
     Overdue,
     Readiness,
     SilentNodes,
+    execution_of,
     homeless,
     parent_of,
+    removed_at,
     stranded,
 )
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -150,6 +153,8 @@ class KubernetesBackend(Backend):
 
     async def start(self) -> None:
         self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
+        self._deadlines = Deadlines(self._folder / "deadlines.json")
+        self._deadlines.read()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-kubernetes")
         selector = names.selector(self._site.deployment)
         paths = Paths(self._site.watched_namespace)
@@ -206,6 +211,7 @@ class KubernetesBackend(Backend):
         await self._forwarder.close()
         await self._prober.close()
         await self._server.close()
+        self._deadlines.write()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def nodes(self) -> Sequence[Node]:
@@ -281,10 +287,12 @@ class KubernetesBackend(Backend):
 
     async def observe(self) -> Observation:
         self._refuse_when_blind()
-        seen, kept = self._known.observed(), self._objects.kept()
+        seen, there = self._known.observed(), self._objects.kept()
+        expired = self._deadlines.over(there, time.time())
+        kept = there.union(expired)
         if self._machines.is_pool:
-            return Observation(seen, kept=kept)
-        return Observation(seen, unreachable=self._nodes.silent, kept=kept, lost=self._nodes.lost)
+            return Observation(seen, kept=kept, expired=expired)
+        return Observation(seen, unreachable=self._nodes.silent, kept=kept, lost=self._nodes.lost, expired=expired)
 
     def changes(self) -> AsyncIterator[None]:
         return self._hints.all()
@@ -304,6 +312,7 @@ class KubernetesBackend(Backend):
         await self._until_gone(execution_id)
         await self._logs.forget(execution_id, keep_logs=keep_logs)
         self._known.forget(execution_id)
+        self._deadlines.forget(execution_id)
 
     async def usage(self) -> Sequence[Usage]:
         living = {
@@ -369,6 +378,8 @@ class KubernetesBackend(Backend):
             self._logs.keep(attempt)
 
     def _on_parent(self, name: str, parent: Object | None) -> None:
+        if parent is not None:
+            self._deadlines.note(execution_of(parent), removed_at(parent))
         self._hints.give()
 
     async def _end(self, attempt: Attempt, *, grace_s: float) -> None:
@@ -446,6 +457,7 @@ class KubernetesBackend(Backend):
 
     async def _tick(self) -> None:
         now = time.time()
+        self._deadlines.write()
         if not self._has_judged:
             self._has_judged = True
             for execution_id in self._heartbeat.silent(now):
@@ -486,11 +498,3 @@ def _tried_again(pod: Pod) -> Iterator[None]:
         yield
     except BackendError as error:
         logger.info("%s will be let go again: %s", pod["metadata"]["name"], error)
-
-
-def default_namespace() -> str:
-    """Where the core itself runs when it is a pod."""
-    try:
-        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="ascii").strip()
-    except OSError:
-        return "default"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -209,3 +210,11 @@ def _refusal(status: int, body: bytes) -> ApiError:
 
 def _told(error: BaseException) -> str:
     return f"the Kubernetes API server does not answer: {str(error)[:300] or type(error).__name__}"
+
+
+def default_namespace() -> str:
+    """Where the core itself runs when it is a pod."""
+    try:
+        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="ascii").strip()
+    except OSError:
+        return "default"

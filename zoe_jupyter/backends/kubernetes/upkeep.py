@@ -336,7 +336,7 @@ def parent_of(deployment: str, job: Object) -> Object | None:
     """None for what bears our label and yet is no execution's parent: another's, or a copy of one."""
     try:
         annotations, name = job["metadata"]["annotations"], names.execution_name(deployment, execution_of(job))
-        bounds_of(job), began_at(job)
+        removed_at(job)
     except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError):
         return None
     is_it = (annotations.get(names.DEPLOYMENT), job["metadata"]["name"]) == (deployment, name)
@@ -358,6 +358,13 @@ def began_at(parent: Object) -> float:
     """When it was made, by Zoe's own clock: the API server's may be another. An earlier Zoe did not write it down."""
     found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
     return _finite(found["began_at"]) if "began_at" in found else epoch_s(parent["metadata"]["creationTimestamp"])
+
+
+def removed_at(parent: Object) -> float:
+    """When the cluster removes it, by Zoe's own clock, unless a core is heard again before."""
+    bounds, heard_at = bounds_of(parent)
+    since = began_at(parent)
+    return since + manifests.deadline_s(bounds, heard_at, since)
 
 
 def epoch_s(timestamp: str) -> float:
