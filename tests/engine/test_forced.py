@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
-from zoe_jupyter.backends.base import Observation
+from zoe_jupyter.backends.base import Observation, SeenState
 from zoe_jupyter.engine.door import Submission
 from zoe_jupyter.lifecycle.effects import Force, Launch
-from zoe_jupyter.model.execution import Outcome, State
+from zoe_jupyter.model.execution import Execution, Outcome, Reason, State
 from zoe_jupyter.testing.house import ALICE, House
 
 SERVICE = "job.main-0"
@@ -70,9 +70,20 @@ async def test_what_runs_and_any_other_attempt_is_not(
     assert not await is_forced(house, attempts, monkeypatch, stops=stops)
 
 
+def on_a_lost_machine(look: Observation) -> Observation:
+    return replace(look, services=[], unreachable={"local": "silent"}, lost={"local": "for 60 s"})
+
+
+def given_up(look: Observation) -> Observation:
+    """By a backend that knows no machines; it may still run."""
+    gone = {"state": SeenState.EXITED, "is_blameless": True, "reason": Reason("lost", "lost: no answer", {"node": "n"})}
+    return replace(look, services=[replace(seen, **gone, may_run=True) for seen in look.services])
+
+
+@pytest.mark.parametrize("observed", [on_a_lost_machine, given_up])
 @pytest.mark.parametrize("is_stopped", [True, False])
 async def test_what_waits_for_its_lost_machine_has_ended_once_it_is_to_end(
-    house: House, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+    house: House, monkeypatch: pytest.MonkeyPatch, is_stopped: bool, observed: Callable[[Observation], Observation]
 ) -> None:
     """Who stops it wants it no more, wherever it runs; who suspends it wants it again, and then only once."""
     zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "job"}]}
@@ -82,7 +93,7 @@ async def test_what_waits_for_its_lost_machine_has_ended_once_it_is_to_end(
 
     async def observe() -> Observation:
         looks.append(True)
-        return replace(await look(), services=[], unreachable={"local": "silent"}, lost={"local": "for 60 s"})
+        return observed(await look())
 
     monkeypatch.setattr(house.backend, "observe", observe)
     if is_stopped:
@@ -92,5 +103,42 @@ async def test_what_waits_for_its_lost_machine_has_ended_once_it_is_to_end(
     else:
         await house.core.suspend(execution.id, ALICE)
         looks.clear()
-        await house.until(lambda _: len(looks) > 2, execution)
+
+        def has_looked(_: Execution) -> bool:
+            house.core._loop.look_soon()
+            return len(looks) > 2
+
+        await house.until(has_looked, execution)
         assert (await house.get(execution)).state is State.STOPPING
+
+
+@pytest.mark.parametrize("is_suspended", [True, False])
+async def test_what_was_ended_and_may_still_run_is_not_started_elsewhere_before_it_has_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch, is_suspended: bool
+) -> None:
+    """Suspended, or condemned by its backend: it says for what it waits."""
+    zapp = {"zoe": 1, "kind": "zapp", "name": "waiter", "on_lost": "wait", "frameworks": [{"use": "cluster"}]}
+    execution, _ = await house.core.submit(Submission(zapp=zapp), ALICE, key=None)
+    await house.until_state(State.RUNNING, execution)
+    started, look = len(house.backend.launched), house.backend.observe
+
+    async def observe() -> Observation:
+        return given_up(await look())
+
+    monkeypatch.setattr(house.backend, "observe", observe)
+    house.backend.auto_exit = False
+    if is_suspended:
+        await house.core.suspend(execution.id, ALICE)
+    house.core._loop.look_soon()
+    told = await house.until(lambda now: all(service.reason for service in now.services.values()), execution)
+    assert {str(service.reason and service.reason.text) for service in told.services.values()} == {"lost: no answer"}
+    assert told.state is (State.STOPPING if is_suspended else State.RUNNING)
+    assert len(house.backend.launched) == started
+
+    monkeypatch.undo()
+    for name in told.services:
+        house.backend.exit(execution.id, name, None, Reason("lost", "lost"), is_blameless=True)
+    if is_suspended:
+        await house.until_state(State.SUSPENDED, execution)
+    else:
+        await house.until(lambda _: len(house.backend.launched) > started, execution)

@@ -120,6 +120,8 @@ class Seen:
     """``out_of_memory``, ``process_limit``, ``port_taken``, ``killed``, ``exited``, ``expired``, ``not_ready``, ``unhealthy``, ``lost``. Of one that goes
     on: what went wrong with it all the same."""
     is_blameless: bool = False
+    may_run: bool = False
+    """Of one that counts as ended since its machine does not do what it is told: it may still run there."""
     image: str = ""
     """What it was started from, by digest; empty where, or as long as, the backend cannot tell."""
 

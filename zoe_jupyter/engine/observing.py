@@ -102,7 +102,7 @@ def _expire(findings: Findings, execution: Execution, service: Service, why: str
 
 def _give_up(findings: Findings, execution: Execution, service: Service, why: str) -> None:
     """Its machine is lost. Whoever may go on elsewhere does, and who is to end has ended; should the machine come back, what ran there is an orphan."""
-    if execution.application.on_lost is OnLost.WAIT and execution.target.goal is not Goal.STOP:
+    if _is_waited_for(execution):
         return
     reason = Reason(
         "lost", f"its machine {service.node} is lost: {why}", {"service": service.name, "node": service.node}
@@ -110,6 +110,11 @@ def _give_up(findings: Findings, execution: Execution, service: Service, why: st
     findings.events.setdefault(execution.id, []).append(
         ServiceExited(service.name, service.attempt, None, reason, is_blameless=True)
     )
+
+
+def _is_waited_for(execution: Execution) -> bool:
+    """Whether nothing of it may run twice, wherever it is; who is to end for good is not wanted any more."""
+    return execution.application.on_lost is OnLost.WAIT and execution.target.goal is not Goal.STOP
 
 
 def _judge(
@@ -122,7 +127,8 @@ def _judge(
     missing: Mapping[Attempt, float],
 ) -> None:
     if item is not None:
-        events = list(_seen(service, item))
+        is_kept = item.may_run and _is_waited_for(execution)
+        events = list(_kept(service, item) if is_kept else _seen(service, item))
         if events:
             findings.events.setdefault(execution.id, []).extend(events)
         return
@@ -162,6 +168,12 @@ def _resume(findings: Findings, execution: Execution, service: Service) -> None:
         findings.again.setdefault(execution.id, []).append(
             Drain(service.name, service.attempt, process.drain.timeout_s)
         )
+
+
+def _kept(service: Service, item: Seen) -> Iterator[Event]:
+    """It may still run where nobody can tell: it has not ended."""
+    if item.reason is not None and item.reason != service.reason:
+        yield ServiceTroubled(service.name, service.attempt, item.reason)
 
 
 def _seen(service: Service, item: Seen) -> Iterator[Event]:

@@ -44,12 +44,19 @@ def ready(draft: Draft, event: ServiceReady) -> None:
 
 def troubled(draft: Draft, event: ServiceTroubled) -> None:
     service = draft.attempt(event.service, event.attempt)
-    if service is None or service.state not in (ServiceState.STARTING, ServiceState.RUNNING):
+    if service is None or service.state not in counts.ALIVE:
+        return
+    if service.state in counts.LEAVING and not _is_kept(event.reason):
         return
     if event.reason is None:
         draft.put(service, reason=None)
     elif service.reason != event.reason:
         draft.record_service("troubled", draft.put(service, reason=event.reason), reason=event.reason)
+
+
+def _is_kept(reason: Reason | None) -> bool:
+    """Whether its machine does not let it go, since it does not answer."""
+    return reason is not None and reason.code == "lost"
 
 
 def exited(draft: Draft, event: ServiceExited) -> None:

@@ -122,16 +122,6 @@ def patient(**metadata: Any) -> dict[str, Any]:
     return found
 
 
-def test_who_is_waited_for_is_given_up_only_when_zoe_wants_it_gone() -> None:
-    found = known(patient(deletionTimestamp="2026-01-31T12:00:00Z"))
-    overdue = Overdue(found)
-
-    assert overdue.look(1000.0) == []
-    assert overdue.look(2000.0) == []
-    found.asked.add(WHO)
-    assert [attempt for attempt, _ in overdue.look(2001.0)] == [WHO]
-
-
 def imageless(why: str, message: str = "", **facts: Any) -> dict[str, Any]:
     found = pod(phase="Pending")
     found["metadata"]["annotations"][names.FACTS] = json.dumps(facts)

@@ -176,10 +176,20 @@ class Known:
             last=self._last_event(pod["metadata"]["name"]),
         )
         if attempt in self._lost:
-            seen = replace(seen, state=SeenState.EXITED, reason=self._lost[attempt], exit_code=None, is_blameless=True)
+            seen = self._given_up(attempt, seen)
         elif seen.state is SeenState.EXITED and self._was_removed(attempt, pod):
             seen = replace(seen, reason=self._why_removed(pod), is_blameless=True)
         self._seen[attempt] = seen
+
+    def _given_up(self, attempt: Attempt, seen: Seen) -> Seen:
+        """Where it may still run, nobody waits for one whose time is over; how one ended that Zoe wanted gone is known in the end."""
+        has_ended, verdict = seen.state is SeenState.EXITED, self._verdicts.get(attempt)
+        if has_ended and attempt in self.asked:
+            return seen
+        gone = replace(seen, state=SeenState.EXITED, exit_code=None)
+        if verdict is not None and verdict.code == "expired":
+            return replace(gone, reason=verdict)
+        return replace(gone, reason=self._lost[attempt], is_blameless=True, may_run=not has_ended)
 
     def _was_removed(self, attempt: Attempt, pod: Pod) -> bool:
         return "deletionTimestamp" in pod["metadata"] and attempt not in self.asked
@@ -196,10 +206,13 @@ class Known:
         seen = self._seen.pop(attempt, None)
         if seen is None:
             return
-        if seen.state is not SeenState.EXITED:
-            reason = self._verdicts.get(attempt) or (None if attempt in self.asked else self._why_removed(pod))
-            is_blameless = attempt not in self.asked
-            seen = replace(seen, state=SeenState.EXITED, reason=reason, exit_code=None, is_blameless=is_blameless)
+        if seen.state is not SeenState.EXITED or seen.may_run:
+            is_asked = attempt in self.asked
+            why = None if is_asked else self._lost.get(attempt) or self._why_removed(pod)
+            seen = replace(
+                seen, state=SeenState.EXITED, reason=self._verdicts.get(attempt) or why, exit_code=None,
+                is_blameless=not is_asked, may_run=False,
+            )  # fmt: skip
         self._gone[attempt] = seen
 
 

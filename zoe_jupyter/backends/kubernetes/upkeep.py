@@ -218,7 +218,6 @@ class Overdue:
             for attempt, pod in leaving.items()
             if now - self._since[attempt] > _grace_s(pod) + OVERDUE_S
             and not self._known.is_given_up(attempt)
-            and (attempt in self._known.asked or not waits(pod))
             and (node := pod["spec"]["nodeName"])
         ]
 
