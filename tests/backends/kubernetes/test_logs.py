@@ -33,11 +33,19 @@ class Server:
         self.rest: asyncio.Queue[bytes] = asyncio.Queue()
         self.asked = 0
         self.later = b"unable to retrieve container logs"
+        self.is_deaf = False
+        self.open = 0
 
     @asynccontextmanager
     async def stream(self, path: str, query: object, *, silence_s: float | None) -> AsyncIterator[asyncio.StreamReader]:
         self.asked += 1
-        yield Content(self.rest if self.asked == 1 else queue_of(self.later, b""))  # type: ignore[misc]
+        self.open += 1
+        try:
+            if self.is_deaf:
+                await asyncio.Event().wait()
+            yield Content(self.rest if self.asked == 1 else queue_of(self.later, b""))  # type: ignore[misc]
+        finally:
+            self.open -= 1
 
 
 class Content:
@@ -99,6 +107,24 @@ async def test_of_more_than_can_be_copied_at_once_what_they_had_said_is_kept(
         await asyncio.wait([logs.keep(other)], timeout=5)
 
         assert (tmp_path / slug("x1") / f"000001-{slug(other.service)}.log").read_bytes() == b"so far\n"
+        await logs.close()
+
+
+async def test_copies_of_what_was_said_so_far_leave_connections_for_all_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COPIES_AT_ONCE", 1)
+    monkeypatch.setattr(module, "BEGINNINGS_AT_ONCE", 2)
+    monkeypatch.setattr(module, "WAIT_S", 0.05)
+    known = Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    attempts = [Attempt("lab", "x1", f"app.main-{number}", 1) for number in range(6)]
+    known.pods.update(dict.fromkeys(attempts, ended()))
+    server = Server()
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        server.is_deaf = True
+        await asyncio.gather(*map(logs.begun, attempts))
+        assert server.open == 1 + 2
         await logs.close()
 
 

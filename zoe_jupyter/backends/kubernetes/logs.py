@@ -25,6 +25,8 @@ CHUNK = 65536
 BEGINNING = 1024
 COPIES_AT_ONCE = 96
 """Each is a connection, of which there are MOST_CONNECTIONS."""
+BEGINNINGS_AT_ONCE = 48
+"""Beside those; they are soon done. What else is asked of the cluster needs connections, too."""
 WAIT_S = 5.0
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
@@ -56,6 +58,7 @@ class Logs:
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
         self._served: set[Attempt] = set()
         """Those whose turn has come."""
+        self._turns_so_far = asyncio.Semaphore(BEGINNINGS_AT_ONCE)
         self._beginnings: dict[Attempt, asyncio.Task[bool]] = {}
         """Copies of what was there when the pod was asked to end, of those whose turn had not come."""
 
@@ -79,7 +82,7 @@ class Logs:
             await asyncio.sleep(0.02)
         if attempt not in self._served and attempt in self._known.pods:
             if attempt not in self._beginnings:
-                work = self._has_copied(file, path_of(self._known.pods[attempt]), _AS_IT_IS)
+                work = self._has_copied_so_far(file, path_of(self._known.pods[attempt]))
                 self._beginnings[attempt] = asyncio.get_running_loop().create_task(
                     work, name=f"zoe log so far {attempt}"
                 )
@@ -214,6 +217,10 @@ class Logs:
         except Unreachable:
             return False
         return True
+
+    async def _has_copied_so_far(self, file: Path, path: str) -> bool:
+        async with self._turns_so_far:
+            return await self._has_copied(file, path, _AS_IT_IS)
 
     async def _attempts(self, execution_id: str, service: str) -> list[Attempt]:
         mark = slug(service)
