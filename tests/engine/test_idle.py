@@ -130,6 +130,28 @@ async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later
     assert set(house.backend.bounds) == {first, second}
 
 
+async def test_one_whose_bounds_were_refused_is_told_later_although_nothing_happens(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TOLD_AGAIN_S", 0.2)
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.until(lambda now: now.id in house.backend.bounds, execution)
+    bound, refusals = house.backend.bound, [True, True]
+
+    async def refuse(execution_id: str, bounds: Bounds) -> None:
+        if refusals and refusals.pop():
+            raise Fatal("the cluster does not allow it")
+        await bound(execution_id, bounds)
+
+    monkeypatch.setattr(house.backend, "bound", refuse)
+    house.backend.bounds.clear()
+    house.core._loop._told_bounds.clear()
+    house.core._loop._unbound.put_back((execution.id,))
+    house.core._loop._decision_wanted.set()
+    await house.until(lambda now: now.id in house.backend.bounds, execution)
+    assert not refusals
+
+
 def test_without_a_core_an_execution_gets_no_more_than_its_lifetime_and_grace() -> None:
     """Where Jupyter servers host the core, its silence means that their kernels have gone too."""
     execution = make_execution(1, started_at=100.0, unleased_since=None)

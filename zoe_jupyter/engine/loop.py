@@ -214,7 +214,11 @@ class Loop:
         """Until something may start without anything having happened."""
         if self.trouble is not None:
             return RETRY_S
-        return CALM_S if self._next_at is None else min(CALM_S, max(0.0, self._next_at - self._clock()))
+        now = self._clock()
+        moments = [now + CALM_S, *(at + TOLD_AGAIN_S for at in self._refused_at.values())]
+        if self._next_at is not None:
+            moments.append(self._next_at)
+        return max(0.0, min(moments) - now)
 
     async def decide_now(self) -> None:
         """Take in what was submitted, ask the scheduler, and let its plan happen; in one turn of the ledger."""
