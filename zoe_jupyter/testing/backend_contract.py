@@ -20,6 +20,7 @@ from zoe_jupyter.model.resources import Resources
 
 MIB = 1024**2
 DEADLINE_S = 30.0
+ONCE_S = 4.0
 OWNER = "ada"
 FOREVER = "import time; time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -293,6 +294,25 @@ class BackendContract:
         probe = Probe(command=(runner.world.python, "-c", f"import os, sys; sys.exit(not os.path.exists({path!r}))"))
         code = f"import time; time.sleep(0.3); open({path!r}, 'w'); time.sleep(600)"
         await runner.start("one", code=code, ready=probe)
+
+    async def test_who_was_ready_once_stays_ready(self, runner: Runner) -> None:
+        """Its page closes, or it is too busy to answer; what it was given to become ready is long over then."""
+        reserved = await runner.reserve("one")
+        code = f"""if True:
+            import socket, time
+            with socket.create_server(("0.0.0.0", {reserved.ports["web"]})) as door:
+                door.accept()
+                time.sleep(2)
+            print("closed", flush=True)
+            time.sleep(600)
+        """
+        ready = Probe(tcp="web", timeout_s=ONCE_S)
+        await runner.start("one", code=code, ports={"web": Port()}, port_numbers=reserved.ports, ready=ready)
+        await runner.said("one", "app.main-0", b"closed")
+        end = time.monotonic() + ONCE_S + 2
+        while time.monotonic() < end:
+            assert (await runner.until("one", "app.main-0", SeenState.READY, deadline_s=0)).reason is None
+            await asyncio.sleep(0.5)
 
     async def test_who_is_not_ready_in_time_is_ended_and_told_what_was_waited_for(self, runner: Runner) -> None:
         code = "print('thinking', flush=True); " + FOREVER
