@@ -52,9 +52,9 @@ def required_names() -> frozenset[str]:
 
 
 def find_chromium() -> str | None:
-    """Find a Chromium or Chrome: ``ZOE_TEST_CHROMIUM``, else on the path."""
+    """Find a Chromium or Chrome: ``ZOE_TEST_CHROMIUM``, else on the path; best the one without windows, which costs a third less."""
     named = os.environ.get("ZOE_TEST_CHROMIUM")
-    candidates = (named,) if named else ("chromium", "chromium-browser", "google-chrome")
+    candidates = (named,) if named else ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, candidates)), None)
 
 
@@ -148,7 +148,7 @@ def _hub() -> str | None:
 
 
 REQUIREMENTS = {
-    "browser": Requirement(_browser, "apt-get install chromium fonts-dejavu-core fonts-liberation"),
+    "browser": Requirement(_browser, "apt-get install chromium-headless-shell fonts-dejavu-core fonts-liberation"),
     "dask": Requirement(lambda: _packages("distributed", "bokeh"), "pip install -e '.[dask]'"),
     "docker": Requirement(
         _docker,

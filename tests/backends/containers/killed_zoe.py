@@ -1,9 +1,12 @@
-"""A whole Zoe on real containers, killed at each failpoint of what it does there, on the way from a submit to the end; the next one goes on where it was."""
+"""A whole Zoe on real containers, killed at each failpoint of what it does there, on the way from a submit to the end; the next one goes on where it was.
+
+A life dies at several points, one after another: each needs containers that start and stop, which cost more than the kill.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,11 +42,18 @@ processes:
 ALL = {"pair.head-0", "pair.worker-0", "pair.worker-1"}
 STORED = ("submit.", "save.")
 """How those of the ledger's failpoints begin that lie on the way."""
-MOMENTS = [
+WAY = [
     *(each for each in failpoints_in(Path(actions.__file__)) if not each.startswith("force.")),
     *failpoints_in(Path(loop.__file__)),
     *(each for each in failpoints_in(Path(ledger.__file__)) if each.startswith(STORED)),
 ]
+LIVES = {
+    "written": ("submit.before", "submit.after", "bound.before", "bound.after", "save.before", "save.after"),
+    "grown": ("launch.before", "launch.reserved", "launch.after", "drain.before", "drain.after"),
+    "ended": ("stop.before", "stop.after", "clean.before", "clean.after"),
+}
+"""The points of each life, in the order in which it comes to them."""
+assert sorted(sum(LIVES.values(), ())) == sorted(WAY), "each point on the way is in one life"
 Running = Callable[[], set[tuple[str, str]]]
 """Name and identity of each service of this deployment that the backend itself says to run."""
 Step = tuple[Callable[[Server], Any], Callable[[Server], bool]]
@@ -57,9 +67,11 @@ def furnish(home: ChaosHarness, backend: str, deployment: str, options: dict[str
     home.add("pair", PAIR)
 
 
-def survive(home: ChaosHarness, moment: str, *, running: Running, left: Callable[[], Collection[str]]) -> None:
+def survive(
+    home: ChaosHarness, points: Sequence[str], *, running: Running, left: Callable[[], Collection[str]]
+) -> None:
     """Submit, scale, stop; nothing of it is lost, doubled or left, wherever Zoe is killed. ``left``: what the backend still has of it."""
-    life = Life(home, moment)
+    life = Life(home, points)
     submit = {"use": "pair", "name": "mine"}
     try:
         life.take((lambda zoe: zoe.ask("POST", "executions", submit, key="once"), lambda zoe: services(zoe) == ALL))
@@ -69,39 +81,40 @@ def survive(home: ChaosHarness, moment: str, *, running: Running, left: Callable
         stays = {each for each in first if each[0] != "pair.worker-1"}
         life.take((look, lambda zoe: look(zoe) and running() == stays))
         life.take((stop, lambda zoe: zoe.ask("GET", "executions/mine")["state"] == "ended"))
-        has_come = (lambda: life.deaths == 1) if moment.startswith("clean.") else (lambda: True)
-        life.take((look, lambda zoe: look(zoe) and not left() and has_come()))
+        cleans = any(each.startswith("clean.") for each in points)
+        life.take((look, lambda zoe: look(zoe) and not left() and not (cleans and life.ahead)))
     finally:
         if life.server is not None:
             life.server.end()
-    assert life.deaths == 1, f"{moment} was never reached"
+    assert not life.ahead, f"{life.ahead[0]} was never reached"
 
 
 class Life:
-    """Armed with one point; killed there once at most, in whatever step comes to it."""
+    """Armed with one point at a time; killed there, in whatever step comes to it, and armed with the next."""
 
-    def __init__(self, home: ChaosHarness, moment: str) -> None:
+    def __init__(self, home: ChaosHarness, points: Sequence[str]) -> None:
         self.home = home
-        self.deaths = 0
+        self.ahead = list(points)
         self.server: Server | None = None
-        self.moment = moment
 
     def take(self, step: Step) -> None:
-        with suppress(Died):
-            self.attempt(step)
-            return
-        self.deaths += 1
-        assert self.server is None or self.server.ended() == -signal.SIGKILL
-        self.server = None
-        self.attempt(step)
+        while not self._takes(step):
+            del self.ahead[0]
+            assert self.server is None or self.server.ended() == -signal.SIGKILL
+            self.server = None
 
-    def attempt(self, step: Step) -> None:
+    def _takes(self, step: Step) -> bool:
         act, is_done = step
-        if self.server is None:
-            self.server = self.home.hatch(failpoint="" if self.deaths else self.moment)
-        server = self.server
-        act(server)
-        until(lambda: is_done(server), STEP_S, lambda: self.home.log.read_text()[-3000:])
+        try:
+            if self.server is None:
+                self.server = self.home.hatch(failpoint=self.ahead[0] if self.ahead else "")
+            server = self.server
+            act(server)
+            until(lambda: is_done(server), STEP_S, lambda: self.home.log.read_text()[-3000:])
+        except Died:
+            assert self.ahead, "it died though nothing was armed any more"
+            return False
+        return True
 
 
 def look(zoe: Server) -> bool:

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.backends.containers.killed_zoe import MOMENTS, furnish, survive
+from tests.backends.containers.killed_zoe import LIVES, furnish, survive
 from tests.backends.docker.conftest import DockerWorld
 from zoe_jupyter.testing.chaos import ChaosHarness
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(200)]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("life", LIVES)
 def test_a_zoe_that_is_killed_loses_and_doubles_no_container(
-    world: DockerWorld, engine: Any, tmp_path: Path, moment: str
+    world: DockerWorld, engine: Any, tmp_path: Path, life: str
 ) -> None:
     home = ChaosHarness(tmp_path)
     furnish(home, "docker", world.deployment, {"overcommit": 20.0})
-    survive(home, moment, running=lambda: containers(world, engine), left=lambda: world.left(engine))
+    survive(home, LIVES[life], running=lambda: containers(world, engine), left=lambda: world.left(engine))
 
 
 def containers(world: DockerWorld, engine: Any) -> set[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import cluster
-from tests.backends.containers.killed_zoe import MOMENTS, furnish, survive
+from tests.backends.containers.killed_zoe import LIVES, furnish, survive
 from tests.backends.kubernetes.conftest import KubernetesWorld
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.testing.chaos import ChaosHarness
@@ -16,12 +16,12 @@ from zoe_jupyter.testing.chaos import ChaosHarness
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_zoe_that_is_killed_loses_and_doubles_no_pod(world: KubernetesWorld, tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize("life", LIVES)
+def test_a_zoe_that_is_killed_loses_and_doubles_no_pod(world: KubernetesWorld, tmp_path: Path, life: str) -> None:
     home = ChaosHarness(tmp_path)
     options = {"kubeconfig": str(world.kubeconfig), "namespace": world.namespace, "isolation": "declared"}
     furnish(home, "kubernetes", world.deployment, options)
-    survive(home, moment, running=lambda: pods(world), left=world.objects)
+    survive(home, LIVES[life], running=lambda: pods(world), left=world.objects)
 
 
 def pods(world: KubernetesWorld) -> set[tuple[str, str]]:

@@ -5,7 +5,7 @@ const MEMORY = /^[0-9]{1,15}(?:\.[0-9]{1,9})?\s*[A-Za-z]{0,3}$/;
 
 let loading: Promise<ValidatorType> | null = null;
 
-/** Half of the bundle is the validator: it is loaded with the first form. */
+/** JupyterLab's own: it is large, and loaded with the first form. */
 function load(): Promise<ValidatorType> {
   loading ??= import('@rjsf/validator-ajv8').then(({ customizeValidator }) =>
     customizeValidator({ customFormats: { memory: MEMORY } })
