@@ -69,18 +69,23 @@ def kernel(home: JupyterHome, server: JupyterServer) -> Iterator[ServerKernel]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_the_code_of_a_page_runs(page: Path, home: JupyterHome, kernel: ServerKernel) -> None:
+def test_the_code_of_a_page_runs(page: Path, home: JupyterHome, request: pytest.FixtureRequest) -> None:
     text = page.read_text()
     for part in ("spark", "dask"):
         if f"%zoe attach {part}" in text:
             require(part)
-    runners = {"python": cell_runner(kernel), "console": terminal_runner(home), "yaml": description_runner(home)}
-    for block in blocks(page):
+    found = blocks(page)
+    runners = {"console": terminal_runner(home), "yaml": description_runner(home)}
+    if any(is_cell(block) for block in found):
+        runners["python"] = cell_runner(request.getfixturevalue("kernel"))
+    for block in found:
         if block.language == "text":
             continue
+        run = configure if is_configuration(block) else runners[block.language]
         try:
-            runners[block.language](block)
+            run(block)
         except Exception as error:
             raise AssertionError(f"{name_of(page)}, line {block.line}: {error}") from error
 
@@ -101,11 +106,16 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert missing == []
 
 
+def is_configuration(block: Block) -> bool:
+    return block.language == "python" and block.about.startswith("title=")
+
+
+def is_cell(block: Block) -> bool:
+    return block.language == "python" and not is_configuration(block)
+
+
 def cell_runner(kernel: ServerKernel) -> Callable[[Block], None]:
     def run(block: Block) -> None:
-        if block.about.startswith("title="):
-            configure(block)
-            return
         cells = [block.text] if block.text.startswith("%%") else block.text.split("\n\n%%")
         for cell in cells:
             shown = kernel.run(cell)

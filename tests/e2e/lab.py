@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Error, FrameLocator, Locator, Page, ViewportSize, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    FrameLocator,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+)
 
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
@@ -20,6 +30,14 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic")
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 """Chromium's word for a network interface of the host that came or went, such as a container's: nothing of ours."""
 RESTORED = "window.jupyterapp.restored.then(() => true)"
+_STILL = """
+    addEventListener("DOMContentLoaded", () => {
+        const style = document.createElement("style");
+        style.textContent = "* { caret-color: transparent !important } :not([class*=Toastify]) { animation: none !important }";
+        document.head.append(style);
+    });
+"""
+"""A caret that blinks and what JupyterLab turns while it is busy are drawn by the processors that the tests wait for. A notification goes by its animation."""
 _COLLECT = """
     window.zoeProgress = [];
     new MutationObserver(() => {
@@ -38,15 +56,22 @@ class Lab:
     def __init__(self, browser: Browser, server: JupyterServer) -> None:
         self.context: BrowserContext = browser.new_context(viewport=SIZE, reduced_motion="reduce")
         self.context.set_default_timeout(SOON_MS)
+        self.context.add_init_script(_STILL)
         self.page: Page = self.context.new_page()
         self.server = server
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self._is_cut = False
+        self.page.on("requestfailed", self._notice)
 
     def open(self, path: str = "lab") -> None:
         """Log in with the token and wait until the layout stands: what is clicked before is undone by its restoring."""
         joined = "&" if "?" in path else "?"
-        self._goto(f"{self.server.url}{path}{joined}token={self.server.token}&reset")
+        url = f"{self.server.url}{path}{joined}token={self.server.token}&reset"
+        for _ in range(2):
+            if self._has_opened(url):
+                return
+        self.page.goto(url)
         self.wait_until_restored()
 
     def wait_until_restored(self) -> None:
@@ -117,20 +142,22 @@ class Lab:
     def progress(self) -> list[str]:
         return list(self.page.evaluate("window.zoeProgress"))
 
-    def _goto(self, url: str) -> None:
-        for _ in range(2):
-            if self._has_gone(url):
-                return
-        self.page.goto(url)
-
-    def _has_gone(self, url: str) -> bool:
+    def _has_opened(self, url: str) -> bool:
+        """Else a part of it may be missing, and comes with the next try."""
+        self._is_cut = False
         try:
             self.page.goto(url)
+            self.wait_until_restored()
         except Error as error:
-            if NETWORK_CHANGED not in error.message:
+            if not self._is_cut and NETWORK_CHANGED not in error.message:
                 raise
-            return False
-        return True
+            self._is_cut = True
+        if self._is_cut:
+            self.problems.clear()
+        return not self._is_cut
+
+    def _notice(self, request: Request) -> None:
+        self._is_cut |= request.failure == NETWORK_CHANGED
 
 
 class Notebook:
