@@ -17,6 +17,8 @@ from zoe_jupyter.testing.chaos import ChaosHarness, Server, until
 LIMIT, FILES = 1_000_000, 3
 MOST = FILES * (LIMIT + 65536)
 """A file may be longer than its limit by one chunk."""
+SLOWER = 100
+"""So many times as long an answer may take beside a flood, which keeps a core busy."""
 TALKER = """
 zoe: 1
 kind: framework
@@ -76,6 +78,12 @@ def on_disk(home: ChaosHarness) -> int:
     return sum(size_of(path) for path in (home.state / "run").glob("*/logs/*"))
 
 
+def look_s(server: Server, path: str) -> float:
+    began = time.monotonic()
+    server.ask("GET", path)
+    return time.monotonic() - began
+
+
 def size_of(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -98,19 +106,18 @@ def logs(server: Server, query: str = "", *, limit: int = 1 << 40) -> Iterator[b
 def test_a_flood_is_bounded_on_the_disk_and_the_server_stays_responsive(
     home: ChaosHarness, server: Server, megabytes: int
 ) -> None:
+    usual_s = max(look_s(server, "executions") for _ in range(10))
     talks(home, server, FLOOD.format(megabytes=megabytes))
-    slowest, most = 0.0, 0
+    slowest_s, most = 0.0, 0
 
     def look() -> bool:
-        nonlocal slowest, most
-        began = time.monotonic()
-        server.ask("GET", "executions/mine")
-        slowest, most = max(slowest, time.monotonic() - began), max(most, on_disk(home))
+        nonlocal slowest_s, most
+        slowest_s, most = max(slowest_s, look_s(server, "executions/mine")), max(most, on_disk(home))
         return has_said_all(home)
 
     until(look, 60 + megabytes / 10)
     assert most <= MOST
-    assert slowest < 2, "one look at it while it floods"
+    assert slowest_s < SLOWER * usual_s, "one look at it while it floods"
     until(lambda: b"".join(logs(server, "tail=1")) == b"end\n", 10)
     whole = b"".join(logs(server))
     assert len(whole) <= MOST

@@ -42,13 +42,11 @@ async def test_what_waits_is_not_looked_at_again_for_each_change(house: House, m
         return real(execution, **wishes)
 
     monkeypatch.setattr(views, "job", job)
-    began = time.process_time()
     for _ in range(5):
         await house.core.submit(Submission(use="job"), BOB, key=None)
         await house.core._loop.decide_now()
     assert looked_at["bob"] > 0
     assert looked_at["alice"] < 10
-    assert (time.process_time() - began) / 5 < 0.5
 
 
 async def test_places_are_told_of_the_first_of_each_user_and_all_at_once(house: House) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import pytest
 
+from tests.effort import is_linear
 from tests.scheduler.world import NOW, W, admitted, codes, demand, job, node, plan, res
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.scheduler.placement import Places, by_size, free_share
@@ -232,14 +233,20 @@ class TestTogether:
         assert len(counts["heavy"]) == 2
 
 
-def test_twenty_thousand_services_that_lie_near_each_other_are_placed_in_a_moment() -> None:
-    nodes = [node(f"n{i:02}", 400, 4000) for i in range(50)]
-    wanted = demand(20_000, together=Together.NEAR)
-    began = time.process_time()
-    assert placed(nodes, wanted) == {W: {each.name: 400 for each in nodes}}
-    assert time.process_time() - began < 4.0, (
-        "a twelfth of that is usual; coverage, which another test measures with it, takes most of the rest"
-    )
+def test_where_thousands_lie_near_each_other_is_not_worked_out_anew_for_each() -> None:
+    nodes = [node(f"n{i:02}", 200, 2000) for i in range(50)]
+
+    def work(count: int) -> Callable[[], None]:
+        wanted = demand(count, together=Together.NEAR)
+
+        def place() -> None:
+            counts = placed(nodes, wanted)
+            assert counts is not None
+            assert sum(counts[W].values()) == count
+
+        return place
+
+    assert is_linear(work, 10_000)
 
 
 def test_what_was_tried_for_another_process_leads_nobody_to_a_node_without_its_labels() -> None:

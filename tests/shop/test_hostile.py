@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import at_most
 from zoe_jupyter.model.errors import InvalidDescription, NotFound
 from zoe_jupyter.shop.catalogue import Catalogue
 from zoe_jupyter.shop.compose import compose
 from zoe_jupyter.shop.sources import FolderSource
 
-SOON_S = 2.0
+LOOPS = 3000
 FRAMEWORK = """
 zoe: 1
 kind: framework
@@ -36,13 +35,6 @@ processes:
     command: ["true"]
     resources: {cores: 1, memory: 1MiB}
 """
-
-
-@contextmanager
-def soon() -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < SOON_S
 
 
 @pytest.fixture
@@ -100,7 +92,7 @@ def test_files_that_are_none_or_lead_elsewhere_are_not_read(
 ) -> None:
     (trap / name).unlink(missing_ok=True)
     make(trap / name, tmp_path)
-    with soon():
+    with at_most(LOOPS):
         catalogue = opened(trap)
         entries = catalogue.entries()
     for entry in entries:
@@ -120,7 +112,7 @@ def refused(tmp_path: Path, text: str, **parameters: Any) -> str:
     place.mkdir(parents=True, exist_ok=True)
     (place / "framework.yaml").write_text(text)
     catalogue = opened(place)
-    with soon(), pytest.raises((InvalidDescription, NotFound)) as error:
+    with at_most(LOOPS), pytest.raises((InvalidDescription, NotFound)) as error:
         compose(catalogue=catalogue, use="trap", parameters=parameters)
     return str(error.value)
 

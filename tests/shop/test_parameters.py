@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import at_most
 from zoe_jupyter.model.patterns import MAX_MATCHED, pattern_problem
 from zoe_jupyter.shop.parameters import check_schema, fill_parameters, form_of
 from zoe_jupyter.shop.problems import Findings
@@ -130,9 +130,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("schema", "expected"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_schemas_are_refused_when_they_are_read(schema: Any, expected: str) -> None:
-    started = time.process_time()
-    assert expected in " ".join(schema_problems(schema).values())
-    assert time.process_time() - started < 2
+    with at_most(3000):
+        assert expected in " ".join(schema_problems(schema).values())
 
 
 def test_the_schema_of_the_example_is_fine() -> None:
@@ -183,9 +182,8 @@ def test_an_allowed_pattern_is_quick_on_the_longest_text(pieces: list[str], is_a
     if pattern_problem(pattern):
         return
     for text in ("a" * (MAX_MATCHED - 1) + "!", "ab" * (MAX_MATCHED // 2 - 1) + "!"):
-        started = time.process_time()
-        re.search(pattern, text)
-        assert time.process_time() - started < 2
+        with at_most(3000):
+            re.search(pattern, text)
 
 
 MANY = 9_000
@@ -213,11 +211,10 @@ def test_what_takes_long_to_check_is_refused_or_told_soon(schema: Any, value: An
     defs = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} if n else {"type": "object"} for n in range(12)}
     whole = {"type": "object", "properties": {"a": schema}, "$defs": defs}
     findings, given = Findings(), {f"x{text}": 0 for text in value} if schema["type"] == "string" else {"a": value}
-    began = time.process_time()
-    check_schema(whole, findings)
-    assert not findings.problems
-    fill_parameters(whole, given, findings=findings)
-    assert time.process_time() - began < 6
+    with at_most(9000):
+        check_schema(whole, findings)
+        assert not findings.problems
+        fill_parameters(whole, given, findings=findings)
     assert len(findings.problems) <= 200
 
 

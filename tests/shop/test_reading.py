@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import at_most
 from zoe_jupyter.model.errors import InvalidDescription
 from zoe_jupyter.shop.reading import MAX_BYTES, document_of, read
 
@@ -48,11 +48,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("text", "expected"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_is_refused_quickly_with_the_reason(text: str | bytes, expected: str) -> None:
-    started = time.process_time()
-    with pytest.raises(InvalidDescription) as caught:
+    with at_most(3000), pytest.raises(InvalidDescription) as caught:
         read(text)
     assert expected in str(caught.value)
-    assert time.process_time() - started < 2
 
 
 def test_every_problem_is_told_with_its_line() -> None:

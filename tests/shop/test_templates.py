@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import at_most
 from zoe_jupyter.model.errors import InvalidDescription
 from zoe_jupyter.shop.filters import TemplateError
 from zoe_jupyter.shop.templates import check_syntax, evaluate, fill, is_template, named
@@ -169,10 +169,8 @@ BOMBS = [
 
 @pytest.mark.parametrize("text", BOMBS, ids=[bomb[:24] for bomb in BOMBS])
 def test_what_would_take_long_or_much_is_refused(text: str) -> None:
-    started = time.process_time()
-    with pytest.raises(TemplateError):
+    with at_most(1500), pytest.raises(TemplateError):
         evaluate(text, CONTEXT)
-    assert time.process_time() - started < 1
 
 
 def test_all_unknown_names_are_told_with_their_paths_and_close_ones() -> None:
