@@ -18,6 +18,8 @@ from zoe_jupyter.backends.kubernetes.site import Site
 AT_ONCE = 16
 LIMIT_S = 10.0
 AGAIN_S = 300.0
+SOON_S = 5.0
+"""Where somebody did not answer, who may well have something to tell."""
 
 
 class Meter:
@@ -28,18 +30,20 @@ class Meter:
         self._path = Paths(site.watched_namespace).metrics
         self._turns = asyncio.Semaphore(AT_ONCE)
         self.source = "none"
+        self._is_sure = True
 
     async def find(self, server: ApiServer, machines: Machines) -> None:
         """Ask each source, until one is found; a cluster may get one later."""
         self._server = server
         while self.source == "none":
             await machines.begun()
+            self._is_sure = True
             if await self._may(self._path):
                 self.source = "metrics"
             elif any([await self._may(_summary(node)) for node in list(machines.all)[:1]]):
                 self.source = "kubelets"
             else:
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(AGAIN_S if self._is_sure else SOON_S)
 
     async def measure(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
         """``{pod: (who, node)}`` of those that live."""
@@ -54,7 +58,11 @@ class Meter:
     async def _may(self, path: str) -> bool:
         try:
             await self._server.get(path, limit_s=LIMIT_S)
-        except (ApiError, Unreachable):
+        except ApiError as error:
+            self._is_sure &= error.status < 500
+            return False
+        except Unreachable:
+            self._is_sure = False
             return False
         return True
 

@@ -1,0 +1,31 @@
+"""Whom Zoe asks what services use."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from tests.backends.kubernetes.test_upkeep import SITE
+from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.kubernetes import usage
+from zoe_jupyter.backends.kubernetes.client import ApiError
+from zoe_jupyter.backends.kubernetes.usage import Meter
+
+NONE = ApiError(404, "NotFound", "there is no metrics API")
+
+
+@pytest.mark.parametrize("silence", [Unreachable("not within 10 s"), ApiError(503, "", "the kubelet does not answer")])
+async def test_who_does_not_answer_once_is_asked_again_soon(
+    silence: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "SOON_S", 0.0)
+    server: Any = SimpleNamespace(get=AsyncMock(side_effect=[NONE, silence, NONE, {}]))
+    machines: Any = SimpleNamespace(begun=AsyncMock(), all={"n1": {}})
+    meter = Meter(SITE)
+
+    await asyncio.wait_for(meter.find(server, machines), 5)
+    assert meter.source == "kubelets"
