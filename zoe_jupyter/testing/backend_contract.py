@@ -430,7 +430,7 @@ class BackendContract:
             await runner.output("one")
 
     async def test_use_is_measured(self, runner: Runner) -> None:
-        await runner.start("one", code="while True: pass")
+        await runner.start("one", code="while True: pass", resources=Resources(microcores=500_000))
         samples: list[Any] = []
 
         async def is_busy() -> bool:
