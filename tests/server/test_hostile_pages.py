@@ -89,6 +89,14 @@ async def test_a_page_that_goes_well_is_no_trouble_in_the_log(ask, service, capl
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+async def test_a_page_may_have_long_headers(ask, service):
+    policy = b"Content-Language: " + b"a" * 60_000
+    service[1].append(OK % policy)
+    status, headers, _ = await ask()
+    assert status == 200
+    assert policy in headers
+
+
 @pytest.mark.parametrize(
     "said",
     [

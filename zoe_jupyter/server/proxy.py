@@ -24,6 +24,8 @@ from zoe_jupyter.server.wire import Answerer, CoreGone, Visitor, WireAnswer, Wir
 
 CONNECT_S = 10.0
 CHUNK_BYTES = 65536
+LONGEST_LINE = 65536
+"""Of an answer's head: cookies and policies of pages may be long."""
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOKS = frozenset({"GET", "HEAD"})
 WORDS = 4
@@ -124,6 +126,8 @@ class PageProxy(Carrier, ProxyHandler):
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
         )
         async with session:
             self._asking = asyncio.ensure_future(

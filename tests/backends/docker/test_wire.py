@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
+from itertools import product
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from zoe_jupyter.backends.docker import probing, wire
+from zoe_jupyter.testing.backend_contract import eventually
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -94,6 +102,7 @@ async def _flow(parts: list[bytes]) -> AsyncIterator[bytes]:
     [
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
         (b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Security-Policy: " + b"x" * 60_000 + b"\r\n\r\n", True),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", False),
         (b"HTTP/1.1 503 Later\r\n\r\n", False),
         (b"SSH-2.0-OpenSSH_9.2\r\n", False),
@@ -119,3 +128,52 @@ async def test_nobody_there_is_no_page() -> None:
     async with server(b"") as url:
         pass
     assert not await probing._answers(url, "/")
+
+
+@contextmanager
+def silent(folder: Path) -> Iterator[list[str]]:
+    """Where nobody says a word: connections are taken, over TCP and on a socket of this machine, or wait to be taken."""
+    with ExitStack() as stack:
+        taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        near = stack.enter_context(socket.socket(socket.AF_UNIX))
+        near.bind(str(folder / "s"))
+        near.listen()
+        yield [*(f"tcp://127.0.0.1:{each.getsockname()[1]}" for each in (taken, full)), f"unix://{folder / 's'}"]
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+async def test_who_gives_up_while_a_connection_is_made_leaves_none(is_private: bool) -> None:
+    """However far it is: the loop is given so many turns before."""
+    tls = ssl.create_default_context() if is_private else None
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, silent(Path(folder)) as urls:
+        before = sockets()
+        for url, turns in product(urls, range(12)):
+            asking = asyncio.ensure_future(ask(url, tls))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await eventually(partial(_are_closed, before))
+
+
+async def ask(url: str, tls: ssl.SSLContext | None) -> None:
+    async with wire.asked(url, "GET", "/", limit_s=20, tls=tls):
+        pass
+
+
+def sockets() -> set[str]:
+    """That this process has open."""
+    links = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            links.append(os.readlink(each))
+    return {link for link in links if link.startswith("socket:")}
+
+
+async def _are_closed(before: set[str]) -> bool:
+    return sockets() <= before

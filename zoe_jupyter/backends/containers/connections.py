@@ -11,6 +11,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 BROKEN = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError)
 """What is raised where nobody answers, or no HTTP."""
+LONGEST_LINE = 65536
+"""Of an answer's head: cookies and policies of pages may be long."""
 _KEPT_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds, seconds, and how often in vain; not every system has all three."""
 

@@ -42,8 +42,9 @@ async def asked(
     base, connector = _way(url, tls)
     limits = aiohttp.ClientTimeout(total=None, sock_read=pause_s)
     session = aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=limits
-    )
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=limits,
+        max_line_size=connections.LONGEST_LINE, max_field_size=connections.LONGEST_LINE,
+    )  # fmt: skip
     async with session:
         whole = URL(base + quote(target, safe=string.punctuation), encoded=True)
         asking = session.request(

@@ -14,7 +14,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.containers.connections import BROKEN, break_off, keep_alive, keep_answer_alive
+from zoe_jupyter.backends.containers.connections import BROKEN, LONGEST_LINE, break_off, keep_alive, keep_answer_alive
 
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
@@ -151,6 +151,8 @@ class ApiServer:
                 headers=headers,
                 timeout=timeout,
                 proxy=self._proxy(),
+                max_line_size=LONGEST_LINE,
+                max_field_size=LONGEST_LINE,
             )
             async with await self._opened(asked) as answer:
                 keep_answer_alive(answer)
