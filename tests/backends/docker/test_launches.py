@@ -102,3 +102,35 @@ async def test_two_deployments_on_one_engine_never_give_the_same_gpu(
             engine.remove_container(each)
         await runner.backend.clean("one", keep_logs=False)
         await world.close(runner.backend)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_who_was_made_later_gives_way_also_when_both_have_just_been_started(
+    world: DockerWorld, engine: Any, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """The other was not listed before. This engine has no GPU: ours is made without, and listed as if it had one."""
+    world.options["engines"] = (EngineSettings(gpus=1),)
+    runner = Runner(world, await world.open())
+    order = replace(runner.order("one"), resources=Resources(memory_bytes=64 * 1024**2, gpus=1))
+    own, create = {"label": f"jupyter.zoe.deployment={world.deployment}"}, launching._create
+
+    def made(client: Any, config: dict[str, Any], name: str) -> str:
+        config["HostConfig"].pop("DeviceRequests")
+        return create(client, config, name)
+
+    def holders(client: Any) -> list[translate.Holder]:
+        found = [(each["State"] == "running", each["Id"]) for each in client.containers(all=True, filters=own)]
+        other = translate.Holder(True, 0.0 if is_first else 2.0, "other", frozenset("0"))
+        ours = [translate.Holder(is_running, 1.0, name, other.gpus) for is_running, name in found]
+        return [*ours, *([other] if any(each.is_running for each in ours) else [])]
+
+    monkeypatch.setattr(launching, "_create", made)
+    monkeypatch.setattr(launching, "_holders", holders)
+    if is_first:
+        with pytest.raises(Retryable, match="just taken"):
+            await runner.launch(order)
+    else:
+        await runner.launch(order)
+    assert len(engine.containers(filters=own)) == (0 if is_first else 1)
+    await runner.backend.clean("one", keep_logs=False)
+    await world.close(runner.backend)

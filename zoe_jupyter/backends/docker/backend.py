@@ -345,7 +345,7 @@ class DockerBackend(Backend):
         """Every container that runs, and of each service the newest that ended; and who waits for an image."""
         newest: dict[tuple[str, str], int] = {}
         place = self._site.place(engine.name)
-        found = [each for each in engine.containers.values() if not each.is_created]
+        found, restart = [each for each in engine.containers.values() if not each.is_created], engine.restart
         for each in found:
             key = each.attempt.execution_id, each.attempt.service
             newest[key] = max(newest.get(key, 0), each.attempt.attempt)
@@ -353,7 +353,7 @@ class DockerBackend(Backend):
             if each.is_running or newest[each.attempt.execution_id, each.attempt.service] == each.attempt.attempt:
                 verdict, image = self._notes.verdict(each.id), place.images.digest(each.image_id)
                 yield translate.seen(
-                    each, engine.name, is_ready=self._is_ready(each), verdict=verdict, image=image, began_at=engine.began_at
+                    each, engine.name, is_ready=self._is_ready(each), verdict=verdict, image=image, restart=restart
                 )  # fmt: skip
         for attempt, reason in place.launcher.waiting():
             yield Seen(attempt.execution_id, attempt.service, attempt.attempt, SeenState.STARTING, reason=reason)

@@ -20,7 +20,7 @@ from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.docker import translate, wire
 from zoe_jupyter.backends.docker.calls import QUICK_S, SLOW_S, Calls
 from zoe_jupyter.backends.docker.settings import LOOPBACK, EngineSettings
-from zoe_jupyter.backends.docker.translate import LABEL, Container
+from zoe_jupyter.backends.docker.translate import LABEL, Container, Restart
 from zoe_jupyter.backends.docker.tunnel import Tunnel
 from zoe_jupyter.model.errors import BackendError
 
@@ -54,7 +54,7 @@ class Engine:
         self.why_silent = ""
         self.info: dict[str, Any] = {}
         """As of the last listing where it was told: engines grow. Empty until it was told once, and asked for by each look."""
-        self._began_at = 0.0
+        self._began_at = self._silent_s = 0.0
         self._deployment = deployment
         self._on_news = on_news
         self._dirty: set[str] = set()
@@ -74,9 +74,10 @@ class Engine:
         return float(self.info.get("NCPU", 1))
 
     @property
-    def began_at(self) -> float:
-        """By its own clock, when it was started last, and all that ran had ended; 0 where that is not known, or it keeps what runs."""
-        return 0.0 if self.info.get("LiveRestoreEnabled") else self._began_at
+    def restart(self) -> Restart:
+        """Its last start, when all that ran had ended."""
+        began_at = 0.0 if self.info.get("LiveRestoreEnabled") else self._began_at
+        return translate.last_start(began_at, self.containers.values(), silent_s=self._silent_s)
 
     @property
     def is_near(self) -> bool:
@@ -110,6 +111,7 @@ class Engine:
                 self.calls.renew()
                 raise
             if self.silent_since is not None:
+                self._silent_s = time.monotonic() - self.silent_since
                 self._subscribe()
             self.silent_since, self.why_silent = None, ""
             await self._let_go()

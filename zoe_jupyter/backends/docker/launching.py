@@ -87,6 +87,8 @@ class Launcher:
         failpoint("docker.filled")
         await self._start(found, order)
         failpoint("docker.started")
+        if order.resources.gpus:
+            await self._keep_gpus(found)
         started = await self._engine.inspect(found.id)
         if started is None:
             raise Retryable(f"the container of {order.service} was removed while it was started")
@@ -106,7 +108,7 @@ class Launcher:
             return await self._create(order, name, gpus=free[:wanted])
 
     async def _keep_gpus(self, found: Container) -> None:
-        """Before it is started: another deployment on this engine may have chosen the same in the same moment. Raises Retryable then, for one of both."""
+        """Looks before it is started and after: another deployment on this engine may have chosen the same. Raises Retryable then, for one of both."""
         holders = {each.id: each for each in await self._engine.calls.do(_holders, limit_s=SLOW_S)}
         own = holders.get(found.id)
         if own is not None and any(each.comes_before(own) for each in holders.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +26,13 @@ CPU_PERIOD_US = 100_000
 _LEAST_QUOTA_US = 1000
 _NOT_STARTED = (126, 127)
 _NOT_STARTED_S = 10.0
-_SHUT_DOWN = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+_LOST_POWER = 255
+_SHUT_DOWN_S = 60.0
+"""An engine ends all that runs at once, and kills who has not ended after ten seconds; then it is gone, and may be back soon."""
 _RESTART_S = 600.0
-"""How long a restart takes with its machine. Where it takes longer, one that ended well when it was told to has ended well."""
+"""How long it takes with its machine."""
+_AWAY_S = {128 + signal.SIGTERM: math.inf, 128 + signal.SIGKILL: math.inf, _LOST_POWER: _RESTART_S}
+"""By exit code, how long before an engine's start it may have ended that program: some machines are off over night."""
 _FRACTION = re.compile(r"\.(\d+)")
 
 
@@ -61,6 +66,27 @@ class Container:
     health: str = ""
     """``starting``, ``healthy``, ``unhealthy``: by the image's own check; empty where it has none."""
     stop_signal: str = "SIGTERM"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What is known of an engine's last start, by its own clock."""
+
+    began_at: float = 0.0
+    """0 where that is not known, or it keeps what runs."""
+    up_at: float = 0.0
+    """Until when it was certainly up before."""
+    silent_s: float = 0.0
+    """How long it answered nobody before."""
+
+
+UNKNOWN = Restart()
+
+
+def last_start(began_at: float, found: Iterable[Container], *, silent_s: float) -> Restart:
+    """Who has ended on that engine tells that it was up then, but for those whom only its start saw to have ended."""
+    told = (each.ended_at for each in found if not each.is_running and each.exit_code != _LOST_POWER)
+    return Restart(began_at, max((at for at in told if at <= began_at), default=0.0), silent_s)
 
 
 def network_name(deployment: str, execution_id: str) -> str:
@@ -162,11 +188,12 @@ class Holder:
     gpus: frozenset[str]
 
     def comes_before(self, other: Holder) -> bool:
-        """Whether it keeps those that the other has, too: who runs, whoever was made first else."""
-        return bool(self.gpus & other.gpus) and self._rank() < other._rank()
+        """Whether it keeps those that the other has, too: whoever was made first, and who runs where the other does not.
 
-    def _rank(self) -> tuple[bool, float, str]:
-        return not self.is_running, self.made_at, self.id
+        Both look when they were made and when they were started: who was made first may be seen late, and then gives way to who runs.
+        """
+        is_first = (self.made_at, self.id) < (other.made_at, other.id)
+        return bool(self.gpus & other.gpus) and (is_first or self.is_running > other.is_running)
 
 
 def holder(body: Mapping[str, Any]) -> Holder | None:
@@ -289,12 +316,12 @@ def seen(
     is_ready: bool,
     verdict: Reason | None = None,
     image: str = "",
-    began_at: float = 0.0,
+    restart: Restart = UNKNOWN,
 ) -> Seen:
-    """What is reported of it; ``verdict``: why Zoe itself ended it; ``image``: its digest; ``began_at``: when its engine was started last."""
+    """What is reported of it; ``verdict``: why Zoe itself ended it; ``image``: its digest; ``restart``: of its engine."""
     state = SeenState.READY if is_ready else SeenState.STARTING
     reason = _trouble(found)
-    is_lost = verdict is None and went_with_engine(found, began_at)
+    is_lost = verdict is None and went_with_engine(found, restart)
     if is_lost:
         state, reason = SeenState.EXITED, Reason("lost", "its engine was restarted, and it ended with it")
     elif not found.is_running:
@@ -338,13 +365,16 @@ def why_ended(found: Container) -> Reason:
     return Reason("exited", f"exited with {code}", numbers)
 
 
-def went_with_engine(found: Container, began_at: float) -> bool:
-    """Whether it ended since its engine was shut down or broke off, and not by itself, however it then ended; by the engine's clock."""
-    if found.is_running or found.is_created or not found.started_at < found.ended_at <= began_at:
+def went_with_engine(found: Container, restart: Restart) -> bool:
+    """Whether it ended since its engine was shut down or broke off, and not by itself, however it then ended."""
+    if found.is_running or found.is_created or not found.started_at < found.ended_at <= restart.began_at:
         return False
     if has_not_begun(found) or (found.was_starved and found.exit_code):
         return False
-    return found.exit_code in _SHUT_DOWN or began_at - found.ended_at < _RESTART_S
+    if restart.up_at - found.ended_at > _SHUT_DOWN_S:
+        return False
+    away_s = _AWAY_S.get(found.exit_code, min(_SHUT_DOWN_S + restart.silent_s, _RESTART_S))
+    return restart.began_at - found.ended_at < away_s
 
 
 def has_not_begun(found: Container) -> bool:
