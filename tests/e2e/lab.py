@@ -38,6 +38,19 @@ _STILL = """
     });
 """
 """A caret that blinks and what JupyterLab turns while it is busy are drawn by the processors that the tests wait for. A notification goes by its animation."""
+_AGAIN = """
+    window.fetch = (ask => async (what, how) => {
+        const isRead = what instanceof Request && what.method === "GET";
+        const again = isRead ? what.clone() : null;
+        try {
+            return await ask(what, how);
+        } catch (error) {
+            if (!isRead || !(error instanceof TypeError)) throw error;
+            return ask(again, how);
+        }
+    })(window.fetch);
+"""
+"""What is read and was cut by such a change is asked for once more, by whomever: JupyterLab itself does not, and Chromium has no flag to look away."""
 _COLLECT = """
     window.zoeProgress = [];
     new MutationObserver(() => {
@@ -57,6 +70,7 @@ class Lab:
         self.context: BrowserContext = browser.new_context(viewport=SIZE, reduced_motion="reduce")
         self.context.set_default_timeout(SOON_MS)
         self.context.add_init_script(_STILL)
+        self.context.add_init_script(_AGAIN)
         self.page: Page = self.context.new_page()
         self.server = server
         self.problems: list[str] = []

@@ -1,6 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
+import { again, isRepeatable } from './again';
 import { ServerPartMissing, Unreachable, ZoeApiError, isAbort, messageOf } from './errors';
 import type {
   ICheck,
@@ -125,7 +126,8 @@ export class ZoeClient {
     const url = URLExt.join(this.settings.baseUrl, 'zoe/api') + '/' + path;
     let response: Response;
     try {
-      response = await ServerConnection.makeRequest(url, init, this.settings);
+      const ask = () => ServerConnection.makeRequest(url, init, this.settings);
+      response = await again(ask, isRepeatable(init));
     } catch (error) {
       throw isAbort(error) ? error : new Unreachable(messageOf(error));
     }
