@@ -19,4 +19,5 @@ spark = SparkSession.builder.remote(address).create()
 
 
 def measure(effort: Effort) -> Report:
-    return measure_attach(Case("spark", f"%zoe attach spark\n{QUESTION}", BY_HAND, "sum 499500"), effort)
+    line = "%zoe attach spark --workers 1" if effort.is_quick else "%zoe attach spark"
+    return measure_attach(Case("spark", f"{line}\n{QUESTION}", BY_HAND, "sum 499500"), effort)

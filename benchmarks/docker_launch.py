@@ -18,7 +18,9 @@ from benchmarks.running import Effort, Report, Taken, compare
 from tests.backends.docker import framework_images
 from zoe_jupyter.backends.docker import launching, translate
 
-WORKERS, QUICK_WORKERS = 3, 1
+WHOLE = {"workers": 3, "worker_memory": "896MiB"}
+QUICK = {"workers": 1, "worker_memory": "896MiB", "mode": "classic"}
+"""Without Spark Connect and what runs for it, which is most of the work."""
 PAUSE_S = 0.05
 Recorded = list[tuple[str, Mapping[str, Any], Mapping[str, str]]]
 """Service, container, files."""
@@ -30,7 +32,7 @@ def measure(effort: Effort) -> Report:
     prefix = framework_images.ensure(client, "spark")
     client.close()
     with zoe(image_prefix=prefix) as house:
-        parameters = {"workers": QUICK_WORKERS if effort.is_quick else WORKERS, "worker_memory": "896MiB"}
+        parameters = QUICK if effort.is_quick else WHOLE
         recorded = _record(house, parameters)
         sides = (lambda: _through_zoe(house, parameters), lambda: _by_hand(recorded))
         return compare(Report(), ("zoe", "by_hand"), sides, effort=effort)

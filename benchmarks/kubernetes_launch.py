@@ -10,7 +10,9 @@ from benchmarks.house import Zoe, taken
 from benchmarks.running import Effort, Report, Taken, compare
 from tests import cluster
 
-WORKERS, QUICK_WORKERS = 3, 1
+WHOLE = {"workers": 3, "worker_memory": "896MiB"}
+QUICK = {"workers": 1, "worker_memory": "896MiB", "mode": "classic"}
+"""Without Spark Connect and what runs for it, which is most of the work."""
 
 
 def measure(effort: Effort) -> Report:
@@ -18,7 +20,7 @@ def measure(effort: Effort) -> Report:
     cluster.kubeconfig()
     cluster.provide_framework("spark")
     with pods.zoe() as house:
-        parameters = {"workers": QUICK_WORKERS if effort.is_quick else WORKERS, "worker_memory": "896MiB"}
+        parameters = QUICK if effort.is_quick else WHOLE
         recorded = pods.record(house, "spark", parameters)
         sides = (lambda: _through_zoe(house, parameters), lambda: _by_hand(recorded))
         return compare(Report(), ("zoe", "by_hand"), sides, effort=effort)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,23 @@ ELSEWHERE = frozenset(
 """Points that no wish of a user leads to, or only where a supervisor is stuck; they have tests of their own."""
 
 
+PLANS = (
+    {
+        "begin": "open.locked", "submit": "submit.before", "suspend": "stop.before", "shrink": "drain.before",
+        "queue": "submit.after", "hold": "lease.before", "begin anew in every state": "open.bound",
+        "let go": "lease_end.before", "forget": "forget.before", "stop while starting": "clean.before",
+        "stop": "clean.kept",
+    },
+    {
+        "begin": "open.migrated", "submit": "bound.before", "shrink": "drain.after", "hold": "lease.after",
+        "begin anew in every state": "open.taken", "let go": "lease_end.after", "forget": "forget.after",
+        "stop": "clean.finished",
+    },
+    {
+        "begin": "open.told", "submit": "bound.after", "suspend again": "stop.after", "stop": "clean.after",
+    },
+)  # fmt: skip
+"""Point by step, of those that few steps come to: several in one life. The long tests give each one a life of its own."""
 ROOMS = Path(zoe_jupyter.__file__).parent
 OTHER_BACKENDS = [ROOMS / "backends" / name for name in ("docker", "kubernetes")]
 """Their rooms have points that processes of this machine never lead to; each has a ``test_killed.py``."""
@@ -43,9 +60,12 @@ def local_failpoints() -> list[str]:
 def moments() -> list[object]:
     """Every point when a step comes to it first; some, and in the long tests all, also when it comes again."""
     names = [name for name in local_failpoints() if name not in ELSEWHERE]
+    shared = {point for plan in PLANS for point in plan.values()}
     again = [f"{name}:3" for name in names if name.split(".")[0] in OFTEN]
     rest = [f"{name}:{count}" for name in names for count in range(2, MOST + 1) if f"{name}:{count}" not in again]
-    return [*names, *again, *(pytest.param(moment, marks=pytest.mark.chaos) for moment in rest)]
+    alone = [name for name in names if name not in shared]
+    long = [*(name for name in names if name in shared), *rest]
+    return [*alone, *again, *(pytest.param(moment, marks=pytest.mark.chaos) for moment in long)]
 
 
 @pytest.fixture
@@ -56,9 +76,9 @@ def home(home: ChaosHarness) -> Iterator[ChaosHarness]:
 
 
 class Life:
-    """A story, lived with a Zoe that is killed in every step that comes to one point; each time the next Zoe goes on."""
+    """A story, lived with a Zoe that is killed in every step that comes to its point; each time the next Zoe goes on."""
 
-    def __init__(self, home: ChaosHarness, moment: str) -> None:
+    def __init__(self, home: ChaosHarness, moment: Callable[[Step], str]) -> None:
         self.home = home
         self.moment = moment
         self.story = Story(home)
@@ -69,7 +89,7 @@ class Life:
     def live(self) -> None:
         try:
             for number, step in enumerate(self.story.steps()):
-                self.armed.write_text(f"{self.moment} {number}")
+                self.armed.write_text(f"{self.moment(step)} {number}")
                 with suppress(Died):
                     self.take(step, PATIENCE_S)
                     continue
@@ -123,12 +143,28 @@ def test_the_code_names_failpoints_around_every_action() -> None:
 @pytest.mark.parametrize("moment", moments())
 def test_a_kill_at_any_failpoint_is_repaired_by_the_next_zoe(home: ChaosHarness, moment: str) -> None:
     """Nothing lost, nothing twice, nothing orphaned, whatever state an execution is in: the story goes on where it was, and leaves nothing."""
-    life = Life(home, moment)
+    life = Life(home, lambda _: moment)
 
     life.live()
 
     assert life.killed_in or moment.endswith(tuple("2345678")), f"{moment} was never reached"
-    starts = Counter(mark.split("/")[1].split("#")[0] for mark in home.look().launches)
+    check_starts(life)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_kills_at_many_failpoints_of_one_life_are_repaired_each_time(
+    home: ChaosHarness, plan: Mapping[str, str]
+) -> None:
+    life = Life(home, lambda step: plan.get(step.name, ""))
+
+    life.live()
+
+    assert life.killed_in == list(plan)
+    check_starts(life)
+
+
+def check_starts(life: Life) -> None:
+    starts = Counter(mark.split("/")[1].split("#")[0] for mark in life.home.look().launches)
     assert starts == {
         "crew.head-0": 4, "crew.worker-0": 4, "crew.worker-1": 5, "slow.main-0": 1, "stubborn.main-0": 1, "hall.main-0": 1,
     }, f"what ran was adopted, not started anew; killed in {life.killed_in}"  # fmt: skip
