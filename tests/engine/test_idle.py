@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from unittest.mock import AsyncMock
 
 import pytest
 
 from zoe_jupyter.backends.base import Bounds, Usage
 from zoe_jupyter.engine import lifetimes, loop, sampling
 from zoe_jupyter.model.application import Lifetime, LifetimeWith
-from zoe_jupyter.model.errors import Fatal
+from zoe_jupyter.model.errors import Fatal, Retryable
 from zoe_jupyter.model.execution import Client, Execution, Outcome, State
 from zoe_jupyter.testing.executions import make_execution, make_service
 from zoe_jupyter.testing.house import ALICE, House
@@ -98,6 +100,17 @@ def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer:
     assert sampling._ask_activity(asked) is answer
 
 
+async def test_one_to_which_there_is_no_way_now_says_nothing_and_keeps_nobody_from_being_asked(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    monkeypatch.setattr(house.backend, "reach", AsyncMock(side_effect=Retryable("64 are open, and that is the most")))
+    asked = replace(execution, application=replace(execution.application, activity={"job": {"http": "ui"}}))
+
+    usage = [Usage(execution.id, "job.main-0", 1.0, 1 << 20)]
+    assert [await house.core._sampler._is_busy(asked, each) for each in (usage, [])] == [True, False]
+
+
 async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,6 +141,34 @@ async def test_one_whose_bounds_are_refused_holds_up_no_others_and_is_told_later
     refused.clear()
     await house.core._loop.decide_now()
     assert set(house.backend.bounds) == {first, second}
+
+
+async def test_one_whose_backend_does_not_hear_its_bounds_holds_up_no_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as soon as somebody listens."""
+    monkeypatch.setattr(loop, "TELL_S", 0.05)
+    first, second = [(await house.until_state(State.RUNNING, await house.submit("job"))).id for _ in range(2)]
+    await house.until(lambda _: {first, second} <= set(house.backend.bounds), first)
+    bound, hears, asked = house.backend.bound, asyncio.Event(), list[str]()
+
+    async def hang(execution_id: str, bounds: Bounds) -> None:
+        if execution_id == second:
+            asked.append(execution_id)
+            await hears.wait()
+        await bound(execution_id, bounds)
+
+    monkeypatch.setattr(house.backend, "bound", hang)
+    house.backend.bounds.clear()
+    house.core._loop._told_bounds.clear()
+    house.core._loop._unbound.put_back((second, first))
+    for _ in range(3):
+        await asyncio.wait_for(house.core._loop.decide_now(), 5)
+    assert set(house.backend.bounds) == {first}
+    assert asked == [second]
+
+    hears.set()
+    await house.until(lambda _: second in house.backend.bounds, first)
 
 
 async def test_one_whose_bounds_were_refused_is_told_later_although_nothing_happens(

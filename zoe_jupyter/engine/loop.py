@@ -40,6 +40,9 @@ LOOK_S = 15.0
 RETRY_S = 2.0
 TOLD_AGAIN_S = 5.0
 """Whose bounds were refused is not asked for again before; decisions may come many in a second."""
+TELL_S = 1.0
+"""So long a decision waits until all are told their bounds; who takes longer is told beside what comes next."""
+TOLD_AT_ONCE = 32
 MISSED_S = 0.5
 """Until the next look when one did not see what should be there: several have to agree that it is gone."""
 CALM_S = 30.0
@@ -89,6 +92,8 @@ class Loop:
         self._decision_wanted = asyncio.Event()
         self._timer_wanted = asyncio.Event()
         self._told_bounds: dict[str, Bounds] = {}
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(TOLD_AT_ONCE)
         self._refused_at: dict[str, float] = {}
         self._cores = Cores(backend, ledger.executions)
         self._teller = Teller(ledger, self._decision_wanted.set)
@@ -122,9 +127,10 @@ class Loop:
         self._decision_wanted.set()
 
     async def close(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._telling.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def on_change(self) -> None:
         """Something was stored: room, timers and bounds may have changed."""
@@ -255,43 +261,63 @@ class Loop:
             await self._try("sharing cores", self._cores.share)
 
     async def _tell_bounds(self) -> None:
-        """To those that have changed; who could not be told is told some seconds later, and holds up no others."""
-        changed, refused = self._unbound.take(), []
-        try:
-            while changed:
-                if not await self._is_told(changed[-1]):
-                    refused.append(changed[-1])
-                changed.pop()
-        finally:
-            self._unbound.put_back([*changed, *refused])
+        """To those that have changed, side by side; who could not be told is told some seconds later, and holds up no others."""
+        now, later, begun = self._clock(), list[str](), list[asyncio.Task[None]]()
+        for execution_id in self._unbound.take():
+            bounds = self._untold(execution_id)
+            if bounds is None:
+                self._refused_at.pop(execution_id, None)
+            elif execution_id in self._telling or self._was_refused(execution_id, now):
+                later.append(execution_id)
+            else:
+                work = self._tell_bound(execution_id, bounds)
+                task = asyncio.get_running_loop().create_task(work, name=f"zoe bounds {execution_id}")
+                self._telling[execution_id] = task
+                begun.append(task)
+        self._unbound.put_back(later)
+        if begun:
+            _, slow = await asyncio.wait(begun, timeout=TELL_S)
+            for task in slow:
+                task.add_done_callback(lambda _: self._decision_wanted.set())
 
-    async def _is_told(self, execution_id: str) -> bool:
-        now = self._clock()
-        if abs(now - self._refused_at.get(execution_id, -math.inf)) < TOLD_AGAIN_S:
-            return False
-        try:
-            await self._tell_bound(execution_id)
-        except BackendError as error:
-            if execution_id not in self._refused_at:
-                logger.warning("execution %s: its bounds will be told again: %s", execution_id, error)
-            self._refused_at[execution_id] = now
-            return False
-        self._refused_at.pop(execution_id, None)
-        return True
+    def _was_refused(self, execution_id: str, now: float) -> bool:
+        return abs(now - self._refused_at.get(execution_id, -math.inf)) < TOLD_AGAIN_S
 
-    async def _tell_bound(self, execution_id: str) -> None:
+    def _untold(self, execution_id: str) -> Bounds | None:
+        """What its backend does not know yet."""
         execution = self._ledger.executions.get(execution_id)
         if execution is None:
             self._told_bounds.pop(execution_id, None)
-            return
+            return None
         if not any(service.handle for service in execution.services.values()):
-            return
+            return None
         bounds = self._bounds(execution)
-        if self._told_bounds.get(execution_id) != bounds:
-            failpoint("bound.before")
-            await self._backend.bound(execution_id, bounds)
-            failpoint("bound.after")
-            self._told_bounds[execution_id] = bounds
+        return None if self._told_bounds.get(execution_id) == bounds else bounds
+
+    async def _tell_bound(self, execution_id: str, bounds: Bounds) -> None:
+        is_news = execution_id not in self._refused_at
+        try:
+            async with self._turns:
+                failpoint("bound.before")
+                await self._backend.bound(execution_id, bounds)
+                failpoint("bound.after")
+        except (BackendError, Unreachable) as error:
+            if is_news and self.is_reachable:
+                logger.warning("execution %s: its bounds will be told again: %s", execution_id, error)
+            self._refuse(execution_id)
+        except Exception:
+            logger.exception("execution %s: its bounds cannot be told; a defect", execution_id)
+            self._refuse(execution_id)
+        else:
+            if execution_id in self._ledger.executions:
+                self._told_bounds[execution_id] = bounds
+            self._refused_at.pop(execution_id, None)
+        finally:
+            del self._telling[execution_id]
+
+    def _refuse(self, execution_id: str) -> None:
+        self._refused_at[execution_id] = self._clock()
+        self._unbound.put_back((execution_id,))
 
     async def _timing(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import urllib.request
@@ -89,9 +90,10 @@ class Sampler:
 
     async def _is_busy(self, execution: Execution, usage: Sequence[Usage]) -> bool:
         if execution.application.activity:
-            answer = await asyncio.to_thread(_ask_activity, await self._as_seen_from_here(execution))
-            if answer is not None:
-                return answer
+            with contextlib.suppress(BackendError):  # there is no way to it now
+                answer = await asyncio.to_thread(_ask_activity, await self._as_seen_from_here(execution))
+                if answer is not None:
+                    return answer
         if self._count_leases(execution.id):
             return True
         return sum(item.cpu_cores for item in usage if item.execution_id == execution.id) >= BUSY_CORES
