@@ -26,6 +26,8 @@ from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 from zoe_jupyter.model.execution import Reason
 
 _NO_GPU_S = 5.0
+_RIVAL_S = 3.0
+"""Between a start and the look after it lies less."""
 _MAY_RUN = ["created", "running", "paused", "restarting"]
 _NO_PROGRAM = ("executable file not found", "no such file or directory", "permission denied")
 
@@ -108,12 +110,21 @@ class Launcher:
             return await self._create(order, name, gpus=free[:wanted])
 
     async def _keep_gpus(self, found: Container) -> None:
-        """Looks before it is started and after: another deployment on this engine may have chosen the same. Raises Retryable then, for one of both."""
-        holders = {each.id: each for each in await self._engine.calls.do(_holders, limit_s=SLOW_S)}
-        own = holders.get(found.id)
-        if own is not None and any(each.comes_before(own) for each in holders.values()):
-            await self._discard(found)
-            raise self._no_gpu("they were just taken")
+        """Looks before it is started and after: another deployment on this engine may have chosen the same. Raises Retryable then, for one of both.
+
+        Who was made later and runs looks once more, and gives way if it sees this one: that is waited for.
+        """
+        for pause_s in (_RIVAL_S, 0.0):
+            holders = {each.id: each for each in await self._engine.calls.do(_holders, limit_s=SLOW_S)}
+            own = holders.get(found.id)
+            rivals = [each for each in holders.values() if own is not None and each.comes_before(own)]
+            if not rivals:
+                return
+            if own is not None and any(each.is_older(own) for each in rivals):
+                break
+            await asyncio.sleep(pause_s)
+        await self._discard(found)
+        raise self._no_gpu("they were just taken")
 
     def _no_gpu(self, why: str) -> Retryable:
         """No failure of the service: it waits for what others have, another Zoe say."""

@@ -192,8 +192,10 @@ class Holder:
 
         Both look when they were made and when they were started: who was made first may be seen late, and then gives way to who runs.
         """
-        is_first = (self.made_at, self.id) < (other.made_at, other.id)
-        return bool(self.gpus & other.gpus) and (is_first or self.is_running > other.is_running)
+        return bool(self.gpus & other.gpus) and (self.is_older(other) or self.is_running > other.is_running)
+
+    def is_older(self, other: Holder) -> bool:
+        return (self.made_at, self.id) < (other.made_at, other.id)
 
 
 def holder(body: Mapping[str, Any]) -> Holder | None:
