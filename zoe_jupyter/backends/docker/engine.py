@@ -6,17 +6,17 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Address, Unreachable
 from zoe_jupyter.backends.containers.names import slug
+from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.docker import translate, wire
 from zoe_jupyter.backends.docker.calls import QUICK_S, SLOW_S, Calls
 from zoe_jupyter.backends.docker.settings import LOOPBACK, EngineSettings
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 LISTED_EVERY_S = 300.0
 AGAIN_S = 1.0
-_COMMANDS_AT_ONCE, _COMMANDS_OF_ONE = 256, 32
-"""Each is a connection; those of one execution are fewer, so that what hangs there is in nobody else's way."""
+_COMMANDS_AT_ONCE, _COMMANDS_OF_ONE, _COMMANDS_OF_OWNER = 256, 32, 96
+"""Each is a connection; those of one execution are fewer, and those of one owner, so that what hangs there is in nobody else's way."""
 _COPIES_AT_ONCE = 12
 _NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
@@ -42,8 +42,7 @@ class Engine:
         is_tunnelled = settings.url.startswith("ssh:")
         self._tunnel = Tunnel(settings, folder / slug(settings.name)) if is_tunnelled else None
         self.calls = Calls(settings, self._tunnel)
-        self._commands = asyncio.Semaphore(_COMMANDS_AT_ONCE)
-        self._commands_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._commands = Turns(_COMMANDS_AT_ONCE, _COMMANDS_OF_ONE, _COMMANDS_OF_OWNER)
         self.copies = asyncio.Semaphore(_COPIES_AT_ONCE)
         """Turns of those who write down a log."""
         self.containers: dict[str, Container] = {}
@@ -219,14 +218,9 @@ class Engine:
             if listed["Id"] not in self.containers:
                 await self.inspect(listed["Id"])
 
-    @asynccontextmanager
-    async def command(self, execution_id: str) -> AsyncIterator[None]:
-        """For as long as a command runs in a container of that execution; waits for its turn."""
-        own = self._commands_of.get(execution_id)
-        if own is None:
-            own = self._commands_of[execution_id] = asyncio.Semaphore(_COMMANDS_OF_ONE)
-        async with own, self._commands:
-            yield
+    def command(self, found: Container) -> AbstractAsyncContextManager[None]:
+        """For as long as a command runs in that container; waits for its turn."""
+        return self._commands.of(found.attempt.execution_id, found.owner)
 
     async def set_cores(self, found: Container, cores: float) -> None:
         """As ``docker update`` does it; one that has just gone is no error."""

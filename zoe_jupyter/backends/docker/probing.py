@@ -213,7 +213,7 @@ async def run(
 
     Raises also asyncio.TimeoutError, when it took longer since its turn came.
     """
-    async with engine.command(found.attempt.execution_id):
+    async with engine.command(found):
         return await asyncio.wait_for(_run(engine, found.id, list(command), environment or {}), limit_s)
 
 

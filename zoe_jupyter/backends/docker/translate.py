@@ -66,6 +66,7 @@ class Container:
     health: str = ""
     """``starting``, ``healthy``, ``unhealthy``: by the image's own check; empty where it has none."""
     stop_signal: str = "SIGTERM"
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ def container(body: Mapping[str, Any]) -> Container:
         image_id=body["Image"],
         health=(state.get("Health") or {}).get("Status", ""),
         stop_signal=body["Config"].get("StopSignal") or "SIGTERM",
+        owner=labels.get(f"{LABEL}owner", ""),
     )
 
 
