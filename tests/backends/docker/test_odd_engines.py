@@ -184,7 +184,7 @@ async def test_logs_with_which_an_engine_does_not_go_on_keep_no_other_engine_wai
         yield b"said"
 
     monkeypatch.setattr(logs, "follow", follow)
-    kept = logs.KeptLogs(place / "logs")
+    kept = logs.KeptLogs(place / "logs", limit_bytes=10**9)
     stuck = [asyncio.ensure_future(kept.keep(frozen, FOUND)) for _ in range(20)]
     await asyncio.sleep(0)
     await asyncio.wait_for(kept.keep(other, FOUND), 10)

@@ -102,7 +102,7 @@ class DockerBackend(Backend):
         self._lost_after_s = lost_after_s
         self._listeners: set[asyncio.Event] = set()
         self._notes = Notes(self._folder / watchman.NOTES)
-        self._kept_logs = logs.KeptLogs(data_dir / "docker-logs")
+        self._kept_logs = logs.KeptLogs(data_dir / "docker-logs", limit_bytes=log_limit_bytes * max(1, log_files))
         self._site = Site(
             engines, self._settings, folder=self._folder, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
             on_news=self._hint,

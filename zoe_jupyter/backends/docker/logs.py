@@ -15,6 +15,7 @@ from urllib.parse import quote
 from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.kept import keep_within
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.calls import LOG_S, SLOW_S
@@ -40,8 +41,10 @@ class Source:
 class KeptLogs:
     """One file for each attempt whose container is gone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, limit_bytes: int) -> None:
         self._folder = folder
+        self._limit_bytes = limit_bytes
+        """Of all files of a service together."""
 
     def sources(self, deployment: str, execution_id: str, service: str) -> dict[int, Source]:
         """By attempt."""
@@ -65,6 +68,11 @@ class KeptLogs:
             raise Retryable(f"{said} could not be written down within {_KEEP_S:g} s") from None
         except OSError as error:
             raise Retryable(f"{said} cannot be written down: {error.strerror}") from error
+        await asyncio.to_thread(self._make_room, found.attempt)
+
+    def _make_room(self, attempt: Attempt) -> None:
+        kept = self.sources(attempt.deployment, attempt.execution_id, attempt.service)
+        keep_within([kept[number].path for number in sorted(kept)], self._limit_bytes)
 
     async def _copy(self, engine: Engine, found: Container) -> None:
         file = self.file(found.attempt)
