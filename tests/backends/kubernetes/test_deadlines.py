@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.kubernetes.test_parents import Clock
 from tests.backends.kubernetes.test_upkeep import NOON, SITE
 from zoe_jupyter.backends.base import Bounds
 from zoe_jupyter.backends.kubernetes import deadlines, manifests
 from zoe_jupyter.backends.kubernetes.deadlines import Deadlines
-from zoe_jupyter.backends.kubernetes.upkeep import removed_at, renewal
+from zoe_jupyter.backends.kubernetes.parents import removed_at, renewal
 
 
 def test_what_one_core_wrote_down_the_next_one_knows(tmp_path: Path) -> None:
@@ -64,6 +65,17 @@ def test_a_parent_is_removed_as_long_after_its_core_was_heard_as_it_was_told() -
     parent["metadata"]["uid"] = "u"
     assert removed_at(parent) == NOON + 100 + manifests.SLACK_S
 
-    assert removed_at(renewal(parent, bounds, NOON + 50)) == NOON + 150 + manifests.SLACK_S
+    assert removed_at(renewal(parent, bounds, Clock(50).moments)) == NOON + 150 + manifests.SLACK_S
     timed = Bounds(ends_at=NOON + 70, silence_s=100.0)
-    assert removed_at(renewal(parent, timed, NOON + 50)) == NOON + 70 + manifests.SLACK_S
+    assert removed_at(renewal(parent, timed, Clock(50).moments)) == NOON + 70 + manifests.SLACK_S
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_who_is_removed_before_its_time_was_removed_by_somebody(tmp_path: Path, *, is_early: bool) -> None:
+    """An admin who deletes the Job of what no store knows: nothing of it is told any more."""
+    parent = manifests.parent(SITE, "x1", Bounds(ends_at=None, silence_s=100.0), NOON)
+    found, name = Deadlines(tmp_path / "deadlines.json"), parent["metadata"]["name"]
+    found.hear(name, parent, NOON)
+    found.hear(name, None, NOON + (10 if is_early else 100 + manifests.SLACK_S + 5))
+
+    assert found.over(set(), NOON + 1000) == ({} if is_early else {"x1": deadlines.WHY})

@@ -9,8 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import pytest
 
 from zoe_jupyter.backends.kubernetes import relay, sockets
+from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.testing.backend_contract import eventually
 
 
 class Server:
@@ -36,10 +39,10 @@ class Server:
 async def test_a_pod_that_does_not_answer_holds_up_no_other() -> None:
     server = Server()
     forwarder = sockets.Forwarder(server)  # type: ignore[arg-type]
-    hanging = asyncio.create_task(forwarder.ports("dead", "192.0.2.1", [80]))
+    hanging = asyncio.create_task(forwarder.ports("x1", "dead", "192.0.2.1", [80]))
     await server.is_asked.wait()
 
-    found = await asyncio.wait_for(forwarder.ports("alive", "192.0.2.2", [80]), 5)
+    found = await asyncio.wait_for(forwarder.ports("x2", "alive", "192.0.2.2", [80]), 5)
     assert set(found) == {80}
     assert not hanging.done()
 
@@ -52,5 +55,49 @@ async def test_where_nothing_is_published_nothing_is_started() -> None:
     server = Server()
     forwarder = sockets.Forwarder(server)  # type: ignore[arg-type]
 
-    assert await forwarder.ports("alive", "192.0.2.2", []) == {}
+    assert await forwarder.ports("x1", "alive", "192.0.2.2", []) == {}
     assert server.asked == []
+
+
+async def test_connections_of_one_execution_leave_room_for_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that never answer, say: one more is closed at once, and who asks for the way is told why."""
+    monkeypatch.setattr(sockets, "WAYS_OF_ONE", 2)
+    server = Server()
+    forwarder = sockets.Forwarder(server)  # type: ignore[arg-type]
+    local = [(await forwarder.ports(who, f"alive-{who}", "192.0.2.2", [80]))[80] for who in ("x1", "x2")]
+    held = [await asyncio.open_connection("127.0.0.1", local[0]) for _ in range(2)]
+    await eventually(lambda: _are(server, "alive-x1/portforward", 2))
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", local[0])
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    with pytest.raises(Retryable, match="2 are open for x1"):
+        await forwarder.ports("x1", "alive-x1", "192.0.2.2", [80])
+    held += [(reader, writer), await asyncio.open_connection("127.0.0.1", local[1])]
+    await eventually(lambda: _are(server, "alive-x2/portforward", 1))
+
+    for _, each in held:
+        each.close()
+    await forwarder.close()
+
+
+async def test_commands_that_hang_in_one_execution_leave_room_for_those_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "COMMANDS_OF_ONE", 2)
+    server = Server()
+    commands = sockets.Commands(server)  # type: ignore[arg-type]
+    hanging = [asyncio.create_task(commands.run("x1", "dead", ["true"], given="", timeout_s=60)) for _ in range(5)]
+    await eventually(lambda: _are(server, "dead/exec", 2))
+    with pytest.raises(asyncio.TimeoutError):
+        await commands.run("x1", "alive", ["true"], given="", timeout_s=0.05)
+    assert "alive/exec" not in server.asked
+    hanging.append(asyncio.create_task(commands.run("x2", "alive", ["true"], given="", timeout_s=60)))
+    await eventually(lambda: _are(server, "alive/exec", 1))
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def _are(server: Server, path: str, count: int) -> bool:
+    """Whether so many were asked for, and no more."""
+    return server.asked.count(path) == count

@@ -18,9 +18,10 @@ from zoe_jupyter.backends.kubernetes import logs as module
 from zoe_jupyter.backends.kubernetes import names
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
-from zoe_jupyter.backends.kubernetes.logs import LEFT_OUT, Logs
+from zoe_jupyter.backends.kubernetes.logs import FILES, LEFT_OUT, Logs
 from zoe_jupyter.backends.kubernetes.site import Site
-from zoe_jupyter.testing.backend_contract import Runner
+from zoe_jupyter.model.errors import TooMany
+from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 WHO = Attempt("lab", "x1", "app.main-0", 1)
 TERMINATED = {"state": {"terminated": {"exitCode": 0}}}
@@ -150,6 +151,55 @@ async def test_of_a_long_log_the_end_is_kept_and_it_says_that_there_was_more(tmp
     assert os.listdir(tmp_path / folder) == [f"000001-{slug(WHO.service)}.log"]
 
 
+async def test_the_logs_of_a_service_that_is_started_again_and_again_have_a_limit(tmp_path: Path) -> None:
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    server.later = b"x" * 999 + b"\n"
+    for piece in (server.later, b""):
+        server.rest.put_nowait(piece)
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        for number in range(1, 13):
+            for service in (WHO.service, "app.main-1"):
+                attempt = Attempt("lab", "x1", service, number)
+                known.pods[attempt] = ended()
+                await logs.keep(attempt)
+                del known.pods[attempt]
+                logs.let_go(attempt)
+        whole = await read(logs)
+        assert not logs._copies
+        await logs.close()
+    assert whole == LEFT_OUT + FILES * server.later
+
+
+async def test_who_reads_many_logs_of_one_execution_is_told_so_and_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_OF_ONE", 2)
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    other = Attempt("lab", "x2", WHO.service, 1)
+    known.pods.update(dict.fromkeys((WHO, other), ended()))
+    server.later = b"line 1\n"
+    server.is_deaf = True
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        reading = [asyncio.create_task(read(logs)) for _ in range(2)]
+        await eventually(lambda: _is(server.open == 2))
+        with pytest.raises(TooMany, match="2 are open for x1"):
+            await read(logs)
+        server.is_deaf = False
+        assert await read(logs, other) == b"line 1\n"
+
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+        assert await read(logs) == b"line 1\n"
+        await logs.close()
+
+
+async def _is(claim: bool) -> bool:
+    return claim
+
+
 @pytest.mark.kubernetes
 async def test_the_end_of_a_long_log_is_kept_when_its_pod_goes(world: KubernetesWorld) -> None:
     world.options = {"log_limit_bytes": 64 * 1024}
@@ -166,5 +216,5 @@ async def test_the_end_of_a_long_log_is_kept_when_its_pod_goes(world: Kubernetes
     await runner.backend.close()
 
 
-async def read(logs: Logs) -> bytes:
-    return b"".join([chunk async for chunk in logs.read("x1", WHO.service, tail=None, follow=False)])
+async def read(logs: Logs, who: Attempt = WHO) -> bytes:
+    return b"".join([chunk async for chunk in logs.read(who.execution_id, who.service, tail=None, follow=False)])

@@ -29,3 +29,17 @@ async def test_who_does_not_answer_once_is_asked_again_soon(
 
     await asyncio.wait_for(meter.find(server, machines), 5)
     assert meter.source == "kubelets"
+
+
+async def test_who_never_answers_is_asked_less_and_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = list[float]()
+
+    async def sleep(for_s: float) -> None:
+        pauses.append(for_s)
+
+    monkeypatch.setattr(usage.asyncio, "sleep", sleep)
+    silent = ApiError(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+    server: Any = SimpleNamespace(get=AsyncMock(side_effect=[*[silent] * 8, {}]))
+    machines: Any = SimpleNamespace(begun=AsyncMock(), all={})
+    await Meter(SITE).find(server, machines)
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]

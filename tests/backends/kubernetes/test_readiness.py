@@ -18,7 +18,7 @@ from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names, translate, upkeep
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.upkeep import Readiness
-from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.model.errors import Retryable, TooMany
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.testing.backend_contract import eventually
 
@@ -33,6 +33,47 @@ async def test_a_pattern_is_looked_for_in_lines_of_any_length(line: bytes, is_re
     confirm = AsyncMock()
     assert await saying(line, confirm=confirm)._has_said(WHO, "a.*b.*c", follow=True) is is_ready
     assert confirm.await_count == is_ready
+
+
+async def test_that_it_is_ready_is_written_down_once_its_log_is_not_held_open_any_more() -> None:
+    """Very many that wait for their line leave no connection else to tell the cluster that it came."""
+    is_open = False
+
+    async def lines(_: Attempt, *, follow: bool) -> AsyncIterator[bytes]:
+        nonlocal is_open
+        is_open = True
+        try:
+            yield b"here"
+            await asyncio.Event().wait()
+        finally:
+            is_open = False
+
+    async def confirm(_: Attempt) -> None:
+        assert not is_open
+
+    readiness = waiting(known(), SimpleNamespace(lines=lines), confirm=confirm)
+    assert await readiness._has_said(WHO, "here", follow=True)
+
+
+async def test_who_is_one_too_many_to_be_followed_is_looked_at_from_time_to_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_S", 0.0)
+    monkeypatch.setattr(upkeep, "TICK_S", 0.0)
+    found, looks, confirm = known(proving("False", log="^here", timeout_s=60.0)), 0, AsyncMock()
+
+    async def lines(_: Attempt, *, follow: bool) -> AsyncIterator[bytes]:
+        nonlocal looks
+        if follow:
+            raise TooMany("32 are open for x1, and that is the most")
+        looks += 1
+        yield b"here" if looks == 3 else b"not yet"
+
+    readiness = waiting(found, SimpleNamespace(lines=lines), confirm=confirm)
+    readiness.notice(WHO)
+    await eventually(lambda: _is(confirm.await_count == 1))
+    assert looks == 3
+    await readiness.close()
 
 
 def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for() -> None:

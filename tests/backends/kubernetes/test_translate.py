@@ -86,6 +86,8 @@ def test_who_is_killed_though_nobody_removes_it_works_no_more() -> None:
         ({"exitCode": 137, "reason": "OOMKilled"}, {}, 137, "out_of_memory", "out of memory: used 64 MiB of 64 MiB", False),
         ({"exitCode": 143}, {"reason": "DeadlineExceeded"}, 143, "expired", "ended by the cluster: its time was over", False),
         ({"exitCode": 137}, {"reason": "Evicted", "message": "low on memory"}, 137, "lost", "ended by the cluster: low on memory", True),
+        ({"exitCode": 255, "reason": "Unknown"}, {}, None, "lost", "lost: the cluster does not know how it ended", True),
+        ({"exitCode": 255, "reason": "Error"}, {}, 255, "killed", "killed by signal 127", False),
         ({"exitCode": 137, "reason": "ContainerStatusUnknown"}, {}, None, "lost", "lost: the cluster does not know how it ended", True),
     ],
 )  # fmt: skip

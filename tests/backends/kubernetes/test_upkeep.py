@@ -12,7 +12,7 @@ import pytest
 
 from zoe_jupyter.backends.base import Bounds, Seen, SeenState
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.kubernetes import KubernetesBackend, manifests, names, translate
+from zoe_jupyter.backends.kubernetes import KubernetesBackend, asking, manifests, names, translate
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.objects import Objects, refuse_stray
@@ -303,7 +303,9 @@ def test_who_was_given_up_is_to_go_also_where_a_node_has_taken_it_since() -> Non
 
 
 @pytest.mark.parametrize("is_pool", [True, False])
-async def test_one_whom_the_cluster_refuses_to_let_go_holds_up_no_others(tmp_path: Path, *, is_pool: bool) -> None:
+async def test_one_whom_the_cluster_refuses_to_let_go_holds_up_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_pool: bool
+) -> None:
     """Those on a lost node, and those whose only node takes nobody."""
     other = Attempt("lab", "x2", "app.main-0", 1)
     backend: Any = KubernetesBackend(deployment="lab", data_dir=tmp_path, namespace="zoe")
@@ -321,8 +323,34 @@ async def test_one_whom_the_cluster_refuses_to_let_go_holds_up_no_others(tmp_pat
 
     backend._objects.mark.side_effect = None
     await backend._give_up_lost()
+    assert WHO.name not in [call.args[0]["metadata"]["name"] for call in remove.await_args_list]
+    monkeypatch.setattr(asking, "AGAIN_S", 0.0)
+    await backend._give_up_lost()
     assert WHO.name in [call.args[0]["metadata"]["name"] for call in remove.await_args_list]
     assert found.is_given_up(WHO)
+
+
+def test_of_each_service_the_last_end_only_is_remembered_however_often_it_was_started() -> None:
+    found = known()
+    for number in range(1, 6):
+        attempt = Attempt("lab", "x1", "app.main-0", number)
+        found.take(attempt.name, pod(attempt))
+        found.condemn(attempt, Reason("not_ready", f"not ready: {number}"))
+        found.take(attempt.name, None)
+
+    assert (only(found).attempt, only(found).reason) == (5, Reason("not_ready", "not ready: 5"))
+    assert [len(each) for each in (found._gone, found._verdicts, found.asked)] == [1, 1, 1]
+
+
+def test_who_is_gone_after_its_successor_is_not_remembered_and_who_is_there_is() -> None:
+    first, second = (Attempt("lab", "x1", "app.main-0", number) for number in (1, 2))
+    found = known(pod(first), pod(second))
+    found.condemn(first, Reason("not_ready", "not ready"))
+    found.take(second.name, None)
+    assert first in found.asked
+
+    found.take(first.name, None)
+    assert (only(found).attempt, found.asked, len(found._gone)) == (2, set(), 1)
 
 
 def test_pods_are_counted_where_they_are_or_are_to_go() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from zoe_jupyter.backends.base import (
 from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude, sockets, translate
+from zoe_jupyter.backends.kubernetes.asking import Asking
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer, default_namespace
 from zoe_jupyter.backends.kubernetes.deadlines import Deadlines
 from zoe_jupyter.backends.kubernetes.hints import Hints
@@ -34,6 +35,7 @@ from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.machines import Machines
 from zoe_jupyter.backends.kubernetes.objects import Objects, gather_patiently, refuse_stray, told
+from zoe_jupyter.backends.kubernetes.parents import Heartbeat, Moments, parent_of
 from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.probing import Prober
 from zoe_jupyter.backends.kubernetes.site import (
@@ -53,15 +55,11 @@ from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import (
     TICK_S,
     Crowded,
-    Heartbeat,
     Hindered,
     Overdue,
     Readiness,
     SilentNodes,
-    execution_of,
     homeless,
-    parent_of,
-    removed_at,
     stranded,
 )
 from zoe_jupyter.backends.kubernetes.usage import Meter
@@ -129,11 +127,11 @@ class KubernetesBackend(Backend):
         self._capacity = dict(capacity or {})
         self._log_limit_bytes = log_limit_bytes
         self._folder = data_dir / "kubernetes"
-        self._meter = Meter(self._site)
         self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
         self._has_judged = self._has_warned = False
-        self._hints = Hints()
+        self._hints, self._meter = Hints(), Meter(self._site)
         self._known = Known(self._site, self._hints, is_closed=self._is_closed)
+        self._ending, self._letting = Asking("{}: that it is to end"), Asking("{}: that it is let go")
         self._paths: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -170,10 +168,11 @@ class KubernetesBackend(Backend):
             )
             for fields in (translate.PULLS, translate.WARNINGS)
         ]  # fmt: skip
-        self._objects = Objects(server, self._site, jobs=self._jobs)
+        self._moments = Moments()
+        self._objects = Objects(server, self._site, jobs=self._jobs, moments=self._moments)
         self._machines = Machines(server, self._site, self._capacity)
         self._logs = Logs(
-            server, self._known, self._hints, folder=self._folder / "logs", executor=self._executor,
+            server.aside, self._known, self._hints, folder=self._folder / "logs", executor=self._executor,
             limit_bytes=self._log_limit_bytes,
         )  # fmt: skip
         self._readiness = Readiness(
@@ -182,8 +181,8 @@ class KubernetesBackend(Backend):
         )  # fmt: skip
         self._hindered, self._overdue = Hindered(self._known), Overdue(self._known)
         self._crowded = Crowded(self._known, open_nodes=self._machines.open_nodes)
-        self._heartbeat = Heartbeat(self._jobs.items, self._renew)
-        self._forwarder = sockets.Forwarder(server)
+        self._heartbeat = Heartbeat(self._jobs.items, self._moments, self._objects.renew)
+        self._forwarder, self._commands = sockets.Forwarder(server.aside), sockets.Commands(server.aside)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
         await self._begin()
 
@@ -207,6 +206,7 @@ class KubernetesBackend(Backend):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._readiness.close()
+        await asyncio.gather(self._heartbeat.close(), self._ending.close(), self._letting.close())
         await self._logs.close()
         await self._forwarder.close()
         await self._prober.close()
@@ -279,7 +279,7 @@ class KubernetesBackend(Backend):
         path = path_of(pod)
         words = prelude.beside_with(command, given)
         try:
-            return await sockets.run(self._server, path, words, given=given, timeout_s=timeout_s)
+            return await self._commands.run(execution_id, path, words, given=given, timeout_s=timeout_s)
         except ApiError as error:
             raise Retryable(f"{service} of {execution_id}: the command could not be run: {error}") from None
         except asyncio.TimeoutError:
@@ -324,8 +324,9 @@ class KubernetesBackend(Backend):
 
     async def logs(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._logs.read(execution_id, service, tail=tail, follow=follow):
-                yield chunk
+            async with contextlib.aclosing(self._logs.read(execution_id, service, tail=tail, follow=follow)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
         except ApiError as error:
             raise told(error) from None
 
@@ -340,7 +341,7 @@ class KubernetesBackend(Backend):
         numbers = [inside.ports[name] for name in wanted]
         if (node := pod["spec"]["nodeName"]) in self._nodes.silent:
             raise Retryable(f"{service} of {execution_id} has no address now: its node {node} does not answer")
-        local = await self._forwarder.ports(path_of(pod), pod["status"]["podIP"], numbers)
+        local = await self._forwarder.ports(execution_id, path_of(pod), pod["status"]["podIP"], numbers)
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
 
     def _warn_when_shut_out(self) -> None:
@@ -371,6 +372,7 @@ class KubernetesBackend(Backend):
         self._readiness.notice(attempt)
         if pod is None:
             self._forwarder.shut(self._paths.pop(name, ""))
+            self._logs.let_go(attempt)
             return
         self._paths[name] = path_of(pod)
         self._prober.notice(self._server, attempt, pod)
@@ -378,14 +380,14 @@ class KubernetesBackend(Backend):
             self._logs.keep(attempt)
 
     def _on_parent(self, name: str, parent: Object | None) -> None:
-        if parent is not None:
-            self._deadlines.note(execution_of(parent), removed_at(parent))
+        self._deadlines.hear(name, parent, time.time())
+        self._moments.hear(name, parent)
         self._hints.give()
 
     async def _end(self, attempt: Attempt, *, grace_s: float) -> None:
         """Have it end; one that has ended stays until its successor comes, for its exit code."""
-        pod = self._known.pods[attempt]
-        if translate.has_ended(pod):
+        pod = self._known.pods.get(attempt)
+        if pod is None or translate.has_ended(pod):
             return
         await self._logs.begun(attempt)
         await self._objects.remove_pod(pod, grace_s=grace_s)
@@ -396,7 +398,7 @@ class KubernetesBackend(Backend):
 
     async def _carry_out(self, attempt: Attempt) -> None:
         """End one that is condemned; what the cluster does not take now is tried again."""
-        with contextlib.suppress(BackendError, Unreachable, KeyError):
+        with contextlib.suppress(BackendError, Unreachable):
             await self._end(attempt, grace_s=_CLEAN_GRACE_S)
 
     async def _look(self, attempt: Attempt) -> None:
@@ -441,9 +443,6 @@ class KubernetesBackend(Backend):
                 raise Retryable(f"something of {execution_id} is still there", delay_s=5.0)
             await self._hints.next(1.0)
 
-    async def _renew(self, execution_id: str, bounds: Bounds, now: float) -> None:
-        await self._objects.renew(execution_id, bounds, now)
-
     async def _keep_up(self) -> None:
         while True:
             try:
@@ -456,17 +455,18 @@ class KubernetesBackend(Backend):
             await asyncio.sleep(TICK_S)
 
     async def _tick(self) -> None:
-        now = time.time()
         self._deadlines.write()
         if not self._has_judged:
             self._has_judged = True
-            for execution_id in self._heartbeat.silent(now):
+            for execution_id in self._heartbeat.silent():
                 for attempt, _ in list(self._known.of(execution_id)):
-                    await self._condemn(attempt, Reason("expired", "ended: no Zoe was heard for too long"))
-        await self._heartbeat.beat(now)
+                    self._known.condemn(attempt, Reason("expired", "ended: no Zoe was heard for too long"))
+        await self._heartbeat.beat()
         for attempt, reason in self._hindered.overdue(time.monotonic()):
             self._known.condemn(attempt, reason)
-        await asyncio.gather(*map(self._carry_out, self._known.condemned()))
+        for attempt in self._known.condemned():
+            self._ending.begin(str(attempt), partial(self._end, attempt, grace_s=_CLEAN_GRACE_S))
+        await self._ending.settle()
         if self._machines.may_be_seen and self._nodes.look(self._known.nodes(), time.monotonic()):
             self._hints.give()
         for attempt, reason in self._overdue.look(time.monotonic()):
@@ -481,20 +481,16 @@ class KubernetesBackend(Backend):
         ):
             self._known.give_up(attempt, reason)
         for gone in self._known.given_up():
-            with _tried_again(gone):
-                await self._withdraw(gone)
-                await self._objects.remove_secret(gone)
+            self._letting.begin(gone["metadata"]["name"], partial(self._let_go, gone))
         for attempt, reason in stranded(self._known, self._nodes.lost) if self._machines.is_pool else ():
-            if (pod := self._known.pods.get(attempt)) is not None:
-                with _tried_again(pod):
-                    await self._withdraw(pod)
-                    self._known.give_up(attempt, reason)
+            pod = self._known.pods[attempt]
+            self._letting.begin(pod["metadata"]["name"], partial(self._strand, attempt, pod, reason))
+        await self._letting.settle()
 
+    async def _let_go(self, pod: Pod) -> None:
+        await self._withdraw(pod)
+        await self._objects.remove_secret(pod)
 
-@contextlib.contextmanager
-def _tried_again(pod: Pod) -> Iterator[None]:
-    """What the cluster refuses for one pod holds up no others."""
-    try:
-        yield
-    except BackendError as error:
-        logger.info("%s will be let go again: %s", pod["metadata"]["name"], error)
+    async def _strand(self, attempt: Attempt, pod: Pod, reason: Reason) -> None:
+        await self._withdraw(pod)
+        self._known.give_up(attempt, reason)

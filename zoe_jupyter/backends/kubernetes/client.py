@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.connections import BROKEN, LONGEST_LINE, break_off, keep_alive, keep_answer_alive
@@ -20,6 +21,8 @@ ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 MOST_CONNECTIONS = 256
+MOST_ASIDE = 1024
+"""More than all together that have a share of these."""
 _TURNS = 5
 """A connection that was broken off closes its socket in one of the next turns of the loop."""
 APPLY = "application/apply-patch+yaml"
@@ -40,9 +43,11 @@ class ApiError(Exception):
 class ApiServer:
     """One connection pool; ``kubeconfig`` empty: the environment's, or where there is none, what a pod is given."""
 
-    def __init__(self, client: ApiClient, *, is_inside: bool) -> None:
+    def __init__(self, client: ApiClient, session: aiohttp.ClientSession, *, is_inside: bool) -> None:
         self._client = client
-        self._session: aiohttp.ClientSession = client.rest_client.pool_manager
+        self._session = session
+        self.aside = self
+        """The same with a pool of its own, for what others hold for as long as they like: nothing that Zoe itself needs waits for it."""
         self._base = client.configuration.host.rstrip("/")
         self._asking: set[asyncio.Future[Any]] = set()
         self.is_inside = is_inside
@@ -63,14 +68,21 @@ class ApiServer:
                 raise
             config.load_incluster_config(client_configuration=configuration)
             is_inside = True
-        return cls(ApiClient(configuration), is_inside=is_inside)
+        client = ApiClient(configuration)
+        server = cls(client, client.rest_client.pool_manager, is_inside=is_inside)
+        aside = RESTClientObject(configuration, maxsize=MOST_ASIDE)
+        server.aside = cls(client, aside.pool_manager, is_inside=is_inside)
+        return server
 
     async def close(self) -> None:
         if self._asking:
             await asyncio.wait(self._asking, timeout=CLOSE_LIMIT_S)
         for asking in self._asking:
             asking.cancel()
-        await self._client.close()
+        if self.aside is not self:
+            await self.aside.close()
+            await self._client.close()
+        await self._session.close()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
@@ -99,7 +111,9 @@ class ApiServer:
     @contextlib.asynccontextmanager
     async def stream(self, path: str, query: Query, *, silence_s: float | None) -> AsyncIterator[aiohttp.StreamReader]:
         """The answer while it comes; ``silence_s``: after so long without a byte it is broken (Unreachable)."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT_S, sock_read=silence_s)
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=ANSWER_LIMIT_S, sock_connect=CONNECT_LIMIT_S, sock_read=silence_s
+        )
         async with self._answered("GET", path, query, timeout=timeout) as answer:
             yield answer.content
 

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from zoe_jupyter.backends.containers import small_files
+from zoe_jupyter.backends.kubernetes.parents import execution_of, removed_at
+from zoe_jupyter.backends.kubernetes.watched import Object
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ class Deadlines:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._at: dict[str, float] = {}
+        self._names: dict[str, str] = {}
+        """Executions by their parents' names."""
         self._is_written = True
         self._has_warned = False
 
@@ -31,6 +35,14 @@ class Deadlines:
     def note(self, execution_id: str, at: float) -> None:
         self._is_written &= self._at.get(execution_id) == at
         self._at[execution_id] = at
+
+    def hear(self, name: str, parent: Object | None, now: float) -> None:
+        """Of a parent, None once it is gone: before its time somebody has removed it, who wants no more of it."""
+        if parent is not None:
+            self._names[name] = execution_of(parent)
+            self.note(self._names[name], removed_at(parent))
+        elif (execution_id := self._names.pop(name, "")) and self._at.get(execution_id, now) > now:
+            self.forget(execution_id)
 
     def forget(self, execution_id: str) -> None:
         self._is_written &= self._at.pop(execution_id, None) is None

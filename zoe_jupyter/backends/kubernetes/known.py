@@ -31,6 +31,8 @@ class Known:
         self._names: dict[str, Attempt] = {}
         self._seen: dict[Attempt, Seen] = {}
         self._gone: dict[Attempt, Seen] = {}
+        self._ended: dict[tuple[str, str], Attempt] = {}
+        """The newest of each service that is gone: of earlier ones nothing is told any more."""
         self._verdicts: dict[Attempt, Reason] = {}
         self._lost: dict[Attempt, Reason] = {}
         self.asked: set[Attempt] = set()
@@ -162,6 +164,7 @@ class Known:
             for attempt in [a for a in memory if a.execution_id == execution_id]:
                 del memory[attempt]
         self.asked = {attempt for attempt in self.asked if attempt.execution_id != execution_id}
+        self._ended = {key: attempt for key, attempt in self._ended.items() if key[0] != execution_id}
         self._hints.give()
 
     def _judge(self, attempt: Attempt) -> None:
@@ -214,6 +217,17 @@ class Known:
                 is_blameless=not is_asked, may_run=False,
             )  # fmt: skip
         self._gone[attempt] = seen
+        self._outdo(attempt)
+
+    def _outdo(self, attempt: Attempt) -> None:
+        """Forget the older of this and what had ended of its service before."""
+        key = attempt.execution_id, attempt.service
+        older, newer = sorted((attempt, self._ended.get(key, attempt)), key=lambda each: each.attempt)
+        self._ended[key] = newer
+        if older != newer and older not in self.pods:
+            for memory in (self._gone, self._verdicts, self._lost):
+                memory.pop(older, None)
+            self.asked.discard(older)
 
 
 def _turn(event: Mapping[str, Any]) -> tuple[str, bool]:

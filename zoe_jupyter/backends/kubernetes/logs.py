@@ -6,32 +6,39 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.kept import LEFT_OUT, keep_within
 from zoe_jupyter.backends.containers.names import Attempt, slug
+from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.kubernetes import translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.paths import path_of
-from zoe_jupyter.model.errors import NotFound
+from zoe_jupyter.model.errors import NotFound, TooMany
 
 CHUNK = 65536
 BEGINNING = 1024
 COPIES_AT_ONCE = 96
-"""Each is a connection, of which there are MOST_CONNECTIONS."""
+"""Each is a connection, of which there are MOST_ASIDE."""
 BEGINNINGS_AT_ONCE = 48
 """Beside those; they are soon done. What else is asked of the cluster needs connections, too."""
+READ_AT_ONCE, READ_OF_ONE = 128, 32
+"""By users, as long as they like: in all, and of one execution."""
+AWAITED_AT_ONCE, AWAITED_OF_ONE = 128, 32
+"""For a line that says that it is ready."""
+FILES = 3
+"""All that is kept of a service is so many times what is kept of one start."""
 WAIT_S = 5.0
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
 AGAIN_S = 1.0
-LEFT_OUT = b"[zoe] more was said before this and is not kept (`log_limit_bytes`)\n"
 _FOLLOWED = {"container": "main", "follow": "true"}
 _AS_IT_IS = {"container": "main", "follow": "false"}
 _T = TypeVar("_T")
@@ -54,6 +61,8 @@ class Logs:
         self._folder = folder
         self._executor = executor
         self._limit_bytes = limit_bytes
+        self._reading = Turns(READ_AT_ONCE, READ_OF_ONE)
+        self._awaited = Turns(AWAITED_AT_ONCE, AWAITED_OF_ONE)
         self._copies: dict[Attempt, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
         self._served: set[Attempt] = set()
@@ -64,11 +73,24 @@ class Logs:
 
     def keep(self, attempt: Attempt) -> asyncio.Task[None]:
         """Copy the pod's log until it has ended; done when the copy is whole, or cannot be had."""
-        if attempt not in self._copies:
-            path = path_of(self._known.pods[attempt])
-            task = asyncio.get_running_loop().create_task(self._copy(attempt, path), name=f"zoe log {path}")
-            self._copies[attempt] = task
-        return self._copies[attempt]
+        if (task := self._copies.get(attempt)) is None:
+            pod = self._known.pods.get(attempt)
+            work = asyncio.sleep(0) if pod is None else self._copy(attempt, path_of(pod))
+            task = asyncio.get_running_loop().create_task(work, name=f"zoe log {attempt}")
+            if pod is not None:
+                self._copies[attempt] = task
+        return task
+
+    def let_go(self, attempt: Attempt) -> None:
+        """Its pod is gone: once its copy is done, nobody asks for that any more."""
+        if (task := self._copies.get(attempt)) is not None:
+            task.add_done_callback(lambda _: self._drop(attempt))
+
+    def _drop(self, attempt: Attempt) -> None:
+        if attempt not in self._known.pods:
+            self._copies.pop(attempt, None)
+            self._served.discard(attempt)
+            self._beginnings.pop(attempt, None)
 
     async def begun(self, attempt: Attempt) -> None:
         """Return when the copy of what is about to be removed has begun, so that nothing of it is missed.
@@ -107,8 +129,10 @@ class Logs:
             task.cancel()
         await asyncio.gather(*copies, return_exceptions=True)
 
-    async def read(self, execution_id: str, service: str, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
-        """As the contract says; a tail that is followed counts the lines of the last attempt only."""
+    async def read(
+        self, execution_id: str, service: str, *, tail: int | None, follow: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """As the contract says; a tail that is followed counts the lines of the last attempt only. Raises TooMany where so much is read already."""
         attempts = await self._attempts(execution_id, service)
         if not attempts:
             raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
@@ -121,8 +145,9 @@ class Logs:
         done = 0
         while True:
             for attempt in attempts:
-                async for chunk in self._one(attempt, tail=tail, follow=follow):
-                    yield chunk
+                async with contextlib.aclosing(self._one(attempt, tail=tail, follow=follow)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
                 done, tail = attempt.attempt, None
             if not follow or self._known.has_stopped(execution_id, service):
                 return
@@ -131,15 +156,22 @@ class Logs:
 
     async def last_lines(self, attempt: Attempt, count: int) -> list[str]:
         """What it said last; nothing where that cannot be known."""
-        with contextlib.suppress(ApiError, Unreachable):
+        with contextlib.suppress(ApiError, Unreachable, TooMany):
             chunks = [chunk async for chunk in self._live(attempt, tail=count, follow=False)]
             return b"".join(chunks).decode(errors="replace").splitlines()
         return []
 
-    async def lines(self, attempt: Attempt, *, follow: bool) -> AsyncIterator[bytes]:
-        """The beginning of every line as it is written, until the pod ends. Raises ApiError; Unreachable also after a long silence."""
+    async def lines(self, attempt: Attempt, *, follow: bool) -> AsyncGenerator[bytes, None]:
+        """The beginning of every line as it is written, until the pod ends. Raises ApiError; Unreachable also after a long silence.
+
+        To follow, TooMany where so many are followed already.
+        """
         path, query = f"{self._pod(attempt)}/log", {**_FOLLOWED, "follow": "true" if follow else "false"}
-        async with self._server.stream(path, query, silence_s=SILENCE_S) as content:
+        async with contextlib.AsyncExitStack() as stack:
+            if follow:
+                turn = self._awaited.taken("logs in which a line is waited for", attempt.execution_id)
+                await stack.enter_async_context(turn)
+            content = await stack.enter_async_context(self._server.stream(path, query, silence_s=SILENCE_S))
             async for line in beginnings(content.iter_any()):
                 yield line
 
@@ -155,15 +187,16 @@ class Logs:
         whole = b"".join(found)
         return [whole[at : at + CHUNK] for at in range(0, len(whole), CHUNK)]
 
-    async def _one(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+    async def _one(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncGenerator[bytes, None]:
         """Of one attempt: from the pod while there is one, else from the copy."""
         copy, pod = self._copies.get(attempt), self._known.pods.get(attempt)
         if copy is not None and (pod is None or translate.has_ended(pod)):
             await asyncio.wait([copy], timeout=WAIT_S)
         if pod is not None and not (copy is not None and copy.done()):
             try:
-                async for chunk in self._live(attempt, tail=tail, follow=follow):
-                    yield chunk
+                async with contextlib.aclosing(self._live(attempt, tail=tail, follow=follow)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
                 return
             except ApiError:
                 if copy is not None:
@@ -174,12 +207,13 @@ class Logs:
         for at in range(0, len(data), CHUNK):
             yield data[at : at + CHUNK]
 
-    async def _live(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncIterator[bytes]:
+    async def _live(self, attempt: Attempt, *, tail: int | None, follow: bool) -> AsyncGenerator[bytes, None]:
         await self._until_it_may_say_something(attempt, is_patient=follow)
         query = {"container": "main", "follow": "true" if follow else "false"}
         if tail is not None:
             query["tailLines"] = str(tail)
-        async with self._server.stream(f"{self._pod(attempt)}/log", query, silence_s=None) as content:
+        turn = self._reading.taken("logs that are read", attempt.execution_id)
+        async with turn, self._server.stream(f"{self._pod(attempt)}/log", query, silence_s=None) as content:
             while chunk := await content.readany():
                 for at in range(0, len(chunk), CHUNK):
                     yield chunk[at : at + CHUNK]
@@ -216,6 +250,8 @@ class Logs:
             return True
         except Unreachable:
             return False
+        files = file.parent.glob(f"*-{file.stem.partition('-')[2]}.log")
+        await self._off(lambda: keep_within(sorted(files), FILES * self._limit_bytes))
         return True
 
     async def _has_copied_so_far(self, file: Path, path: str) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zoe_jupyter.backends.base import Bounds, ServiceOrder, Unreachable
-from zoe_jupyter.backends.kubernetes import manifests, names, translate, upkeep
+from zoe_jupyter.backends.kubernetes import manifests, names, parents, translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.site import Site
@@ -22,16 +21,19 @@ _TRIES = 3
 
 
 class Objects:
-    def __init__(self, server: ApiServer, site: Site, *, jobs: Watched) -> None:
+    def __init__(self, server: ApiServer, site: Site, *, jobs: Watched, moments: parents.Moments | None = None) -> None:
         self._server = server
         self._site = site
         self._jobs = jobs
+        self._moments = moments or parents.Moments()
+        self._bounds: dict[str, Bounds] = {}
+        """As they were told last, by whatever clock Zoe went by then."""
         self._named: dict[str, str] = {}
         """Executions whose network is there, and the uid of the parent that owns it."""
 
     def kept(self) -> frozenset[str]:
         """Executions that have a parent."""
-        return frozenset(upkeep.execution_of(parent) for parent in self._jobs.items.values())
+        return frozenset(parents.execution_of(parent) for parent in self._jobs.items.values())
 
     def is_at_home(self, pod: translate.Pod) -> bool:
         """Whether it is what it says, in its execution's namespace as far as that is known: anybody can write into a pod of theirs that it is another's."""
@@ -47,10 +49,11 @@ class Objects:
         paths, parent = Paths(site.namespace), self._parent(execution_id)
         refuse_stray(parent, site)
         if parent is None:
-            manifest = manifests.parent(site, execution_id, bounds, time.time())
-            parent = upkeep.parent_of(site.deployment, await self._made(paths.jobs, manifest))
+            manifest = manifests.parent(site, execution_id, bounds, self._moments.wall())
+            parent = parents.parent_of(site.deployment, await self._made(paths.jobs, manifest))
             if parent is None:
                 raise _foreign(manifest)
+            self._bounds.pop(execution_id, None)
             self._jobs.put(parent)
         owners, uid = manifests.owned_by(parent), str(parent["metadata"]["uid"])
         if self._named.get(execution_id) != uid:
@@ -73,21 +76,24 @@ class Objects:
         failpoint("launch.given")
         return await self._made(paths.pods, manifests.pod(site, order, node, owners))
 
-    async def renew(self, execution_id: str, bounds: Bounds, now: float) -> None:
-        """Let the parent know that a core lives, and how long the execution may go on without."""
+    async def renew(self, execution_id: str, bounds: Bounds | None = None) -> None:
+        """Let the parent know that a core lives, and how long the execution may go on without: as long as before unless there are others."""
         parent = self._parent(execution_id)
         if parent is not None:
             path = f"{Paths(parent['metadata']['namespace']).jobs}/{parent['metadata']['name']}"
             changed = await self._asked(
-                self._server.apply(path, upkeep.renewal(parent, bounds, now), self._site.manager)
+                self._server.apply(path, parents.renewal(parent, bounds, self._moments), self._site.manager)
             )
             self._jobs.put(changed)
 
     async def rebind(self, execution_id: str, bounds: Bounds) -> None:
         """Like ``renew``, when the bounds are others than those that the parent knows."""
         parent = self._parent(execution_id)
-        if parent is not None and upkeep.bounds_of(parent)[0] != bounds:
-            await self.renew(execution_id, bounds, time.time())
+        if parent is None:
+            return
+        if bounds != (self._bounds.get(execution_id) or parents.bounds_of(parent)[0]):
+            await self.renew(execution_id, bounds)
+        self._bounds[execution_id] = bounds
 
     async def mark(self, pod: translate.Pod, **fields: Mapping[str, str]) -> Mapping[str, Any]:
         """Set labels or annotations of a pod."""
@@ -115,6 +121,7 @@ class Objects:
     async def remove(self, execution_id: str) -> None:
         """Remove the parent, and with it all that it owns."""
         self.doubt(execution_id)
+        self._bounds.pop(execution_id, None)
         parent = self._parent(execution_id)
         if parent is None:
             return

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import json
+import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import aiohttp
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.kubernetes import relay
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.model.errors import Retryable, TooMany
+
+logger = logging.getLogger(__name__)
 
 EXEC = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 FORWARD = ("v4.channel.k8s.io",)
 STDIN, STDOUT, STDERR, STATUS = 0, 1, 2, 3
 CHUNK = 65536
 RELAY_LIMIT_S = 20.0
+COMMANDS_AT_ONCE, COMMANDS_OF_ONE = 64, 32
+WAYS_AT_ONCE, WAYS_OF_ONE = 256, 64
+RELAYS_AT_ONCE, RELAYS_OF_ONE = 256, 96
+"""Each is a connection, in all and of one execution."""
+_WAYS, _RELAYS = "connections to services", "programs beside services with pages"
 
 
-async def run(server: ApiServer, pod: str, command: Sequence[str], *, given: str, timeout_s: float) -> int:
-    """Run a command in the pod's container with ``given`` on its input; its exit code. Raises ApiError, Unreachable, asyncio.TimeoutError."""
-    async with server.socket(f"{pod}/exec", _exec_query(command), EXEC) as socket:
-        await socket.send_bytes(bytes([STDIN]) + given.encode())
-        return await asyncio.wait_for(_exit_code(socket), timeout_s)
+class Commands:
+    """Run beside services; those of one execution are fewer at once than all, so that what hangs there is in nobody else's way."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self._turns = Turns(COMMANDS_AT_ONCE, COMMANDS_OF_ONE)
+
+    async def run(self, execution_id: str, pod: str, command: Sequence[str], *, given: str, timeout_s: float) -> int:
+        """Run it in the pod's container with ``given`` on its input; its exit code. Raises ApiError, Unreachable, asyncio.TimeoutError."""
+        return await asyncio.wait_for(self._run(execution_id, pod, command, given), timeout_s)
+
+    async def _run(self, execution_id: str, pod: str, command: Sequence[str], given: str) -> int:
+        query = _exec_query(command)
+        async with self._turns.of(execution_id), self._server.socket(f"{pod}/exec", query, EXEC) as socket:
+            await socket.send_bytes(bytes([STDIN]) + given.encode())
+            return await _exit_code(socket)
 
 
 def _exec_query(command: Sequence[str]) -> list[tuple[str, str]]:
@@ -57,40 +77,51 @@ class Forwarder:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
+        self._ways = Turns(WAYS_AT_ONCE, WAYS_OF_ONE)
+        self._relay_turns = Turns(RELAYS_AT_ONCE, RELAYS_OF_ONE)
         self._open: dict[tuple[str, int], asyncio.Server] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._relays: dict[str, asyncio.Task[None]] = {}
         self._opening: dict[str, asyncio.Lock] = {}
 
-    async def ports(self, pod: str, address: str, numbers: Sequence[int]) -> dict[int, int]:
-        """The local port for each of those ports of a pod (its path), the same while it is there. Raises Unreachable."""
+    async def ports(self, execution_id: str, pod: str, address: str, numbers: Sequence[int]) -> dict[int, int]:
+        """The local port for each of those ports of a pod (its path), the same while it is there. Raises Retryable where too much goes through them."""
         if not numbers:
             return {}
         async with self._opening.setdefault(pod, asyncio.Lock()):
             task = self._relays.get(pod)
+            try:
+                self._ways.check(_WAYS, execution_id)
+            except TooMany as error:
+                raise Retryable(error.message) from None
             if task is None or task.done():
-                await self._begin_relay(pod, address, numbers)
+                await self._begin_relay(execution_id, pod, address, numbers)
             for number in numbers:
                 if (pod, number) not in self._open:
-                    accept = functools.partial(self._accept, pod, number)
+                    accept = functools.partial(self._accept, execution_id, pod, number)
                     self._open[pod, number] = await asyncio.start_server(accept, "127.0.0.1", 0)
         return {number: self._open[pod, number].sockets[0].getsockname()[1] for number in numbers}
 
-    async def _begin_relay(self, pod: str, address: str, numbers: Sequence[int]) -> None:
+    async def _begin_relay(self, execution_id: str, pod: str, address: str, numbers: Sequence[int]) -> None:
         """Return once it is ready, or cannot be had: an image without Python may still listen at all addresses."""
         is_ready = asyncio.Event()
         command = ["python3", "-c", relay.PROGRAM, address, *map(str, numbers)]
-        self._relays[pod] = task = self._do(self._relay(pod, command, is_ready), f"zoe relay {pod}")
+        self._relays[pod] = task = self._do(self._relay(execution_id, pod, command, is_ready), f"zoe relay {pod}")
         waiting = asyncio.ensure_future(is_ready.wait())
         await asyncio.wait([task, waiting], timeout=RELAY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 
-    async def _relay(self, pod: str, command: Sequence[str], is_ready: asyncio.Event) -> None:
-        with contextlib.suppress(ApiError, Unreachable, aiohttp.ClientError):
-            async with self._server.socket(f"{pod}/exec", _exec_query(command), EXEC) as socket:
+    async def _relay(self, execution_id: str, pod: str, command: Sequence[str], is_ready: asyncio.Event) -> None:
+        try:
+            async with (
+                self._relay_turns.taken(_RELAYS, execution_id),
+                self._server.socket(f"{pod}/exec", _exec_query(command), EXEC) as socket,
+            ):
                 async for message in socket:
                     if message.type is aiohttp.WSMsgType.BINARY and relay.READY in message.data:
                         is_ready.set()
+        except (ApiError, Unreachable, aiohttp.ClientError, TooMany) as error:
+            logger.info("there is no relay in %s now: %s", pod, error)
 
     def shut(self, pod: str) -> None:
         """The pod is gone."""
@@ -108,8 +139,10 @@ class Forwarder:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _accept(self, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._do(self._carry(pod, number, reader, writer), f"zoe forward {pod}:{number}")
+    def _accept(
+        self, execution_id: str, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._do(self._carry(execution_id, pod, number, reader, writer), f"zoe forward {pod}:{number}")
 
     def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -117,18 +150,24 @@ class Forwarder:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _carry(self, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ApiError, Unreachable, OSError, aiohttp.ClientError):
-            try:
-                async with self._server.socket(f"{pod}/portforward", {"ports": str(number)}, FORWARD) as socket:
-                    out = asyncio.create_task(_send(socket, reader))
-                    try:
-                        await _receive(socket, writer)
-                    finally:
-                        out.cancel()
-                        await asyncio.gather(out, return_exceptions=True)
-            finally:
-                writer.close()
+    async def _carry(
+        self, execution_id: str, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            async with (
+                self._ways.taken(_WAYS, execution_id),
+                self._server.socket(f"{pod}/portforward", {"ports": str(number)}, FORWARD) as socket,
+            ):
+                out = asyncio.create_task(_send(socket, reader))
+                try:
+                    await _receive(socket, writer)
+                finally:
+                    out.cancel()
+                    await asyncio.gather(out, return_exceptions=True)
+        except (ApiError, Unreachable, OSError, aiohttp.ClientError, TooMany) as error:
+            logger.info("a connection to %s:%s was closed: %s", pod, number, error)
+        finally:
+            writer.close()
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, reader: asyncio.StreamReader) -> None:

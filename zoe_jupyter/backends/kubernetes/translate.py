@@ -21,6 +21,8 @@ MOST_ATTEMPTS = 10**6
 SHOWN = 500
 NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 IMAGE_TROUBLE = NO_SUCH_IMAGE | {"ErrImagePull", "ImagePullBackOff"}
+UNKNOWN = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""The kubelet's word, and containerd's after its node was started anew, with an exit code (137, 255) that says nothing."""
 
 
 _KEPT = (
@@ -194,7 +196,7 @@ def ending(pod: Pod) -> tuple[int | None, Reason, bool]:
         "UnexpectedAdmissionError",
     ):
         return code, Reason("lost", f"ended by the cluster: {status['message'] or status['reason']}"), True
-    if code is None or ended.get("reason") == "ContainerStatusUnknown":
+    if code is None or ended.get("reason") in UNKNOWN:
         return None, Reason("lost", "lost: the cluster does not know how it ended"), True
     if _looks_ill(pod, code):
         text = f"ended by the cluster since it works no more: waited for {facts_of(pod)['health']}"

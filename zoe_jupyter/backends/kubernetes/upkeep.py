@@ -1,32 +1,29 @@
-"""What has to happen by itself while a core lives: readiness is waited for, lost nodes are given up, and the cluster hears that somebody is there."""
+"""What has to happen by itself while a core lives: readiness is waited for, and lost nodes are given up."""
 
 from __future__ import annotations
 
 import asyncio
-import calendar
 import contextlib
-import json
 import logging
-import math
 import re
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
 
-from zoe_jupyter.backends.base import Bounds, Unreachable
+from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.kubernetes import manifests, names, translate
+from zoe_jupyter.backends.kubernetes import translate
 from zoe_jupyter.backends.kubernetes.client import ApiError
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.nodes import is_ready
 from zoe_jupyter.backends.kubernetes.watched import Object
-from zoe_jupyter.model.errors import BackendError
+from zoe_jupyter.model.errors import BackendError, TooMany
 from zoe_jupyter.model.execution import Reason
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
+LOOK_S = 2.0
+"""Between two looks into a log that cannot be followed."""
 LOOKED_AT = 256
 """Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
 OVERDUE_S = 20.0
@@ -104,22 +101,29 @@ class Readiness:
             await self._end(attempt, Reason("not_ready", text, {"timeout_s": timeout_s, "log": log}))
 
     async def _proof(self, attempt: Attempt, pattern: str) -> None:
-        """Return when its log has the line; what the kubelet looks at ends the wait from outside."""
+        """Return when its log has the line, by looks from time to time where it cannot be followed; what the kubelet looks at ends the wait from outside."""
+        follow = True
         while pattern:
             try:
-                if await self._has_said(attempt, pattern, follow=True):
+                if await self._has_said(attempt, pattern, follow=follow):
                     return
+                follow = True
+            except TooMany:
+                follow = False
             except (BackendError, ApiError, Unreachable) as error:
                 logger.info("the log of %s cannot be read now: %s", attempt.service, error)
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_S if follow else LOOK_S)
         await asyncio.Event().wait()
 
     async def _has_said(self, attempt: Attempt, pattern: str, *, follow: bool) -> bool:
-        async for line in self._logs.lines(attempt, follow=follow):
-            if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")[:LOOKED_AT]):
-                await self._confirm(attempt)
-                return True
-        return False
+        async with contextlib.aclosing(self._logs.lines(attempt, follow=follow)) as lines:
+            async for line in lines:
+                if re.search(pattern, line.decode(errors="replace").rstrip("\r\n")[:LOOKED_AT]):
+                    break
+            else:
+                return False
+        await self._confirm(attempt)
+        return True
 
     async def _was_silent(self, attempt: Attempt) -> bool:
         """Whether its node does not answer; return when it does again, and can tell how it is."""
@@ -285,107 +289,3 @@ class Crowded:
 
     def nodes(self, now: float) -> set[str]:
         return {node for node, until in self._until.items() if now < until}
-
-
-class Heartbeat:
-    """Tells each execution's parent that a core lives, often enough for its bounds."""
-
-    def __init__(self, parents: Mapping[str, Object], renew: Callable[[str, Bounds, float], Awaitable[None]]) -> None:
-        self._parents = parents
-        self._renew = renew
-        self._refused_at: dict[str, float] = {}
-
-    async def beat(self, now: float) -> None:
-        """One that the cluster refuses holds up no others. Raises Unreachable."""
-        for parent in list(self._parents.values()):
-            bounds, heard_at = bounds_of(parent)
-            execution_id = execution_of(parent)
-            is_due = now - heard_at >= bounds.silence_s / 4
-            if is_due and abs(now - self._refused_at.get(execution_id, -math.inf)) >= AGAIN_S:
-                await self._tell(execution_id, bounds, now)
-
-    async def _tell(self, execution_id: str, bounds: Bounds, now: float) -> None:
-        is_news = execution_id not in self._refused_at
-        try:
-            await self._renew(execution_id, bounds, now)
-        except Unreachable:
-            raise
-        except BackendError as error:
-            if is_news:
-                logger.warning("execution %s: that a Zoe lives cannot be told now: %s", execution_id, error)
-        except Exception:
-            if is_news:
-                logger.exception("execution %s: that a Zoe lives cannot be told; a defect", execution_id)
-        else:
-            self._refused_at.pop(execution_id, None)
-            return
-        self._refused_at[execution_id] = now
-
-    def silent(self, now: float) -> set[str]:
-        """Executions of which no core was heard for too long."""
-        found = set()
-        for parent in self._parents.values():
-            bounds, heard_at = bounds_of(parent)
-            if now > heard_at + bounds.silence_s or (bounds.ends_at is not None and now > bounds.ends_at):
-                found.add(execution_of(parent))
-        return found
-
-
-def parent_of(deployment: str, job: Object) -> Object | None:
-    """None for what bears our label and yet is no execution's parent: another's, or a copy of one."""
-    try:
-        annotations, name = job["metadata"]["annotations"], names.execution_name(deployment, execution_of(job))
-        removed_at(job)
-    except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError):
-        return None
-    is_it = (annotations.get(names.DEPLOYMENT), job["metadata"]["name"]) == (deployment, name)
-    return job if is_it else None
-
-
-def execution_of(parent: Object) -> str:
-    return str(parent["metadata"]["annotations"][names.EXECUTION])
-
-
-def bounds_of(parent: Object) -> tuple[Bounds, float]:
-    """And when a core was last heard."""
-    found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
-    ends_at = None if found["ends_at"] is None else _finite(found["ends_at"])
-    return Bounds(ends_at=ends_at, silence_s=_finite(found["silence_s"])), _finite(found["heard_at"])
-
-
-def began_at(parent: Object) -> float:
-    """When it was made, by Zoe's own clock: the API server's may be another. An earlier Zoe did not write it down."""
-    found = json.loads(parent["metadata"]["annotations"][names.BOUNDS])
-    return _finite(found["began_at"]) if "began_at" in found else epoch_s(parent["metadata"]["creationTimestamp"])
-
-
-def removed_at(parent: Object) -> float:
-    """When the cluster removes it, by Zoe's own clock, unless a core is heard again before."""
-    bounds, heard_at = bounds_of(parent)
-    since = began_at(parent)
-    return since + manifests.deadline_s(bounds, heard_at, since)
-
-
-def epoch_s(timestamp: str) -> float:
-    """Of the API server's ``2026-01-31T12:00:00Z``."""
-    return float(calendar.timegm(time.strptime(timestamp[:19], "%Y-%m-%dT%H:%M:%S")))
-
-
-def _finite(found: Any) -> float:
-    """Raises ValueError, TypeError, OverflowError for what is no such number."""
-    number = float(found)
-    if not math.isfinite(number):
-        raise ValueError(f"{found} is not finite")
-    return number
-
-
-def renewal(parent: Object, bounds: Bounds, now: float) -> manifests.Manifest:
-    """What changes in a parent when a core is heard."""
-    since = began_at(parent)
-    identity = {name: parent["metadata"][name] for name in ("name", "uid")}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {**identity, "annotations": {names.BOUNDS: manifests.bounds_text(bounds, now, since)}},
-        "spec": {"activeDeadlineSeconds": manifests.deadline_s(bounds, now, since)},
-    }

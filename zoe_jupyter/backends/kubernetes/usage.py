@@ -19,7 +19,7 @@ AT_ONCE = 16
 LIMIT_S = 10.0
 AGAIN_S = 300.0
 SOON_S = 5.0
-"""Where somebody did not answer, who may well have something to tell."""
+"""Where somebody did not answer, who may well have something to tell; twice as long after each time in vain."""
 
 
 class Meter:
@@ -34,7 +34,7 @@ class Meter:
 
     async def find(self, server: ApiServer, machines: Machines) -> None:
         """Ask each source, until one is found; a cluster may get one later."""
-        self._server = server
+        self._server, soon_s = server, SOON_S
         while self.source == "none":
             await machines.begun()
             self._is_sure = True
@@ -43,7 +43,8 @@ class Meter:
             elif any([await self._may(_summary(node)) for node in list(machines.all)[:1]]):
                 self.source = "kubelets"
             else:
-                await asyncio.sleep(AGAIN_S if self._is_sure else SOON_S)
+                await asyncio.sleep(AGAIN_S if self._is_sure else soon_s)
+                soon_s = SOON_S if self._is_sure else min(AGAIN_S, 2 * soon_s)
 
     async def measure(self, pods: Mapping[str, tuple[Attempt, str]]) -> Sequence[Usage]:
         """``{pod: (who, node)}`` of those that live."""
