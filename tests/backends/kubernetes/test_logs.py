@@ -171,6 +171,23 @@ async def test_the_logs_of_a_service_that_is_started_again_and_again_have_a_limi
     assert whole == LEFT_OUT + FILES * server.later
 
 
+async def test_an_execution_is_forgotten_also_where_its_last_copy_ends_just_then(tmp_path: Path) -> None:
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    known.pods[WHO] = ended()
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        await logs.begun(WHO)
+        del known.pods[WHO]
+        logs.let_go(WHO)
+        forgetting = asyncio.create_task(logs.forget("x1", keep_logs=False))
+        await asyncio.wait([forgetting], timeout=0.05)
+        server.rest.put_nowait(b"")
+        await asyncio.wait_for(forgetting, 5)
+        assert not logs._copies
+        assert os.listdir(tmp_path) == []
+        await logs.close()
+
+
 async def test_who_reads_many_logs_of_one_execution_is_told_so_and_others_are_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

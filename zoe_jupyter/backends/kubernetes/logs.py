@@ -112,11 +112,12 @@ class Logs:
 
     async def forget(self, execution_id: str, *, keep_logs: bool) -> None:
         """The execution's pods are gone."""
-        copies = [attempt for attempt in self._copies if attempt.execution_id == execution_id]
+        copies = {attempt: task for attempt, task in self._copies.items() if attempt.execution_id == execution_id}
         if copies:
-            await asyncio.wait([self._copies[attempt] for attempt in copies], timeout=WAIT_S)
-        for attempt in copies:
-            self._copies.pop(attempt).cancel()
+            await asyncio.wait(copies.values(), timeout=WAIT_S)
+        for attempt, task in copies.items():
+            task.cancel()
+            self._copies.pop(attempt, None)
             self._served.discard(attempt)
             if (beginning := self._beginnings.pop(attempt, None)) is not None:
                 beginning.cancel()
