@@ -51,14 +51,17 @@ _AGAIN = """
     })(window.fetch);
 """
 """What is read and was cut by such a change is asked for once more, by whomever: JupyterLab itself does not, and Chromium has no flag to look away."""
+_AT_EVERY_CHANGE = """(() => {
+    const observer = new MutationObserver(() => { %s });
+    observer.observe(document.body, {attributes: true, childList: true, subtree: true, characterData: true});
+    (window.zoeObservers ??= []).push(observer);
+})()"""
 _COLLECT = """
-    window.zoeProgress = [];
-    new MutationObserver(() => {
-        for (const line of document.querySelectorAll('.zoe-progress > div')) {
-            const text = line.textContent.trim();
-            if (!window.zoeProgress.includes(text)) window.zoeProgress.push(text);
-        }
-    }).observe(document.body, {childList: true, subtree: true, characterData: true});
+    window.zoeProgress ??= [];
+    for (const line of document.querySelectorAll('.zoe-progress > div')) {
+        const text = line.textContent.trim();
+        if (!window.zoeProgress.includes(text)) window.zoeProgress.push(text);
+    }
 """
 expect.set_options(timeout=SOON_MS)
 
@@ -149,12 +152,16 @@ class Lab:
         for _ in range(times):
             self.page.keyboard.press(key)
 
+    def at_every_change(self, script: str) -> None:
+        """Run it from now on whenever the page changes, to see what is there only for a moment."""
+        self.page.evaluate(_AT_EVERY_CHANGE % script)
+
     def collect_progress(self) -> None:
         """From now on, keep every line of progress that is shown, if only for a moment."""
-        self.page.evaluate(_COLLECT)
+        self.at_every_change(_COLLECT)
 
     def progress(self) -> list[str]:
-        return list(self.page.evaluate("window.zoeProgress"))
+        return list(self.page.evaluate("window.zoeProgress ?? []"))
 
     def _has_opened(self, url: str) -> bool:
         """Else a part of it may be missing, and comes with the next try."""

@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.e2e.lab import SOON_MS, Lab, Notebook, eventually
-from tests.labextension.test_forms import LAUNCHER_HAS_FOCUS
+from tests.labextension.kept import LAUNCHER_HAS_FOCUS
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
+pytestmark = [pytest.mark.browser, pytest.mark.page("kept"), pytest.mark.usefixtures("clean")]
 
 
 def open_details(lab: Lab, *, look: str = "running") -> Locator:
@@ -61,11 +61,11 @@ def test_the_log_keeps_colours_and_no_markup_and_can_be_searched_held_and_saved(
 
 def test_a_flood_of_lines_stays_bounded(lab: Lab, desk: dict[str, Any]) -> None:
     def flood(route: Route) -> None:
-        route.fulfill(body="".join(f"line {number}\n" for number in range(60_000)), content_type="text/plain")
+        route.fulfill(body="".join(f"line {number}\n" for number in range(12_000)), content_type="text/plain")
 
     lab.page.route(re.compile(f"{desk['id']}/logs"), flood)
     tab = open_details(lab)
-    expect(tab.get_by_role("log")).to_contain_text("line 59999", timeout=SOON_MS)
+    expect(tab.get_by_role("log")).to_contain_text("line 11999", timeout=SOON_MS)
     assert tab.locator(".zoe-Log-line").count() == 5000
     expect(tab).to_contain_text("End of the log; the last 5000 lines")
 
@@ -212,6 +212,7 @@ def test_a_page_opens_in_a_tab_with_as_much_trust_as_it_has(lab: Lab, desk: dict
     expect(lab.frame().get_by_text("Directory listing")).to_be_visible(timeout=SOON_MS)
 
 
+@pytest.mark.page("fresh")
 @pytest.mark.usefixtures("desk")
 def test_a_link_in_an_output_leads_to_the_server_by_the_name_that_the_browser_has_for_it(lab: Lab) -> None:
     lab.server = replaced(lab.server, "localhost", "127.0.0.1")
@@ -234,6 +235,7 @@ def replaced(server: JupyterServer, name: str, other: str) -> JupyterServer:
     return JupyterServer(server.process, server.log, url=server.url.replace(name, other), token=server.token)
 
 
+@pytest.mark.page("fresh")
 @pytest.mark.usefixtures("desk")
 def test_tabs_come_back_with_the_page(lab: Lab, server: JupyterServer) -> None:
     open_details(lab)

@@ -15,7 +15,7 @@ from tests.labextension.test_details import open_details, trusting
 from tests.labextension.test_everything import answering, begin, refusal
 from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
+pytestmark = [pytest.mark.browser, pytest.mark.page("kept"), pytest.mark.usefixtures("clean")]
 
 WHY = "the disk is full: 0 B free"
 VERBS = {"stop": "Stop", "suspend": "Suspend", "resume": "", "restart": "Restart", "forget": "Forget", "scale": ""}
@@ -60,6 +60,9 @@ def test_details_of_what_was_forgotten_elsewhere_say_so(
     lab: Lab, server: JupyterServer, desk: dict[str, Any], artifacts: Path
 ) -> None:
     gone = refusal("there is no execution of that id")
+    lab.open()
+    lab.show_panel()
+    lab.expect_state("desk", "running")
     lab.page.route(re.compile(rf"/zoe/api/executions/{desk['id']}(\?|$)"), answering(gone, status=404))
     open_details(lab)
     server.ask(f"zoe/api/executions/{desk['id']}/stop", method="POST", body={})

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Route, expect
 from tests.e2e.lab import SOON_MS, Lab, Notebook
 from zoe_jupyter.testing.jupyter_home import JupyterServer, wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
+pytestmark = [pytest.mark.browser, pytest.mark.page("kept"), pytest.mark.usefixtures("clean")]
 
 STATES = ("submitted", "queued", "starting", "running", "suspended", "stopping")
 OUTCOMES = ("succeeded", "failed", "stopped", "expired", "lost")
@@ -42,6 +42,7 @@ def told_as(record: dict[str, Any], look: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.page("fresh")
 def test_every_state_and_every_outcome_is_told_with_its_reason(
     lab: Lab, server: JupyterServer, artifacts: Path
 ) -> None:

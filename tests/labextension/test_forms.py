@@ -9,12 +9,10 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook
+from tests.labextension.kept import LAUNCHER_HAS_FOCUS
 from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
-
-LAUNCHER_HAS_FOCUS = "document.activeElement.closest('#jp-main-dock-panel') !== null"
-"""The last thing that Lab does by itself when it starts."""
+pytestmark = [pytest.mark.browser, pytest.mark.page("kept"), pytest.mark.usefixtures("clean")]
 
 
 def open_form(lab: Lab) -> Locator:
@@ -212,7 +210,6 @@ def until_focused(lab: Lab, target: Locator, *, steps: int = 40) -> None:
     raise AssertionError(f"not reached with {steps} times Tab: {target}")
 
 
-@pytest.mark.dask
 def test_what_belongs_to_a_notebook_runs_with_its_kernel_and_goes_with_it(
     lab: Lab, server: JupyterServer, home: JupyterHome, artifacts: Path
 ) -> None:
@@ -220,17 +217,17 @@ def test_what_belongs_to_a_notebook_runs_with_its_kernel_and_goes_with_it(
     lab.command("notebook:create-new", "{kernelName: 'python3'}")
     notebook = Notebook(lab)
     notebook.wait_until_idle()
-    lab.command("zoe:start-application", "{entry: 'dask'}")
+    lab.command("zoe:start-application", "{entry: 'line'}")
     form = lab.tab.locator(".zoe-Launch")
     expect(form.get_by_label("Belongs to")).to_have_value(re.compile("ipynb"), timeout=SOON_MS)
     form.get_by_label("Runs").select_option("kernel")
-    expect(command(form)).to_have_text("%zoe start dask --with kernel")
+    expect(command(form)).to_have_text("%zoe start line --with kernel")
     lab.screenshot(artifacts, "form")
     form.get_by_role("button", name="Start and attach the notebook").focus()
     lab.press("Enter")
     lab.page.wait_for_function("document.activeElement.closest('.jp-NotebookPanel') !== null", timeout=SOON_MS)
-    expect(notebook.node.locator(".zoe-Connect")).to_contain_text("dask · running", timeout=ATTACH_MS)
-    found = server.ask("zoe/api/executions/dask")
+    expect(notebook.node.locator(".zoe-Connect")).to_contain_text("line · running", timeout=ATTACH_MS)
+    found = server.ask("zoe/api/executions/line")
     assert found["lifetime"]["together_with"] == "kernel"
     assert found["leases"] == 1
     assert Path(found["notebook"]).parent == home.work

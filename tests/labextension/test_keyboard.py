@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook
-from tests.labextension.test_forms import LAUNCHER_HAS_FOCUS, until_focused
+from tests.labextension.kept import LAUNCHER_HAS_FOCUS
+from tests.labextension.test_forms import until_focused
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("clean")]
+pytestmark = [pytest.mark.browser, pytest.mark.page("kept"), pytest.mark.usefixtures("clean")]
 
 IN_THE_PALETTE = """() => {
     const lines = [...document.querySelectorAll('.lm-CommandPalette-content > li')];
@@ -96,7 +97,6 @@ def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, artifa
     lab.screenshot(artifacts, "zoe")
 
 
-@pytest.mark.dask
 def test_a_notebook_is_connected_and_taken_off_again(lab: Lab, artifacts: Path) -> None:
     lab.open()
     lab.command("notebook:create-new", "{kernelName: 'python3'}")
@@ -106,9 +106,9 @@ def test_a_notebook_is_connected_and_taken_off_again(lab: Lab, artifacts: Path) 
     command(lab, "Attach Notebook to")
     expect(lab.dialog).to_contain_text("Attach the notebook to", timeout=SOON_MS)
     until_focused(lab, lab.dialog.locator("select"))
-    lab.page.keyboard.type("Start Dask")
+    lab.page.keyboard.type("Start Line")
     lab.screenshot(artifacts, "attach")
     lab.press("Enter")
-    expect(item).to_contain_text("dask · running", timeout=ATTACH_MS)
+    expect(item).to_contain_text("line · running", timeout=ATTACH_MS)
     command(lab, "Detach Notebook")
     expect(item).to_contain_text("Connect", timeout=SOON_MS)

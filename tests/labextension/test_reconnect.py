@@ -14,7 +14,7 @@ from tests.e2e.lab import ATTACH_MS, SOON_MS, Lab, Notebook, eventually
 from tests.labextension.test_connect import choose, live, open_notebook
 from zoe_jupyter.testing.jupyter_home import JupyterHome, JupyterServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.dask, pytest.mark.usefixtures("clean")]
+pytestmark = [pytest.mark.browser, pytest.mark.page("kept"), pytest.mark.usefixtures("clean")]
 
 MANY = 20_000
 KERNEL_SOCKET = re.compile(r"/api/kernels/.*/channels")
@@ -42,7 +42,8 @@ def write(notebook: Notebook, code: str) -> None:
     notebook.node.locator(".cm-content").first.fill(code)
 
 
-def test_a_worker_that_is_replaced_is_no_loss(
+@pytest.mark.dask
+def test_a_worker_that_is_replaced_is_no_loss_but_the_scheduler_is(
     lab: Lab, server: JupyterServer, home: JupyterHome, artifacts: Path
 ) -> None:
     item = open_notebook(lab)
@@ -58,6 +59,9 @@ def test_a_worker_that_is_replaced_is_no_loss(
     expect(outputs).to_have_text("42")
     expect(item).to_have_text("dask · running")
     lab.screenshot(artifacts, "replaced")
+    next(process for process in home.services() if "distributed.cli.dask_scheduler" in process.cmdline()).kill()
+    expect(item).to_have_text("dask · failed", timeout=SOON_MS)
+    expect(outputs).to_have_text("42")
 
 
 def attempts(server: JupyterServer, execution_id: str) -> dict[str, int]:
@@ -75,8 +79,8 @@ def test_of_two_the_one_that_was_restarted_is_offered_in_the_menu(
 ) -> None:
     item = open_notebook(lab)
     notebook = Notebook(lab)
-    write(notebook, "%load_ext zoe_jupyter\n%zoe attach dask --name left\n%zoe attach dask --name right --as other")
-    notebook.run("attach dask", timeout_ms=2 * ATTACH_MS)
+    write(notebook, "%load_ext zoe_jupyter\n%zoe attach line --name left\n%zoe attach line --name right --as other")
+    notebook.run("attach line", timeout_ms=2 * ATTACH_MS)
     expect(item).to_have_text("right · running and 1 more", timeout=SOON_MS)
     left = next(one for one in live(server) if one["name"] == "left")
     before = attempts(server, left["id"])
@@ -94,27 +98,28 @@ def test_of_two_the_one_that_was_restarted_is_offered_in_the_menu(
 
 def test_what_a_cell_suspends_and_resumes_is_connected_again_by_one_click(lab: Lab, server: JupyterServer) -> None:
     item = open_notebook(lab)
-    choose(lab, item, "Start Dask")
-    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    choose(lab, item, "Start Line")
+    expect(item).to_have_text("line · running", timeout=ATTACH_MS)
     (one,) = live(server)
     notebook = Notebook(lab)
     write(notebook, f"%zoe suspend {one['id']}\n%zoe resume {one['id']}")
     notebook.run("suspend", timeout_ms=ATTACH_MS)
-    item.get_by_role("button", name="Reconnect dask").click(timeout=ATTACH_MS)
-    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    item.get_by_role("button", name="Reconnect line").click(timeout=ATTACH_MS)
+    expect(item).to_have_text("line · running", timeout=ATTACH_MS)
     assert [again["id"] for again in live(server)] == [one["id"]]
 
 
+@pytest.mark.page("fresh")
 def test_what_is_let_go_of_twice_or_in_another_tab_is_let_go_of(lab: Lab, server: JupyterServer) -> None:
     item = open_file(lab, server, "twice.ipynb")
-    choose(lab, item, "Start Dask")
-    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    choose(lab, item, "Start Line")
+    expect(item).to_have_text("line · running", timeout=ATTACH_MS)
     (one,) = live(server)
     lab.command("docmanager:save")
     other = lab.page.context.new_page()
     other.goto(f"{lab.page.url.partition('/lab')[0]}/doc/tree/twice.ipynb?token={server.token}")
     second = other.locator(".zoe-Connect")
-    expect(second).to_have_text("dask · running", timeout=ATTACH_MS)
+    expect(second).to_have_text("line · running", timeout=ATTACH_MS)
     name = json.dumps({"name": one["id"]})
     lab.page.evaluate(
         f"for (const turn of [1, 2]) void window.jupyterapp.commands.execute('zoe:detach-notebook', {name})"
@@ -125,6 +130,7 @@ def test_what_is_let_go_of_twice_or_in_another_tab_is_let_go_of(lab: Lab, server
     other.close()
 
 
+@pytest.mark.page("fresh")
 def test_a_notebook_that_claims_thousands_of_attachments_harms_nobody(lab: Lab, server: JupyterServer) -> None:
     found = server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
     held = [{"id": found["id"], "name": f"n{number}" + "x" * 1000} for number in range(MANY)]
@@ -135,13 +141,14 @@ def test_a_notebook_that_claims_thousands_of_attachments_harms_nobody(lab: Lab, 
     assert lab.page.locator(".zoe-Menu .lm-Menu-item").count() < 100
 
 
+@pytest.mark.page("fresh")
 def test_a_kernel_that_does_not_answer_is_given_up_and_one_that_goes_is_replaced(
     lab: Lab, server: JupyterServer, artifacts: Path
 ) -> None:
     """As in the seconds in which a server comes back."""
     item = open_file(lab, server, "silent.ipynb")
-    choose(lab, item, "Start Dask")
-    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    choose(lab, item, "Start Line")
+    expect(item).to_have_text("line · running", timeout=ATTACH_MS)
     (one,) = live(server)
     lab.command("docmanager:save")
     is_held = True
@@ -152,19 +159,19 @@ def test_a_kernel_that_does_not_answer_is_given_up_and_one_that_goes_is_replaced
 
     lab.page.route_web_socket(KERNEL_SOCKET, hold)
     lab.reload()
-    item.get_by_role("button", name="Reconnect dask").click(timeout=ATTACH_MS)
+    item.get_by_role("button", name="Reconnect line").click(timeout=ATTACH_MS)
     expect(item).to_have_text("Connecting…", timeout=SOON_MS)
     choose(lab, item, "Cancel")
-    expect(item).to_have_text("Reconnect dask", timeout=SOON_MS)
-    item.get_by_role("button", name="Reconnect dask").click()
+    expect(item).to_have_text("Reconnect line", timeout=SOON_MS)
+    item.get_by_role("button", name="Reconnect line").click()
     expect(item).to_have_text("Connecting…", timeout=SOON_MS)
     lab.screenshot(artifacts, "held")
     is_held = False
     for session in server.ask("api/sessions"):
         server.ask(f"api/sessions/{session['id']}", method="DELETE")
     expect(Notebook(lab).node).to_contain_text("No Kernel", timeout=ATTACH_MS)
-    item.get_by_role("button", name="Reconnect dask").click(timeout=ATTACH_MS)
-    expect(item).to_have_text("dask · running", timeout=ATTACH_MS)
+    item.get_by_role("button", name="Reconnect line").click(timeout=ATTACH_MS)
+    expect(item).to_have_text("line · running", timeout=ATTACH_MS)
     assert [again["id"] for again in live(server)] == [one["id"]]
     # What JupyterLab's own debugger says of a dead kernel.
     lab.problems[:] = [problem for problem in lab.problems if problem != "Kernel is dead"]

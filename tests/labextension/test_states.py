@@ -137,6 +137,8 @@ def test_nothing_is_asked_again_and_again(lab: Lab, server: JupyterServer) -> No
     assert {urlsplit(url).path.partition("/zoe/api/")[2] for url in asked} == {f"executions/{found['id']}"}
 
 
+@pytest.mark.page("kept")
+@pytest.mark.usefixtures("clean")
 def test_the_search_of_the_shop_finds_and_says_when_there_is_nothing(lab: Lab, artifacts: Path) -> None:
     lab.open()
     lab.command("zoe:open-shop")
@@ -165,6 +167,7 @@ def test_a_narrow_panel_shows_two_applications_whole(lab: Lab, artifacts: Path) 
     lab.screenshot(artifacts, "narrow")
 
 
+@pytest.mark.page("kept")
 @pytest.mark.usefixtures("clean")
 def test_the_clock_says_what_it_counts_and_a_page_that_opens_here_says_so(
     lab: Lab, server: JupyterServer, artifacts: Path
@@ -183,6 +186,7 @@ def test_the_clock_says_what_it_counts_and_a_page_that_opens_here_says_so(
     expect(clock).to_have_text(re.compile(r"^ran for \d+ s$"))
 
 
+@pytest.mark.page("kept")
 @pytest.mark.usefixtures("clean")
 def test_the_panel_and_the_form_are_as_readable_in_the_dark(lab: Lab, server: JupyterServer, artifacts: Path) -> None:
     server.ask("zoe/api/executions", method="POST", body={"use": "workbench", "name": "desk"})
