@@ -278,8 +278,10 @@ async def test_what_an_engine_ran_that_restarts_is_started_again_once(
     await asyncio.to_thread(second.restart)
 
     async def run_again() -> bool:
-        services = [await _main(core, each.id) for each in (restarting, waiting)]
-        return all(service.attempt > 1 and service.state.value == "running" for service in services)
+        """Where none is placed there is no service for a moment."""
+        found = [(await core.execution(each.id, ADA)).services.values() for each in (restarting, waiting)]
+        services = [service for some in found for service in some]
+        return len(services) == 2 and all(each.attempt > 1 and each.state.value == "running" for each in services)
 
     await eventually(run_again, deadline_s=60)
     assert [(await _main(core, each.id)).attempt for each in (restarting, waiting)] == [2, 2]
