@@ -44,10 +44,10 @@ def test_the_log_keeps_colours_and_no_markup_and_can_be_searched_held_and_saved(
     lines = log.locator(".zoe-Log-line").count()
     expect(tab.get_by_role("button", name=re.compile(r"Follow \(\d+ new"))).to_be_visible(timeout=SOON_MS)
     assert log.locator(".zoe-Log-line").count() == lines
-    tab.get_by_label("Search the log").fill("TICK 2")
+    tab.get_by_label("Search the log").fill("NO MARKUP")
     expect(tab.locator(".zoe-Logs-search")).to_contain_text("of 1")
     lab.press("Enter")
-    expect(log.locator(".zoe-mod-current")).to_have_text("tick 2")
+    expect(log.locator(".zoe-mod-current")).to_have_text("no markup")
     lab.screenshot(artifacts, "search")
     tab.get_by_role("button", name=re.compile("Follow")).click()
     expect(tab.get_by_role("button", name="Pause")).to_be_visible()
@@ -236,10 +236,9 @@ def replaced(server: JupyterServer, name: str, other: str) -> JupyterServer:
 
 
 @pytest.mark.page("fresh")
-@pytest.mark.usefixtures("desk")
-def test_tabs_come_back_with_the_page(lab: Lab, server: JupyterServer) -> None:
+def test_tabs_come_back_with_the_page(lab: Lab, server: JupyterServer, desk: dict[str, Any]) -> None:
     open_details(lab)
-    lab.page.wait_for_timeout(1500)  # Lab saves its layout a moment after it has changed.
+    eventually("Lab saves its layout", lambda: desk["id"] in server.read("lab/api/workspaces").decode(), timeout_s=60)
     lab.page.goto(f"{server.url}lab")
     lab.wait_until_restored()
     expect(lab.tab.locator(".zoe-Detail-head h1")).to_have_text("desk", timeout=SOON_MS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
@@ -12,6 +11,7 @@ import pytest
 
 from tests.backends.kubernetes.test_readiness import waiting
 from tests.backends.kubernetes.test_upkeep import SITE, WHO, known, pinned, pod
+from tests.effort import at_most
 from zoe_jupyter.backends.base import SeenState
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import manifests, names, translate
@@ -68,12 +68,11 @@ def ordered(**fields: Any) -> manifests.ServiceOrder:
 
 @pytest.mark.parametrize("forged", FORGED, ids=lambda text: text[-60:])
 def test_facts_that_zoe_cannot_have_written_count_as_none(forged: str) -> None:
-    began = time.process_time()
     found = pod()
     found["metadata"]["annotations"][names.FACTS] = forged
 
-    assert translate.facts_of(found) == {}
-    assert time.process_time() - began < 1
+    with at_most(1000):
+        assert translate.facts_of(found) == {}
 
 
 @pytest.mark.parametrize("forged", FORGED, ids=lambda text: text[-60:])
