@@ -10,6 +10,8 @@ from tests.e2e.lab import SIZE, Lab, eventually
 from zoe_jupyter.testing.jupyter_home import JupyterServer
 
 TIDY_MS = 20_000
+WORKSPACE = "lab/workspaces/kept"
+"""Its own: a page saves its layout whenever it changes, also over that of a page that a test has opened beside it."""
 OVERLAYS = ".jp-Dialog, .lm-Menu, .jp-ModalCommandPalette:visible"
 LAUNCHER_HAS_FOCUS = "document.activeElement.closest('#jp-main-dock-panel') !== null"
 """The last thing that Lab does by itself when it starts, or its last tab has gone."""
@@ -52,7 +54,7 @@ class KeptLab(Lab):
         if self._is_open:
             eventually("it shows what there is", lambda: self._shown() == self._known())
         else:
-            super().open()
+            super().open(WORKSPACE)
         self._is_open = True
 
     def _shown(self) -> tuple[int, str]:
