@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from tests.lifecycle.life import HEAD, START, WORKER, Life, cluster, process
 from zoe_jupyter.lifecycle.effects import Launch
-from zoe_jupyter.lifecycle.events import Accepted, Grown, LaunchFailed, ServiceLaunched, ServiceReady, ServiceTroubled
+from zoe_jupyter.lifecycle.events import (
+    Accepted,
+    Grown,
+    LaunchFailed,
+    ServiceLaunched,
+    ServiceReady,
+    ServiceTroubled,
+    SuspendRequested,
+)
 from zoe_jupyter.model.application import Application
 from zoe_jupyter.model.execution import Reason, ServiceState, State
 
@@ -118,3 +126,13 @@ def test_trouble_of_what_goes_on_is_told_once_and_forgotten_with_its_attempt() -
     assert life.kinds == []
     life.exits("spark.head-0", 1, Reason("exited", "exited with 1"))
     assert life["spark.head-0"].reason != trouble
+
+
+def test_who_is_leaving_is_in_no_trouble_but_for_a_machine_that_does_not_let_it_go() -> None:
+    life = Life.running().happens(SuspendRequested())
+    silent = Reason("lost", "its machine n1 does not answer: it may still run there")
+    life.happens(ServiceTroubled("spark.head-0", 1, Reason("out_of_memory", "one of its processes was killed")))
+    life.happens(ServiceTroubled("spark.head-0", 1, None))
+    assert (life.kinds, life["spark.head-0"].reason) == ([], None)
+    life.happens(ServiceTroubled("spark.head-0", 1, silent))
+    assert (life.kinds, life["spark.head-0"].reason) == (["service.troubled"], silent)

@@ -117,7 +117,7 @@ async def test_what_was_made_although_no_answer_came_is_not_made_twice(
     runner = Runner(world, await world.open())
     monkeypatch.setattr(objects, "failpoint", lambda name: through.deafen() if name == "launch.given" else None)
     launching = asyncio.ensure_future(runner.launch(runner.order("one")))
-    await eventually(lambda: _is_made(world))
+    await eventually(lambda: _is_made(world), deadline_s=90)
     monkeypatch.undo()
     await through.mend()
     with pytest.raises(Unreachable):
