@@ -193,6 +193,33 @@ async def test_one_whose_bounds_were_refused_is_told_later_although_nothing_happ
     assert not refusals
 
 
+async def test_no_decision_follows_upon_another_while_one_that_was_refused_is_told_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TELL_S", 0.05)
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    await house.until(lambda now: now.id in house.backend.bounds, execution)
+    bound, refusals, hears = house.backend.bound, [True], asyncio.Event()
+
+    async def refuse_and_hang(execution_id: str, bounds: Bounds) -> None:
+        if refusals and refusals.pop():
+            raise Fatal("the cluster does not allow it")
+        await hears.wait()
+        await bound(execution_id, bounds)
+
+    monkeypatch.setattr(house.backend, "bound", refuse_and_hang)
+    house.backend.bounds.clear()
+    house.core._loop._told_bounds.clear()
+    house.core._loop._unbound.put_back((execution.id,))
+    await house.core._loop.decide_now()
+    house.clock.ahead_s += loop.TOLD_AGAIN_S
+    await house.core._loop.decide_now()
+    assert house.core._loop._rest_s() > 1
+
+    hears.set()
+    await house.until(lambda now: now.id in house.backend.bounds, execution)
+
+
 def test_without_a_core_an_execution_gets_no_more_than_its_lifetime_and_grace() -> None:
     """Where Jupyter servers host the core, its silence means that their kernels have gone too."""
     execution = make_execution(1, started_at=100.0, unleased_since=None)

@@ -5,15 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from zoe_jupyter.clocks import running_s
+
 PAUSE_S = 15.0
 """A core that did not come to itself for so long beyond its turn was stopped, starved or asleep with its machine."""
-SET_S = 5.0
-"""A clock that is off by less is followed without a word, as it is corrected all the time."""
-
-
-def running_s() -> float:
-    """Seconds since the machine was started, those in which it was suspended included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Clock:

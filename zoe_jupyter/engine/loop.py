@@ -221,7 +221,8 @@ class Loop:
         if self.trouble is not None:
             return RETRY_S
         now = self._clock()
-        moments = [now + CALM_S, *(at + TOLD_AGAIN_S for at in self._refused_at.values())]
+        refused = (at for execution_id, at in self._refused_at.items() if execution_id not in self._telling)
+        moments = [now + CALM_S, *(at + TOLD_AGAIN_S for at in refused)]
         if self._next_at is not None:
             moments.append(self._next_at)
         return max(0.0, min(moments) - now)

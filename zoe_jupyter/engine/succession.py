@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from zoe_jupyter.engine.clock import running_s
+from zoe_jupyter.clocks import running_s
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.model.errors import Unavailable
 from zoe_jupyter.store.errors import Fenced, StoreError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from zoe_jupyter.engine.clock import SET_S, Clock
+from zoe_jupyter.clocks import SET_S
+from zoe_jupyter.engine.clock import Clock
 from zoe_jupyter.engine.ledger import Ledger
 from zoe_jupyter.lifecycle.events import ClockSet, Paused
 

@@ -1,4 +1,4 @@
-"""What services in containers have in common, on whatever runs them: names, places, images, ports, the environment.
+"""What services in containers have in common, on whatever runs them: names, places, images, ports, the environment; connections, turns and kept files.
 
-Pure, but for ``small_files``. Must not live here: drivers, and what only one backend knows. Called by ``backends/docker`` and ``backends/kubernetes``.
+Must not live here: drivers, and what only one backend knows. Called by ``backends/docker`` and ``backends/kubernetes``.
 """

@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.containers.clocks import running_s
+from zoe_jupyter.clocks import running_s
 from zoe_jupyter.model.errors import BackendError
 
 logger = logging.getLogger(__name__)

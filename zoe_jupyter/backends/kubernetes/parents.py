@@ -12,13 +12,10 @@ from functools import partial
 from typing import Any
 
 from zoe_jupyter.backends.base import Bounds
-from zoe_jupyter.backends.containers.clocks import running_s
 from zoe_jupyter.backends.kubernetes import manifests, names
 from zoe_jupyter.backends.kubernetes.asking import Asking
 from zoe_jupyter.backends.kubernetes.watched import Object
-
-SET_S = 5.0
-"""A clock that is off by less is followed without a word, as it is corrected all the time."""
+from zoe_jupyter.clocks import SET_S, running_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
-"""Time that nobody sets."""
+"""Time that nobody sets, for whoever must not be led astray by a clock that somebody does."""
 
 from __future__ import annotations
 
 import time
+
+SET_S = 5.0
+"""A clock that is off by less is followed without a word, as it is corrected all the time."""
 
 
 def running_s() -> float:
