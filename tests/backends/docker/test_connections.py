@@ -64,6 +64,15 @@ async def _answers(runner: Runner) -> bool:
     return not await _is_silent(runner)
 
 
+async def test_its_node_is_told_without_asking_again_what_was_just_observed(runner: Runner, proxy: Proxy) -> None:
+    await runner.backend.observe()
+    proxy.cut()
+    assert [node.is_enabled for node in await runner.backend.nodes()] == [True]
+    await eventually(lambda: _is_silent(runner), deadline_s=40)
+    assert [node.is_enabled for node in await runner.backend.nodes()] == [False]
+    proxy.mend()
+
+
 async def test_a_slow_engine_is_waited_for(runner: Runner, proxy: Proxy) -> None:
     proxy.delay_s = 0.5
     await runner.start("one")

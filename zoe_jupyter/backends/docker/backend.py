@@ -161,7 +161,7 @@ class DockerBackend(Backend):
         self._hint()
 
     async def nodes(self) -> Sequence[Node]:
-        await self._site.look()
+        """As ``observe`` saw them last: to ask busy engines again would hold up what it has just seen."""
         return self._site.nodes()
 
     async def inspect(self, requires: Requirement, client: Client, *, images: Sequence[str] = ()) -> Environment:
