@@ -140,6 +140,20 @@ class Lab:
         """The tab of the main area that is in front."""
         return self.page.locator(".zoe-Tab:not(.lm-mod-hidden), .zoe-Page:not(.lm-mod-hidden)")
 
+    def see_page(self, link: Locator) -> FrameLocator:
+        """The page that it opens in a tab, with all that belongs to it: what a change of the network took from it comes with the next try."""
+        self._is_cut = False
+        self._open_in_frame(link)
+        if self._is_cut:
+            self.problems.clear()
+            self._open_in_frame(self.tab.get_by_role("button", name="Load the page again"))
+        return self.frame()
+
+    def _open_in_frame(self, button: Locator) -> None:
+        with self.page.expect_event("framenavigated", lambda frame: frame.url.startswith("http")) as found:
+            button.click()
+        found.value.wait_for_load_state("networkidle")
+
     def frame(self) -> FrameLocator:
         """The page inside the tab that is in front."""
         return self.page.frame_locator(".zoe-Page:not(.lm-mod-hidden) iframe")

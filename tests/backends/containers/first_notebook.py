@@ -33,7 +33,7 @@ def opening_labs(home: JupyterHome, browser: Browser, artifacts: Path, *settings
     for page in pages:
         page.screenshot(artifacts, "last")
         page.close()
-        assert page.problems == []
+        assert page.problems == [], page.problems
 
 
 def live_the_first_notebook(
@@ -58,8 +58,9 @@ def live_the_first_notebook(
     look()
     page.screenshot(artifacts, "result")
     _look_at_details(page, artifacts, node)
-    page.item("spark").get_by_role("button", name="Spark UI").click()
-    expect(page.frame().get_by_text("Completed Jobs").first).to_be_visible(timeout=SOON_MS)
+    inside = page.see_page(page.item("spark").get_by_role("button", name="Spark UI"))
+    expect(inside.get_by_text("Completed Jobs").first).to_be_visible(timeout=SOON_MS)
+    assert inside.locator("img").first.evaluate("image => image.naturalWidth") > 0, "it is not whole"
     page.screenshot(artifacts, "spark-ui")
     assert home.zoe("stop", "spark", "--wait").returncode == 0
     expect(panel.get_by_text("Nothing is running")).to_be_visible(timeout=SOON_MS)
