@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from zoe_jupyter.backends.containers.lines import LINE_CHARS
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import logs as module
 from zoe_jupyter.backends.kubernetes import names
+from zoe_jupyter.backends.kubernetes.client import ApiError
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import FILES, LEFT_OUT, Logs
@@ -36,12 +38,15 @@ class Server:
         self.later = b"unable to retrieve container logs"
         self.is_deaf = False
         self.open = 0
+        self.refusals: list[ApiError] = []
 
     @asynccontextmanager
     async def stream(self, path: str, query: object, *, silence_s: float | None) -> AsyncIterator[asyncio.StreamReader]:
         self.asked += 1
         self.open += 1
         try:
+            if self.refusals:
+                raise self.refusals.pop(0)
             if self.is_deaf:
                 await asyncio.Event().wait()
             yield Content(self.rest if self.asked == 1 else queue_of(self.later, b""))  # type: ignore[misc]
@@ -126,6 +131,38 @@ async def test_copies_of_what_was_said_so_far_leave_connections_for_all_else(
         server.is_deaf = True
         await asyncio.gather(*map(logs.begun, attempts))
         assert server.open == 1 + 2
+        await logs.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "times", "is_kept"), [(500, 1, True), (503, 3, True), (500, 99, False), (400, 1, False)]
+)
+async def test_a_log_that_cannot_be_had_in_one_moment_is_copied_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, times: int, *, is_kept: bool
+) -> None:
+    """A kubelet is started anew just when the pod is to go."""
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    known.pods[WHO] = ended()
+    server.refusals = [ApiError(status, "", "dial tcp: timeout")] * times
+    server.later = b"line 1\n"
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        await asyncio.wait_for(logs.keep(WHO), 5)
+        assert kept(tmp_path) == ([b"line 1\n"] if is_kept else [])
+        assert server.asked == (times + 1 if is_kept else min(times, module.REFUSALS))
+        await logs.close()
+
+
+async def test_what_is_told_of_its_last_lines_is_not_of_any_length(tmp_path: Path) -> None:
+    """It is kept with the reason of its end, for each of its starts."""
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    known.pods[WHO] = ended()
+    for piece in (b"x" * 100_000, b"x\r\nlast\n", b""):
+        server.rest.put_nowait(piece)
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        assert await logs.last_lines(WHO, 20) == ["x" * LINE_CHARS, "last"]
         await logs.close()
 
 
@@ -235,3 +272,8 @@ async def test_the_end_of_a_long_log_is_kept_when_its_pod_goes(world: Kubernetes
 
 async def read(logs: Logs, who: Attempt = WHO) -> bytes:
     return b"".join([chunk async for chunk in logs.read(who.execution_id, who.service, tail=None, follow=False)])
+
+
+def kept(folder: Path) -> list[bytes]:
+    """What each copy has."""
+    return [file.read_bytes() for file in folder.rglob("*.log")]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
+import aiohttp
 import pytest
 
 from tests.backends.kubernetes.test_upkeep import WHO, known, only, pod
@@ -16,7 +20,9 @@ from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names, translate, upkeep
+from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
+from zoe_jupyter.backends.kubernetes.logs import PIECE, Logs
 from zoe_jupyter.backends.kubernetes.upkeep import Readiness
 from zoe_jupyter.model.errors import Retryable, TooMany
 from zoe_jupyter.model.execution import Reason
@@ -86,6 +92,42 @@ def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for() ->
         return look
 
     assert is_linear(work, 5 * upkeep.LOOKED_AT)
+
+
+async def test_everybody_has_a_turn_while_much_that_is_said_is_looked_through(tmp_path: Path) -> None:
+    """However many logs there are: of one after the other a piece."""
+    attempts = [Attempt("lab", "x1", f"app.main-{number}", 1) for number in range(3)]
+    found, most, turn = known(), 0, 0
+    found.pods.update(dict.fromkeys(attempts, pod()))
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(Talking(b"y\n" * 2**15), found, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+
+        async def count(attempt: Attempt) -> None:
+            nonlocal turn, most
+            async for _ in logs.lines(attempt, follow=True):
+                turn += 1
+                most = max(most, turn)
+
+        counting = [asyncio.create_task(count(attempt)) for attempt in attempts]
+        while not all(task.done() for task in counting):
+            turn = 0
+            await asyncio.sleep(0)
+        await asyncio.gather(*counting)
+    assert 0 < most <= PIECE / 2
+
+
+class Talking:
+    """Each log is all there at once, as when the API server is faster than who reads."""
+
+    def __init__(self, log: bytes) -> None:
+        self._log = log
+
+    @asynccontextmanager
+    async def stream(self, path: str, query: object, *, silence_s: float | None) -> AsyncIterator[aiohttp.StreamReader]:
+        content = aiohttp.StreamReader(Mock(_reading_paused=False), 2**21, loop=asyncio.get_running_loop())
+        content.feed_data(self._log)
+        content.feed_eof()
+        yield content
 
 
 def saying(line: bytes, **given: Any) -> Readiness:

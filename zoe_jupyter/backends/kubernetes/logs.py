@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
+
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.kept import LEFT_OUT, keep_within
+from zoe_jupyter.backends.containers.lines import cut
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.kubernetes import translate
@@ -25,6 +30,10 @@ from zoe_jupyter.model.errors import NotFound, TooMany
 
 CHUNK = 65536
 BEGINNING = 1024
+PIECE = 16384
+"""So much is looked through for a line in one turn of the loop."""
+REST = 1.5
+"""After each piece, in what it took."""
 COPIES_AT_ONCE = 96
 """Each is a connection, of which there are MOST_ASIDE."""
 BEGINNINGS_AT_ONCE = 48
@@ -39,9 +48,14 @@ WAIT_S = 5.0
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
 AGAIN_S = 1.0
+REFUSALS = 10
+"""So often a log is asked for that the cluster refuses, as it does while a kubelet is started anew."""
+NO_LOG = (400, 403, 404)
+"""There is none, or not for Zoe: the same is said again."""
 _FOLLOWED = {"container": "main", "follow": "true"}
 _AS_IT_IS = {"container": "main", "follow": "false"}
 _T = TypeVar("_T")
+logger = logging.getLogger(__name__)
 
 
 class Logs:
@@ -63,6 +77,7 @@ class Logs:
         self._limit_bytes = limit_bytes
         self._reading = Turns(READ_AT_ONCE, READ_OF_ONE)
         self._awaited = Turns(AWAITED_AT_ONCE, AWAITED_OF_ONE)
+        self._looking = asyncio.Lock()
         self._copies: dict[Attempt, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
         self._served: set[Attempt] = set()
@@ -158,8 +173,8 @@ class Logs:
     async def last_lines(self, attempt: Attempt, count: int) -> list[str]:
         """What it said last; nothing where that cannot be known."""
         with contextlib.suppress(ApiError, Unreachable, TooMany):
-            chunks = [chunk async for chunk in self._live(attempt, tail=count, follow=False)]
-            return b"".join(chunks).decode(errors="replace").splitlines()
+            async with contextlib.aclosing(self._live(attempt, tail=count, follow=False)) as chunks:
+                return [cut(line.decode(errors="replace")) async for line in beginnings(chunks)]
         return []
 
     async def lines(self, attempt: Attempt, *, follow: bool) -> AsyncGenerator[bytes, None]:
@@ -173,8 +188,17 @@ class Logs:
                 turn = self._awaited.taken("logs in which a line is waited for", attempt.execution_id)
                 await stack.enter_async_context(turn)
             content = await stack.enter_async_context(self._server.stream(path, query, silence_s=SILENCE_S))
-            async for line in beginnings(content.iter_any()):
+            pieces = await stack.enter_async_context(contextlib.aclosing(self._pieces(content)))
+            async for line in await stack.enter_async_context(contextlib.aclosing(beginnings(pieces))):
                 yield line
+
+    async def _pieces(self, content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+        """One at a time of all logs in which a line is looked for, and then a rest: all else goes on, however much is said."""
+        while chunk := await content.read(PIECE):
+            async with self._looking:
+                began = time.perf_counter()
+                yield chunk
+                await asyncio.sleep(REST * (time.perf_counter() - began))
 
     async def _tail(self, attempts: list[Attempt], wanted: int) -> list[bytes]:
         found: list[bytes] = []
@@ -235,19 +259,29 @@ class Logs:
                 await asyncio.wait([beginning])
                 if attempt not in self._known.pods:
                     return
-            while not await self._has_copied(self._file(attempt), path):
+            refusals = 0
+            while refusals < REFUSALS:
+                try:
+                    if await self._has_copied(self._file(attempt), path):
+                        return
+                except ApiError as error:
+                    refusals += 1
+                    logger.info("the log of %s cannot be copied now: %s", attempt, error)
                 if attempt not in self._known.pods:
                     return
                 await asyncio.sleep(AGAIN_S)
+            logger.warning("the log of %s is not kept: the cluster refused it %s times", attempt, refusals)
 
     async def _has_copied(self, file: Path, path: str, query: Mapping[str, str] = _FOLLOWED) -> bool:
-        """Whether another try is of no use."""
+        """Whether another try is of no use. Raises ApiError where one may be."""
         try:
             async with self._server.stream(f"{path}/log", query, silence_s=SILENCE_S) as content:
                 goes_on = await self._off(lambda: _begin(file))
                 while goes_on and (chunk := await content.readany()):
                     goes_on = await self._off(partial(_append, file, chunk, self._limit_bytes))
-        except ApiError:
+        except ApiError as error:
+            if error.status not in NO_LOG:
+                raise
             return True
         except Unreachable:
             return False
@@ -257,7 +291,9 @@ class Logs:
 
     async def _has_copied_so_far(self, file: Path, path: str) -> bool:
         async with self._turns_so_far:
-            return await self._has_copied(file, path, _AS_IT_IS)
+            with contextlib.suppress(ApiError):
+                return await self._has_copied(file, path, _AS_IT_IS)
+            return False
 
     async def _attempts(self, execution_id: str, service: str) -> list[Attempt]:
         mark = slug(service)
@@ -320,7 +356,7 @@ def _read(file: Path) -> bytes:
         return b""
 
 
-async def beginnings(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def beginnings(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Of each line the first ``BEGINNING`` bytes, without its end, as soon as they are there: one may go on for ever."""
     rest, is_told = b"", False
     async for chunk in chunks:
