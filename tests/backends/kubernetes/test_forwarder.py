@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -49,6 +51,39 @@ async def test_a_pod_that_does_not_answer_holds_up_no_other() -> None:
     hanging.cancel()
     await asyncio.gather(hanging, return_exceptions=True)
     await forwarder.close()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_of_a_pod_that_is_gone_before_its_ways_are_open_none_is_left_open(*, is_first: bool) -> None:
+    """Nobody is told of it a second time."""
+    server = Server()
+    forwarder = sockets.Forwarder(server)  # type: ignore[arg-type]
+    asking = [asyncio.create_task(forwarder.ports("x1", "dead", "192.0.2.1", [80, 81])) for _ in range(2 - is_first)]
+    await server.is_asked.wait()
+    forwarder.shut("dead")
+    for asked in asking:
+        with pytest.raises(Retryable, match="gone"):
+            await asyncio.wait_for(asked, 5)
+    assert (forwarder._open, forwarder._relays, server.asked) == ({}, {}, ["dead/exec"])
+    await forwarder.close()
+
+
+async def test_a_connection_that_breaks_on_the_near_side_is_given_up_though_the_far_side_says_nothing() -> None:
+    server = Server()
+    forwarder = sockets.Forwarder(server)  # type: ignore[arg-type]
+    local = (await forwarder.ports("x1", "alive", "192.0.2.2", [80]))[80]
+    _, writer = await asyncio.open_connection("127.0.0.1", local)
+    await eventually(lambda: _are(server, "alive/portforward", 1))
+    reset = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    writer.close()
+    await eventually(lambda: _are_over(forwarder))
+    await forwarder.close()
+
+
+async def _are_over(forwarder: sockets.Forwarder) -> bool:
+    """Whether no connection is carried any more."""
+    return not [task for task in forwarder._tasks if task.get_name().startswith("zoe forward")]
 
 
 async def test_where_nothing_is_published_nothing_is_started() -> None:

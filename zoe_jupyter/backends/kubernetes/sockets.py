@@ -88,7 +88,9 @@ class Forwarder:
         """The local port for each of those ports of a pod (its path), the same while it is there. Raises Retryable where too much goes through them."""
         if not numbers:
             return {}
-        async with self._opening.setdefault(pod, asyncio.Lock()):
+        lock = self._opening.setdefault(pod, asyncio.Lock())
+        async with lock:
+            self._refuse_gone(pod, lock)
             task = self._relays.get(pod)
             try:
                 self._ways.check(_WAYS, execution_id)
@@ -98,9 +100,23 @@ class Forwarder:
                 await self._begin_relay(execution_id, pod, address, numbers)
             for number in numbers:
                 if (pod, number) not in self._open:
-                    accept = functools.partial(self._accept, execution_id, pod, number)
-                    self._open[pod, number] = await asyncio.start_server(accept, "127.0.0.1", 0)
-        return {number: self._open[pod, number].sockets[0].getsockname()[1] for number in numbers}
+                    self._open[pod, number] = await self._opened(execution_id, pod, number, lock)
+            return {number: self._open[pod, number].sockets[0].getsockname()[1] for number in numbers}
+
+    async def _opened(self, execution_id: str, pod: str, number: int, lock: asyncio.Lock) -> asyncio.Server:
+        accept = functools.partial(self._accept, execution_id, pod, number)
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        try:
+            self._refuse_gone(pod, lock)
+        except Retryable:
+            server.close()
+            raise
+        return server
+
+    def _refuse_gone(self, pod: str, lock: asyncio.Lock) -> None:
+        """Of one that went while something was waited for, nobody would shut again what is opened."""
+        if self._opening.get(pod) is not lock:
+            raise Retryable(f"{pod} is gone")
 
     async def _begin_relay(self, execution_id: str, pod: str, address: str, numbers: Sequence[int]) -> None:
         """Return once it is ready, or cannot be had: an image without Python may still listen at all addresses."""
@@ -158,16 +174,24 @@ class Forwarder:
                 self._ways.taken(_WAYS, execution_id),
                 self._server.socket(f"{pod}/portforward", {"ports": str(number)}, FORWARD) as socket,
             ):
-                out = asyncio.create_task(_send(socket, reader))
-                try:
-                    await _receive(socket, writer)
-                finally:
-                    out.cancel()
-                    await asyncio.gather(out, return_exceptions=True)
+                await _first_of(_send(socket, reader), _receive(socket, writer))
         except (ApiError, Unreachable, OSError, aiohttp.ClientError, TooMany) as error:
             logger.info("a connection to %s:%s was closed: %s", pod, number, error)
         finally:
             writer.close()
+
+
+async def _first_of(*sides: Coroutine[Any, Any, None]) -> None:
+    """Return when one has ended, or raise as it did; the other ends with it."""
+    tasks = [asyncio.create_task(side) for side in sides]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, reader: asyncio.StreamReader) -> None:
