@@ -112,6 +112,17 @@ async def test_what_is_old_or_of_elsewhere_or_broken_is_found_out_again(
     assert len(tried) == 1
 
 
+async def test_an_image_that_is_none_of_the_sites_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever made it decides what its programs say."""
+    tried = trials(monkeypatch, probing.SHUT)
+    prober = new(tmp_path)
+    prober.remember(WHO, "eve", "registry.example.org/eve/python:3")
+    show(prober, READY)
+    await settled(prober)
+
+    assert (tried, prober.answer) == ([], Isolation.DECLARED)
+
+
 async def test_what_the_admin_says_is_not_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tried = trials(monkeypatch, probing.OPEN)
     prober = new(tmp_path, Isolation.ENFORCED)
@@ -148,9 +159,9 @@ def test_what_a_backend_promises_is_known_before_it_is_started(tmp_path: Path) -
 
 async def found_out(world: KubernetesWorld) -> str:
     """What the backend says once it has tried."""
-    world.options = {"isolation": Isolation.AUTO}
+    world.options = {"isolation": Isolation.AUTO, "image_prefix": "zoe-test/"}
     runner = Runner(world, await world.open())
-    await runner.start("one")
+    await runner.start("one", image="zoe/base")
     file, end = world.data_dir / "kubernetes" / "isolation.json", time.monotonic() + FOUND_S
     while not file.exists():
         assert time.monotonic() < end, objects(world)

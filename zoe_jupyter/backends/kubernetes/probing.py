@@ -31,6 +31,7 @@ from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.watched import Watched
 from zoe_jupyter.model.application import Port, Probe
 from zoe_jupyter.model.errors import BackendError
+from zoe_jupyter.model.images import OWN_PREFIX
 from zoe_jupyter.model.resources import Resources
 
 logger = logging.getLogger(__name__)
@@ -84,8 +85,8 @@ class Prober:
         self._due_at = self._recalled() if wanted is Isolation.AUTO else math.inf
 
     def remember(self, attempt: Attempt, owner: str, image: str) -> None:
-        """Once it runs, its image is on the nodes, and can be tried with."""
-        if time.time() >= self._due_at:
+        """Once it runs, its image is on the nodes, and can be tried with where it is one of the site's: others say what those like who made them."""
+        if image.startswith(OWN_PREFIX) and time.time() >= self._due_at:
             self._images[attempt] = owner, image
 
     def notice(self, server: ApiServer, attempt: Attempt, pod: Pod) -> None:
