@@ -15,6 +15,7 @@ from zoe_jupyter.backends.kubernetes import machines, watched
 from zoe_jupyter.backends.kubernetes.client import ApiError
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.watched import Watched
+from zoe_jupyter.testing.backend_contract import eventually
 
 
 def item(name: str, version: int, uid: str = "") -> dict[str, Any]:
@@ -109,6 +110,22 @@ async def test_a_version_that_is_too_old_is_followed_by_a_list(ending: Any) -> N
     assert set(copy.items) == {"b"}
     assert copy.lists == 2
     assert ("a", False) in changes
+
+
+async def test_who_says_each_time_that_a_version_is_too_old_is_asked_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(delay_s: float) -> None:
+        pauses.append(delay_s)
+
+    monkeypatch.setattr(watched.asyncio, "sleep", pause)
+    old = ApiError(410, "Expired", "")
+    copy, _ = await follow(Cluster([[item("a", 1)] for _ in range(5)], [[old] for _ in range(4)]))
+
+    assert copy.lists == 5
+    assert pauses == list(watched.RETRY_S[1:4])
 
 
 async def test_what_nobody_foresaw_is_a_doubt_and_all_is_listed_again(
@@ -219,6 +236,29 @@ async def test_who_copies_an_object_into_another_namespace_does_not_take_its_pla
     copy, _ = await follow(Cluster([listed], [said]))
 
     assert {name: found["metadata"]["uid"] for name, found in copy.items.items()} == {"a": "real"}
+
+
+async def test_nodes_that_may_be_seen_no_more_are_not_those_of_now(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its right was taken away while Zoe ran: the log says so, and a node that came since is no lost one."""
+    monkeypatch.setattr(watched, "RETRY_S", (60.0,))
+    cluster = Cluster([[item("n1", 1)], []], [[ApiError(403, "Forbidden", "nodes is forbidden")] for _ in range(2)])
+    found = machines.Machines(cluster, Site(deployment="lab"), {})  # type: ignore[arg-type]
+    monkeypatch.setattr(machines.nodes, "slim", dict)
+    await found.begin()
+    assert found.are_current
+    following = asyncio.create_task(found.follow())
+    await eventually(lambda: _is(not found.are_current))
+
+    assert found.may_be_seen
+    assert "nodes is forbidden" in caplog.text
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def _is(claim: bool) -> bool:
+    return claim
 
 
 async def test_nodes_that_cannot_be_read_now_are_asked_for_again(

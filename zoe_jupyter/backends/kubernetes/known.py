@@ -136,9 +136,9 @@ class Known:
 
     def of(self, execution_id: str, service: str = "") -> Iterator[tuple[Attempt, Pod]]:
         """The pods that are there, oldest attempt first."""
-        for attempt in sorted(self.pods, key=lambda each: each.attempt):
-            if attempt.execution_id == execution_id and service in ("", attempt.service):
-                yield attempt, self.pods[attempt]
+        found = [a for a in self.pods if a.execution_id == execution_id and service in ("", a.service)]
+        for attempt in sorted(found, key=lambda each: each.attempt):
+            yield attempt, self.pods[attempt]
 
     def nodes(self) -> set[str]:
         """Those that have pods of ours."""

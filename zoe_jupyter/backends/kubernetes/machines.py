@@ -74,6 +74,11 @@ class Machines:
         return self._nodes in self._seen
 
     @property
+    def are_current(self) -> bool:
+        """Whether Zoe sees the nodes as they are now; where its right to was taken away, one that has come since is no lost one."""
+        return self.may_be_seen and not self._nodes.problem
+
+    @property
     def is_pool(self) -> bool:
         """Whether Zoe knows one node that stands for all."""
         return not self.may_be_seen or self._site.placement is Placement.CLUSTER

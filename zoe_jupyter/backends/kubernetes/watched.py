@@ -62,6 +62,7 @@ class Watched:
         """Go on for ever; what is optional ends where Zoe may not see it."""
         failures = 0
         while True:
+            is_old = False
             try:
                 if not self._version or time.monotonic() - self._listed_at >= RELIST_S:
                     await self.list()
@@ -72,15 +73,16 @@ class Watched:
             except ApiError as error:
                 if error.status == 403 and self._is_optional:
                     return
-                self._version = ""
-                if error.status != 410:
-                    self._doubt(f"{self._path}: {error}")
+                self._version, is_old = "", error.status == 410
+                if not is_old:
+                    self._doubt(f"{self._path}: {error}", level=logging.WARNING)
             except Exception as error:
                 logger.exception("watching %s failed; a defect", self._path)
                 self._version = ""
                 self._doubt(f"{self._path}: {error!r}")
-            if self.problem:
+            if self.problem or (is_old and failures):
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            if self.problem or is_old:
                 failures += 1
 
     async def list(self) -> None:
@@ -149,9 +151,9 @@ class Watched:
             self.items.pop(name, None)
             self._on_change(name, None)
 
-    def _doubt(self, why: str) -> None:
+    def _doubt(self, why: str, *, level: int = logging.INFO) -> None:
         if not self.problem:
-            logger.info("watching %s: %s", self._path, why)
+            logger.log(level, "watching %s: %s", self._path, why)
         self.problem = why
 
 
