@@ -229,6 +229,65 @@ class TestLaunchFailed:
         assert (life.state, life.execution.outcome) == (State.ENDED, Outcome.STOPPED)
 
 
+class TestBusy:
+    """What runs services cannot take one now: a control plane is upgraded, or a quota is used up."""
+
+    def refuses(self, life: Life, name: str, *, delay_s: float = 2.0) -> Life:
+        busy = Reason("backend_busy", "the cluster asks to try again")
+        failed = LaunchFailed(name, life[name].attempt, busy, retry_in_s=delay_s, is_blameless=True)
+        return life.happens(failed)
+
+    def again(self, life: Life) -> float:
+        """How long until the next try, which then begins."""
+        due_at = next_due(life.execution)
+        assert due_at is not None
+        wait_s = due_at - life.now
+        life.later(wait_s, TimePassed())
+        return wait_s
+
+    def test_what_runs_waits_for_it_as_long_as_it_takes_and_asks_less_and_less_often(self) -> None:
+        life = Life.running(cluster(restart=Restart(attempts=0))).exits("spark.worker-0", 1, LOST, is_blameless=True)
+        self.again(life)
+        waits = [self.again(self.refuses(life, "spark.worker-0")) for _ in range(20)]
+        assert waits == [2, 4, 8, 16, *[30] * 16]
+        assert (life["spark.worker-0"].failures, life.state) == (0, State.STARTING)
+        said = self.refuses(life, "spark.worker-0")["spark.worker-0"].reason
+        assert said is not None
+        assert (said.code, dict(said.numbers)) == ("backend_busy", {"refusals": 21, "retry_in_s": 30.0})
+        self.again(life)
+        life.all_ready().exits("spark.worker-0", 1, LOST, is_blameless=True)
+        self.again(life)
+        assert self.again(self.refuses(life, "spark.worker-0")) == 2
+
+    def test_it_is_never_asked_sooner_than_it_says(self) -> None:
+        life = Life.running().exits("spark.worker-0", 1, LOST, is_blameless=True)
+        self.again(life)
+        assert [self.again(self.refuses(life, "spark.worker-0", delay_s=60.0)) for _ in range(3)] == [60, 60, 60]
+
+    def test_a_start_gives_its_room_to_others_and_fails_in_the_end(self) -> None:
+        life = Life.placed()
+        for start in range(1, 6):
+            for _ in range(5):
+                self.again(self.refuses(life, "spark.head-0"))
+            self.refuses(life, "spark.head-0")
+            if start < 5:
+                assert (life.state, life.services, life.execution.failed_starts) == (State.QUEUED, {}, start)
+                life.later(1000, life.room())
+        assert (life.state, life.execution.outcome) == (State.ENDED, Outcome.FAILED)
+        assert life.execution.reason is not None
+        assert "the cluster asks to try again; 5 starts in a row have failed" in life.execution.reason.text
+
+    def test_a_start_that_must_not_be_done_twice_waits(self) -> None:
+        life = Life.placed(job(tasks=2)).launched("job.main-1").ready("job.main-1")
+        for _ in range(20):
+            self.again(self.refuses(life, "job.main-0"))
+        assert (life.state, life.services) == (State.STARTING, {"job.main-0": "starting", "job.main-1": "running"})
+
+    def test_who_waits_for_it_can_be_stopped(self) -> None:
+        life = self.refuses(Life.placed(), "spark.head-0").happens(StopRequested())
+        assert (life.state, life.execution.outcome) == (State.ENDED, Outcome.STOPPED)
+
+
 def test_an_exit_of_what_has_ended_or_waits_changes_nothing() -> None:
     life = Life.placed()
     before = life.execution

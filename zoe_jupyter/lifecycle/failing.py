@@ -12,6 +12,7 @@ from zoe_jupyter.lifecycle.draft import Draft
 from zoe_jupyter.lifecycle.events import LaunchFailed, ServiceExited
 from zoe_jupyter.lifecycle.stopping import stop, take_back
 from zoe_jupyter.model.application import RestartWhen
+from zoe_jupyter.model.errors import Busy
 from zoe_jupyter.model.execution import Outcome, Reason, Service, ServiceState
 from zoe_jupyter.model.units import format_duration
 
@@ -21,6 +22,10 @@ STEADY_S = 600.0
 SETTLED_S = 60.0
 """Ready for so long and then lost, a service is placed anew at once; sooner, it waits its delay, so that nothing spins."""
 LEAST_LAUNCH_TRIES = 3
+LONGEST_BUSY_S = 30.0
+"""Between two tries where the backend is busy."""
+START_REFUSALS = 5
+"""So often a start is tried again that way before it gives its room to others: the first minute, or somewhat longer."""
 START_TRIES = 5
 """So often in a row a whole start may fail before the execution does."""
 NEVER_THERE = ("command_not_found", "image_missing")
@@ -48,6 +53,9 @@ def exited_unexpectedly(draft: Draft, service: Service, event: ServiceExited) ->
 
 def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFailed) -> None:
     """Try again when that makes sense; a launch may fail a few times even where a program may not."""
+    if event.retry_in_s is not None and event.reason.code == Busy.reason:
+        _ask_again_later(draft, service, event.reason, event.retry_in_s)
+        return
     tries = max(draft.process_of(service).restart.attempts, LEAST_LAUNCH_TRIES)
     if event.retry_in_s is not None and (event.is_blameless or service.failures < tries):
         failures = service.failures + (not event.is_blameless)
@@ -58,6 +66,18 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
         _start_failed(draft, service, None, reason)
     else:
         _given_up(draft, service, None, reason)
+
+
+def _ask_again_later(draft: Draft, service: Service, reason: Reason, delay_s: float) -> None:
+    """After 1, 2, 4, ... times the delay. What runs waits as long as that takes; a start gives its room back, and counts as failed."""
+    before = service.reason.numbers.get("refusals", 0) if service.reason and service.reason.code == reason.code else 0
+    if before >= START_REFUSALS and _is_of_start(draft, service) and not _runs_only_once(draft):
+        _start_failed(draft, service, None, _why_not_begun(draft, service, reason))
+        return
+    delay_s = max(delay_s, min(LONGEST_BUSY_S, delay_s * 2.0 ** min(before, 30)))
+    numbers = {**reason.numbers, "refusals": before + 1, "retry_in_s": delay_s}
+    failures, reason = service.failures, replace(reason, numbers=numbers)
+    _wait_for_next_try(draft, service, failures=failures, delay_s=delay_s, reason=reason)
 
 
 def _finished(draft: Draft, service: Service) -> None:

@@ -2,7 +2,7 @@
 
 ``ZoeError`` > ``UserError`` (InvalidDescription, NotFound, Conflict, Forbidden, QuotaExceeded, TooMany, Unfit, Unavailable,
 NoRoom)
-and ``BackendError`` (Retryable, Fatal). ``reason`` is the stable word that REST answers carry.
+and ``BackendError`` (Retryable > Busy, Fatal). ``reason`` is the stable word that REST answers carry.
 """
 
 from __future__ import annotations
@@ -154,6 +154,15 @@ class Retryable(BackendError):
         super().__init__(message, details=details, reason=reason)
         self.delay_s = delay_s
         self.is_blameless = is_blameless
+
+
+class Busy(Retryable):
+    """What runs services cannot take this one now, and that is nobody's fault: it is asked less and less often."""
+
+    reason = "backend_busy"
+
+    def __init__(self, message: str, *, delay_s: float = 2.0) -> None:
+        super().__init__(message, delay_s=delay_s, is_blameless=True)
 
 
 class Fatal(BackendError):

@@ -187,7 +187,7 @@ class KubernetesBackend(Backend):
         await self._begin()
 
     async def _begin(self) -> None:
-        """Look once, and go on looking. A cluster that does not answer now is asked again later; one that refuses us is told at once."""
+        """Look once, and go on looking. A cluster that cannot answer now is asked again later; one that refuses us is told at once."""
         try:
             await self._machines.begin()
             await self._jobs.list()
@@ -195,7 +195,9 @@ class KubernetesBackend(Backend):
         except Unreachable as error:
             logger.warning("%s; it is tried again", error)
         except ApiError as error:
-            raise told(error) from None
+            if not error.is_passing:
+                raise told(error) from None
+            logger.warning("the Kubernetes API server cannot answer now, and is asked again: %s", error)
         found_out = self._meter.find(self._server, self._machines)
         watches = [self._jobs.follow(), self._pods.follow(), self._machines.follow()]
         works = [*watches, *(events.follow() for events in self._events), self._keep_up(), found_out]
@@ -436,9 +438,9 @@ class KubernetesBackend(Backend):
     async def _until_gone(self, execution_id: str) -> None:
         """Pods of lost nodes go when their node comes back, or is removed."""
         end = time.monotonic() + _CLEAN_LIMIT_S
-        while [a for a, _ in self._known.of(execution_id) if not self._known.is_given_up(a)] or (
-            execution_id in self._objects.kept()
-        ):
+        while self._objects.has_kept(execution_id) or [
+            a for a, _ in self._known.of(execution_id) if not self._known.is_given_up(a)
+        ]:
             if time.monotonic() > end:
                 raise Retryable(f"something of {execution_id} is still there", delay_s=5.0)
             await self._hints.next(1.0)
@@ -467,7 +469,7 @@ class KubernetesBackend(Backend):
         for attempt in self._known.condemned():
             self._ending.begin(str(attempt), partial(self._end, attempt, grace_s=_CLEAN_GRACE_S))
         await self._ending.settle()
-        if self._machines.may_be_seen and self._nodes.look(self._known.nodes(), time.monotonic()):
+        if self._machines.are_current and self._nodes.look(self._known.nodes(), time.monotonic()):
             self._hints.give()
         for attempt, reason in self._overdue.look(time.monotonic()):
             self._known.give_up(attempt, reason)

@@ -39,6 +39,11 @@ class ApiError(Exception):
         self.status = status
         self.reason = reason
 
+    @property
+    def is_passing(self) -> bool:
+        """Whether it is trouble of its own: it has too much to do, or its control plane is being upgraded."""
+        return self.status == 429 or self.status >= 500
+
 
 class ApiServer:
     """One connection pool; ``kubeconfig`` empty: the environment's, or where there is none, what a pod is given."""

@@ -14,7 +14,7 @@ from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.watched import Watched
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
+from zoe_jupyter.model.errors import BackendError, Busy, Fatal
 
 QUOTA_RETRY_S = 30.0
 _TRIES = 3
@@ -34,6 +34,10 @@ class Objects:
     def kept(self) -> frozenset[str]:
         """Executions that have a parent."""
         return frozenset(parents.execution_of(parent) for parent in self._jobs.items.values())
+
+    def has_kept(self, execution_id: str) -> bool:
+        """Whether that one has a parent."""
+        return self._parent(execution_id) is not None
 
     def is_at_home(self, pod: translate.Pod) -> bool:
         """Whether it is what it says, in its execution's namespace as far as that is known: anybody can write into a pod of theirs that it is another's."""
@@ -150,7 +154,7 @@ class Objects:
                 if not _is_left_behind(there, manifest):
                     return there
                 await self._remove(f"{path}/{manifest['metadata']['name']}", there)
-        raise Retryable(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
+        raise Busy(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
 
     async def _there(self, path: str) -> Mapping[str, Any] | None:
         """None where it has just gone."""
@@ -177,13 +181,13 @@ def told(error: ApiError) -> BackendError:
     """The API server's refusal in the contract's words, with the way out where there is one."""
     text = str(error)
     if error.status == 403 and "exceeded quota" in text:
-        return Retryable(f"the namespace has no room left: {text}", delay_s=QUOTA_RETRY_S)
+        return Busy(f"the namespace has no room left: {text}", delay_s=QUOTA_RETRY_S)
     if error.status == 403:
         return Fatal(f"the cluster does not allow it: {text}; deploy/kubernetes has the rights that Zoe needs")
     if error.status == 401:
-        return Retryable(f"the cluster does not know Zoe any more: {text}; look at the kubeconfig or the token")
-    if error.status in (409, 429) or error.status >= 500:
-        return Retryable(f"the cluster asks to try again: {text}")
+        return Busy(f"the cluster does not know Zoe any more: {text}; look at the kubeconfig or the token")
+    if error.status == 409 or error.is_passing:
+        return Busy(f"the cluster asks to try again: {text}")
     return Fatal(f"the cluster refuses it: {text}")
 
 
@@ -200,7 +204,7 @@ def _refuse_foreign(found: Mapping[str, Any], manifest: manifests.Manifest) -> N
     if any(there.get(key) != wanted.get(key) for key in identity):
         raise _foreign(manifest)
     if "deletionTimestamp" in found["metadata"] and manifest["kind"] != "Pod":
-        raise Retryable(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
+        raise Busy(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
 
 
 def _foreign(manifest: Mapping[str, Any]) -> Fatal:
