@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 
@@ -33,6 +34,25 @@ async def test_the_cluster_chooses_the_node_where_the_settings_say_so(world: Kub
     assert not (await runner.ended("one")).is_blameless
     await runner.backend.clean("one", keep_logs=False)
     await runner.backend.close()
+
+
+async def test_pods_have_the_priority_that_the_admin_gives_them(world: KubernetesWorld) -> None:
+    name = f"zoe-test-{uuid.uuid4().hex[:8]}"
+    given = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 7}
+    cluster.kubectl("create", "-f", "-", given=given)
+    try:
+        world.options = {"priority_class": name}
+        runner = Runner(world, await world.open())
+        await runner.start("one")
+        selector = names.selector(world.deployment)
+        (pod,) = json.loads(cluster.kubectl("get", "pods", "-n", world.namespace, "-l", selector, "-o", "json"))[
+            "items"
+        ]
+        assert (pod["spec"]["priorityClassName"], pod["spec"]["priority"]) == (name, 7)
+        await runner.backend.clean("one", keep_logs=False)
+        await runner.backend.close()
+    finally:
+        cluster.kubectl("delete", "priorityclass", name)
 
 
 async def test_who_finds_no_room_on_the_node_that_zoe_has_chosen_goes_elsewhere(
