@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from zoe_jupyter.backends.base import ServiceOrder, Unreachable
 from zoe_jupyter.engine import actions
-from zoe_jupyter.engine.actions import LAUNCHES_AT_ONCE
+from zoe_jupyter.engine.actions import LAUNCHES_AT_ONCE, LAUNCHES_OF_OWNER, LAUNCHES_ON_NODE
+from zoe_jupyter.engine.door import Caller
 from zoe_jupyter.model.execution import State
 from zoe_jupyter.model.resources import Node, Resources
 from zoe_jupyter.testing.fake_backend import GIB
@@ -29,13 +32,41 @@ async def test_who_waits_for_an_image_is_stopped_at_once(house: House) -> None:
 
 
 async def test_however_many_wait_for_images_others_start(house: House) -> None:
-    house.backend.machines = [Node("local", Resources(64_000_000, 64 * GIB))]
+    house.backend.machines = [Node("local", Resources(128_000_000, 64 * GIB))]
     house.backend.fetching[SERVICE] = asyncio.Event()
     for _ in range(2 * LAUNCHES_AT_ONCE):
         await house.until_state(State.STARTING, await house.submit("job"))
     await house.until_state(State.RUNNING, await house.submit("cluster"))
     house.backend.fetching[SERVICE].set()
     await house.until(lambda _: len(house.backend.launched) >= 2 * LAUNCHES_AT_ONCE, await house.submit("job"))
+
+
+async def test_launches_that_hang_leave_turns_to_other_owners_and_on_other_machines(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch, may_go_on = house.backend.launch, asyncio.Event()
+
+    async def hang(order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        if order.owner.startswith("slow"):
+            await may_go_on.wait()
+        return await launch(order, node)
+
+    monkeypatch.setattr(house.backend, "launch", hang)
+    house.backend.machines = [Node("local", Resources(128_000_000, 64 * GIB))]
+    for _ in range(LAUNCHES_OF_OWNER + 1):
+        await house.until_state(State.STARTING, await house.submit("job", caller=Caller("slow")))
+    await house.until_state(State.RUNNING, await house.submit("job"))
+
+    for number in range(LAUNCHES_ON_NODE + 1):
+        caller = Caller(f"slow-{number}")
+        await house.until_state(State.STARTING, await house.submit("job", caller=caller))
+    house.backend.machines = [Node("local", Resources(0, 0)), Node("other", Resources(8_000_000, 8 * GIB))]
+    house.backend.hint()
+    elsewhere = await house.until_state(State.RUNNING, await house.submit("job"))
+    assert [each.node for each in elsewhere.services.values()] == ["other"]
+    may_go_on.set()
+    count = LAUNCHES_OF_OWNER + LAUNCHES_ON_NODE + 4
+    await house.until(lambda _: len(house.backend.launched) == count, elsewhere)
 
 
 async def test_what_still_runs_of_an_earlier_attempt_ends_while_its_successor_waits_for_an_image(house: House) -> None:

@@ -17,10 +17,12 @@ from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, Se
 from zoe_jupyter.model.errors import BackendError, Retryable, UserError
 from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState, State
 from zoe_jupyter.store.errors import StoreError
+from zoe_jupyter.turns import Turns
 
 logger = logging.getLogger(__name__)
 
-LAUNCHES_AT_ONCE = 16
+LAUNCHES_AT_ONCE, LAUNCHES_OF_OWNER, LAUNCHES_ON_NODE = 32, 12, 24
+"""A launch may take minutes, or hang: those of one owner, and those on one machine, leave turns to others."""
 ORPHAN_GRACE_S = 5.0
 AGAIN_S = 5.0
 IN_VAIN_S = 1.0
@@ -58,7 +60,7 @@ class Actions:
         """Launches that still wait for what they need: nothing is lost with them."""
         self._in_vain: set[Key] = set()
         """What could not be carried out this time."""
-        self._launches = asyncio.Semaphore(LAUNCHES_AT_ONCE)
+        self._launches = Turns(LAUNCHES_AT_ONCE, LAUNCHES_OF_OWNER, LAUNCHES_ON_NODE)
         self._confirmed: dict[str, dict[tuple[str, int], float]] = {}
         self._cleaned: dict[str, float] = {}
         self._asked: dict[Key, float] = {}
@@ -161,7 +163,10 @@ class Actions:
         service, attempt = effect.service, effect.attempt
         try:
             await self._prepare(execution_id, effect)
-            async with self._launches:
+            wanted = self._wanted(execution_id, service, attempt, ServiceState.STARTING)
+            if wanted is None:
+                return None
+            async with self._launches.of(wanted[0].owner, wanted[1].node):
                 return await self._start(execution_id, effect)
         except Unreachable as error:
             logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution_id, service, error)

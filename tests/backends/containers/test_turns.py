@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.model.errors import TooMany
+from zoe_jupyter.turns import Turns
 
 
 async def test_neither_one_execution_nor_one_owner_takes_the_turns_of_all() -> None:

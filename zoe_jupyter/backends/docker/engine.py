@@ -16,13 +16,13 @@ from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Address, Unreachable
 from zoe_jupyter.backends.containers.names import slug
-from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.docker import translate, wire
 from zoe_jupyter.backends.docker.calls import QUICK_S, SLOW_S, Calls
 from zoe_jupyter.backends.docker.settings import LOOPBACK, EngineSettings
 from zoe_jupyter.backends.docker.translate import LABEL, Container, Restart
 from zoe_jupyter.backends.docker.tunnel import Tunnel
 from zoe_jupyter.model.errors import BackendError
+from zoe_jupyter.turns import Turns
 
 logger = logging.getLogger(__name__)
 

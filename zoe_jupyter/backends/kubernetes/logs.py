@@ -20,13 +20,13 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.kept import LEFT_OUT, keep_within
 from zoe_jupyter.backends.containers.lines import cut
 from zoe_jupyter.backends.containers.names import Attempt, slug
-from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.kubernetes import translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.paths import path_of
 from zoe_jupyter.model.errors import NotFound, TooMany
+from zoe_jupyter.turns import Turns
 
 CHUNK = 65536
 BEGINNING = 1024

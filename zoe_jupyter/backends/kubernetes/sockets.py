@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.containers.turns import Turns
 from zoe_jupyter.backends.kubernetes import relay
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import Retryable, TooMany
+from zoe_jupyter.turns import Turns
 
 logger = logging.getLogger(__name__)
 
