@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from docker.types import DeviceRequest
 
 from tests.backends.docker.conftest import BASE, DockerWorld
+from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import launching, translate
+from zoe_jupyter.backends.docker import DockerBackend, launching, stopping, translate
 from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
@@ -61,6 +65,61 @@ async def test_a_container_of_somebody_else_is_not_taken_over(runner: Runner, wo
         engine.remove_container(others, force=True)
 
 
+async def test_a_container_that_the_engine_is_still_making_is_waited_for(
+    runner: Runner, world: DockerWorld, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a connection that broke: the engine goes on, and has given the name away already."""
+    create, makers = launching._create, list[threading.Timer]()
+
+    def refuse(client: Any, config: dict[str, Any], name: str) -> str:
+        if not makers:
+            makers.append(threading.Timer(2.0, create, (client, config, name)))
+            makers[0].start()
+        raise Fatal(
+            f'the engine refused: Conflict. The container name "/{name}" is already in use by container "c0ffee"'
+        )
+
+    monkeypatch.setattr(launching, "_create", refuse)
+    monkeypatch.setattr(launching, "_MAKING_LOOKS", 1)
+    with pytest.raises(Unreachable, match="is still making the container of "):
+        await runner.launch(runner.order("one"))
+    monkeypatch.setattr(launching, "_MAKING_LOOKS", 20)
+    await runner.start("one")
+    assert len(world.left(engine)) == 2, "one container in one network"
+
+
+async def test_what_an_image_begins_with_stays_and_gets_the_command(runner: Runner, engine: Any) -> None:
+    name, made = f"zoe-test/entered-{uuid.uuid4().hex[:8]}:1", engine.create_container(BASE, ["true"])
+    entry = 'ENTRYPOINT ["sh", "-c", "echo entered; exec \\"$@\\"", "--"]'
+    engine.commit(made["Id"], repository=name, changes=[entry])
+    engine.remove_container(made["Id"])
+    try:
+        await runner.launch(runner.order("one", code="print('commanded')", image=name))
+        await runner.ended("one")
+        assert await runner.output("one") == b"entered\ncommanded\n"
+        await runner.backend.clean("one", keep_logs=False)
+    finally:
+        engine.remove_image(name, force=True)
+
+
+async def test_who_is_asked_to_end_by_a_signal_that_there_is_not_ends(runner: Runner) -> None:
+    """As an image may name one."""
+    await runner.start("one")
+    assert isinstance(runner.backend, DockerBackend)
+    ((engine, found),) = runner.backend._site.attempts("one", "app.main-0")
+    engine.containers[found.id] = replace(found, stop_signal="SIGNONSENSE")
+    await runner.backend.stop("one", "app.main-0", 1, grace_s=60)
+    assert (await runner.ended("one")).exit_code == 143
+
+
+async def test_who_cannot_be_asked_to_end_is_killed(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    await runner.start("one")
+    monkeypatch.setattr(stopping, "_ask", AsyncMock(side_effect=Retryable("the engine refused: it is busy")))
+    with pytest.raises(Retryable):
+        await runner.backend.stop("one", "app.main-0", 1, grace_s=0.5)
+    assert (await runner.ended("one")).exit_code == 137
+
+
 def holds(engine: Any, gpu: str) -> str:
     """A container of another deployment that has this GPU."""
     request = DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])
@@ -87,8 +146,9 @@ async def test_two_deployments_on_one_engine_never_give_the_same_gpu(
     monkeypatch.setattr(launching, "_create", made)
     try:
         is_contended = False
-        with pytest.raises(BackendError, match="device driver"):
+        with pytest.raises(BackendError, match="device driver") as unable:
             await runner.launch(order)
+        assert not getattr(unable.value, "is_blameless", False), "it would be tried without end"
         is_contended = True
         with pytest.raises(Retryable, match="just taken") as yielding:
             await runner.launch(order)

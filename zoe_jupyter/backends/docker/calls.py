@@ -21,7 +21,7 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.docker import ways, wire
 from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.backends.docker.tunnel import Tunnel
-from zoe_jupyter.model.errors import Fatal, Retryable
+from zoe_jupyter.model.errors import Busy, Fatal
 
 _T = TypeVar("_T")
 QUICK_S, LOG_S, SLOW_S = 10, 30, 90
@@ -140,12 +140,12 @@ class _Client(docker.APIClient):  # type: ignore[misc]
         return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
 
 
-def translated(error: APIError) -> Retryable | Fatal:
-    """Trouble of the engine may pass; what it refuses, it will refuse again."""
+def translated(error: APIError) -> Busy | Fatal:
+    """Trouble of the engine may pass, and is no service's fault; what it refuses, it will refuse again."""
     return _refused(str(error.explanation or error), is_trouble=error.is_server_error())
 
 
-def _refusal(status: int, content: bytes) -> NotFound | Retryable | Fatal:
+def _refusal(status: int, content: bytes) -> NotFound | Busy | Fatal:
     try:
         said = str(json.loads(content)["message"])
     except (ValueError, KeyError, TypeError):
@@ -155,9 +155,9 @@ def _refusal(status: int, content: bytes) -> NotFound | Retryable | Fatal:
     return _refused(said, is_trouble=status >= _TROUBLE)
 
 
-def _refused(said: str, *, is_trouble: bool) -> Retryable | Fatal:
+def _refused(said: str, *, is_trouble: bool) -> Busy | Fatal:
     text = f"the engine refused: {said}"
-    return Retryable(text, delay_s=2.0) if is_trouble else Fatal(text)
+    return Busy(text) if is_trouble else Fatal(text)
 
 
 def pull_progress(item: dict[str, Any], layers: dict[str, tuple[int, int]]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from zoe_jupyter.backends.base import ServiceOrder
+from zoe_jupyter.backends.base import ServiceOrder, Unreachable
 from zoe_jupyter.backends.containers.images import resolve
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import folders, translate
@@ -22,13 +22,17 @@ from zoe_jupyter.backends.docker.networks import Networks
 from zoe_jupyter.backends.docker.settings import ContainerSettings
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.failpoints import failpoint
-from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
+from zoe_jupyter.model.errors import BackendError, Busy, Fatal, Retryable
 from zoe_jupyter.model.execution import Reason
 
 _NO_GPU_S = 5.0
 _RIVAL_S = 3.0
 """Between a start and the look after it lies less."""
 _MAY_RUN = ["created", "running", "paused", "restarting"]
+_MAKING_S, _MAKING_LOOKS = 0.5, 20
+"""A create whose connection broke goes on; with much in the image's volumes it takes minutes."""
+_NO_RUNTIME = ("transport:", "ttrpc:", "unavailable", "deadline exceeded")
+"""Of an engine whose own parts do not reach each other."""
 _NO_PROGRAM = ("executable file not found", "no such file or directory", "permission denied")
 
 
@@ -146,11 +150,25 @@ class Launcher:
         except Fatal as error:
             if "is already in use" not in error.message:
                 raise
-            made = name
+            made = await self._earlier(name, translate.attempt_of(order))
         found = await self._engine.inspect(made)
-        if found is None or found.attempt != translate.attempt_of(order):
-            raise Fatal(f"another's container has the name {name}")
+        if found is None:
+            raise Retryable(f"the container of {order.service} was removed while it was made")
         return found
+
+    async def _earlier(self, name: str, attempt: Attempt) -> str:
+        """The id of what an earlier try made, which the engine may still be making: it knows the name first.
+
+        Raises Unreachable where that takes longer: the next try is to wait for it, too, and not to make another. Raises Fatal for somebody else's.
+        """
+        for _ in range(_MAKING_LOOKS):
+            with suppress(NotFound):
+                body = await self._engine.calls.do(lambda client: client.inspect_container(name), limit_s=SLOW_S)
+                if not translate.is_own(body["Config"]["Labels"], attempt.deployment):
+                    raise Fatal(f"another's container has the name {name}")
+                return str(body["Id"])
+            await asyncio.sleep(_MAKING_S)
+        raise Unreachable(f"the engine {self._engine.name} is still making the container of {attempt}")
 
     async def _start(self, found: Container, order: ServiceOrder) -> None:
         try:
@@ -161,8 +179,11 @@ class Launcher:
             raise Retryable(f"the engine could not start {order.service}: {error.explanation}") from error
         except BackendError as error:
             await self._discard(found)
-            if any(words in error.message.lower() for words in _NO_PROGRAM):
+            said = error.message.lower()
+            if any(words in said for words in _NO_PROGRAM):
                 raise Fatal(error.message, reason="command_not_found") from error
+            if isinstance(error, Busy) and not any(words in said for words in _NO_RUNTIME):
+                raise Retryable(error.message) from error  # what it says of this one container it may say for ever
             raise
 
     async def _discard(self, found: Container) -> None:

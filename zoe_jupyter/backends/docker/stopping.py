@@ -16,6 +16,7 @@ from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import BackendError, Fatal
 
 _KILL_AGAIN_S = 2.0
+_USUAL = "SIGTERM"
 
 
 class Stopper:
@@ -35,10 +36,16 @@ class Stopper:
         if found.is_created:
             await remove(engine, found)
         elif found.is_running:
-            await _signal(engine, found, found.stop_signal)
-            due_at = time.monotonic() + grace_s
-            if due_at < self._due_at.get(found.id, math.inf):
-                self._kill_at(engine, found, due_at)
+            try:
+                await _ask(engine, found)
+            finally:
+                due_at = time.monotonic() + grace_s
+                if due_at < self._due_at.get(found.id, math.inf):
+                    self._kill_at(engine, found, due_at)
+
+    def is_ending(self, found: Container) -> bool:
+        """Whether it will be killed, unless it ends before."""
+        return found.id in self._tasks
 
     def forget(self, execution_id: str) -> None:
         self._stopped = {attempt for attempt in self._stopped if attempt.execution_id != execution_id}
@@ -65,6 +72,14 @@ class Stopper:
                 await kill(engine, found)
                 return
             await asyncio.sleep(_KILL_AGAIN_S)
+
+
+async def _ask(engine: Engine, found: Container) -> None:
+    """By the signal that its image names, where there is such a one."""
+    try:
+        await _signal(engine, found, found.stop_signal)
+    except Fatal:
+        await _signal(engine, found, _USUAL)
 
 
 async def kill(engine: Engine, found: Container) -> None:
