@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -42,6 +43,7 @@ print("FOUND", json.dumps({
     "root": tried(lambda: open("/etc/shadow")),
     "sysctl": tried(lambda: open("/proc/sys/kernel/hostname", "w")),
     "environment": dict(os.environ),
+    "namespaces": [os.readlink("/proc/self/ns/" + name) for name in ("cgroup", "ipc", "mnt", "net", "pid", "uts")],
 }), flush=True)
 """
 KNOCK = """
@@ -89,6 +91,8 @@ async def test_a_container_has_no_rights_and_sees_nothing_of_its_machine(runner:
     assert (seen["setuid"], seen["root"]) == ("Operation not permitted", "Permission denied")
     assert seen["sysctl"] in ("Read-only file system", "Permission denied")
     assert not [name for name in seen["environment"] if "TOKEN" in name or "SECRET" in name]
+    names = [each.partition(":")[0] for each in seen["namespaces"]]
+    assert not {os.readlink(f"/proc/self/ns/{name}") for name in names} & set(seen["namespaces"])
 
 
 async def test_a_fork_bomb_hurts_itself_only(world: DockerWorld) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,63 @@ from typing import Any
 
 import pytest
 
+from tests.backends.docker.conftest import DockerWorld
 from tests.backends.docker.test_probing import FOUND
 from zoe_jupyter.backends.containers.kept import LEFT_OUT
-from zoe_jupyter.backends.docker import logs
+from zoe_jupyter.backends.docker import DockerBackend, logs
 from zoe_jupyter.backends.docker.logs import KeptLogs
+from zoe_jupyter.backends.docker.notes import Notes
+from zoe_jupyter.model.application import Probe
+from zoe_jupyter.model.errors import TooMany
+from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.testing.backend_contract import FOREVER, Runner
+from zoe_jupyter.turns import Turns
+
+READY = f"print('ready', flush=True); {FOREVER}"
+
+
+@pytest.mark.docker
+async def test_who_reads_too_many_logs_at_once_is_told_so(runner: Runner) -> None:
+    """Each is a connection to the engine."""
+    assert isinstance(runner.backend, DockerBackend)
+    runner.backend._reading = Turns(10, 2)
+    await runner.start("one", code=READY.replace("ready", "said"))
+    await runner.said("one", "app.main-0", b"said")
+    open_ones = [runner.backend.logs("one", "app.main-0", tail=None, follow=True) for _ in range(2)]
+    for each in open_ones:
+        assert await anext(each) == b"said\n"
+    with pytest.raises(TooMany, match="logs that are read: 2 are open for one"):
+        await runner.output("one")
+    for each in open_ones:
+        await each.aclose()  # type: ignore[attr-defined]
+    assert await runner.output("one") == b"said\n"
+
+
+@pytest.mark.docker
+async def test_of_what_is_started_again_and_again_only_the_last_start_is_remembered(
+    runner: Runner, world: DockerWorld
+) -> None:
+    ids = []
+    for attempt in range(1, 4):
+        seen = await runner.start("one", attempt=attempt, code=READY, ready=Probe(log="^ready"))
+        ids.append(seen.handle["container_id"])
+        await runner.backend.stop("one", "app.main-0", attempt, grace_s=0)
+        await runner.ended("one", attempt=attempt)
+    file = world.data_dir / "docker" / "notes.json"
+    assert json.loads(file.read_text())["ready"] == ids[2:]
+
+
+def test_of_containers_that_no_engine_has_nothing_is_remembered(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "notes.json")
+    for container_id in ("here", "gone"):
+        notes.set_ready(container_id)
+        notes.set_verdict(container_id, Reason("not_ready", "late"))
+    notes.keep((), ["here"])
+    again = Notes(tmp_path / "notes.json")
+    again.read()
+    for container_id, is_known in (("here", True), ("gone", False)):
+        assert again.is_ready(container_id) is is_known
+        assert (again.verdict(container_id) is not None) is is_known
 
 
 async def test_the_logs_of_a_service_that_is_started_again_and_again_have_a_limit(

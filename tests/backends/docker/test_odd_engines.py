@@ -18,10 +18,12 @@ import pytest
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import calls, logs, probing
+from zoe_jupyter.backends.docker import backend, calls, logs, probing
 from zoe_jupyter.backends.docker import engine as engines
 from zoe_jupyter.backends.docker.engine import Engine
-from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.launching import Launcher
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.backends.docker.site import Site
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import Retryable
 from zoe_jupyter.testing.backend_contract import eventually
@@ -92,11 +94,21 @@ async def test_an_engine_that_accepts_and_says_nothing_holds_up_nobody(
 
 
 async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, info: Sequence[bytes] = (b"{}",)
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    info: Sequence[bytes] = (b"{}",),
+    trouble: Sequence[bytes] = (),
 ) -> None:
-    """As an engine that has nothing; its one event is of a kind of its own. ``info`` has what it says of itself now, or nothing."""
+    """As an engine that has nothing; its one event is of a kind of its own. ``info`` has what it says of itself now, or nothing.
+
+    ``trouble``: what it answers to everything but the question for its version, while there is some.
+    """
     while True:
         line = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+        if trouble and b"/version" not in line:
+            writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % trouble[0])
+            continue
         if b"/events" in line:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(ODD), ODD))
             continue
@@ -141,6 +153,182 @@ async def test_an_engine_that_says_nothing_of_itself_is_looked_at_all_the_same(p
 
 async def _has_heard(engine: Engine) -> bool:
     return engine._is_subscribed
+
+
+@pytest.mark.parametrize("status", [b"503 Service Unavailable", b"403 Forbidden", b"404 Not Found"])
+async def test_an_engine_of_which_nothing_but_trouble_is_heard_is_silent(place: Path, status: bytes) -> None:
+    """Somebody answers in its place, say; what it had is not what it has."""
+    trouble: list[bytes] = []
+    async with served(place, partial(_answer, trouble=trouble)):
+        engine = an_engine(place)
+        await engine.look()
+        trouble.append(status)
+        with pytest.raises(Unreachable, match="the engine odd does not say what it runs"):
+            await engine.look()
+        assert engine.silent_since is not None
+        trouble.clear()
+        await engine.look()
+        assert engine.silent_since is None
+        engine.close()
+
+
+async def test_an_engine_that_was_silent_is_asked_again_whatever_it_answered(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(
+        [EngineSettings(name="odd", url=f"unix://{place / 's'}")], ContainerSettings(), folder=place, pool="10.213.0.0/16",
+        overcommit=1, memory_fraction=1, on_news=lambda: None,
+    )  # fmt: skip
+    engine = site.place("odd").engine
+    engine.silent_since = 1.0
+    asked = AsyncMock(side_effect=[TypeError("nobody foresaw this"), None])
+    monkeypatch.setattr(engine, "look", asked)
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            await site.look()
+        await asyncio.wait(site._asked_again.values())
+    assert asked.await_count == 2
+    site.close()
+
+
+async def test_what_began_before_the_events_are_heard_is_listed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a list and a subscription nobody would tell it."""
+    ids, may_be_heard = list[str](), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            line = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+            if b"/events" in line:
+                await may_be_heard.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                await asyncio.Event().wait()
+            listed = json.dumps([{"Id": each, "State": "running"} for each in ids]).encode()
+            kinds = {b"/version": VERSION, b"/info": b'{"NCPU": 4}', b"/containers/json": listed}
+            body = next((body for path, body in kinds.items() if path in line), b"[]")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    async with served(place, answer):
+        engine = an_engine(place)
+        monkeypatch.setattr(engine, "_inspect", AsyncMock(return_value=FOUND))
+        engine.start()
+        await engine.look()
+        assert not engine.containers
+        ids.append(FOUND.id)
+        may_be_heard.set()
+        await eventually(lambda: _has_heard(engine))
+        await engine.look()
+        assert engine.containers == {FOUND.id: FOUND}
+        engine.close()
+
+
+async def test_one_that_the_engine_is_busy_with_keeps_no_look_waiting(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_INSPECT_S", 0.05)
+    news, is_started, other = asyncio.Event(), asyncio.Event(), replace(FOUND, id="other")
+    engine = an_engine(place)
+    engine._on_news = news.set
+
+    async def inspect(container_id: str) -> Container:
+        if container_id == FOUND.id:
+            await is_started.wait()
+        return {each.id: each for each in (FOUND, other)}[container_id]
+
+    monkeypatch.setattr(engine, "_inspect", inspect)
+    for each in (FOUND, other):
+        engine.touch(each.id)
+    for _ in range(2):
+        await asyncio.wait_for(engine._inspect_dirty(), 5)
+        assert set(engine.containers) == {other.id}
+    assert not news.is_set()
+    is_started.set()
+    await asyncio.wait_for(news.wait(), 5)
+    await engine._inspect_dirty()
+    assert set(engine.containers) == {FOUND.id, other.id}
+    engine.close()
+
+
+async def test_an_answer_that_was_late_is_not_believed_where_somebody_asked_since(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_INSPECT_S", 0.05)
+    engine, may_answer, old = an_engine(place), asyncio.Event(), replace(FOUND, is_created=True, is_running=False)
+
+    async def inspect(_: str, *, limit_s: int = 0) -> Container:
+        if not limit_s:
+            await may_answer.wait()
+            return old
+        return FOUND
+
+    monkeypatch.setattr(engine, "_inspect", inspect)
+    engine.touch(FOUND.id)
+    await engine._inspect_dirty()
+    await engine.inspect(FOUND.id)
+    may_answer.set()
+    await engine._inspect_dirty()
+    assert engine.containers == {FOUND.id: FOUND}
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "is_blameless"),
+    [
+        ('connection error: desc = "transport: Error while dialing dial unix /run/containerd/containerd.sock"', True),
+        ("OCI runtime create failed: container_linux.go:380: starting container process caused: no such device", False),
+    ],
+)
+async def test_an_engine_that_cannot_start_anything_is_nobodys_failure(said: str, is_blameless: bool) -> None:
+    refused = calls._refused(said, is_trouble=True)
+    do = AsyncMock(side_effect=[refused, None])
+    engine: Any = SimpleNamespace(calls=SimpleNamespace(do=do), containers={})
+    launcher: Any = Launcher(engine, AsyncMock(), AsyncMock(), ContainerSettings())
+    with pytest.raises(Retryable, match=said.partition(":")[0]) as failed:
+        await launcher._start(FOUND, SimpleNamespace(service="app.main-0"))
+    assert failed.value.is_blameless is is_blameless
+
+
+async def test_what_all_containers_use_is_asked_of_a_few_at_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, asking, most = an_engine(place), 0, 0
+
+    async def do(*_: Any) -> dict[str, Any]:
+        nonlocal asking, most
+        asking, most = asking + 1, max(most, asking + 1)
+        await asyncio.sleep(0)
+        asking -= 1
+        return {}
+
+    monkeypatch.setattr(engine.calls, "do", do)
+    await asyncio.gather(*(backend._figures(engine, str(number)) for number in range(20)))
+    assert most <= 3
+    engine.close()
+
+
+async def test_logs_that_an_engine_does_not_give_keep_no_other_execution_waiting(place: Path) -> None:
+    """Who is ready says so in its log."""
+    other = replace(FOUND, id="c2", attempt=replace(FOUND.attempt, execution_id="x2"))
+    said = b"2026-01-01T00:00:00Z ready\n"
+    framed, asked = b"\1\0\0\0" + len(said).to_bytes(4, "big") + said, asyncio.Semaphore(0)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            line = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+            if b"/c1/logs" in line:
+                asked.release()
+                await asyncio.Event().wait()
+            body = VERSION if b"/version" in line else framed
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    async with served(place, answer):
+        engine = an_engine(place)
+        stuck = [asyncio.ensure_future(probing._LogMatch(engine, FOUND, "ready")()) for _ in range(100)]
+        for _ in range(8):
+            await asyncio.wait_for(asked.acquire(), 10)
+        assert await asyncio.wait_for(probing._LogMatch(engine, other, "ready")(), 10)
+        assert asked.locked()
+        for each in stuck:
+            each.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        engine.close()
 
 
 async def test_what_had_news_when_the_engine_fell_silent_is_looked_at_again(

@@ -30,22 +30,25 @@ Ask = Callable[[], Awaitable[bool]]
 class Silent:
     """An engine that answers nobody for so many questions."""
 
-    def __init__(self, *, silent_for: int = 0) -> None:
+    def __init__(self, *, silent_for: int = 0, said: bytes = b"") -> None:
         self.containers = {FOUND.id: FOUND}
         self.calls = self
         self.silent_for = silent_for
+        self.said = said
 
     async def do(self, work: Any, *arguments: Any, limit_s: int = 10) -> bytes:
         if self.silent_for > 0:
             raise Unreachable("it stands still")
-        return b""
+        return self.said
 
 
-async def told(engine: Silent, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> str:
+async def told(engine: Silent, ask: Ask, monkeypatch: pytest.MonkeyPatch, reasons: list[Reason] | None = None) -> str:
     """What is made of it: ``ready``, or the code of the reason why it is ended."""
     found: asyncio.Queue[str] = asyncio.Queue()
 
     async def late(engine: Engine, container: Container, reason: Reason) -> None:
+        if reasons is not None:
+            reasons.append(reason)
         found.put_nowait(reason.code)
 
     monkeypatch.setattr(probing, "ways", lambda *_: ask)
@@ -90,3 +93,13 @@ async def test_who_is_not_ready_in_time_is_ended_also_where_it_cannot_be_asked(m
 
     assert await told(Silent(), no, monkeypatch) == "not_ready"
     assert await told(Silent(), fails, monkeypatch) == "not_ready"
+
+
+async def test_of_what_it_said_last_its_reason_has_so_much_of_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no() -> bool:
+        return False
+
+    reasons: list[Reason] = []
+    said = b"first\n" + b"x" * 16_384 + b"\nlast\n"
+    assert await told(Silent(said=said), no, monkeypatch, reasons) == "not_ready"
+    assert [reason.numbers["log"] for reason in reasons] == [["first", "x" * 500, "last"]]

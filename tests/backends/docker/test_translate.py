@@ -7,24 +7,27 @@ import io
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, islice, product
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import APIError
 
 from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, ServiceOrder
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import archive, logs, meter, probing, translate
-from zoe_jupyter.backends.docker.calls import pull_progress
+from zoe_jupyter.backends.docker import archive, calls, logs, meter, probing, translate
+from zoe_jupyter.backends.docker.calls import pull_progress, translated
 from zoe_jupyter.backends.docker.images import digest_of
-from zoe_jupyter.backends.docker.networks import free_subnets, ipaddress, prefix_for
+from zoe_jupyter.backends.docker.networks import Networks, free_subnets, ipaddress, prefix_for
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
 from zoe_jupyter.backends.docker.translate import Restart
 from zoe_jupyter.model.application import Health, Port, Probe
+from zoe_jupyter.model.errors import BackendError, Busy, Fatal, ZoeError
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.resources import Resources
 
@@ -89,6 +92,8 @@ def test_an_order_becomes_a_container_that_may_do_nothing_more_than_it_must() ->
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "10000000", "max-file": "3"}},
             "DeviceRequests": [{"Driver": "", "Count": 0, "DeviceIDs": ["1"], "Capabilities": [["gpu"]]}],
             "Privileged": False,
+            "CgroupnsMode": "private",
+            "IpcMode": "private",
             "CapDrop": ["ALL"],
             "CapAdd": [],
             "SecurityOpt": ["no-new-privileges:true"],
@@ -307,15 +312,23 @@ class Told:
 
     def __init__(self, said: bytes) -> None:
         self.said = said
-        self.since: list[int] = []
+        self.since: list[str] = []
         self.calls = self
+        self.asking = nullcontext
+        self.searching = asyncio.Lock()
 
-    async def do(self, _: object, __: str, since: int, **___: object) -> bytes:
-        self.since.append(since)
-        return self.said
+    @asynccontextmanager
+    async def flow(self, _: str, __: str, query: Mapping[str, Any], **___: object) -> AsyncIterator[Any]:
+        self.since.append(query["since"])
+
+        async def content() -> AsyncIterator[bytes]:
+            yield b"\1\0\0\0" + len(self.said).to_bytes(4, "big") + self.said
+
+        yield content()
 
 
 def looking(engine: Any, pattern: str) -> probing._LogMatch:
+    """In the log of its container."""
     return probing._LogMatch(engine, SimpleNamespace(id="c"), pattern)  # type: ignore[arg-type]
 
 
@@ -347,7 +360,51 @@ async def test_the_log_is_read_on_by_the_engines_clock() -> None:
     assert not await looks()
     engine.said = b"2016-01-31T12:00:07.2Z ready\r\n"
     assert await looks()
-    assert engine.since == [0, 0, 1454241607, 1454241607]
+    assert engine.since == [f"{second}.000000000" for second in (0, 0, 1454241607, 1454241607)]
+
+
+async def test_of_one_who_says_much_so_much_is_looked_at_for_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next goes on from there, also where all of it was said in one moment."""
+    monkeypatch.setattr(probing, "_AT_ONCE_BYTES", 1)
+    engine = Told(b"2016-01-31T12:00:07.123456789Z much\n")
+    looks = looking(engine, "^ready$")
+    for _ in range(3):
+        assert not await looks()
+    assert engine.since == ["0.000000000", "1454241607.123456789", "1454241607.123456790"]
+
+
+async def test_the_beginning_of_a_line_that_has_no_end_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is not begun with again and again."""
+    monkeypatch.setattr(probing, "_AT_ONCE_BYTES", 1)
+    engine = Told(b"2016-01-31T12:00:07.1Z go" + b"x" * 10_000)
+    assert await looking(engine, "^go")()
+    looks = looking(engine, "^stop")
+    for _ in range(2):
+        assert not await looks()
+    assert engine.since[1:] == ["0.000000000", "1454241607.100000000"]
+
+
+async def test_however_much_a_service_says_others_have_turns_while_a_pattern_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, lines = Told(b"T a\n" * (1 << 18)), [0]
+    is_it = probing._LogMatch._is_it
+
+    def look(match: probing._LogMatch, line: bytes) -> bool:
+        lines[-1] += 1
+        return is_it(match, line)
+
+    async def take_turns() -> None:
+        while True:
+            lines.append(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(probing._LogMatch, "_is_it", look)
+    others = asyncio.create_task(take_turns())
+    assert not await looking(engine, "^never")()
+    others.cancel()
+    assert sum(lines) == 1 << 18
+    assert max(lines) <= probing._PIECE
 
 
 def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None:
@@ -356,6 +413,30 @@ def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None
     taken = [ipaddress.ip_network(each) for each in ("10.213.0.0/28", "10.213.0.32/30", "172.17.0.0/16")]
     assert [str(each) for each in free_subnets(pool, 28, taken)] == ["10.213.0.16/28", "10.213.0.48/28"]
     assert not list(free_subnets(pool, 24, taken))
+    around = [ipaddress.ip_network(each) for each in ("10.0.0.0/8", "192.168.0.0/16")]
+    assert not list(free_subnets(pool, 28, around))
+
+
+def test_a_subnet_is_found_soon_however_many_are_taken() -> None:
+    pool = ipaddress.ip_network("10.0.0.0/8")
+
+    def work(count: int) -> Callable[[], object]:
+        taken = list(islice(pool.subnets(new_prefix=28), count))
+        return lambda: next(free_subnets(pool, 28, taken))
+
+    assert is_linear(work, 3000)
+
+
+def test_a_pool_that_is_no_network_is_told_by_the_name_of_its_setting() -> None:
+    with pytest.raises(ZoeError, match=r"`network_pool` cannot be used: 10.213.0.1/16 has host bits set"):
+        Networks(SimpleNamespace(), deployment="zoe", pool="10.213.0.1/16", mtu=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, Busy), (503, Busy), (400, Fatal), (409, Fatal)])
+def test_trouble_of_an_engine_is_no_failure_of_the_service(status: int, kind: type[BackendError]) -> None:
+    response = SimpleNamespace(status_code=status, reason="no", url="http://engine/")
+    for error in (translated(APIError("no", response=response)), calls._refusal(status, b'{"message": "no"}')):
+        assert type(error) is kind
 
 
 def test_a_pull_is_as_far_as_its_layers_are() -> None:
@@ -370,11 +451,12 @@ def test_a_pull_is_as_far_as_its_layers_are() -> None:
     assert [pull_progress(line, layers) for line in lines] == [0.0, 0.3, 0.15, 0.5, 1.0]
 
 
-def test_the_last_lines_are_found_wherever_chunks_end() -> None:
-    chunks = [b"one\ntw", b"o\nthree\nfo", b"ur"]
-    assert logs.last_lines(iter(chunks), 2) == b"three\nfour"
-    assert logs.last_lines(iter(chunks), 10) == b"one\ntwo\nthree\nfour"
-    assert logs.last_lines(iter(chunks), 0) == b""
+@pytest.mark.parametrize("said", [b"", b"\n", b"one\ntwo\n\nthree\nfour", b"one\ntwo\nthree\nfour\n\n"])
+def test_the_last_lines_are_found_wherever_chunks_end(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size, count in product(range(1, len(said) + 2), range(7)):
+        monkeypatch.setattr(logs, "CHUNK", size)
+        wanted = b"".join(said.splitlines(keepends=True)[-count:] if count else [])
+        assert said[logs.start_of_last(io.BytesIO(said), count) :] == wanted
 
 
 def test_use_is_the_difference_of_two_looks() -> None:

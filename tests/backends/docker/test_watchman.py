@@ -12,15 +12,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from tests.backends.docker.conftest import DockerWorld
-from zoe_jupyter.backends.base import Bounds, SeenState
+from zoe_jupyter.backends.base import Bounds, SeenState, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import DockerBackend, watchman
+from zoe_jupyter.backends.docker import DockerBackend, stopping, watchman
 from zoe_jupyter.backends.docker.notes import Notes, read_bounds
 from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.docker
@@ -139,6 +142,48 @@ async def test_what_was_suspended_while_no_core_was_there_is_started_again_and_g
     assert again.handle["container_id"] not in ended
     await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)
+
+
+async def test_what_is_over_ends_also_where_the_engine_is_too_busy_to_ask_it(
+    world: DockerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And also where an earlier core came no further than to write down why."""
+    monkeypatch.setattr(watchman.Guard, "see_to_it", lambda guard: None)
+    runner = Runner(world, await world.open())
+    ids = [(await runner.start(name)).handle["container_id"] for name in ("one", "two")]
+    await world.close(runner.backend)
+    file = world.data_dir / "docker" / "notes.json"
+    long_ago, why = time.time() - 90_000.0, asdict(Reason("expired", "ended since nobody was there"))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "heard_at": long_ago, "verdicts": {ids[1]: why}}))
+    os.utime(file, (long_ago, long_ago))
+    monkeypatch.setattr(stopping, "_ask", AsyncMock(side_effect=Retryable("the engine refused: it is busy")))
+    runner.backend = await world.open()
+    for name in ("one", "two"):
+        reason = (await runner.ended(name)).reason
+        assert reason is not None
+        assert reason.code == "expired"
+        await runner.backend.clean(name, keep_logs=False)
+    await world.close(runner.backend)
+
+
+async def test_an_engine_that_is_silent_keeps_nothing_from_being_forgotten_that_was_never_there(
+    world: DockerWorld,
+) -> None:
+    """What was there is not forgotten before it is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        gone = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+    world.options["engines"] = [EngineSettings(), EngineSettings(name="gone", url=gone)]
+    file = world.data_dir / "docker" / "notes.json"
+    file.parent.mkdir(parents=True)
+    Notes(file).set_bounds("two", Bounds(silence_s=3600.0), engine="gone")
+    backend = await world.open()
+    runner = Runner(world, backend)
+    await runner.start("one")
+    await backend.clean("one", keep_logs=False)
+    with pytest.raises(Unreachable):
+        await backend.clean("two", keep_logs=False)
+    assert set(read_bounds(file)) == {"two"}
+    await world.close(backend)
 
 
 async def test_of_what_is_gone_no_bounds_are_kept(world: DockerWorld) -> None:

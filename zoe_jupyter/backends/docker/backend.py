@@ -45,6 +45,7 @@ from zoe_jupyter.model.application import Port, Requirement
 from zoe_jupyter.model.errors import BackendError, NotFound, Retryable, Unavailable
 from zoe_jupyter.model.execution import Client, Reason
 from zoe_jupyter.model.resources import Node
+from zoe_jupyter.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ _HEAR_S = 0.2
 _GUARD_S = 10.0
 """Most of what runs so briefly ends with its core."""
 _LOOK_S = 0.5
+_READ_AT_ONCE, _READ_OF_ONE = 128, 32
+"""Logs, by users, as long as they like: in all, and of one execution."""
 _ENDED_GRACE_S = 2.0
 """For one that is ended by Zoe itself."""
 
@@ -111,7 +114,7 @@ class DockerBackend(Backend):
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch = Watch(on_ill=self._end)
         self._stopper = Stopper()
-        self._meter = Meter()
+        self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE)
         self._hearing: asyncio.Task[None] | None = None
         self._life: IO[bytes] | None = None
         self._unguarded = ""
@@ -145,7 +148,7 @@ class DockerBackend(Backend):
         with suppress(Unreachable):
             await self.observe()
             if not self._site.silent():
-                self._notes.keep_bounds(self._site.executions())
+                self._notes.keep(self._site.executions(), self._site.containers())
         self._hearing = asyncio.create_task(self._hear(), name="zoe docker heard")
 
     async def close(self) -> None:
@@ -187,7 +190,7 @@ class DockerBackend(Backend):
 
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         place = self._site.place(node)
-        self._notes.set_bounds(order.execution_id, order.bounds)
+        self._notes.set_bounds(order.execution_id, order.bounds, engine=node)
         if order.execution_id in self._over:
             self._anew.add(translate.attempt_of(order))
         found = await place.launcher.launch(order)
@@ -259,8 +262,10 @@ class DockerBackend(Backend):
         self._notes.set_bounds(execution_id, bounds)
 
     async def clean(self, execution_id: str, *, keep_logs: bool) -> None:
-        places = self._site.places.values()
+        places = [place for place in self._site.places.values() if self._may_have(place.engine, execution_id)]
         await asyncio.gather(*(self._clean(place, execution_id, keep_logs=keep_logs) for place in places))
+        self._notes.forget(execution_id)
+        self._stopper.forget(execution_id)
         if not keep_logs:
             self._kept_logs.forget(execution_id)
         self._hint()
@@ -272,9 +277,7 @@ class DockerBackend(Backend):
             for each in engine.containers.values()
             if each.is_running
         ]
-        found = await asyncio.gather(
-            *(engine.calls.do(_stats, each.id) for engine, each in running), return_exceptions=True
-        )
+        found = await asyncio.gather(*(_figures(engine, each.id) for engine, each in running), return_exceptions=True)
         counts = {each.attempt: body for (_, each), body in zip(running, found, strict=True)}
         return self._meter.measure({key: body for key, body in counts.items() if isinstance(body, dict)})
 
@@ -289,13 +292,14 @@ class DockerBackend(Backend):
         sources = self._sources(execution_id, service)
         if not sources:
             raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
-        parts = [(source, None) for source in sources] if tail is None else await logs.start_of_tail(sources, tail)
-        while parts:
-            last = parts[-1][0]
-            for source, count in parts:
-                async for chunk in logs.read(source, tail=count, is_following=follow and source is last):
-                    yield chunk
-            parts = [(source, None) for source in await self._later(last)] if follow else []
+        async with self._reading.taken("logs that are read", execution_id):
+            parts = [(source, None) for source in sources] if tail is None else await logs.start_of_tail(sources, tail)
+            while parts:
+                last = parts[-1][0]
+                for source, count in parts:
+                    async for chunk in logs.read(source, tail=count, is_following=follow and source is last):
+                        yield chunk
+                parts = [(source, None) for source in await self._later(last)] if follow else []
 
     def _sources(self, execution_id: str, service: str) -> list[Source]:
         """Oldest attempt first."""
@@ -386,8 +390,9 @@ class DockerBackend(Backend):
         reason = Reason("expired", f"ended since {why}")
         for engine in self._site.answering():
             for found in engine.of(execution_id):
-                if found.is_running and found.attempt not in self._anew and self._notes.verdict(found.id) is None:
-                    await self._end(engine, found, reason)
+                if found.is_running and found.attempt not in self._anew and not self._stopper.is_ending(found):
+                    with suppress(Unreachable, BackendError):  # it is killed all the same
+                        await self._end(engine, found, reason)
 
     async def _drop_earlier(self, engine: Engine, found: Container) -> None:
         """Earlier attempts of the service: their words are kept, their containers are not."""
@@ -396,6 +401,7 @@ class DockerBackend(Backend):
             if is_earlier and not each.is_running:
                 await self._kept_logs.keep(engine, each)
                 await remove(engine, each)
+                self._notes.drop([each.id])
 
     async def _clean(self, place: Place, execution_id: str, *, keep_logs: bool) -> None:
         engine = place.engine
@@ -403,8 +409,12 @@ class DockerBackend(Backend):
         found = engine.of(execution_id)
         await asyncio.gather(*(self._remove(engine, each, keep_log=keep_logs) for each in found))
         await place.networks.remove(execution_id)
-        self._notes.forget(execution_id, [each.id for each in found])
-        self._stopper.forget(execution_id)
+        self._notes.drop(each.id for each in found)
+
+    def _may_have(self, engine: Engine, execution_id: str) -> bool:
+        """Whether it is to be asked, which one that is silent is only where something of it is known to be there."""
+        is_known = execution_id in engine.networks or bool(engine.of(execution_id))
+        return engine.silent_since is None or is_known or self._notes.may_be_on(engine.name, execution_id)
 
     async def _remove(self, engine: Engine, found: Container, *, keep_log: bool) -> None:
         if keep_log:
@@ -433,6 +443,11 @@ class DockerBackend(Backend):
             if str(error) != self._unguarded:
                 logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
             self._unguarded = str(error)
+
+
+async def _figures(engine: Engine, container_id: str) -> Mapping[str, Any]:
+    async with engine.figures:
+        return await engine.calls.do(_stats, container_id)
 
 
 def _stats(client: Any, container_id: str) -> Mapping[str, Any]:

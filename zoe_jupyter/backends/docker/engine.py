@@ -30,8 +30,11 @@ LISTED_EVERY_S = 300.0
 AGAIN_S = 1.0
 _COMMANDS_AT_ONCE, _COMMANDS_OF_ONE, _COMMANDS_OF_OWNER = 256, 32, 96
 """Each is a connection; those of one execution are fewer, and those of one owner, so that what hangs there is in nobody else's way."""
-_COPIES_AT_ONCE = 12
-_NEWS = ("create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
+_QUESTIONS_AT_ONCE, _QUESTIONS_OF_ONE, _QUESTIONS_OF_OWNER = 64, 8, 24
+"""To logs; one that is much takes long."""
+_COPIES_AT_ONCE, _FIGURES_AT_ONCE = 12, 3
+_INSPECT_S = 1.0
+_NEWS = ("start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
 
 class Engine:
@@ -43,8 +46,13 @@ class Engine:
         self._tunnel = Tunnel(settings, folder / slug(settings.name)) if is_tunnelled else None
         self.calls = Calls(settings, self._tunnel)
         self._commands = Turns(_COMMANDS_AT_ONCE, _COMMANDS_OF_ONE, _COMMANDS_OF_OWNER)
+        self._questions = Turns(_QUESTIONS_AT_ONCE, _QUESTIONS_OF_ONE, _QUESTIONS_OF_OWNER)
+        self.searching = asyncio.Lock()
+        """Of who looks for something in a log."""
         self.copies = asyncio.Semaphore(_COPIES_AT_ONCE)
         """Turns of those who write down a log."""
+        self.figures = asyncio.Semaphore(_FIGURES_AT_ONCE)
+        """Turns of those who ask what a container uses: of everything that runs at once, while looks use the same threads."""
         self.containers: dict[str, Container] = {}
         self.networks: set[str] = set()
         """Executions that have a network here."""
@@ -57,6 +65,8 @@ class Engine:
         self._deployment = deployment
         self._on_news = on_news
         self._dirty: set[str] = set()
+        self._asked: dict[str, asyncio.Task[Container | None]] = {}
+        """Those that are looked at."""
         self._quotas: dict[str, int] = {}
         """Of containers that were made to keep to another than the one they were made with."""
         self._is_subscribed = False
@@ -92,6 +102,8 @@ class Engine:
     def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
+        for task in self._asked.values():
+            task.cancel()
         self.calls.close()
 
     def touch(self, container_id: str) -> None:
@@ -99,21 +111,27 @@ class Engine:
         self._dirty.add(container_id)
 
     async def look(self) -> None:
-        """Bring ``containers`` up to date; raises Unreachable."""
+        """Bring ``containers`` up to date; raises Unreachable, also where it, or somebody before it, has nothing but trouble to tell."""
         async with self._looking:
             try:
                 await self._look()
             except Unreachable as error:
-                self.silent_since = time.monotonic() if self.silent_since is None else self.silent_since
-                self.why_silent = str(error)
-                self._listed_at = None
-                self.calls.renew()
+                self._fall_silent(str(error))
                 raise
+            except (BackendError, NotFound) as error:
+                self._fall_silent(f"the engine {self.name} does not say what it runs: {error}")
+                raise Unreachable(self.why_silent) from error
             if self.silent_since is not None:
                 self._silent_s = time.monotonic() - self.silent_since
                 self._subscribe()
             self.silent_since, self.why_silent = None, ""
             await self._let_go()
+
+    def _fall_silent(self, why: str) -> None:
+        self.silent_since = time.monotonic() if self.silent_since is None else self.silent_since
+        self.why_silent = why
+        self._listed_at = None
+        self.calls.renew()
 
     async def _look(self) -> None:
         is_fresh = self._listed_at is not None and time.monotonic() - self._listed_at < LISTED_EVERY_S
@@ -159,7 +177,7 @@ class Engine:
             found = await asyncio.wait_for(self._default_networks(), QUICK_S)
         except asyncio.TimeoutError as error:
             raise Unreachable(f"the engine {self.name} does not answer in time") from error
-        except BackendError:
+        except (BackendError, NotFound):
             return self._began_at
         return next((translate.moment(each["Created"]) for each in found if each["Name"] == "bridge"), 0.0)
 
@@ -174,15 +192,33 @@ class Engine:
         return known is None or known.is_running != (listed["State"] in ("running", "paused")) or known.is_created
 
     async def _inspect_dirty(self) -> None:
-        """One that the engine is busy with does not answer: the next look asks again, and nobody waits for it."""
-        dirty, self._dirty = self._dirty, set()
-        found = await asyncio.gather(*(self._inspect(key) for key in dirty), return_exceptions=True)
+        """One that the engine is busy with, starting it say, is not waited for: a look has the answer when it has come."""
+        busy = {key for key, task in self._asked.items() if not task.done()}
+        for key in self._dirty - busy:
+            self._asked[key] = asyncio.create_task(self._inspect(key), name=f"zoe docker looks at {key[:12]}")
+        self._dirty &= busy
+        if self._asked:
+            _, late = await asyncio.wait(self._asked.values(), timeout=_INSPECT_S)
+            for task in late:
+                task.remove_done_callback(self._has_come)
+                task.add_done_callback(self._has_come)
+        await self._take_answers()
+
+    def _has_come(self, task: asyncio.Task[Container | None]) -> None:
+        if not task.cancelled():
+            task.exception()
+            self._on_news()
+
+    async def _take_answers(self) -> None:
+        """Raises Unreachable; then all are asked again."""
+        found = {key: _outcome(task) for key, task in self._asked.items() if task.done()}
+        self._asked = {key: task for key, task in self._asked.items() if key not in found}
         try:
-            await self._look_at_ends([seen for seen in found if isinstance(seen, Container)])
+            await self._look_at_ends([seen for seen in found.values() if isinstance(seen, Container)])
         except Unreachable:
-            self._dirty |= dirty
+            self._dirty |= found.keys()
             raise
-        for key, seen in zip(dirty, found, strict=True):
+        for key, seen in found.items():
             if isinstance(seen, BaseException):
                 self._dirty.add(key)
             elif seen is None:
@@ -209,6 +245,8 @@ class Engine:
         if found is not None:
             await self._look_at_ends([found])
             self.containers[found.id] = found
+            if (earlier := self._asked.pop(found.id, None)) is not None:
+                earlier.cancel()
         return found
 
     async def find(self, execution_id: str) -> None:
@@ -221,6 +259,10 @@ class Engine:
     def command(self, found: Container) -> AbstractAsyncContextManager[None]:
         """For as long as a command runs in that container; waits for its turn."""
         return self._commands.of(found.attempt.execution_id, found.owner)
+
+    def asking(self, found: Container) -> AbstractAsyncContextManager[None]:
+        """For as long as something is looked for in the log of that container; waits for its turn."""
+        return self._questions.of(found.attempt.execution_id, found.owner)
 
     async def set_cores(self, found: Container, cores: float) -> None:
         """As ``docker update`` does it; one that has just gone is no error."""
@@ -280,6 +322,10 @@ class Engine:
                 if container_id := event.get("Actor", {}).get("ID"):
                     self.touch(container_id)
                 self._on_news()
+
+
+def _outcome(task: asyncio.Task[Container | None]) -> Container | BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
 
 
 def _update(client: Any, container_id: str, quota_us: int) -> None:

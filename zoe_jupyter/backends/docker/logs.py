@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import uuid
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 from docker.errors import NotFound
@@ -114,21 +115,28 @@ async def _larger(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield bytes(piece)
 
 
-def last_lines(chunks: Iterator[bytes], count: int) -> bytes:
-    """The last so many lines of all that."""
-    kept: deque[bytes] = deque(maxlen=max(1, count))
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        kept.extend(line + b"\n" for line in lines)
-    if rest:
-        kept.append(rest)
-    return b"".join(kept) if count else b""
+def start_of_last(stream: IO[bytes], count: int) -> int:
+    """Where the last so many lines of it begin."""
+    end = at = stream.seek(0, os.SEEK_END)
+    wanted = count
+    while at > 0 and wanted:
+        size = min(CHUNK, at)
+        at -= size
+        stream.seek(at)
+        chunk = stream.read(size)
+        place = size - (at + size == end and chunk.endswith(b"\n"))  # the end of the last line begins none
+        while wanted and (place := chunk.rfind(b"\n", 0, place)) >= 0:
+            wanted -= 1
+        if not wanted:
+            return at + place + 1
+    return 0 if wanted else end
 
 
-def _of_file(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
+async def _of_file(path: Path, tail: int | None) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as stream:
+        start = 0 if tail is None else await asyncio.to_thread(start_of_last, stream, tail)
+        await asyncio.to_thread(stream.seek, start)
+        while chunk := await asyncio.to_thread(stream.read, CHUNK):
             yield chunk
 
 
@@ -136,7 +144,9 @@ async def start_of_tail(sources: Sequence[Source], count: int) -> list[tuple[Sou
     """From which source on, and how many of its last lines, so that it is so many lines together."""
     chosen: list[tuple[Source, int | None]] = []
     for source in reversed(sources):
-        lines = b"".join([chunk async for chunk in read(source, tail=count, is_following=False)]).count(b"\n")
+        lines = 0
+        async for chunk in read(source, tail=count, is_following=False):
+            lines += chunk.count(b"\n")
         if lines >= count:
             return [(source, count), *chosen]
         chosen.insert(0, (source, None))
@@ -161,7 +171,7 @@ async def read(source: Source, *, tail: int | None, is_following: bool) -> Async
                 yield _missing(source.attempt, error.message, is_at_line_start=last in (b"", b"\n"))
             if not is_kept:
                 return
-    for chunk in await asyncio.to_thread(_lines_of_file, source.path, tail):
+    async for chunk in _of_file(source.path, tail):
         yield chunk
 
 
@@ -169,10 +179,6 @@ def _missing(attempt: Attempt, why: str, *, is_at_line_start: bool) -> bytes:
     """As it stands in the log."""
     line = f"[zoe] what {attempt.service} said in its start {attempt.attempt} cannot be read to its end now: {why}\n"
     return f"{'' if is_at_line_start else chr(10)}{line}".encode()
-
-
-def _lines_of_file(path: Path, tail: int | None) -> list[bytes]:
-    return list(_of_file(path)) if tail is None else [last_lines(_of_file(path), tail)]
 
 
 async def follow(

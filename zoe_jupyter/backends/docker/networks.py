@@ -13,7 +13,7 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.docker.calls import SLOW_S
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import network_labels, network_name
-from zoe_jupyter.model.errors import Fatal, Retryable
+from zoe_jupyter.model.errors import Fatal, Retryable, ZoeError
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Networks:
     def __init__(self, engine: Engine, *, deployment: str, pool: str, mtu: int) -> None:
         self._engine = engine
         self._deployment = deployment
-        self._pool = ipaddress.ip_network(pool)
+        self._pool = _known(pool)
         self._mtu = mtu
         self._choosing = asyncio.Lock()
         self._making: dict[str, asyncio.Task[None]] = {}
@@ -118,14 +118,23 @@ def prefix_for(services: int) -> int:
     return prefix
 
 
-def free_subnets(pool: Any, prefix: int, taken: Iterable[Network]) -> Iterator[Network]:
+def free_subnets(pool: Network, prefix: int, taken: Iterable[Network]) -> Iterator[Network]:
     """Subnets of the pool that touch none of those taken, from its beginning."""
-    inside = [each for each in taken if each.overlaps(pool)]
-    if prefix < pool.prefixlen:
-        return
-    for candidate in pool.subnets(new_prefix=prefix):
-        if not any(candidate.overlaps(each) for each in inside):
-            yield candidate
+    size, at, end = 2 ** (32 - prefix), int(pool.network_address), int(pool.broadcast_address) + 1
+    spans = sorted((int(each.network_address), int(each.broadcast_address)) for each in taken)
+    for first, last in (*spans, (end, end)):
+        while at + size <= min(first, end):
+            yield ipaddress.IPv4Network((at, prefix))
+            at += size
+        at = max(at, (last // size + 1) * size)
+
+
+def _known(pool: str) -> Network:
+    """Raises ZoeError."""
+    try:
+        return ipaddress.IPv4Network(pool)
+    except ValueError as error:
+        raise ZoeError(f"`network_pool` cannot be used: {error}; it is a network such as 10.213.0.0/16") from error
 
 
 def _subnets(networks: Iterable[dict[str, Any]]) -> Iterator[Network]:

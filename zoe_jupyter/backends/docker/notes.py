@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,6 +31,8 @@ class Notes:
         self._ready: set[str] = set()
         self._verdicts: dict[str, Reason] = {}
         self._bounds: dict[str, Bounds] = {}
+        self._engines: dict[str, list[str]] = {}
+        """Where each execution was launched."""
         self._heard_at = time.time()
         self._written_at = 0.0
 
@@ -45,6 +47,7 @@ class Notes:
         self._ready = set(body.get("ready", ()))
         self._verdicts = {key: Reason(**reason) for key, reason in body.get("verdicts", {}).items()}
         self._bounds = _bounds(body)
+        self._engines = dict(body.get("engines", {}))
         heard_at = body["heard_at"]
         over = {}
         for execution_id, bounds in self._bounds.items():
@@ -70,9 +73,13 @@ class Notes:
         self._verdicts.setdefault(container_id, reason)
         self._write()
 
-    def set_bounds(self, execution_id: str, bounds: Bounds) -> None:
-        if self._bounds.get(execution_id) != bounds:
+    def set_bounds(self, execution_id: str, bounds: Bounds, *, engine: str = "") -> None:
+        """``engine``: where it is launched."""
+        is_new_there = bool(engine) and engine not in self._engines.get(execution_id, ())
+        if self._bounds.get(execution_id) != bounds or is_new_there:
             self._bounds[execution_id] = bounds
+            if is_new_there:
+                self._engines.setdefault(execution_id, []).append(engine)
             self._write()
 
     @property
@@ -80,10 +87,16 @@ class Notes:
         """Whether anything is there that must not go on for ever."""
         return bool(self._bounds)
 
-    def keep_bounds(self, execution_ids: Collection[str]) -> None:
-        """Forget those of executions of which nothing is left."""
+    def may_be_on(self, engine: str, execution_id: str) -> bool:
+        """Whether it was launched there, and is not forgotten yet; also where an earlier version of Zoe did not write down where."""
+        return execution_id in self._bounds and engine in self._engines.get(execution_id, [engine])
+
+    def keep(self, execution_ids: Collection[str], container_ids: Collection[str]) -> None:
+        """Forget all others: nothing is left of them."""
+        self.drop((self._ready | self._verdicts.keys()) - set(container_ids))
         if self._bounds.keys() - execution_ids:
             self._bounds = {key: bounds for key, bounds in self._bounds.items() if key in execution_ids}
+            self._engines = {key: names for key, names in self._engines.items() if key in execution_ids}
             self._write()
 
     def shortest_silence_s(self) -> float:
@@ -94,12 +107,19 @@ class Notes:
         if time.time() - self._written_at >= min(_HEARD_S, self.shortest_silence_s() / 4):
             self._write()
 
-    def forget(self, execution_id: str, container_ids: Collection[str]) -> None:
-        gone = set(container_ids)
-        self._bounds.pop(execution_id, None)
-        self._ready -= gone
-        self._verdicts = {key: reason for key, reason in self._verdicts.items() if key not in gone}
-        self._write()
+    def forget(self, execution_id: str) -> None:
+        """Nothing of it is left."""
+        self._engines.pop(execution_id, None)
+        if self._bounds.pop(execution_id, None) is not None:
+            self._write()
+
+    def drop(self, container_ids: Iterable[str]) -> None:
+        """They are gone."""
+        gone = (self._ready | self._verdicts.keys()) & set(container_ids)
+        if gone:
+            self._ready -= gone
+            self._verdicts = {key: reason for key, reason in self._verdicts.items() if key not in gone}
+            self._write()
 
     def _write(self) -> None:
         """On a full disk nothing fails for it: ``hear`` tries again, and the file's time says that this core lives."""
@@ -109,6 +129,7 @@ class Notes:
             "ready": sorted(self._ready),
             "verdicts": {key: asdict(reason) for key, reason in self._verdicts.items()},
             "bounds": {key: asdict(bounds) for key, bounds in self._bounds.items()},
+            "engines": self._engines,
         }
         try:
             _replace(self._file, body)

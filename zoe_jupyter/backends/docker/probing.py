@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.lines import cut
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.calls import LOG_S, Calls
@@ -33,6 +34,12 @@ _SHOWN_LINES = 20
 _LONGEST_CHARACTER = 4
 _LOOKED_AT = 256
 """Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
+_LONGEST_LINE = _LONGEST_CHARACTER * _LOOKED_AT + 64
+"""With its moment."""
+_PIECE = 16 * 1024
+_REST = 1.5
+_AT_ONCE_BYTES = 4 * 1024**2
+_SECOND_NS = 10**9
 _ASK_INSIDE = "import sys, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=2)"
 
 
@@ -151,35 +158,74 @@ async def _succeeds(engine: Engine, found: Container, command: tuple[str, ...], 
 
 
 class _LogMatch:
-    """Reads what was said since the last question, by the engine's own clock; the second of the last line is read again."""
+    """Reads what was said since the last question, by the engine's own clock; the second of the last line is read again.
+
+    Of what is much so much is looked at for one question, and the next goes on from exactly there.
+    """
 
     def __init__(self, engine: Engine, found: Container, pattern: str) -> None:
         self._engine = engine
         self._found = found
         self._pattern = re.compile(pattern)
-        self._since = 0
+        self._since_ns = 0
+        self._told = b""
+        """The moment of the last line, as the engine writes it."""
 
     async def __call__(self) -> bool:
-        said = await self._engine.calls.do(_log, self._found.id, self._since, limit_s=LOG_S)
-        told = [line.rstrip(b"\r").partition(b" ") for line in said.split(b"\n") if line]
-        if told:
-            self._since = _second(told[-1][0]) or self._since
-        texts = (text[: _LONGEST_CHARACTER * _LOOKED_AT].decode(errors="replace") for _, _, text in told)
-        return any(self._pattern.search(text[:_LOOKED_AT]) for text in texts)
+        query = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": _since(self._since_ns)}
+        path = f"/containers/{self._found.id}/logs"
+        async with (
+            self._engine.asking(self._found),
+            self._engine.calls.flow("GET", path, query, limit_s=LOG_S, pause_s=LOG_S) as content,
+            aclosing(_pieces(content, self._engine.searching)) as pieces,
+        ):
+            return await self._is_in(wire.frames(pieces))
+
+    async def _is_in(self, parts: AsyncIterator[bytes]) -> bool:
+        rest, passed = b"", 0
+        async for part in parts:
+            *lines, rest = (rest + part).split(b"\n")
+            if any(self._is_it(line) for line in lines):
+                return True
+            rest, passed = rest[:_LONGEST_LINE], passed + len(part)
+            if passed >= _AT_ONCE_BYTES:
+                break
+        is_all = passed < _AT_ONCE_BYTES
+        is_it = bool(rest) and (is_all or len(rest) == _LONGEST_LINE) and self._is_it(rest)
+        last_ns = _nanoseconds(self._told)
+        if is_all:
+            self._since_ns = max(self._since_ns, last_ns // _SECOND_NS * _SECOND_NS)
+        else:
+            self._since_ns = max(self._since_ns + 1, last_ns)
+        return is_it
+
+    def _is_it(self, line: bytes) -> bool:
+        self._told, _, text = line.rstrip(b"\r").partition(b" ")
+        said = text[: _LONGEST_CHARACTER * _LOOKED_AT].decode(errors="replace")
+        return self._pattern.search(said[:_LOOKED_AT]) is not None
 
 
-def _second(told: bytes) -> int:
+async def _pieces(content: AsyncIterator[bytes], turn: asyncio.Lock) -> AsyncGenerator[bytes, None]:
+    """The same in pieces, with a rest after each that is longer than what was done with it: everything else waits meanwhile."""
+    async for chunk in content:
+        for start in range(0, len(chunk), _PIECE):
+            async with turn:
+                began_at = time.perf_counter()
+                yield chunk[start : start + _PIECE]
+                await asyncio.sleep(_REST * (time.perf_counter() - began_at))
+
+
+def _since(moment_ns: int) -> str:
+    return f"{moment_ns // _SECOND_NS}.{moment_ns % _SECOND_NS:09d}"
+
+
+def _nanoseconds(told: bytes) -> int:
     """0 where it is no moment: of a line that has others inside, say."""
     try:
-        return int(moment(told.decode()))
+        whole, _, fraction = told.decode().rstrip("Z").partition(".")
+        return int(moment(whole)) * _SECOND_NS + int(f"{fraction:0<9}"[:9])
     except ValueError:
         return 0
-
-
-def _log(client: Any, container_id: str, since: int) -> bytes:
-    """Each line after its moment."""
-    said: bytes = client.logs(container_id, timestamps=True, **({"since": since} if since else {}))
-    return said
 
 
 async def _too_late(engine: Engine, found: Container, probe: Probe) -> Reason:
@@ -188,7 +234,8 @@ async def _too_late(engine: Engine, found: Container, probe: Probe) -> Reason:
     except (Unreachable, BackendError, NotFound):
         said = b""
     text = f"not ready after {probe.timeout_s:g} s: waited for {waited_for(probe)}"
-    return Reason("not_ready", text, {"timeout_s": probe.timeout_s, "log": said.decode(errors="replace").splitlines()})
+    lines = [cut(line) for line in said.decode(errors="replace").splitlines()[-_SHOWN_LINES:]]
+    return Reason("not_ready", text, {"timeout_s": probe.timeout_s, "log": lines})
 
 
 def waited_for(probe: Probe) -> str:

@@ -18,7 +18,7 @@ from zoe_jupyter.backends.docker.launching import Launcher
 from zoe_jupyter.backends.docker.networks import Networks
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
 from zoe_jupyter.backends.docker.translate import Container
-from zoe_jupyter.model.errors import BackendError, Fatal, Retryable, ZoeError
+from zoe_jupyter.model.errors import Fatal, Retryable, ZoeError
 from zoe_jupyter.model.resources import Node, Resources
 
 
@@ -95,8 +95,10 @@ class Site:
             raise Unreachable("; ".join(engine.why_silent for engine in self.silent()))
 
     async def _ask_again(self, engine: Engine) -> None:
-        await _look(engine)
-        self._asked_again.pop(engine.name, None)
+        try:
+            await _look(engine)
+        finally:
+            self._asked_again.pop(engine.name, None)
         if engine.silent_since is None:
             self._on_news()
 
@@ -131,6 +133,10 @@ class Site:
         of_containers = (each.attempt.execution_id for engine in engines for each in engine.containers.values())
         return frozenset(of_containers).union(*(engine.networks for engine in engines))
 
+    def containers(self) -> frozenset[str]:
+        """Ids of all that is on an engine that answers."""
+        return frozenset[str]().union(*(engine.containers for engine in self.answering()))
+
     async def contents(self, images: Iterable[str]) -> dict[str, Content]:
         """What images say of themselves, where an engine has them."""
         found: dict[str, Content] = {}
@@ -163,7 +169,7 @@ class Site:
 
 async def _look(engine: Engine) -> None:
     """A silence is noted by the engine itself."""
-    with suppress(Unreachable, BackendError):
+    with suppress(Unreachable):
         await engine.look()
 
 

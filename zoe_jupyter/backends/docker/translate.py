@@ -220,6 +220,8 @@ def cpu_quota_us(cores: float) -> int:
 def _security(settings: ContainerSettings) -> dict[str, Any]:
     return {
         "Privileged": False,
+        "CgroupnsMode": "private",
+        "IpcMode": "private",
         "CapDrop": ["ALL"],
         "CapAdd": list(settings.capabilities),
         "SecurityOpt": ["no-new-privileges:true"],
