@@ -14,6 +14,7 @@ import sys
 import time
 import venv
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import node
@@ -38,9 +39,12 @@ def main() -> None:
     if purpose not in EXTRAS:
         sys.exit(f"setup.py: {purpose!r} is not one of {', '.join(EXTRAS)}")
     make_venv()
-    install_packages(purpose)
     environment = node.environment(VENV, install=install)
-    install_node_modules(environment)
+    # Each waits for the network, or for the disk, most of its time.
+    with ThreadPoolExecutor(1) as beside:
+        modules = beside.submit(install_node_modules, environment)
+        install_packages(purpose)
+        modules.result()
     build_labextension(environment)
 
 
@@ -86,7 +90,7 @@ def install(*what: str, **variables: str) -> None:
     if sys.stderr.isatty():
         run([*command, *what], environment)
     else:
-        run([*command, "-q", *what], environment, doing="installing")
+        run([*command, "-q", *what], environment, doing="installing Python packages")
 
 
 def find_uv() -> str | None:
@@ -119,7 +123,7 @@ def install_node_modules(environment: Mapping[str, str]) -> None:
         return
     say("installing what builds the panel, of 500 MB")
     command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-    run(command, environment, cwd=LABEXTENSION, doing="installing")
+    run(command, environment, cwd=LABEXTENSION, doing="installing what builds the panel")
     mark("node-modules", digest)
 
 
@@ -134,7 +138,7 @@ def build_labextension(environment: Mapping[str, str]) -> None:
         return
     say("building the panel")
     shutil.rmtree(BUILT, ignore_errors=True)
-    run(["npm", "run", "--silent", "build"], environment, cwd=LABEXTENSION, doing="building")
+    run(["npm", "run", "--silent", "build"], environment, cwd=LABEXTENSION, doing="building the panel")
     mark("labextension", digest)
 
 
@@ -188,7 +192,7 @@ def run(command: list[str], environment: Mapping[str, str], *, cwd: Path = ROOT,
                 say(f"  still {doing}, {time.monotonic() - started:.0f} s")
     if code:
         sys.exit(f"setup: failed with exit code {code}: {' '.join(command)}")
-    say(f"  done in {time.monotonic() - started:.0f} s")
+    say(f"  done{' ' + doing if doing else ''} in {time.monotonic() - started:.0f} s")
 
 
 def ended(process: subprocess.Popen[bytes]) -> int | None:

@@ -38,7 +38,7 @@ def test_what_takes_long_says_that_it_still_goes_on(
     waiting = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
     setup.run([sys.executable, "-c", waiting], os.environ, doing="building")
     assert told[:2] == ["  still building, 0 s"] * 2
-    assert told[-1].startswith("  done in ")
+    assert told[-1].startswith("  done building in ")
 
 
 def test_what_fails_ends_it_with_the_command(setup: ModuleType) -> None:
