@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -146,6 +147,18 @@ def test_a_machine_whose_cores_are_given_away_several_times_says_so(session: Ses
     assert "cores are shares: it has 2, each is given away 2 times" in to_text(do(session, "nodes"))
     zoe.core.node = replace(zoe.core.node, microcores=0)
     assert "shares" not in to_text(do(session, "nodes"))
+
+
+def test_why_the_machines_cannot_be_reached_is_told(
+    session: Session, zoe: RunningZoe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoe.core, "silence", lambda: "the engine docker does not answer: Permission denied")
+    told = "the machines cannot be reached: the engine docker does not answer: Permission denied"
+    assert told in to_text(do(session, "nodes"))
+    assert "does not answer: Permission denied" in to_text(do(session, "info"))
+    monkeypatch.setattr(zoe.core, "cluster", AsyncMock(return_value=[]))
+    assert told in to_text(do(session, "nodes"))
+    assert "there are no nodes" not in to_text(do(session, "nodes"))
 
 
 def test_scale_takes_a_number_or_numbers_by_process(session: Session, zoe: RunningZoe) -> None:

@@ -332,10 +332,12 @@ async def test_an_unreachable_backend_is_never_dead(house: House) -> None:
 
     assert running(await house.get(execution)) == TWO_WORKERS
     assert b"zoe_backend_reachable 0.0" in house.core.metrics()
+    assert house.core.silence() == "the fake backend was told not to answer"
     house.backend.is_reachable = True
     house.core._loop.look_soon()
     await house.until(lambda now: house.core._loop.is_reachable and running(now) == TWO_WORKERS, execution)
     assert len(house.backend.launched) == 3
+    assert house.core.silence() == ""
 
 
 async def test_one_silent_execution_is_not_dead_either(house: House) -> None:

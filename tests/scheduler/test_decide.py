@@ -94,6 +94,8 @@ def test_nothing_is_done_while_the_machines_cannot_be_reached() -> None:
     decided = plan([node("n", 4)], running, job("j", demand(1)), is_reachable=False)
     assert (decided.start, decided.grow, decided.shrink) == ({}, {}, {})
     assert codes(decided) == {"r": "backend_unreachable", "j": "backend_unreachable"}
+    told = plan([], job("j", demand(1)), is_reachable=False, silence="Permission denied").waiting["j"].text
+    assert told == "the machines cannot be reached: Permission denied; it starts when they answer again"
 
 
 def test_without_any_machine_all_wait() -> None:

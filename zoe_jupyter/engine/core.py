@@ -403,10 +403,7 @@ class Core:
         quotas = self._book.supposed(limits)
         now = self._clock()
         snapshot = self._outlook.snapshot(
-            self._nodes.at(now),
-            quotas=quotas,
-            is_reachable=self._loop.is_reachable,
-            now=now,
+            self._nodes.at(now), quotas=quotas, is_reachable=self._loop.is_reachable, now=now
         )
         supposed = installed_policy(policy) if policy else self._policy
         return await asyncio.to_thread(decide, snapshot, supposed, now)
@@ -442,6 +439,9 @@ class Core:
             return None if trouble is None else Waiting(execution_id, 1, trouble)
         position = int(planned.numbers.get("position", 1))
         return Waiting(execution_id, position, trouble or in_own_words(planned, execution.application))
+
+    def silence(self) -> str:
+        return self._loop.silence
 
     def trouble(self) -> Reason | None:
         return self._ledger.trouble or self._loop.trouble

@@ -236,6 +236,9 @@ class CoreDoor(Protocol):
 
     def waiting(self, execution_id: str) -> Waiting | None: ...
 
+    def silence(self) -> str:
+        """Why the machines cannot be reached; empty while they answer."""
+
     def trouble(self) -> Reason | None:
         """What keeps the store from taking anything, or anybody from being started, now: nothing goes on but what runs."""
 

@@ -51,6 +51,8 @@ SUBSCRIBED_S = 0.2
 """After so long a new subscription to hints stands; what happened before it is looked for."""
 LONGEST_SLEEP_S = 60.0
 LONG_WORK_S = 0.01
+WHY_SHOWN = 500
+"""Characters at most of why the backend does not answer."""
 REST, LONGEST_REST_S = 1.5, 2.0
 """After a decision about very many executions, or a look at them, the next one waits this many times as long, so that requests are served
 meanwhile and what happens in a burst is dealt with at once."""
@@ -108,6 +110,8 @@ class Loop:
         self._decision_s = 0.0
         self.quarantine = Quarantine(ledger)
         self.is_reachable = True
+        self.silence = ""
+        """Why the backend does not answer; empty while it does."""
         self.plan = Plan()
         self.trouble: Reason | None = None
         """Why nothing can be decided."""
@@ -198,6 +202,10 @@ class Loop:
             )
             self.is_reachable = is_reachable
             self._decision_wanted.set()
+        shown = " ".join(why.split())[:WHY_SHOWN]
+        if shown != self.silence:
+            self.silence = shown
+            self._decision_wanted.set()
 
     async def _hinting(self) -> None:
         while True:
@@ -239,6 +247,7 @@ class Loop:
             self._nodes.at(now),
             quotas=self._ledger.settled.quotas,
             is_reachable=self.is_reachable,
+            silence=self.silence,
             now=now,
         )
         taken_in = self._outlook.submitted

@@ -66,6 +66,7 @@ class Outlook:
         quotas: Mapping[str, Quota],
         is_reachable: bool,
         now: float,
+        silence: str = "",
         supposed: Sequence[Execution] = (),
     ) -> Snapshot:
         """All that wants or holds room, each made again only when it has changed; and what is to be kept in mind. ``supposed``: those that
@@ -76,6 +77,7 @@ class Outlook:
             nodes=tuple(nodes),
             jobs=self._placed((*self._jobs.values(), *map(self.job, supposed)), nodes, now),
             is_reachable=is_reachable,
+            silence=silence,
             rules=self.rules,
             quotas=by_kind(sorted_quotas(quotas), self._members),
             usage={name: used for name, used in self._usage.items() if not name.startswith(GROUP)},

@@ -45,7 +45,9 @@ def decide(snapshot: Snapshot, policy: Policy, now: float, memo: Memo | None = N
     claims = _claims(world, policy, snapshot, now)
     if not snapshot.is_reachable:
         order = [entry.job.id for entry, _ in claims]
-        return Plan(waiting=reasons.Waiting(order, lambda execution_id, position: reasons.unreachable()))
+        return Plan(
+            waiting=reasons.Waiting(order, lambda execution_id, position: reasons.unreachable(snapshot.silence))
+        )
     shares = _shares(world)
     judge = Judge(snapshot, now, world, list(shares.values()), ledger)
     for entry, number in claims:

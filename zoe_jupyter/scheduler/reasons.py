@@ -125,8 +125,9 @@ def behind(position: int, first: ExecutionId) -> Reason:
     return Reason(Code.BEHIND_OTHERS.value, f"{others} before it; wait for its turn", {"ahead": ahead, "first": first})
 
 
-def unreachable() -> Reason:
-    text = "the machines cannot be reached, so that nothing can be started; it starts when they answer again"
+def unreachable(why: str = "") -> Reason:
+    told = f": {why}" if why else ", so that nothing can be started"
+    text = f"the machines cannot be reached{told}; it starts when they answer again"
     return Reason(Code.BACKEND_UNREACHABLE.value, text, {})
 
 

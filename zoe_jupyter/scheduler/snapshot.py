@@ -156,6 +156,8 @@ class Snapshot:
     """All that live and want room: waiting and admitted."""
     is_reachable: bool = True
     """False: the backend does not answer; nothing is started, and the reason says so."""
+    silence: str = ""
+    """Why it does not answer, where that is known."""
     rules: Rules = Rules()
     quotas: Quotas = Quotas()
     usage: Mapping[str, float] = field(default_factory=dict)

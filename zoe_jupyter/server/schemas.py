@@ -282,6 +282,8 @@ class InfoBody:
     """Id of this Jupyter server, for leases."""
     python: str
     """The server's own interpreter."""
+    silence: str = ""
+    """Why the machines cannot be reached; empty while they answer."""
 
 
 @dataclass

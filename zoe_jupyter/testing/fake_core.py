@@ -362,6 +362,9 @@ class FakeCore:
             return None
         return Waiting(execution_id, 1, Reason("no_room", "needs 8 GiB, 6 GiB are free", {"position": 1}))
 
+    def silence(self) -> str:
+        return ""
+
     def trouble(self) -> Reason | None:
         return None
 

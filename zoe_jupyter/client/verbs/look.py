@@ -61,6 +61,8 @@ def info(session: Session, name: str = "") -> Result:
         ("Zoe", found["version"]), ("home", found["home"]), ("backend", backend), ("policy", found.get("policy", "")), ("user", _user(found)),
         ("address", session.base_url or session.api.http.connection.address), ("kernel's Python", session.facts.python),
     ]  # fmt: skip
+    if found.get("silence"):
+        pairs.insert(3, ("unreachable", found["silence"]))
     return Result([Facts(pairs)], data=found, value=found)
 
 
@@ -144,9 +146,12 @@ def nodes(
         ]
         for node in found
     ]
-    blocks: list[Block] = [
-        Table(("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT"), rows, empty="there are no nodes")
-    ]
+    silence = session.api.info().get("silence")
+    why = f"the machines cannot be reached: {silence}" if silence else ""
+    headings = ("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT")
+    blocks: list[Block] = [Table(headings, rows, empty=why or "there are no nodes")]
+    if why and rows:
+        blocks.append(Note(why))
     if unknown:
         told = f"these run and are not in Zoe's database; they are left alone, `{session.command} nodes --stop ID` ends one"
         blocks += [Table(("UNKNOWN", "SERVICES"), unknown), Note(told)]

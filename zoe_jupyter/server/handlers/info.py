@@ -26,6 +26,7 @@ async def get_info(request: ApiRequest) -> InfoBody:
         is_admin=request.caller.is_admin,
         server=request.origin.server,
         python=request.origin.python,
+        silence=request.core.silence(),
     )
 
 

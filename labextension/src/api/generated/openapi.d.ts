@@ -758,6 +758,8 @@ export interface components {
             is_admin: boolean;
             server: string;
             python: string;
+            /** @default  */
+            silence: string;
         };
         LeaseBody: {
             id: string;
