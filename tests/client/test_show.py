@@ -6,14 +6,14 @@ from typing import Any
 
 from zoe_jupyter.client.text import to_text
 from zoe_jupyter.client.verbs.results import Result
-from zoe_jupyter.client.verbs.show import details, short_image
+from zoe_jupyter.client.verbs.show import details, executions_table, short_image
 
 DIGEST = "sha256:0123456789abcdef0123456789abcdef"
 
 
 def execution(*images: str) -> dict[str, Any]:
     services = [
-        {"name": f"spark.worker-{number}", "state": "running", "node": "n1", "attempt": 1, "image": image}
+        {"name": f"spark.worker-{number}", "process": "spark.worker", "state": "running", "node": "n1", "attempt": 1, "image": image}
         for number, image in enumerate(images)
     ]
     return {"id": "x1", "name": "spark", "title": "Spark", "state": "running", "services": services}
@@ -34,3 +34,13 @@ def test_images_are_told_by_digest_where_there_are_some() -> None:
 def test_of_a_digest_as_much_is_shown_as_tells_it_from_others() -> None:
     assert short_image(DIGEST) == "sha256:0123456789ab"
     assert short_image("site/spark:4") == "site/spark:4"
+
+
+def test_elastic_services_that_found_no_room_are_told() -> None:
+    scalable = [{"process": "spark.worker", "current": 1, "wanted": 40}]
+    found = {**execution("", ""), "scalable": scalable}
+    assert "  2 of 40 spark.worker; the others start as room becomes free" in to_text(
+        Result(details(found, base_url=""))
+    )
+    assert "2 of 40" in to_text(Result([executions_table([found], base_url="")]))
+    assert "2 of 2" in to_text(Result([executions_table([{**found, "state": "starting"}], base_url="")]))

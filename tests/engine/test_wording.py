@@ -33,11 +33,18 @@ def lack(process: str, resource: str, *also: Reason) -> Reason:
         ("spark.worker", "memory", "worker_memory"),
         ("spark.worker", "cores", "cores"),
         ("spark.master", "memory", "memory"),
-        ("", "memory", "memory"),
+        ("", "memory", "worker_memory"),
     ],
 )
 def test_what_is_to_be_lowered_is_named_as_in_the_form(process: str, resource: str, named: str) -> None:
     assert in_own_words(lack(process, resource), SPARK).text == f"{process} needs more; lower `{named}` or wait"
+
+
+def test_of_what_is_too_much_together_each_is_named() -> None:
+    master = Process("spark.master", "spark", ("run",), decided_by={"memory": "master_memory"})
+    reason = in_own_words(lack("", "memory"), Application("spark", "Spark", (WORKER, master), {}))
+    assert "lower `master_memory`, `worker_memory` or wait" in reason.text
+    assert "parameter" not in reason.numbers
 
 
 def test_programs_and_further_reasons_have_it_too() -> None:

@@ -9,15 +9,18 @@ from zoe_jupyter.model.execution import Reason
 
 
 def in_own_words(reason: Reason, application: Application) -> Reason:
-    """Name the parameter that is to be lowered, where one decides the resource that is too much; ``numbers`` has it too."""
+    """Name the parameters that may be lowered, where any decides the resource that is too much; ``numbers`` has the only one, too."""
     resource = str(reason.numbers.get("resource", ""))
-    parameter = _decided_by(application, str(reason.numbers.get("process", ""))).get(resource, "")
+    parameters = _deciding(application, str(reason.numbers.get("process", "")), resource)
     also = tuple(in_own_words(one, application) for one in reason.also)
-    if not parameter:
+    if not parameters:
         return replace(reason, also=also)
-    text = reason.text.replace(f"`{resource}`", f"`{parameter}`")
-    return replace(reason, text=text, numbers={**reason.numbers, "parameter": parameter}, also=also)
+    text = reason.text.replace(f"`{resource}`", ", ".join(f"`{name}`" for name in parameters))
+    numbers = {**reason.numbers, "parameter": parameters[0]} if len(parameters) == 1 else reason.numbers
+    return replace(reason, text=text, numbers=numbers, also=also)
 
 
-def _decided_by(application: Application, name: str) -> dict[str, str]:
-    return next((dict(process.decided_by) for process in application.processes if process.name == name), {})
+def _deciding(application: Application, name: str, resource: str) -> list[str]:
+    """Of that process; without a name, of each: all of them together are too much."""
+    found = (dict(p.decided_by).get(resource, "") for p in application.processes if name in ("", p.name))
+    return sorted({parameter for parameter in found if parameter})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -110,7 +111,7 @@ def _facts(execution: Record, base_url: str) -> list[tuple[str, Cell | str]]:
     pairs: list[tuple[str, Cell | str]] = [("id", str(execution["id"])), ("state", _state_told(execution))]
     is_over = execution["state"] == "ended"
     if not is_over:
-        pairs.append(("progress", progress_text(execution)))
+        pairs += [("progress", progress_text(execution)), ("elastic", _elastic(execution))]
     pairs += [
         ("connections", ", ".join(execution.get("connections") or ())),
         ("parameters", _parameters(execution)),
@@ -158,9 +159,23 @@ def _state_told(execution: Record) -> Cell:
 
 
 def _services(execution: Record) -> str:
+    """Of those that there are, and of those that found no room yet."""
     services = execution.get("services") or ()
     ready = sum(1 for service in services if service["state"] == "running")
-    return f"{ready} of {len(services)}" if services and execution["state"] != "ended" else ""
+    wanted = len(services) + sum(each["wanted"] - count for each, count in _without_room(execution))
+    return f"{ready} of {wanted}" if services and execution["state"] != "ended" else ""
+
+
+def _without_room(execution: Record) -> list[tuple[Record, int]]:
+    """What of it is up but for elastic services, and how many of them there are."""
+    counts = Counter(service["process"] for service in execution.get("services") or ())
+    scalable = execution.get("scalable") or () if execution["state"] == "running" else ()
+    return [(each, counts[each["process"]]) for each in scalable if counts[each["process"]] < each["wanted"]]
+
+
+def _elastic(execution: Record) -> str:
+    told = [f"{count} of {each['wanted']} {each['process']}" for each, count in _without_room(execution)]
+    return f"{', '.join(told)}; the others start as room becomes free" if told else ""
 
 
 def _service_state(service: Record) -> Cell:
