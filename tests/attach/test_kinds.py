@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -208,6 +209,23 @@ def test_the_key_of_a_cluster_stays_in_memory() -> None:
     assert (security.tls_ca_file, security.tls_client_cert, security.tls_client_key) == (text, text, text)
     assert security.require_encryption
     assert dask._security({"values": {}, "secrets": {}}) == {}
+
+
+@pytest.mark.dask
+@pytest.mark.parametrize(("package", "is_told"), [("python", False), ("numpy", True)])
+def test_dasks_own_warning_is_told_unless_it_is_of_python_alone(package: str, is_told: bool) -> None:
+    """Zoe says itself what matters of Python's version."""
+    from distributed.versions import VersionMismatchWarning, error_message
+
+    here, there = (
+        {"packages": {"numpy": "2", "python": "3.11.2", package: version}} for version in ("3.11.7", "3.11.2")
+    )
+    text = error_message(there, {"w": there}, here)["warning"]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        DaskAttach().prepare()
+        warnings.warn(VersionMismatchWarning(text), stacklevel=1)
+    assert bool(told) is is_told, text
 
 
 @pytest.mark.dask

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -34,16 +35,17 @@ class DaskAttach:
             return Findings(
                 (f"This kernel ({sys.executable}) has no dask.distributed. Install it with {_install(there)}{RESTART}",)
             )
-        problems, warnings = _compared(here, there)
+        problems, warned = _compared(here, there)
         return Findings(
             (*restart_problem("distributed", here), *problems),
-            (*warnings, *python_warning(environment or {}, what="functions sent to Dask's workers")),
+            (*warned, *python_warning(environment or {}, what="functions sent to Dask's workers")),
         )
 
     def prepare(self) -> None:
         with suppress(ImportError):
             import distributed  # noqa: F401
         logging.getLogger("distributed.client").addFilter(_is_news)
+        warnings.filterwarnings("ignore", message=_OF_PYTHON_ALONE)
 
     def attach(
         self,
@@ -77,6 +79,10 @@ class DaskAttach:
 
     def detach(self, value: Any, *, is_over: bool) -> None:
         value.close(timeout=0 if is_over else _CLOSE_S)
+
+
+_OF_PYTHON_ALONE = r"Mismatched versions found\n\n\+[-+]+\+\n\| Package [^\n]*\n\+[-+]+\+\n\| python [^\n]*\n\+[-+]+\+$"
+"""distributed's table with one row, also where only the patch differs; ``check`` tells what matters of it."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
