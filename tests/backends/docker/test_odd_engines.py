@@ -18,7 +18,7 @@ import pytest
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import backend, calls, logs, probing
+from zoe_jupyter.backends.docker import backend, calls, images, logs, probing
 from zoe_jupyter.backends.docker import engine as engines
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.launching import Launcher
@@ -408,3 +408,14 @@ async def test_a_command_whose_end_is_not_known_yet_has_not_succeeded() -> None:
     engine: Any = SimpleNamespace(calls=_Broken(), command=nullcontext)
     found: Any = SimpleNamespace(id="c", attempt=Attempt("lab", "x1", "app.main-0", 1))
     assert await probing.run(engine, found, ("sleep", "9"), limit_s=5) == (7, b"abc")
+
+
+def test_an_image_of_zoe_s_own_that_no_registry_answers_for_is_told_with_the_way_out() -> None:
+    said = "dial tcp: lookup registry.site: no such host"
+    own = images._refused("zoe/spark:4", said)
+    assert isinstance(own, Retryable)
+    assert own.message == (
+        f"the image zoe/spark:4 could not be pulled: {said}. "
+        "Build it with `jupyter zoe image build spark`, or set `image_prefix` to where it is"
+    )
+    assert images._refused("registry.site/other:1", said).message.endswith("no such host")

@@ -167,12 +167,19 @@ def _repository(image: str) -> str:
 def _refused(image: str, said: str) -> Fatal | Retryable:
     if is_refusal(said):
         return _missing(image, said)
-    return Retryable(f"the image {image} could not be pulled: {said}", delay_s=5.0, reason="image_missing")
+    return Retryable(
+        f"the image {image} could not be pulled: {said}{_way_out(image)}", delay_s=5.0, reason="image_missing"
+    )
 
 
 def _missing(image: str, said: str) -> Fatal:
-    way = ""
-    if image.startswith(OWN_PREFIX):
-        name = image.removeprefix(OWN_PREFIX).partition(":")[0]
-        way = f". Build it with `jupyter zoe image build {name}`, or set `image_prefix` to where it is"
-    return Fatal(f"there is no image {image}: {said}{way}", details={"image": image}, reason="image_missing")
+    text = f"there is no image {image}: {said}{_way_out(image)}"
+    return Fatal(text, details={"image": image}, reason="image_missing")
+
+
+def _way_out(image: str) -> str:
+    """Of images that only the site itself can make."""
+    if not image.startswith(OWN_PREFIX):
+        return ""
+    name = image.removeprefix(OWN_PREFIX).partition(":")[0]
+    return f". Build it with `jupyter zoe image build {name}`, or set `image_prefix` to where it is"
