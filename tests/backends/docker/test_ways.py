@@ -5,12 +5,16 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
+import docker
 import pytest
 import requests
 import urllib3
+from docker.errors import DockerException
 
 from zoe_jupyter.backends.docker import ways
+from zoe_jupyter.backends.docker.building import Recipe, build
 from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.backends.docker.tunnel import command
 from zoe_jupyter.model.errors import ZoeError
@@ -86,6 +90,43 @@ def test_what_is_wrong_between_two_sides_is_told_in_words() -> None:
     assert ways.why(wrapped(alert)).endswith("that it is shown (`tls_cert`): certificate required")
     assert ways.why(OSError("no route")) == "no route"
     assert ways.why(OSError("x" * 400)) == f"{'x' * 300}..."
+
+
+def refused(error: OSError) -> Exception:
+    """As it comes out of the driver when it asks for the version."""
+    outer = DockerException(f"Error while fetching server API version: {error!r}")
+    outer.__cause__ = requests.exceptions.ConnectionError(
+        urllib3.exceptions.ProtocolError("Connection aborted.", error)
+    )
+    return outer
+
+
+def test_what_the_system_refuses_is_told_in_its_words_and_where() -> None:
+    denied = refused(PermissionError(13, "Permission denied"))
+    said = ways.why(denied, "unix:///run/d.sock")
+    assert said.startswith("Permission denied: the user of Zoe is not in the group `docker`")
+    assert said.endswith("may not open /run/d.sock")
+    missing = refused(FileNotFoundError(2, "No such file or directory"))
+    assert ways.why(missing, "unix:///nope.sock") == "No such file or directory: /nope.sock"
+    closed = refused(ConnectionRefusedError(111, "Connection refused"))
+    assert ways.why(closed, "tcp://ada:secret@far.site:2376") == "Connection refused: far.site:2376"
+    key = refused(PermissionError(13, "Permission denied", "/etc/zoe/key.pem"))
+    assert ways.why(key, "tcp://far.site:2376") == "Permission denied: /etc/zoe/key.pem"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_to_start"),
+    [(FileNotFoundError(2, "No such file"), True), (PermissionError(13, "Permission denied"), False)],
+)
+def test_who_builds_an_image_is_told_to_start_an_engine_only_where_none_is(
+    error: OSError, is_to_start: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "Dockerfile").touch()
+    monkeypatch.setattr(docker, "from_env", Mock(side_effect=refused(error)))
+    with pytest.raises(ZoeError, match=str(error.strerror)) as told:
+        build(Recipe("zoe/it:1", tmp_path), print)
+    assert ("Start one" in told.value.message) == is_to_start
 
 
 def test_ssh_is_asked_for_the_engine_s_socket_and_nothing_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from zoe_jupyter.backends.containers.images import CONTENT_LABEL
 from zoe_jupyter.backends.containers.places import PYTHON
+from zoe_jupyter.backends.docker import ways
 from zoe_jupyter.model.errors import Fatal, ZoeError
 
 _LEFT_OUT = ("image", "README.md", "logo.svg", "__pycache__")
@@ -138,7 +140,9 @@ def _engine() -> Iterator[Any]:
     try:
         client = docker.from_env(timeout=_STEP_S).api
     except DockerException as error:
-        raise ZoeError(f"no Docker Engine answers: {error}. Start one, or set DOCKER_HOST") from error
+        why = ways.why(error, os.environ.get("DOCKER_HOST") or ways.OWN)
+        way = "" if why.startswith("Permission denied") else ". Start one, or set DOCKER_HOST"
+        raise ZoeError(f"no Docker Engine answers: {why}{way}") from error
     try:
         yield client
     except ImageNotFound as error:

@@ -127,7 +127,7 @@ class Calls:
         return self._url(), str(client.api_version), ways.context(self._settings)
 
     def _silent(self, error: BaseException) -> Unreachable:
-        said = ways.why(error) or "no answer in time"
+        said = ways.why(error, self._settings.url) or "no answer in time"
         words = self._tunnel.words() if self._tunnel is not None else ""
         why = f"{said}; ssh says: {words}" if words else said
         return Unreachable(f"the engine {self._settings.name} does not answer: {why}")

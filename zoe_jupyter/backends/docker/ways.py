@@ -96,16 +96,29 @@ def context(engine: EngineSettings) -> ssl.SSLContext | None:
     return found
 
 
-def why(error: BaseException) -> str:
-    """In words an admin can act upon, also where the driver wrapped it five times."""
+def why(error: BaseException, url: str = "") -> str:
+    """In words an admin can act upon, also where the driver wrapped it five times. ``url``: who was asked."""
     for each in _within(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             return f"its certificate is not believed (`tls_ca`): {each.verify_message.rstrip('.')}"
         if isinstance(each, ssl.SSLError) and "alert" in (each.reason or "").lower():
             said = (each.reason or "").rpartition("ALERT_")[2].replace("_", " ").lower()
             return f"it does not believe the certificate that it is shown (`tls_cert`): {said}"
+        if isinstance(each, OSError) and each.errno and each.strerror and not isinstance(each, ssl.SSLError):
+            return _of_system(each, url)
     text = str(error)
     return text if len(text) < _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _of_system(error: OSError, url: str) -> str:
+    at = urlsplit(url)
+    if isinstance(error, PermissionError) and not error.filename and at.scheme == "unix":
+        return (
+            f"{error.strerror}: the user of Zoe is not in the group `docker`, or was not when Zoe was started, "
+            f"and may not open {at.path}"
+        )
+    where = error.filename or (at.path if at.scheme == "unix" else at.netloc.rpartition("@")[2])
+    return f"{error.strerror}: {where}" if where else str(error.strerror)
 
 
 def _within(error: BaseException) -> Iterator[BaseException]:
