@@ -13,7 +13,14 @@ DIGEST = "sha256:0123456789abcdef0123456789abcdef"
 
 def execution(*images: str) -> dict[str, Any]:
     services = [
-        {"name": f"spark.worker-{number}", "process": "spark.worker", "state": "running", "node": "n1", "attempt": 1, "image": image}
+        {
+            "name": f"spark.worker-{number}",
+            "process": "spark.worker",
+            "state": "running",
+            "node": "n1",
+            "attempt": 1,
+            "image": image,
+        }
         for number, image in enumerate(images)
     ]
     return {"id": "x1", "name": "spark", "title": "Spark", "state": "running", "services": services}

@@ -128,7 +128,7 @@ class KubernetesBackend(Backend):
         self._log_limit_bytes = log_limit_bytes
         self._folder = data_dir / "kubernetes"
         self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
-        self._has_judged = self._has_warned = False
+        self._has_opened = self._has_judged = self._has_warned = False
         self._hints, self._meter = Hints(), Meter(self._site)
         self._known = Known(self._site, self._hints, is_closed=self._is_closed)
         self._ending, self._letting = Asking("{}: that it is to end"), Asking("{}: that it is let go")
@@ -150,9 +150,9 @@ class KubernetesBackend(Backend):
         )  # fmt: skip
 
     async def start(self) -> None:
-        self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
         self._deadlines = Deadlines(self._folder / "deadlines.json")
         self._deadlines.read()
+        self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="zoe-kubernetes")
         selector = names.selector(self._site.deployment)
         paths = Paths(self._site.watched_namespace)
@@ -184,6 +184,7 @@ class KubernetesBackend(Backend):
         self._heartbeat = Heartbeat(self._jobs.items, self._moments, self._objects.renew)
         self._forwarder, self._commands = sockets.Forwarder(server.aside), sockets.Commands(server.aside)
         self._nodes = SilentNodes(self._machines.all, lost_after_s=self._site.lost_after_s)
+        self._has_opened = True
         await self._begin()
 
     async def _begin(self) -> None:
@@ -204,6 +205,8 @@ class KubernetesBackend(Backend):
         self._tasks = [asyncio.get_running_loop().create_task(work, name="zoe kubernetes") for work in works]
 
     async def close(self) -> None:
+        if not self._has_opened:
+            return
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -278,10 +281,9 @@ class KubernetesBackend(Backend):
         if pod is None or not translate.is_running(pod):
             raise Retryable(f"{service} of {execution_id} does not run")
         given = prelude.exports(environment)
-        path = path_of(pod)
         words = prelude.beside_with(command, given)
         try:
-            return await self._commands.run(execution_id, path, words, given=given, timeout_s=timeout_s)
+            return await self._commands.run(execution_id, path_of(pod), words, given=given, timeout_s=timeout_s)
         except ApiError as error:
             raise Retryable(f"{service} of {execution_id}: the command could not be run: {error}") from None
         except asyncio.TimeoutError:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.connections import BROKEN, LONGEST_LINE, break_off, keep_alive, keep_answer_alive
+from zoe_jupyter.backends.kubernetes.kubeconfig import configure
 
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
@@ -60,19 +60,10 @@ class ApiServer:
 
     @classmethod
     async def connect(cls, kubeconfig: str, context: str) -> ApiServer:
-        """Read the configuration; says nothing about whether the cluster answers. Raises ConfigException."""
+        """Read the configuration; says nothing about whether the cluster answers. Raises ZoeError."""
         configuration = Configuration()
         configuration.connection_pool_maxsize = MOST_CONNECTIONS
-        is_inside = False
-        try:
-            await config.load_kube_config(
-                config_file=kubeconfig or None, context=context or None, client_configuration=configuration
-            )
-        except config.ConfigException:
-            if kubeconfig:
-                raise
-            config.load_incluster_config(client_configuration=configuration)
-            is_inside = True
+        is_inside = await configure(configuration, kubeconfig, context)
         client = ApiClient(configuration)
         server = cls(client, client.rest_client.pool_manager, is_inside=is_inside)
         aside = RESTClientObject(configuration, maxsize=MOST_ASIDE)

@@ -1,0 +1,57 @@
+"""As whom, and with which cluster, Zoe speaks: a kubeconfig, or what a pod is given. What is wrong is told by the setting's name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config.kube_config import KubeConfigMerger
+
+from zoe_jupyter.model.errors import ZoeError
+
+USUAL = "~/.kube/config"
+_SETTING = "the setting Zoe.backend_options:"
+_UNREADABLE = (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError)
+"""What the driver raises for files that are no kubeconfig."""
+
+
+async def configure(configuration: Configuration, kubeconfig: str, context: str) -> bool:
+    """Fill it in; whether it is a pod's own account, which is taken only where neither option is set. Raises ZoeError with the way out."""
+    try:
+        await _read(configuration, kubeconfig, context)
+    except ZoeError:
+        if kubeconfig or context or not _is_pod(configuration):
+            raise
+        return True
+    return False
+
+
+async def _read(configuration: Configuration, kubeconfig: str, context: str) -> None:
+    files = kubeconfig or os.environ.get("KUBECONFIG") or USUAL
+    if not _is_there(files):
+        if kubeconfig:
+            raise ZoeError(f"{_SETTING} kubeconfig: there is no file {kubeconfig}")
+        raise ZoeError(f"no kubeconfig ({files}) and not in a pod: set KUBECONFIG or the option kubeconfig")
+    try:
+        contexts = [str(each["name"]) for each in KubeConfigMerger(files).config.value["contexts"]]
+        if context and context not in contexts:
+            raise ZoeError(f"{_SETTING} no context {context!r} in {files}; it has: {', '.join(contexts) or 'none'}")
+        await config.load_kube_config(config_file=files, context=context or None, client_configuration=configuration)
+    except _UNREADABLE as error:
+        raise ZoeError(f"{_SETTING} kubeconfig: {files} cannot be used: {error}") from error
+
+
+def _is_there(files: str) -> bool:
+    """Any of them, as the variable names several."""
+    return any(Path(file).expanduser().exists() for file in files.split(os.pathsep) if file)
+
+
+def _is_pod(configuration: Configuration) -> bool:
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        return False
+    return True
