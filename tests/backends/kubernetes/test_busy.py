@@ -158,3 +158,12 @@ async def _was_refused(core: Core, execution: Execution, times: int) -> bool:
     reason = service.reason
     is_waiting = service.state is ServiceState.WAITING and reason is not None
     return is_waiting and reason is not None and reason.numbers.get("refusals", 0) >= times
+
+
+def test_who_lacks_a_namespace_is_told_the_way_out() -> None:
+    error = told(ApiError(404, "NotFound", 'namespaces "nu-missing" not found'))
+    assert isinstance(error, Fatal)
+    assert error.message.startswith(
+        'the cluster refuses it: namespaces "nu-missing" not found; make it by `kubectl apply'
+    )
+    assert "or name another in the option `namespace`" in error.message

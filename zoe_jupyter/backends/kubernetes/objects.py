@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from zoe_jupyter.model.errors import BackendError, Busy, Fatal
 
 QUOTA_RETRY_S = 30.0
 _TRIES = 3
+_NO_NAMESPACE = re.compile(r'^namespaces "([^"]+)" not found')
 
 
 class Objects:
@@ -188,7 +190,17 @@ def told(error: ApiError) -> BackendError:
         return Busy(f"the cluster does not know Zoe any more: {text}; look at the kubeconfig or the token")
     if error.status == 409 or error.is_passing:
         return Busy(f"the cluster asks to try again: {text}")
-    return Fatal(f"the cluster refuses it: {text}")
+    return Fatal(f"the cluster refuses it: {text}{_way_out(text)}")
+
+
+def _way_out(text: str) -> str:
+    missing = _NO_NAMESPACE.match(text)
+    if missing is None:
+        return ""
+    return (
+        f"; make it by `kubectl apply -f deploy/kubernetes/namespace.yaml`, with {missing[1]} for its name, or name another"
+        " in the option `namespace`"
+    )
 
 
 def refuse_stray(found: Mapping[str, Any] | None, site: Site) -> None:
