@@ -6,10 +6,12 @@ import inspect
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from traitlets import Float, TraitError
 
+from zoe_jupyter import plugins
 from zoe_jupyter.backends.local.backend import LocalBackend
 from zoe_jupyter.engine.configured import GIVEN, open_backend, open_policy, read_options
 from zoe_jupyter.engine.settings import Settings
@@ -58,6 +60,15 @@ def test_what_cannot_be_used_is_told_by_its_setting(tmp_path: Path, settings: An
     open_it = open_policy if "policy" in settings else open_backend
     with pytest.raises(ZoeError, match=told):
         open_it(chosen)
+
+
+@pytest.mark.parametrize("name", ["docker", "kubernetes"])
+def test_a_backend_whose_packages_are_missing_says_how_to_install_them(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "load", Mock(side_effect=ModuleNotFoundError(f"No module named {name!r}")))
+    with pytest.raises(ZoeError, match=rf"No module named '{name}'; .*`pip install 'zoe-jupyter\[{name}\]'`"):
+        open_backend(Settings(data_dir=tmp_path, backend=name))
 
 
 @pytest.mark.parametrize(

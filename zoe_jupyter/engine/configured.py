@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from importlib.metadata import metadata
 from typing import Any, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -47,7 +48,14 @@ def _load(setting: str, name: str) -> Any:
     try:
         return plugins.load(GROUPS[setting], name)
     except (NotFound, ImportError, AttributeError) as error:
-        raise ZoeError(f"the setting Zoe.{setting}: {error}") from error
+        raise ZoeError(f"the setting Zoe.{setting}: {error}{_way_out(name, error)}") from error
+
+
+def _way_out(name: str, error: Exception) -> str:
+    """Of what Zoe has and lacks the packages for, which an extra of the same name brings."""
+    if isinstance(error, ModuleNotFoundError) and name in (metadata("zoe-jupyter").get_all("Provides-Extra") or ()):
+        return f"; install it where Zoe runs: `pip install 'zoe-jupyter[{name}]'`"
+    return ""
 
 
 def _hints(kind: Any) -> dict[str, Any]:
