@@ -23,7 +23,7 @@ from zoe_jupyter.model.resources import Resources
 NAN, HUGE = float("nan"), 10**400
 FACTS = {
     "ports": {"web": 20000}, "published": ["web"], "memory_bytes": 2**26, "ready": "an answer", "timeout_s": 60.0, "log": "",
-    "health": "an answer", "node": "n1", "waits": True,
+    "health": "an answer", "node": "n1", "image": "zoe/spark:4", "waits": True,
 }  # fmt: skip
 WRONG: dict[str, tuple[Any, ...]] = {
     "ports": (None, [], "web", {"web": "x"}, {"web": 1.5}, {"web": -1}, {"web": 65536}, {"web": {}}, {"\0": 1}),
@@ -34,6 +34,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "log": (None, 1, "(", "(a+)+$", "x" * 300),
     "health": (None, 1, {"http": "web"}),
     "node": (None, 1, ["n1"]),
+    "image": (None, 1, ["zoe/spark:4"], "\0"),
     "waits": (None, 1, "yes"),
 }
 FORGED = [

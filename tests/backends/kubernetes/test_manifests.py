@@ -175,7 +175,7 @@ def test_a_pod_says_in_full_whose_it_is() -> None:
             "zoe-jupyter/service": "dask.worker-0",
             "zoe-jupyter/attempt": "2",
             "zoe-jupyter/owner": "ada",
-            "zoe-jupyter/facts": '{"memory_bytes": 0, "ports": {}, "published": []}',
+            "zoe-jupyter/facts": '{"image": "zoe/dask:1", "memory_bytes": 0, "ports": {}, "published": []}',
         },
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -265,3 +266,16 @@ def test_a_node_without_the_labels_of_the_settings_is_closed(selector: dict[str,
     site = Site(deployment="lab", node_selector=selector)
 
     assert nodes.zoe_node(site, node(), Resources()).is_enabled is is_open
+
+
+@pytest.mark.parametrize(("image", "is_own"), [("zoe/spark:4", True), ("", False)])
+def test_who_lacks_an_image_of_the_sites_own_is_told_how_to_make_it(image: str, is_own: bool) -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+    trouble = translate.image_trouble(
+        pod(waiting, phase="Pending", facts=json.dumps({"image": image} if image else {}))
+    )
+
+    assert trouble is not None
+    assert trouble.text.startswith("its image cannot be had (ErrImagePull): not found")
+    assert trouble.text.endswith("`image_prefix` to that") is is_own
+    assert ("`jupyter zoe image build spark`" in trouble.text) is is_own

@@ -13,6 +13,7 @@ from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
 from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site
 from zoe_jupyter.model.application import OnLost, Probe
+from zoe_jupyter.model.images import OWN_PREFIX
 from zoe_jupyter.model.resources import Resources
 
 Manifest = dict[str, Any]
@@ -327,6 +328,7 @@ def _annotations(site: Site, order: ServiceOrder, node: str) -> dict[str, str]:
         **waits,
         **({"health": awaited(order.health.probe)} if order.health else {}),
         **({"node": node} if node else {}),
+        **({"image": order.image} if order.image.startswith(OWN_PREFIX) else {}),
         **({"waits": True} if order.on_lost is OnLost.WAIT else {}),
     }
     return {

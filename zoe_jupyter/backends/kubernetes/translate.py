@@ -11,6 +11,7 @@ from zoe_jupyter.backends.containers import images
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import facts, names
 from zoe_jupyter.model.execution import PULLING, Reason
+from zoe_jupyter.model.images import OWN_PREFIX
 from zoe_jupyter.model.units import format_bytes
 
 Pod = Mapping[str, Any]
@@ -19,6 +20,7 @@ MAIN = "main"
 LAST_LINES = 20
 MOST_ATTEMPTS = 10**6
 SHOWN = 500
+LONGEST_NAME = 100
 NO_SUCH_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 IMAGE_TROUBLE = NO_SUCH_IMAGE | {"ErrImagePull", "ImagePullBackOff"}
 UNKNOWN = frozenset({"ContainerStatusUnknown", "Unknown"})
@@ -248,7 +250,16 @@ def image_trouble(pod: Pod) -> Reason | None:
     why, message = _hindrance(pod)
     if why not in IMAGE_TROUBLE:
         return None
-    return Reason("image_not_found", f"its image cannot be had ({why}): {message}".rstrip(": "))
+    told = f"its image cannot be had ({why}): {message}".rstrip(": ")
+    return Reason("image_not_found", told + _where_images_come_from(str(facts_of(pod).get("image", ""))))
+
+
+def _where_images_come_from(image: str) -> str:
+    """The way out, for an image of the site's own."""
+    if not image.startswith(OWN_PREFIX):
+        return ""
+    name = image.removeprefix(OWN_PREFIX).partition(":")[0][:LONGEST_NAME]
+    return f". Build it with `jupyter zoe image build {name}`, push it to where the nodes pull from, and set `image_prefix` to that"
 
 
 def has_no_image(pod: Pod) -> bool:
