@@ -42,6 +42,21 @@ def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any,
     [
         ({"backend_options": {"overcommit": "much"}}, r"Zoe.backend_options: overcommit='much': .*number"),
         ({"backend_options": {"overcomit": 4}}, r"Zoe.backend_options: .*no option 'overcomit'; it has: .*overcommit"),
+        ({"backend_options": {"memory_fraction": 90}}, r"memory_fraction=90: .*less than or equal to 1"),
+        ({"backend_options": {"memory_fraction": 0}}, r"memory_fraction=0: .*greater than 0"),
+        ({"backend": "docker", "backend_options": {"memory_fraction": 90}}, r"memory_fraction=90: .*equal to 1"),
+        (
+            {"backend": "docker", "backend_options": {"engines": [{"nam": "x"}]}},
+            r"there is no 'nam'; did you mean name\?",
+        ),
+        (
+            {"backend": "docker", "backend_options": {"engines": [{"publish_at": "10.0.0.7"}]}},
+            r"engines=.*there is no 'publish_at'; did you mean publish_on\?",
+        ),
+        (
+            {"backend": "docker", "backend_options": {"folders": [{"pat": "/srv"}]}},
+            r"there is no 'pat'; did you mean path or at\?",
+        ),
         ({"backend_options": {"data_dir": "/"}}, r"no option 'data_dir'"),
         ({"backend": "lokal"}, r"Zoe.backend: there is no 'lokal' .*installed: .*local"),
         ({"backend": "no.such.module:Class"}, r"Zoe.backend: .*No module named 'no'"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from importlib.metadata import metadata
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +16,7 @@ from zoe_jupyter.engine.fallback import WithFallback
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.errors import NotFound, ZoeError
 from zoe_jupyter.scheduler.policies.base import Policy
+from zoe_jupyter.shop.problems import close_names, shorten
 
 GROUPS = {"backend": "zoe_jupyter.backends", "policy": "zoe_jupyter.policies"}
 GIVEN = ("deployment", "data_dir")
@@ -59,7 +61,7 @@ def _way_out(name: str, error: Exception) -> str:
 
 
 def _hints(kind: Any) -> dict[str, Any]:
-    hints = get_type_hints(kind.__init__)
+    hints = get_type_hints(kind.__init__, include_extras=True)
     return {name: hints.get(name, Any) for name in inspect.signature(kind).parameters}
 
 
@@ -73,4 +75,15 @@ def _read(name: str, value: Any, wanted: Mapping[str, Any]) -> Any:
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        raise ZoeError(f"the setting Zoe.backend_options: {name}={value!r}: {error.errors()[0]['msg']}") from error
+        raise ZoeError(f"the setting Zoe.backend_options: {name}={value!r}: {_told(error, hint)}") from error
+
+
+def _told(error: ValidationError, hint: Any) -> str:
+    """The first that is wrong; a misspelt name rather than that the right one is missing."""
+    problems = error.errors()
+    for problem in problems:
+        if problem["type"] == "unexpected_keyword_argument":
+            known = {each.name for kind in get_args(hint) if is_dataclass(kind) for each in fields(kind)}
+            name = str(problem["loc"][-1])
+            return f"there is no {shorten(name)}{close_names(name, known)}"
+    return str(problems[0]["msg"])

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import SubprocessError
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from docker.errors import NotFound as Missing
+from pydantic import Field
 
 from zoe_jupyter.backends.base import (
     Address,
@@ -90,7 +91,7 @@ class DockerBackend(Backend):
         limits_cpu: bool = False,
         shares_cpu: bool = True,
         overcommit: float = 2.0,
-        memory_fraction: float = 0.9,
+        memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9,
         lost_after_s: float = 60.0,
         log_limit_bytes: int = 10_000_000,
         log_files: int = 3,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from zoe_jupyter.backends.containers.places import USER
 
 LOOPBACK = "127.0.0.1"
+STRICT = {"extra": "forbid"}
+"""A misspelt name is refused."""
 
 
 @dataclass(frozen=True)
 class EngineSettings:
     """One Docker Engine: a node."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     name: str = "docker"
     """Its identity, also of what runs there: what an engine says of itself may be another's, too."""
     url: str = ""
@@ -40,6 +43,7 @@ class EngineSettings:
 class FolderSettings:
     """A folder of an engine's machine that every service sees."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     path: str
     at: str = ""
     """Where services see it; empty: at the same place."""

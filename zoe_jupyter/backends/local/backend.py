@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
 
 from zoe_jupyter.backends.base import (
     Backend,
@@ -73,7 +75,7 @@ class LocalBackend(Backend):
         deployment: str,
         data_dir: Path,
         overcommit: float = 4.0,
-        memory_fraction: float = 1.0,
+        memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0,
         log_limit_bytes: int = 10_000_000,
         log_files: int = 3,
         niceness: int = 5,
