@@ -76,6 +76,16 @@ def only(found: Known) -> Seen:
     return seen
 
 
+def test_a_pod_stays_the_attempt_that_it_was_whatever_is_written_on_it() -> None:
+    found, changed = known(pod()), pod()
+    changed["metadata"]["annotations"][names.ATTEMPT] = "9999"
+    found.take(WHO.name, changed)
+    assert only(found).attempt == WHO.attempt
+    found.take(WHO.name, None)
+    assert not found.pods
+    assert only(found).state is SeenState.EXITED
+
+
 def test_a_node_is_silent_at_once_and_lost_after_the_sites_time() -> None:
     nodes = {"n1": node("True"), "n2": node("Unknown")}
     silent = SilentNodes(nodes, lost_after_s=60)

@@ -46,8 +46,11 @@ class Known:
         return Attempt(self._site.deployment, execution_id, service, number)
 
     def take(self, name: str, pod: Pod | None) -> Attempt | None:
-        """Take in what a watch said of a pod, None once it is gone; the attempt, unless it is not one of ours."""
-        attempt = self._names.get(name) if pod is None else translate.attempt_of(pod)
+        """Take in what a watch said of a pod, None once it is gone; the attempt, unless it is not one of ours.
+
+        It stays the same one whatever somebody writes on the pod later: else what is asked to end is not what is there.
+        """
+        attempt = self._names.get(name) or (None if pod is None else translate.attempt_of(pod))
         if attempt is None:
             return None
         if pod is None:

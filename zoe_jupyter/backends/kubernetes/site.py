@@ -126,7 +126,7 @@ class Site:
 
 def named(namespace: str) -> str:
     """Raises ZoeError where a user could have another's namespace, or one of the cluster's own."""
-    if "{" in namespace and not _PER_USER.fullmatch(namespace):
+    if "{" in namespace and (not _PER_USER.fullmatch(namespace) or namespace.startswith("kube-")):
         raise ZoeError(
             f"the setting Zoe.backend_options: the namespace {namespace!r}: {USER_PART} stands at its end, after a beginning of your own"
             " such as zoe-"
