@@ -147,6 +147,8 @@ def test_a_machine_whose_cores_are_given_away_several_times_says_so(session: Ses
     assert "cores are shares: it has 2, each is given away 2 times" in to_text(do(session, "nodes"))
     zoe.core.node = replace(zoe.core.node, microcores=0)
     assert "shares" not in to_text(do(session, "nodes"))
+    zoe.core.node = replace(zoe.core.node, about="its size is a guess")
+    assert "its size is a guess" in to_text(do(session, "nodes"))
 
 
 def test_why_the_machines_cannot_be_reached_is_told(

@@ -44,3 +44,5 @@ class Node:
     """Epoch seconds: when it is to be empty; None: nobody has said so."""
     microcores: int = 0
     """Of the machine itself, where ``capacity`` gives each core away several times; else 0."""
+    about: str = ""
+    """What people should know of it, such as that its size is a guess."""

@@ -286,6 +286,7 @@ def node_body(use: NodeUse) -> NodeBody:
         is_enabled=use.node.is_enabled,
         drains_at=use.drains_at,
         cores=use.node.microcores / 1_000_000 or None,
+        about=use.node.about,
     )
 
 

@@ -391,6 +391,8 @@ class NodeBody:
     """Epoch seconds: from then on nothing is to be there; null: no such thing is planned."""
     cores: float | None = None
     """Of the machine itself, where its capacity gives each away several times; else null."""
+    about: str = ""
+    """What people should know of it, such as that its size is a guess."""
 
 
 @dataclass

@@ -282,3 +282,19 @@ async def test_nodes_that_cannot_be_read_now_are_asked_for_again(
     assert "a defect" in caplog.text
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("capacity", "is_guess"), [({}, True), ({"cpu": "8"}, False)])
+async def test_where_the_nodes_may_not_be_seen_the_size_is_told_to_be_a_guess(
+    caplog: pytest.LogCaptureFixture, capacity: Mapping[str, str], is_guess: bool
+) -> None:
+    class Shy(Cluster):
+        async def get(self, path: str, query: Mapping[str, str]) -> Any:
+            raise ApiError(403, "Forbidden", "nodes is forbidden")
+
+    found = machines.Machines(Shy([], []), Site(deployment="lab"), capacity)  # type: ignore[arg-type]
+    await found.begin()
+
+    (node,) = found.now(pods={}, crowded=())
+    assert (node.about == machines.GUESS) is is_guess
+    assert (machines.GUESS in caplog.text) is is_guess

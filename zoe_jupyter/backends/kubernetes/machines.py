@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 WHOLE = "cluster"
 """Name of the node that stands for all."""
 DEFAULT_CAPACITY = {"cpu": "8", "memory": "16Gi"}
+GUESS = (
+    "the nodes may not be seen: its size is a guess; apply deploy/kubernetes/nodes.yaml, or set the option `capacity`"
+)
 AGAIN_S = 2.0
 ENDED = ("Succeeded", "Failed")
 
@@ -43,6 +46,8 @@ class Machines:
         """Find out what may be seen. Raises Unreachable, ApiError: ``follow`` tries again."""
         self._seen = [watched for watched in (self._nodes, self._others) if await _may_list(watched)]
         self.problem = ""
+        if self._is_guess:
+            logger.warning("of the node %r that stands for the cluster: %s", WHOLE, GUESS)
         self._has_begun.set()
 
     async def begun(self) -> None:
@@ -83,6 +88,10 @@ class Machines:
         """Whether Zoe knows one node that stands for all."""
         return not self.may_be_seen or self._site.placement is Placement.CLUSTER
 
+    @property
+    def _is_guess(self) -> bool:
+        return not self.may_be_seen and not self._capacity
+
     def is_closed(self, name: str) -> bool:
         """Whether Zoe sees that this node takes no pods any more: it is being drained, say, or gone."""
         node = self._nodes.items.get(name)
@@ -105,7 +114,7 @@ class Machines:
             raise Unreachable(self.problem)
         if not self.may_be_seen:
             capacity = nodes.amount({**DEFAULT_CAPACITY, **self._capacity}, self._site.gpu_resource)
-            return [Node(WHOLE, capacity)]
+            return [Node(WHOLE, capacity, about=GUESS if self._is_guess else "")]
         used = nodes.by_node((pod["node"], pod["wanted"]) for pod in self._others.items.values())
         found = sorted(self._nodes.items.values(), key=lambda node: str(node["metadata"]["name"]))
         counts = Counter(pod["node"] for pod in self._others.items.values() if pod["lives"]) + Counter(pods)

@@ -187,7 +187,7 @@ def _user(found: Json) -> str:
 
 
 def _about(node: Mapping[str, Any]) -> str:
-    return "; ".join(filter(None, (_use_of(node), _shares(node))))
+    return "; ".join(filter(None, (_use_of(node), _shares(node), node.get("about"))))
 
 
 def _use_of(node: Mapping[str, Any]) -> str:

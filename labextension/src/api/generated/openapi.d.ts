@@ -837,6 +837,8 @@ export interface components {
             drains_at: number | null;
             /** @default null */
             cores: number | null;
+            /** @default  */
+            about: string;
         };
         NodePage: {
             items: components["schemas"]["NodeBody"][];
