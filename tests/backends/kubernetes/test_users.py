@@ -48,7 +48,8 @@ def test_nobody_has_a_name_that_gives_them_the_namespace_of_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "namespace", ["{user}", "-{user}", "kube-{user}-x", "kube-{user}", "{users}", "zoe-{user}{user}", "a" * 20 + "-{user}"]
+    "namespace",
+    ["{user}", "-{user}", "kube-{user}-x", "kube-{user}", "{users}", "zoe-{user}{user}", "a" * 20 + "-{user}"],
 )
 def test_a_namespace_that_could_be_somebody_elses_is_refused(namespace: str) -> None:
     with pytest.raises(ZoeError, match=r"Zoe\.backend_options: the namespace"):
