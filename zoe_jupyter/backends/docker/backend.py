@@ -14,6 +14,7 @@ from typing import IO, Annotated, Any, Literal
 from docker.errors import NotFound as Missing
 from pydantic import Field
 
+from zoe_jupyter.backends.amounts import Count, Factor, Files, Fraction, Seconds
 from zoe_jupyter.backends.base import (
     Address,
     Backend,
@@ -38,7 +39,7 @@ from zoe_jupyter.backends.docker.logs import Source
 from zoe_jupyter.backends.docker.meter import Meter
 from zoe_jupyter.backends.docker.notes import Notes
 from zoe_jupyter.backends.docker.probing import Prober
-from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings, FolderSettings
+from zoe_jupyter.backends.docker.settings import NUMBERS, ContainerSettings, EngineSettings, FolderSettings
 from zoe_jupyter.backends.docker.site import Place, Site
 from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
 from zoe_jupyter.backends.docker.translate import Container
@@ -82,19 +83,19 @@ class DockerBackend(Backend):
         image_prefix: str = "zoe/",
         pull: Literal["missing", "never"] = "missing",
         network_pool: str = "10.213.0.0/16",
-        network_mtu: int = 0,
+        network_mtu: Annotated[int, Field(ge=0, le=65535)] = 0,
         folders: Sequence[FolderSettings] = (),
-        user: str = f"{places.USER}:{places.USER}",
+        user: Annotated[str, Field(pattern=NUMBERS)] = f"{places.USER}:{places.USER}",
         capabilities: Sequence[str] = (),
-        process_limit: int = 4096,
-        shm_bytes: int = 256 * 1024**2,
+        process_limit: Count = 4096,
+        shm_bytes: Count = 256 * 1024**2,
         limits_cpu: bool = False,
         shares_cpu: bool = True,
-        overcommit: float = 2.0,
-        memory_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9,
-        lost_after_s: float = 60.0,
-        log_limit_bytes: int = 10_000_000,
-        log_files: int = 3,
+        overcommit: Factor = 2.0,
+        memory_fraction: Fraction = 0.9,
+        lost_after_s: Seconds = 60.0,
+        log_limit_bytes: Count = 10_000_000,
+        log_files: Files = 3,
     ) -> None:
         self._settings = ContainerSettings(
             deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,

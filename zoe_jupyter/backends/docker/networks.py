@@ -134,7 +134,9 @@ def _known(pool: str) -> Network:
     try:
         return ipaddress.IPv4Network(pool)
     except ValueError as error:
-        raise ZoeError(f"`network_pool` cannot be used: {error}; it is a network such as 10.213.0.0/16") from error
+        raise ZoeError(
+            f"the setting Zoe.backend_options: `network_pool` cannot be used: {error}; it is a network such as 10.213.0.0/16"
+        ) from error
 
 
 def _subnets(networks: Iterable[dict[str, Any]]) -> Iterator[Network]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from zoe_jupyter.backends.containers.places import USER
 
 LOOPBACK = "127.0.0.1"
 STRICT = {"extra": "forbid"}
 """A misspelt name is refused."""
+NUMBERS = r"^\d{1,10}(:\d{1,10})?$"
+"""Of a user, and of a group: names mean something else in each image, and none means root."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class EngineSettings:
     """One Docker Engine: a node."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
-    name: str = "docker"
+    name: Annotated[str, Field(pattern=r"^[^\s/]{1,63}$")] = "docker"
     """Its identity, also of what runs there: what an engine says of itself may be another's, too."""
     url: str = ""
     """``unix:///path``, ``tcp://host:2376`` or ``ssh://user@host``; empty: ``DOCKER_HOST``, else this machine's."""
@@ -36,7 +40,7 @@ class EngineSettings:
     """The engine's own address on which they are published."""
     probes: Literal["", "direct", "exec"] = ""
     """Whether readiness is asked at containers' addresses or by commands inside; empty: direct where the engine is this machine's."""
-    gpus: int = 0
+    gpus: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,14 @@ class Site:
         self.places: dict[str, Place] = {}
         for each in ways.known(engines, os.environ):
             if each.name in self.places:
-                raise ZoeError(f"two engines are named {each.name!r}: give each a `name` of its own")
+                raise ZoeError(
+                    f"the setting Zoe.backend_options: two engines are named {each.name!r}: give each a `name` of its own"
+                )
             self.places[each.name] = _place(each, settings, folder, pool, on_news)
+        if not self.places:
+            raise ZoeError(
+                "the setting Zoe.backend_options: engines=[]: name one at least, or leave it out for this machine's"
+            )
 
     @property
     def has_gpus(self) -> bool:

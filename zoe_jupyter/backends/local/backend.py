@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field
-
+from zoe_jupyter.backends.amounts import Factor, Fraction
 from zoe_jupyter.backends.base import (
     Backend,
     Bounds,
@@ -74,8 +73,8 @@ class LocalBackend(Backend):
         *,
         deployment: str,
         data_dir: Path,
-        overcommit: float = 4.0,
-        memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0,
+        overcommit: Factor = 4.0,
+        memory_fraction: Fraction = 1.0,
         log_limit_bytes: int = 10_000_000,
         log_files: int = 3,
         niceness: int = 5,
