@@ -76,6 +76,30 @@ def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any,
                 ("lost_after_s", float("inf")),
                 ("memory_fraction", float("nan")),
             ]
+        (
+            {"backend": "kubernetes", "backend_options": {"volumes": [{"clam": "data"}]}},
+            r"no 'clam'; did you mean claim",
+        ),
+        ({"backend": "kubernetes", "backend_options": {"volumes": [{"claim": "data"}]}}, r": at: Field required"),
+        (
+            {"backend": "kubernetes", "backend_options": {"callers": [{"namespace": "hub"}]}},
+            r"callers=.*: labels: Field required",
+        ),
+        (
+            {"backend": "kubernetes", "backend_options": {"callers": [{"namespaces": "hub", "labels": {"a": "b"}}]}},
+            r"no 'namespaces'; did you mean namespace",
+        ),
+        (
+            {"backend": "kubernetes", "backend_options": {"capacity": {"cpus": "8"}}},
+            r"Zoe.backend_options: capacity: there is no 'cpus'; there is cpu, memory, nvidia.com/gpu",
+        ),
+        (
+            {"backend": "kubernetes", "backend_options": {"capacity": {"cpu": "many"}}},
+            r"Zoe.backend_options: capacity: 'many' is not a quantity",
+        ),
+        (
+            {"backend": "kubernetes", "backend_options": {"tolerations": [{"kay": "gpu"}]}},
+            r"Zoe.backend_options: tolerations: there is no 'kay'; there is key",
         ),
         ({"backend_options": {"data_dir": "/"}}, r"no option 'data_dir'"),
         ({"backend": "lokal"}, r"Zoe.backend: there is no 'lokal' .*installed: .*local"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import metadata
 from typing import Any, get_args, get_origin, get_type_hints
@@ -80,10 +80,19 @@ def _read(name: str, value: Any, wanted: Mapping[str, Any]) -> Any:
 
 def _told(error: ValidationError, hint: Any) -> str:
     """The first that is wrong; a misspelt name rather than that the right one is missing."""
-    problems = error.errors()
+    problems, known = error.errors(), set(_names(hint))
     for problem in problems:
         if problem["type"] == "unexpected_keyword_argument":
-            known = {each.name for kind in get_args(hint) if is_dataclass(kind) for each in fields(kind)}
             name = str(problem["loc"][-1])
             return f"there is no {shorten(name)}{close_names(name, known)}"
-    return str(problems[0]["msg"])
+    deepest = max(problems, key=lambda problem: len(problem["loc"]))
+    name = str(deepest["loc"][-1]) if deepest["loc"] else ""
+    return f"{name}: {deepest['msg']}" if name in known else str(deepest["msg"])
+
+
+def _names(hint: Any) -> Iterator[str]:
+    """Of the fields of all that is in it."""
+    if is_dataclass(hint):
+        yield from (each.name for each in fields(hint))
+    for part in get_args(hint):
+        yield from _names(part)

@@ -33,7 +33,7 @@ from zoe_jupyter.backends.kubernetes.deadlines import Deadlines
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
 from zoe_jupyter.backends.kubernetes.logs import Logs
-from zoe_jupyter.backends.kubernetes.machines import Machines
+from zoe_jupyter.backends.kubernetes.machines import Machines, sized
 from zoe_jupyter.backends.kubernetes.objects import Objects, gather_patiently, refuse_stray, told
 from zoe_jupyter.backends.kubernetes.parents import Heartbeat, Moments, parent_of
 from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
@@ -50,6 +50,7 @@ from zoe_jupyter.backends.kubernetes.site import (
     admitted,
     checked,
     named,
+    tolerated,
 )
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import (
@@ -120,12 +121,11 @@ class KubernetesBackend(Backend):
             deployment=deployment, namespace=named(namespace or default_namespace()), cluster_domain=cluster_domain,
             image_prefix=image_prefix, user_id=user_id, pull_policy=pull_policy, pull_secrets=tuple(pull_secrets),
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
-            placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tuple(tolerations),
+            placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tolerated(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
             callers=admitted(callers), gpu_resource=gpu_resource, volumes=checked(volumes),
         )  # fmt: skip
-        self._capacity = dict(capacity or {})
-        self._log_limit_bytes = log_limit_bytes
+        self._capacity, self._log_limit_bytes = sized(capacity or {}, gpu_resource), log_limit_bytes
         self._folder = data_dir / "kubernetes"
         self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
         self._has_opened = self._has_judged = self._has_warned = False

@@ -12,8 +12,9 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.kubernetes import names, nodes
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
-from zoe_jupyter.backends.kubernetes.site import Placement, Site
+from zoe_jupyter.backends.kubernetes.site import Placement, Site, refuse_unknown
 from zoe_jupyter.backends.kubernetes.watched import Object, Watched
+from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.resources import Node, Resources
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,16 @@ class Machines:
             "lives": not has_ended,
             "wanted": Resources() if has_ended else nodes.requested(pod, self._site.gpu_resource),
         }
+
+
+def sized(capacity: Mapping[str, str], gpu_resource: str) -> dict[str, str]:
+    """Raises ZoeError for what is no amount, or of something that Zoe does not count."""
+    refuse_unknown("capacity", capacity, (*DEFAULT_CAPACITY, gpu_resource))
+    try:
+        nodes.amount(capacity, gpu_resource)
+    except ValueError as error:
+        raise ZoeError(f"the setting Zoe.backend_options: capacity: {error}") from None
+    return dict(capacity)
 
 
 async def _may_list(watched: Watched) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from zoe_jupyter.backends.containers.names import name_of
 from zoe_jupyter.backends.containers.places import USER, is_free
@@ -15,6 +15,9 @@ from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.images import OWN_PREFIX
 
 GPU = "nvidia.com/gpu"
+STRICT = {"extra": "forbid"}
+"""A misspelt name is refused."""
+_TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 USER_PART = "{user}"
 _PER_USER = re.compile(r"[a-z][a-z0-9-]{0,9}-\{user\}")
 
@@ -60,6 +63,7 @@ class Isolation(str, Enum):
 class Volume:
     """A PersistentVolumeClaim of the namespace that every service sees."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     claim: str
     at: str
     is_writable: bool = False
@@ -69,6 +73,7 @@ class Volume:
 class Caller:
     """Pods of others that may reach the pods of executions: those of a namespace that have all these labels."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     namespace: str
     labels: Mapping[str, str]
 
@@ -142,6 +147,22 @@ def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:
                 f"the setting Zoe.backend_options: the volume {volume.claim!r}: services cannot have it at {volume.at!r}"
             )
     return tuple(volumes)
+
+
+def tolerated(tolerations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Raises ZoeError for one that Kubernetes would not read."""
+    for each in tolerations:
+        refuse_unknown("tolerations", each, _TOLERATION)
+    return tuple(tolerations)
+
+
+def refuse_unknown(option: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raises ZoeError for a name that the option does not have."""
+    for name in given:
+        if name not in known:
+            raise ZoeError(
+                f"the setting Zoe.backend_options: {option}: there is no {name!r}; there is {', '.join(known)}"
+            )
 
 
 def admitted(callers: Sequence[str | Caller]) -> tuple[str | Caller, ...]:
