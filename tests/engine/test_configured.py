@@ -76,6 +76,7 @@ def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any,
                 ("lost_after_s", float("inf")),
                 ("memory_fraction", float("nan")),
             ]
+        ),
         (
             {"backend": "kubernetes", "backend_options": {"volumes": [{"clam": "data"}]}},
             r"no 'clam'; did you mean claim",
