@@ -102,6 +102,16 @@ def test_options_of_a_command_line_are_read_as_what_the_backend_wants(text: Any,
             {"backend": "kubernetes", "backend_options": {"tolerations": [{"kay": "gpu"}]}},
             r"Zoe.backend_options: tolerations: there is no 'kay'; there is key",
         ),
+        *(
+            ({"backend": "kubernetes", "backend_options": {name: value}}, rf"Zoe.backend_options: {name}=")
+            for name, value in [
+                ("user_id", 0),
+                ("pull_policy", "Sometimes"),
+                ("lost_after_s", float("nan")),
+                ("log_limit_bytes", 0),
+                ("gpu_resource", ""),
+            ]
+        ),
         ({"backend_options": {"data_dir": "/"}}, r"no option 'data_dir'"),
         ({"backend": "lokal"}, r"Zoe.backend: there is no 'lokal' .*installed: .*local"),
         ({"backend": "no.such.module:Class"}, r"Zoe.backend: .*No module named 'no'"),

@@ -14,7 +14,6 @@ from typing import IO, Annotated, Any, Literal
 from docker.errors import NotFound as Missing
 from pydantic import Field
 
-from zoe_jupyter.backends.amounts import Count, Factor, Files, Fraction, Seconds
 from zoe_jupyter.backends.base import (
     Address,
     Backend,
@@ -43,6 +42,7 @@ from zoe_jupyter.backends.docker.settings import NUMBERS, ContainerSettings, Eng
 from zoe_jupyter.backends.docker.site import Place, Site
 from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
 from zoe_jupyter.backends.docker.translate import Container
+from zoe_jupyter.backends.options import Count, Factor, Files, Fraction, Seconds
 from zoe_jupyter.model.application import Port, Requirement
 from zoe_jupyter.model.errors import BackendError, NotFound, Retryable, Unavailable
 from zoe_jupyter.model.execution import Client, Reason

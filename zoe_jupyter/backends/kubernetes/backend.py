@@ -65,6 +65,7 @@ from zoe_jupyter.backends.kubernetes.upkeep import (
 )
 from zoe_jupyter.backends.kubernetes.usage import Meter
 from zoe_jupyter.backends.kubernetes.watched import Object, Watched
+from zoe_jupyter.backends.options import Amount, Count, Name, Pull, Seconds, UserId
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.application import Port, Requirement
 from zoe_jupyter.model.errors import BackendError, Retryable
@@ -75,8 +76,7 @@ from zoe_jupyter.model.resources import Node
 logger = logging.getLogger(__name__)
 
 _THREADS = 4
-_CLEAN_GRACE_S = 2.0
-_CLEAN_LIMIT_S = 40.0
+_CLEAN_GRACE_S, _CLEAN_LIMIT_S = 2.0, 40.0
 _LOST_GRACE_S = 10.0
 _COPY_LIMIT_S = 10.0
 MIB = 1024**2
@@ -95,8 +95,8 @@ class KubernetesBackend(Backend):
         namespace: str = "",
         cluster_domain: str = "cluster.local",
         image_prefix: str = OWN_PREFIX,
-        user_id: int = places.USER,
-        pull_policy: str = "IfNotPresent",
+        user_id: UserId = places.USER,
+        pull_policy: Pull = "IfNotPresent",
         pull_secrets: Sequence[str] = (),
         priority_class: str = "",
         runtime_class: str = "",
@@ -108,13 +108,13 @@ class KubernetesBackend(Backend):
         volumes: Sequence[Volume] = (),
         callers: Sequence[str | Caller] = (),
         capacity: Mapping[str, str] | None = None,
-        shared_memory_bytes: int = 0,
+        shared_memory_bytes: Amount = 0,
         has_user_namespaces: bool = False,
-        lost_after_s: float = 60.0,
+        lost_after_s: Seconds = 60.0,
         reach: Reaching = Reaching.AUTO,
         isolation: Isolation = Isolation.AUTO,
-        gpu_resource: str = GPU,
-        log_limit_bytes: int = 16 * MIB,
+        gpu_resource: Name = GPU,
+        log_limit_bytes: Count = 16 * MIB,
     ) -> None:
         self._kubeconfig, self._context, self._reaching = kubeconfig, context, reach
         self._site = Site(

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoe_jupyter.backends.amounts import Factor, Fraction
 from zoe_jupyter.backends.base import (
     Backend,
     Bounds,
@@ -41,6 +40,7 @@ from zoe_jupyter.backends.local.supervisor.shape import is_usage
 from zoe_jupyter.backends.local.supervisor.sweep import believed, sweep
 from zoe_jupyter.backends.local.supervisors import ANSWER_LIMIT_S, Supervisors, deployment_of, read
 from zoe_jupyter.backends.local.translate import HOST, handle, seen_services, wire_bounds, wire_order
+from zoe_jupyter.backends.options import Factor, Fraction
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.application import Port, Requirement
 from zoe_jupyter.model.errors import Fatal, NotFound, Retryable
