@@ -232,7 +232,7 @@ async def test_others_are_told_that_a_zoe_lives_before_what_expired_meanwhile_is
     backend._deadlines = SimpleNamespace(write=lambda: None)
     backend._hindered = SimpleNamespace(overdue=lambda now: [])
     backend._overdue = backend._crowded = SimpleNamespace(look=lambda now: [])
-    backend._machines = SimpleNamespace(may_be_seen=False, is_pool=False, is_closed=lambda node: False)
+    backend._machines = SimpleNamespace(are_current=False, is_pool=False, is_closed=lambda node: False)
     backend._nodes = SimpleNamespace(lost={})
 
     await backend._tick()
