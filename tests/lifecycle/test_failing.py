@@ -264,8 +264,10 @@ class TestBusy:
         self.again(life)
         assert [self.again(self.refuses(life, "spark.worker-0", delay_s=60.0)) for _ in range(3)] == [60, 60, 60]
 
-    def test_a_start_gives_its_room_to_others_and_fails_in_the_end(self) -> None:
-        life = Life.placed()
+    @pytest.mark.parametrize("when", [RestartWhen.ALWAYS, RestartWhen.NEVER])
+    def test_a_start_gives_its_room_to_others_and_fails_in_the_end(self, when: RestartWhen) -> None:
+        """Also where its program may run only once: it has not begun."""
+        life = Life.placed(cluster(head=Restart(when=when)))
         for start in range(1, 6):
             for _ in range(5):
                 self.again(self.refuses(life, "spark.head-0"))
@@ -282,6 +284,21 @@ class TestBusy:
         for _ in range(20):
             self.again(self.refuses(life, "job.main-0"))
         assert (life.state, life.services) == (State.STARTING, {"job.main-0": "starting", "job.main-1": "running"})
+        for _ in range(5):
+            self.again(self.refuses(life, "job.main-0"))
+        self.refuses(life, "job.main-0")
+        assert life.state is State.STOPPING
+
+    def test_an_elastic_service_gives_its_room_to_others(self) -> None:
+        life = Life.running(cluster(elastic=2))
+        name = next(name for name, service in life.execution.services.items() if not service.is_core)
+        life.exits(name, 1, LOST, is_blameless=True)
+        self.again(life)
+        for _ in range(5):
+            self.again(self.refuses(life, name))
+        self.refuses(life, name)
+        assert name not in life.execution.services
+        assert (life.state, life.execution.grow_after) == (State.RUNNING, life.now + 300)
 
     def test_who_waits_for_it_can_be_stopped(self) -> None:
         life = self.refuses(Life.placed(), "spark.head-0").happens(StopRequested())

@@ -24,8 +24,10 @@ SETTLED_S = 60.0
 LEAST_LAUNCH_TRIES = 3
 LONGEST_BUSY_S = 30.0
 """Between two tries where the backend is busy."""
-START_REFUSALS = 5
-"""So often a start is tried again that way before it gives its room to others: the first minute, or somewhat longer."""
+START_REFUSALS, ALL_REFUSALS = 5, 25
+"""So often a start is tried again that way before it gives its room to others, as an elastic service does; and so often one that cannot begin anew."""
+GROW_AGAIN_S = 300.0
+"""So long others that wait may have the room that the backend would not fill."""
 START_TRIES = 5
 """So often in a row a whole start may fail before the execution does."""
 NEVER_THERE = ("command_not_found", "image_missing")
@@ -71,8 +73,18 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
 def _ask_again_later(draft: Draft, service: Service, reason: Reason, delay_s: float) -> None:
     """After 1, 2, 4, ... times the delay. What runs waits as long as that takes; a start gives its room back, and counts as failed."""
     before = service.reason.numbers.get("refusals", 0) if service.reason and service.reason.code == reason.code else 0
-    if before >= START_REFUSALS and _is_of_start(draft, service) and not _runs_only_once(draft):
+    is_of_start, may_begin_anew = _is_of_start(draft, service), not _runs_only_once(draft, besides=service)
+    if before >= START_REFUSALS and is_of_start and may_begin_anew:
         _start_failed(draft, service, None, _why_not_begun(draft, service, reason))
+        return
+    if before >= ALL_REFUSALS and is_of_start:
+        _given_up(draft, service, None, _why_not_begun(draft, service, reason))
+        return
+    if before >= START_REFUSALS and not service.is_core:
+        draft.record_service("exited", service, reason=reason)
+        draft.remove(service)
+        draft.change(grow_after=draft.now + GROW_AGAIN_S)
+        advance(draft)
         return
     delay_s = max(delay_s, min(LONGEST_BUSY_S, delay_s * 2.0 ** min(before, 30)))
     numbers = {**reason.numbers, "refusals": before + 1, "retry_in_s": delay_s}
@@ -122,12 +134,12 @@ def _is_start_too_slow(draft: Draft, service: Service, event: ServiceExited) -> 
     return event.reason is not None and event.reason.code == "not_ready" and _is_of_start(draft, service)
 
 
-def _runs_only_once(draft: Draft) -> bool:
-    """Whether a program of this start was started that must not be started again."""
+def _runs_only_once(draft: Draft, *, besides: Service | None = None) -> bool:
+    """Whether a program of this start was started that must not be started again; ``besides`` is known not to have been."""
     return any(
         _policy(draft, service) is RestartWhen.NEVER and service.state is not ServiceState.WAITING
         for service in draft.services
-        if service.is_core
+        if service.is_core and service is not besides
     )
 
 

@@ -251,22 +251,26 @@ async def test_one_that_the_engine_is_busy_with_keeps_no_look_waiting(
 async def test_an_answer_that_was_late_is_not_believed_where_somebody_asked_since(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is it lost what that question might have found: it is asked again."""
     monkeypatch.setattr(engines, "_INSPECT_S", 0.05)
-    engine, may_answer, old = an_engine(place), asyncio.Event(), replace(FOUND, is_created=True, is_running=False)
+    engine, may_answer, asked = an_engine(place), asyncio.Event(), list[int]()
+    made, ended = replace(FOUND, is_created=True, is_running=False), replace(FOUND, is_running=False)
 
     async def inspect(_: str, *, limit_s: int = 0) -> Container:
-        if not limit_s:
+        asked.append(limit_s)
+        if len(asked) == 1:
             await may_answer.wait()
-            return old
-        return FOUND
+        return [made, FOUND, ended][len(asked) - 1]
 
     monkeypatch.setattr(engine, "_inspect", inspect)
+    monkeypatch.setattr(engine, "_begun", AsyncMock(return_value=0.0))
     engine.touch(FOUND.id)
     await engine._inspect_dirty()
     await engine.inspect(FOUND.id)
+    assert engine.containers == {FOUND.id: FOUND}
     may_answer.set()
     await engine._inspect_dirty()
-    assert engine.containers == {FOUND.id: FOUND}
+    assert engine.containers == {FOUND.id: ended}
     engine.close()
 
 
@@ -419,3 +423,16 @@ def test_an_image_of_zoe_s_own_that_no_registry_answers_for_is_told_with_the_way
         "Build it with `jupyter zoe image build spark`, or set `image_prefix` to where it is"
     )
     assert images._refused("registry.site/other:1", said).message.endswith("no such host")
+
+
+async def test_why_one_has_ended_that_was_asked_to_is_no_question(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a busy engine asked when it has begun, as it is for each end that nobody wanted."""
+    engine, begun = an_engine(place), AsyncMock(return_value=5.0)
+    monkeypatch.setattr(engine, "_begun", begun)
+    engine.containers[FOUND.id] = FOUND
+    ended = replace(FOUND, is_running=False)
+    await engine._look_at_ends([ended])
+    assert begun.await_count == 1
+    engine.expect_end(FOUND.id)
+    await engine._look_at_ends([ended])
+    assert begun.await_count == 1

@@ -25,7 +25,7 @@ from zoe_jupyter.model.errors import Busy, Fatal
 
 _T = TypeVar("_T")
 QUICK_S, LOG_S, SLOW_S = 10, 30, 90
-_THREADS = {QUICK_S: 8, LOG_S: 4, SLOW_S: 16}
+_THREADS = {QUICK_S: 8, LOG_S: 4, SLOW_S: 28}
 """Threads of their own for what may take long, so that no look waits for it; and for logs, which may be long."""
 SILENT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What the driver raises when the engine does not answer."""

@@ -67,6 +67,8 @@ class Engine:
         self._dirty: set[str] = set()
         self._asked: dict[str, asyncio.Task[Container | None]] = {}
         """Those that are looked at."""
+        self._ending: set[str] = set()
+        """Those that Zoe has asked to end: it is no question why they do."""
         self._quotas: dict[str, int] = {}
         """Of containers that were made to keep to another than the one they were made with."""
         self._is_subscribed = False
@@ -109,6 +111,10 @@ class Engine:
     def touch(self, container_id: str) -> None:
         """Look at this one again: something was done to it."""
         self._dirty.add(container_id)
+
+    def expect_end(self, container_id: str) -> None:
+        """Zoe asks it to end."""
+        self._ending.add(container_id)
 
     async def look(self) -> None:
         """Bring ``containers`` up to date; raises Unreachable, also where it, or somebody before it, has nothing but trouble to tell."""
@@ -154,6 +160,7 @@ class Engine:
         ids = {each["Id"] for each in found}
         self.containers = {key: each for key, each in self.containers.items() if key in ids}
         self._quotas = {key: quota_us for key, quota_us in self._quotas.items() if key in ids}
+        self._ending &= ids
         self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
         if self._is_subscribed and info:
             self._listed_at = listed_at
@@ -211,14 +218,17 @@ class Engine:
 
     async def _take_answers(self) -> None:
         """Raises Unreachable; then all are asked again."""
-        found = {key: _outcome(task) for key, task in self._asked.items() if task.done()}
-        self._asked = {key: task for key, task in self._asked.items() if key not in found}
+        answers = {key: task for key, task in self._asked.items() if task.done()}
+        found = {key: _outcome(task) for key, task in answers.items()}
         try:
             await self._look_at_ends([seen for seen in found.values() if isinstance(seen, Container)])
         except Unreachable:
             self._dirty |= found.keys()
             raise
         for key, seen in found.items():
+            if self._asked.get(key) is not answers[key]:
+                continue  # somebody has looked at it since
+            del self._asked[key]
             if isinstance(seen, BaseException):
                 self._dirty.add(key)
             elif seen is None:
@@ -235,7 +245,7 @@ class Engine:
 
     async def _look_at_ends(self, seen: Sequence[Container]) -> None:
         """Before any of them is known to have ended: perhaps the engine ends, too. Raises Unreachable."""
-        known = (self.containers.get(each.id) for each in seen if not each.is_running)
+        known = (self.containers.get(each.id) for each in seen if not each.is_running and each.id not in self._ending)
         if any(each is not None and each.is_running for each in known):
             self._began_at = await self._begun()
 
@@ -245,8 +255,10 @@ class Engine:
         if found is not None:
             await self._look_at_ends([found])
             self.containers[found.id] = found
-            if (earlier := self._asked.pop(found.id, None)) is not None:
-                earlier.cancel()
+            if (other := self._asked.pop(found.id, None)) is not None:
+                other.cancel()
+                self.touch(found.id)  # for that may have been asked after this
+                self._on_news()
         return found
 
     async def find(self, execution_id: str) -> None:

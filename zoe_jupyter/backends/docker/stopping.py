@@ -36,6 +36,7 @@ class Stopper:
         if found.is_created:
             await remove(engine, found)
         elif found.is_running:
+            engine.expect_end(found.id)
             try:
                 await _ask(engine, found)
             finally:
