@@ -19,6 +19,7 @@ from docker.errors import APIError
 
 from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, ServiceOrder
+from zoe_jupyter.backends.containers.lines import PIECE
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import archive, calls, logs, meter, probing, translate
 from zoe_jupyter.backends.docker.calls import pull_progress, translated
@@ -404,7 +405,7 @@ async def test_however_much_a_service_says_others_have_turns_while_a_pattern_is_
     assert not await looking(engine, "^never")()
     others.cancel()
     assert sum(lines) == 1 << 18
-    assert max(lines) <= probing._PIECE
+    assert max(lines) <= PIECE
 
 
 def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None:

@@ -18,11 +18,12 @@ import pytest
 from tests.backends.kubernetes.test_upkeep import WHO, known, only, pod
 from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, Unreachable
+from zoe_jupyter.backends.containers.lines import PIECE
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import names, translate, upkeep
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
-from zoe_jupyter.backends.kubernetes.logs import PIECE, Logs
+from zoe_jupyter.backends.kubernetes.logs import Logs
 from zoe_jupyter.backends.kubernetes.upkeep import Readiness
 from zoe_jupyter.model.errors import Retryable, TooMany
 from zoe_jupyter.model.execution import Reason

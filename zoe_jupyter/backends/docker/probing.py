@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.containers.lines import cut
+from zoe_jupyter.backends.containers.lines import cut, in_pieces
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.calls import LOG_S, Calls
@@ -36,8 +36,6 @@ _LOOKED_AT = 256
 """Characters of a line: no pattern that the shop lets through takes long on so few, and all others wait while one is matched."""
 _LONGEST_LINE = _LONGEST_CHARACTER * _LOOKED_AT + 64
 """With its moment."""
-_PIECE = 16 * 1024
-_REST = 1.5
 _AT_ONCE_BYTES = 4 * 1024**2
 _SECOND_NS = 10**9
 _ASK_INSIDE = "import sys, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=2)"
@@ -177,7 +175,7 @@ class _LogMatch:
         async with (
             self._engine.asking(self._found),
             self._engine.calls.flow("GET", path, query, limit_s=LOG_S, pause_s=LOG_S) as content,
-            aclosing(_pieces(content, self._engine.searching)) as pieces,
+            aclosing(in_pieces(content, self._engine.searching)) as pieces,
         ):
             return await self._is_in(wire.frames(pieces))
 
@@ -203,16 +201,6 @@ class _LogMatch:
         self._told, _, text = line.rstrip(b"\r").partition(b" ")
         said = text[: _LONGEST_CHARACTER * _LOOKED_AT].decode(errors="replace")
         return self._pattern.search(said[:_LOOKED_AT]) is not None
-
-
-async def _pieces(content: AsyncIterator[bytes], turn: asyncio.Lock) -> AsyncGenerator[bytes, None]:
-    """The same in pieces, with a rest after each that is longer than what was done with it: everything else waits meanwhile."""
-    async for chunk in content:
-        for start in range(0, len(chunk), _PIECE):
-            async with turn:
-                began_at = time.perf_counter()
-                yield chunk[start : start + _PIECE]
-                await asyncio.sleep(_REST * (time.perf_counter() - began_at))
 
 
 def _since(moment_ns: int) -> str:

@@ -7,18 +7,15 @@ import contextlib
 import logging
 import os
 import shutil
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
-
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.kept import LEFT_OUT, keep_within
-from zoe_jupyter.backends.containers.lines import cut
+from zoe_jupyter.backends.containers.lines import cut, in_pieces
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
@@ -30,10 +27,6 @@ from zoe_jupyter.turns import Turns
 
 CHUNK = 65536
 BEGINNING = 1024
-PIECE = 16384
-"""So much is looked through for a line in one turn of the loop."""
-REST = 1.5
-"""After each piece, in what it took."""
 COPIES_AT_ONCE = 96
 """Each is a connection, of which there are MOST_ASIDE."""
 BEGINNINGS_AT_ONCE = 48
@@ -188,17 +181,9 @@ class Logs:
                 turn = self._awaited.taken("logs in which a line is waited for", attempt.execution_id)
                 await stack.enter_async_context(turn)
             content = await stack.enter_async_context(self._server.stream(path, query, silence_s=SILENCE_S))
-            pieces = await stack.enter_async_context(contextlib.aclosing(self._pieces(content)))
+            pieces = await stack.enter_async_context(contextlib.aclosing(in_pieces(content.iter_any(), self._looking)))
             async for line in await stack.enter_async_context(contextlib.aclosing(beginnings(pieces))):
                 yield line
-
-    async def _pieces(self, content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-        """One at a time of all logs in which a line is looked for, and then a rest: all else goes on, however much is said."""
-        while chunk := await content.read(PIECE):
-            async with self._looking:
-                began = time.perf_counter()
-                yield chunk
-                await asyncio.sleep(REST * (time.perf_counter() - began))
 
     async def _tail(self, attempts: list[Attempt], wanted: int) -> list[bytes]:
         found: list[bytes] = []
