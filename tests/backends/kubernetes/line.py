@@ -1,4 +1,4 @@
-"""A line to the API server that a test can cut: what goes through it is lost without a word, as when a cable is pulled."""
+"""A line to the API server that a test can cut or slow down: what goes through a cut one is lost without a word, as when a cable is pulled."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Line:
         self._far = far
         self._speaks, self._hears = True, True
         self._age = 0
+        self.delay_s = 0.0
+        """Before each piece of what is answered."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
@@ -64,6 +66,8 @@ class Line:
             while data := await source.read(65536):
                 if age != self._age or not (self._speaks if is_question else self._hears):
                     await asyncio.Event().wait()
+                if not is_question:
+                    await asyncio.sleep(self.delay_s)
                 target.write(data)
                 await target.drain()
             target.close()

@@ -1,4 +1,4 @@
-"""An API server that does not answer for a time: at the start, while services run, and just when something was made."""
+"""An API server that does not answer for a time: at the start, while services run, and just when something was made; and one that is slow."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
-async def through(world: KubernetesWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
-    """The world's way to its cluster, which is watched more impatiently."""
+async def way(world: KubernetesWorld, tmp_path: Path) -> AsyncIterator[Line]:
+    """The world's, to its cluster."""
     if not cluster.is_ours():
         pytest.skip("the certificate of that cluster is for other addresses than this machine's")
-    monkeypatch.setattr(client, "CONNECT_LIMIT_S", 1.0)
-    monkeypatch.setattr(watched, "SILENCE_S", 2.0)
     async with line(world.kubeconfig, tmp_path) as found:
         world.kubeconfig = found.kubeconfig
         yield found
+
+
+@pytest.fixture
+def through(way: Line, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """The same, to a cluster that is watched more impatiently."""
+    monkeypatch.setattr(client, "CONNECT_LIMIT_S", 1.0)
+    monkeypatch.setattr(watched, "SILENCE_S", 2.0)
+    return way
 
 
 async def _is_blind(runner: Runner) -> bool:
@@ -145,6 +151,28 @@ async def test_a_line_in_a_log_is_heard_although_the_connection_before_was_swall
     await eventually(lambda: _has_run(runner, "touch", "/zoe/go"))
     await eventually(lambda: _is(runner, SeenState.READY))
     await eventually(lambda: _clean(runner))
+    await runner.backend.close()
+
+
+@pytest.mark.timeout(300)
+async def test_a_slow_api_server_is_waited_for(world: KubernetesWorld, way: Line) -> None:
+    """Nothing is lost, doubled or taken for dead meanwhile, although each answer takes longer than what is looked at again and again."""
+    way.delay_s = 3.0
+    runner = Runner(world, await world.open())
+    code = "import time\nfor number in range(3): print('line', number, flush=True)\ntime.sleep(600)"
+    order = runner.order("one", code=code, ready=Probe(log="^line 2", timeout_s=120.0))
+    await runner.launch(order)
+    await runner.launch(order)
+    await runner.until("one", "app.main-0", SeenState.READY, deadline_s=90)
+    assert len(_pods(world)) == 1
+    assert await runner.output("one") == b"line 0\nline 1\nline 2\n"
+    assert await runner.backend.run("one", "app.main-0", 1, ("true",), environment={}, timeout_s=60.0) == 0
+    assert not (await runner.backend.observe()).unreachable
+
+    await runner.backend.stop("one", "app.main-0", 1, grace_s=1)
+    await runner.ended("one", deadline_s=60)
+    await runner.backend.clean("one", keep_logs=True)
+    assert await runner.output("one") == b"line 0\nline 1\nline 2\n"
     await runner.backend.close()
 
 
