@@ -64,9 +64,31 @@ def provide(*images: str) -> None:
     scripts = infra()
     if not lacking or scripts is None:
         return
-    _run(str(scripts / "docker" / "start-docker"))
+    start_engine()
     _run(str(scripts / "docker" / "build-test-images"), *lacking)
     cluster("load", *(f"zoe-test/{name}" for name in lacking))
+
+
+def start_engine() -> None:
+    """See that there is a Docker Engine, which makes images."""
+    scripts = infra()
+    assert scripts is not None, missing()
+    _run(str(scripts / "docker" / "start-docker"))
+
+
+def inside(number: int) -> list[str]:
+    """Prefix that runs a command in the network of that node of the cluster of this machine."""
+    return ["nsenter", f"--net=/run/netns/zoe-k8s-{number}"]
+
+
+def unload(image: str) -> None:
+    """Have no node keep the image."""
+    for socket in Path("/run/zoe-test-kubernetes").glob("*/containerd.sock"):
+        subprocess.run(
+            ["ctr", "--address", str(socket), "--namespace", "k8s.io", "images", "rm", "--sync", image],
+            capture_output=True,
+            timeout=60,
+        )
 
 
 def provide_framework(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import uuid
 
@@ -9,11 +10,11 @@ import pytest
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KINDS, KubernetesWorld
-from zoe_jupyter.backends.base import Bounds, SeenState
+from zoe_jupyter.backends.base import Bounds, Seen, SeenState
 from zoe_jupyter.backends.kubernetes import manifests, names, upkeep
 from zoe_jupyter.backends.kubernetes.site import Placement, Site
 from zoe_jupyter.model.resources import Resources
-from zoe_jupyter.testing.backend_contract import Runner, eventually
+from zoe_jupyter.testing.backend_contract import FOREVER, Runner, eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -53,6 +54,30 @@ async def test_pods_have_the_priority_that_the_admin_gives_them(world: Kubernete
         await runner.backend.close()
     finally:
         cluster.kubectl("delete", "priorityclass", name)
+
+
+async def test_pods_have_users_of_their_own_where_nodes_can_and_else_the_reason_is_told(world: KubernetesWorld) -> None:
+    world.options = {"has_user_namespaces": True}
+    runner = Runner(world, await world.open())
+    code = f"print(open('/proc/self/uid_map').read().split(), flush=True); {FOREVER}"
+    await runner.launch(runner.order("one", code=code))
+    seen: list[Seen] = []
+
+    async def is_told() -> bool:
+        seen[:] = [found] if (found := await runner.seen("one")) else []
+        return bool(seen) and (seen[0].state is SeenState.READY or seen[0].reason is not None)
+
+    await eventually(is_told)
+    if seen[0].state is SeenState.READY:
+        await runner.said("one", "app.main-0", b"]")
+        first, outside, _ = ast.literal_eval((await runner.output("one")).decode())
+        assert (first, outside == "0") == ("0", False)
+    else:
+        assert seen[0].reason is not None
+        assert seen[0].reason.code == "cannot_start"
+        assert "runtime does not support user namespaces" in seen[0].reason.text
+    await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
 
 
 async def test_who_finds_no_room_on_the_node_that_zoe_has_chosen_goes_elsewhere(
