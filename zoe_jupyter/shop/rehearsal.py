@@ -15,12 +15,12 @@ _HOST = "127.0.0.1"
 _PORT = 40000
 _SECRET = "secret-of-the-rehearsal-" + "s" * 19
 _READABLE = "has a secret, and everybody on this machine can read the arguments of a process: pass it in `files`"
-_SHOWN = "has a secret, and everybody who may inspect a container can read its environment: pass it in `files`"
+_SHOWN = "has a secret, and whatever a service starts there inherits its environment: pass it in `files`"
 _ASKED = "has a secret, and many may see what a service is asked: ask for a page that needs none, or by a `command` that reads it in `files`"
 
 
 def rehearse(application: Application, parts: Mapping[str, Part], *, shows_environment: bool = False) -> None:
-    """Note every launch-time template that cannot be filled; ``shows_environment``: others can read what a service is told there."""
+    """Note every launch-time template that cannot be filled; ``shows_environment``: it may hold no secret."""
     for connection in application.connections:
         part = parts[connection.framework]
         values = _shared(application, part, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from docker.types import DeviceRequest
 
 from tests.backends.docker.conftest import BASE, DockerWorld
-from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.base import ServiceOrder, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import DockerBackend, launching, stopping, translate
 from zoe_jupyter.backends.docker.settings import EngineSettings
@@ -22,6 +23,7 @@ from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.testing.backend_contract import Runner
 
 pytestmark = pytest.mark.docker
+REMOVE_SHELL = ["python3", "-c", "import os; os.remove('/bin/sh')"]
 SLOW = "import time; time.sleep(2); print('ready', flush=True); time.sleep(600)"
 
 
@@ -98,6 +100,49 @@ async def test_what_an_image_begins_with_stays_and_gets_the_command(runner: Runn
         await runner.ended("one")
         assert await runner.output("one") == b"entered\ncommanded\n"
         await runner.backend.clean("one", keep_logs=False)
+    finally:
+        engine.remove_image(name, force=True)
+
+
+async def test_variables_reach_the_service_and_its_commands_and_no_answer_of_the_engine(
+    runner: Runner, engine: Any
+) -> None:
+    is_there = ("sh", "-c", 'test "$HOME" = /tmp')
+    code = "import os, time; print(os.environ['GREETING'], os.environ['HOME'], flush=True); time.sleep(600)"
+    variables = {"GREETING": "it's\n$HOME", "HOME": "/tmp"}
+    seen = await runner.start("one", code=code, environment=variables, ready=Probe(command=is_there, timeout_s=10))
+    await runner.said("one", "app.main-0", b"it's\n$HOME /tmp")
+    assert await runner.backend.run("one", "app.main-0", 1, is_there, environment={}, timeout_s=20) == 0
+    told = engine.inspect_container(seen.handle["container_id"])
+    assert told["Config"]["Env"][0] == "HOME=/zoe"
+    assert "it's" not in json.dumps(told)
+
+
+async def why_not(runner: Runner, order: ServiceOrder) -> str:
+    """Told at once, or as the reason why it ended."""
+    try:
+        await runner.launch(order)
+    except Fatal as error:
+        return error.message
+    reason = (await runner.ended(order.execution_id)).reason
+    return reason.text if reason else ""
+
+
+async def test_an_image_without_a_shell_runs_what_has_no_variables(runner: Runner, engine: Any) -> None:
+    name, made = (
+        f"zoe-test/shellless-{uuid.uuid4().hex[:8]}:1",
+        engine.create_container(BASE, REMOVE_SHELL, user="root"),
+    )
+    engine.start(made["Id"])
+    assert engine.wait(made["Id"])["StatusCode"] == 0
+    engine.commit(made["Id"], repository=name, changes=['ENTRYPOINT ["env"]'])
+    engine.remove_container(made["Id"])
+    try:
+        await runner.start("one", image=name, command=("sleep", "600"))
+        told = await why_not(runner, runner.order("two", image=name, command=("sleep", "600"), environment={"A": "1"}))
+        assert "wants a shell" in told
+        for each in ("one", "two"):
+            await runner.backend.clean(each, keep_logs=False)
     finally:
         engine.remove_image(name, force=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import tarfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -21,7 +20,7 @@ from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, ServiceOrder
 from zoe_jupyter.backends.containers.lines import PIECE
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import archive, calls, logs, meter, probing, translate
+from zoe_jupyter.backends.docker import calls, logs, meter, probing, translate
 from zoe_jupyter.backends.docker.calls import pull_progress, translated
 from zoe_jupyter.backends.docker.images import digest_of
 from zoe_jupyter.backends.docker.networks import Networks, free_subnets, ipaddress, prefix_for
@@ -50,6 +49,7 @@ ORDER = ServiceOrder(
     health=Health(Probe(command=("redis-cli", "ping"), timeout_s=5), every_s=10, failures=2),
     image="zoe/redis:7",
 )
+SHELL = ["sh", "-c", '. /run/zoe/environment && exec "$@"', "zoe"]
 LABELS = {
     "jupyter.zoe.name": "zoe/e1/redis.server-0#2",
     "jupyter.zoe.deployment": "zoe",
@@ -71,11 +71,11 @@ def config(settings: ContainerSettings | None = None) -> dict[str, Any]:
 def test_an_order_becomes_a_container_that_may_do_nothing_more_than_it_must() -> None:
     assert config(ContainerSettings(image_prefix="registry.site/zoe-")) == {
         "Image": "registry.site/zoe-redis:7",
-        "Cmd": ["redis-server", "--port", "20000"],
+        "Cmd": [*SHELL, "redis-server", "--port", "20000"],
         "Hostname": ATTEMPT.host,
         "User": "1000:1000",
         "WorkingDir": "/zoe",
-        "Env": ["HOME=/zoe", "ZOE_EXECUTION=e1", "ZOE_SERVICE=redis.server-0", "A=1"],
+        "Env": ["HOME=/zoe", "ZOE_EXECUTION=e1", "ZOE_SERVICE=redis.server-0"],
         "Labels": LABELS,
         "ExposedPorts": {"20001/tcp": {}},
         "HostConfig": {
@@ -289,17 +289,6 @@ def test_another_deployments_containers_are_not_ours() -> None:
 
 def test_secrets_are_in_no_label_and_not_in_the_environment() -> None:
     assert "hush" not in json.dumps(config())
-
-
-def test_files_belong_to_the_services_user_alone() -> None:
-    packed = io.BytesIO(archive.folder_archive({"conf/a.txt": "x"}, "1000:1001"))
-    with tarfile.open(fileobj=packed) as made:
-        entries = {each.name: (oct(each.mode), each.uid, each.gid) for each in made}
-    assert entries == {
-        "zoe": ("0o700", 1000, 1001),
-        "zoe/conf": ("0o700", 1000, 1001),
-        "zoe/conf/a.txt": ("0o600", 1000, 1001),
-    }
 
 
 def test_the_kernels_list_of_sockets_is_read() -> None:

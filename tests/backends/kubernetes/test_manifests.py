@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zoe_jupyter.backends.base import Bounds, ServiceOrder
-from zoe_jupyter.backends.containers import places
+from zoe_jupyter.backends.containers import places, variables
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude
 from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site, Volume, admitted, checked
@@ -391,7 +391,7 @@ def test_a_program_starts_in_the_folder_that_it_is_to_see() -> None:
 
 def test_a_name_that_no_shell_takes_is_refused() -> None:
     with pytest.raises(Fatal, match="no-name"):
-        prelude.exports({"no-name": "x"})
+        variables.exports({"no-name": "x"})
 
 
 def _container(site: Site, wanted: ServiceOrder) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from zoe_jupyter.backends.containers.places import FOLDER
+from zoe_jupyter.backends.containers.variables import exports
+from zoe_jupyter.backends.docker import entering
 
 
-def folder_archive(files: Mapping[str, str], user: str) -> bytes:
-    """The service's folder with its files, of its user alone; to be unpacked at ``/``."""
+def folder_archive(files: Mapping[str, str], user: str, *, variables: Mapping[str, str] | None = None) -> bytes:
+    """The service's folder with its files, of its user alone, and the file with its variables; to be unpacked at ``/``. Raises Fatal."""
     owner = _numbers(user)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -23,7 +25,17 @@ def folder_archive(files: Mapping[str, str], user: str) -> bytes:
         for name, content in files.items():
             data = content.encode()
             archive.addfile(_entry(str(root / name), owner, size=len(data)), io.BytesIO(data))
+        if variables:
+            _add_variables(archive, exports(variables).encode(), owner)
     return buffer.getvalue()
+
+
+def _add_variables(archive: tarfile.TarFile, data: bytes, owner: tuple[int, int]) -> None:
+    folder = _entry(entering.FOLDER.lstrip("/"), (0, 0), is_folder=True)
+    file = _entry(f"{folder.name}/{entering.FILE}", owner, size=len(data))
+    folder.mode, file.mode = 0o755, 0o400
+    archive.addfile(folder)
+    archive.addfile(file, io.BytesIO(data))
 
 
 def _entry(name: str, owner: tuple[int, int], *, size: int = 0, is_folder: bool = False) -> tarfile.TarInfo:

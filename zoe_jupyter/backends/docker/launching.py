@@ -207,4 +207,4 @@ def _holders(client: Any) -> list[translate.Holder]:
 
 
 def _fill(client: Any, container_id: str, order: ServiceOrder, user: str) -> None:
-    client.put_archive(container_id, "/", folder_archive(order.files, user))
+    client.put_archive(container_id, "/", folder_archive(order.files, user, variables=order.environment))

@@ -7,7 +7,7 @@ import math
 import re
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,6 +15,7 @@ from zoe_jupyter.backends.base import Seen, SeenState, ServiceOrder
 from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.images import resolve
 from zoe_jupyter.backends.containers.names import Attempt, slug
+from zoe_jupyter.backends.docker import entering
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
 from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.execution import Reason
@@ -61,6 +62,8 @@ class Container:
     memory_bytes: int = 0
     cpu_quota_us: int = 0
     command: Sequence[str] = ()
+    has_variables: bool = False
+    """A shell reads them from their file, for it and for what runs beside it."""
     image: str = ""
     image_id: str = ""
     health: str = ""
@@ -117,11 +120,11 @@ def container_config(
     network = network_name(order.deployment, order.execution_id)
     return {
         "Image": resolve(order.image, settings.image_prefix),
-        "Cmd": list(order.command),
+        "Cmd": entering.entered(order.command) if order.environment else list(order.command),
         "Hostname": attempt.host,
         "User": settings.user,
         "WorkingDir": order.cwd or places.FOLDER,
-        "Env": [f"{name}={value}" for name, value in places.environment(order).items()],
+        "Env": [f"{name}={value}" for name, value in places.environment(replace(order, environment={})).items()],
         "Labels": _labels(order, attempt),
         "ExposedPorts": {f"{number}/tcp": {} for number in outside},
         "HostConfig": {
@@ -253,7 +256,8 @@ def container(body: Mapping[str, Any]) -> Container:
         check=_check(labels.get(f"{LABEL}health", "")),
         memory_bytes=int(body["HostConfig"].get("Memory") or 0),
         cpu_quota_us=int(body["HostConfig"].get("CpuQuota") or 0),
-        command=tuple(body["Config"].get("Cmd") or ()),
+        command=entering.program(body["Config"].get("Cmd") or ()),
+        has_variables=entering.is_entered(body["Config"].get("Cmd") or ()),
         image=body["Config"]["Image"],
         image_id=body["Image"],
         health=(state.get("Health") or {}).get("Status", ""),
@@ -364,7 +368,9 @@ def why_ended(found: Container) -> Reason:
         numbers |= {"used": found.memory_bytes, "limit": found.memory_bytes}
         return Reason("out_of_memory", f"out of memory: used {limit} of {limit}", numbers)
     if has_not_begun(found):
-        text = f"the image {found.image} cannot run {' '.join(found.command)[:200]!r}: no such program, or it may not be run"
+        lacks = "no such program, or it may not be run"
+        lacks += "; that its description has an `environment` wants a shell, `sh`, too" if found.has_variables else ""
+        text = f"the image {found.image} cannot run {' '.join(found.command)[:200]!r}: {lacks}"
         return Reason("command_not_found", text, numbers)
     if code > 128:
         return Reason("killed", f"killed by {_signal_name(code - 128)}", {**numbers, "signal": code - 128})

@@ -24,7 +24,7 @@ from zoe_jupyter.backends.base import (
     Unreachable,
     Usage,
 )
-from zoe_jupyter.backends.containers import places
+from zoe_jupyter.backends.containers import places, variables
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude, sockets, translate
 from zoe_jupyter.backends.kubernetes.asking import Asking
@@ -280,7 +280,7 @@ class KubernetesBackend(Backend):
         pod = self._known.pods.get(self._known.attempt(execution_id, service, attempt))
         if pod is None or not translate.is_running(pod):
             raise Retryable(f"{service} of {execution_id} does not run")
-        given = prelude.exports(environment)
+        given = variables.exports(environment)
         words = prelude.beside_with(command, given)
         try:
             return await self._commands.run(execution_id, path_of(pod), words, given=given, timeout_s=timeout_s)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoe_jupyter.backends.base import Bounds, ServiceOrder
-from zoe_jupyter.backends.containers import images, places
+from zoe_jupyter.backends.containers import images, places, variables
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
 from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site
@@ -125,7 +125,7 @@ def _peer(caller: str | Caller) -> Manifest:
 
 def secret(site: Site, order: ServiceOrder, owners: list[Manifest]) -> Manifest:
     """Environment and files of one attempt."""
-    content = {prelude.ENVIRONMENT: prelude.exports(places.environment(order))}
+    content = {prelude.ENVIRONMENT: variables.exports(places.environment(order))}
     content |= {f"file-{index}": order.files[name] for index, name in enumerate(sorted(order.files))}
     metadata = _metadata(site, order.execution_id, owners)
     return {

@@ -6,18 +6,15 @@ environment, and becomes the program.
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from zoe_jupyter.backends.containers.places import FOLDER
-from zoe_jupyter.model.errors import Fatal
 
 GIVEN = "/run/zoe"
 """Where the Secret of the attempt is mounted, read-only."""
 ENVIRONMENT = "environment"
 """Name of the file with the variables."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENTER = f"cd {FOLDER} && . {GIVEN}/{ENVIRONMENT}"
 _GO_ON = f'{_ENTER} && exec "$@"'
 
@@ -39,14 +36,6 @@ def beside_with(command: Sequence[str], environment: str) -> list[str]:
     size = len(environment.encode())
     script = f'{_ENTER} && eval "$(head -c {size})" && exec "$@" </dev/null'
     return ["sh", "-c", script, "zoe", *command]
-
-
-def exports(environment: Mapping[str, str]) -> str:
-    """The variables as a shell reads them. Raises Fatal for a name that no shell takes."""
-    wrong = [name for name in environment if not _NAME.fullmatch(name)]
-    if wrong:
-        raise Fatal(f"{wrong[0]!r} cannot be the name of an environment variable; letters, digits and _ can")
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()) + ":\n"
 
 
 def _copy(tops: Iterable[str]) -> str:

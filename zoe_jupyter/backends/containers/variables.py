@@ -1,0 +1,19 @@
+"""Variables of services as a file that a shell reads."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from zoe_jupyter.model.errors import Fatal
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def exports(environment: Mapping[str, str]) -> str:
+    """The variables as a shell reads them. Raises Fatal for a name that no shell takes."""
+    wrong = [name for name in environment if not _NAME.fullmatch(name)]
+    if wrong:
+        raise Fatal(f"{wrong[0]!r} cannot be the name of an environment variable; letters, digits and _ can")
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()) + ":\n"
