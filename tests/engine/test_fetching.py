@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -106,3 +107,18 @@ async def test_a_launch_where_nobody_answers_does_not_spin(house: House, monkeyp
         assert soon <= 3  # other news may bring a look
         await house.until(lambda _: len(tries) > soon, execution)
     await house.until_state(State.RUNNING, execution)
+
+
+async def test_a_silence_that_is_told_in_ever_other_words_is_decided_about_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ports and times in an error are always others; the newest words are told."""
+    execution = await house.until_state(State.RUNNING, await house.submit("job"))
+    decided: list[None] = []
+    monkeypatch.setattr(house.core._loop, "decide_now", AsyncMock(side_effect=lambda: decided.append(None)))
+    for number in range(10):
+        why = f"no answer at {number} s"
+        monkeypatch.setattr(house.backend, "observe", AsyncMock(side_effect=Unreachable(why)))
+        house.core._loop.look_soon()
+        await house.until(lambda _, why=why: house.core.silence() == why, execution)
+    assert len(decided) <= 2

@@ -202,10 +202,7 @@ class Loop:
             )
             self.is_reachable = is_reachable
             self._decision_wanted.set()
-        shown = " ".join(why.split())[:WHY_SHOWN]
-        if shown != self.silence:
-            self.silence = shown
-            self._decision_wanted.set()
+        self.silence = " ".join(why.split())[:WHY_SHOWN]
 
     async def _hinting(self) -> None:
         while True:
