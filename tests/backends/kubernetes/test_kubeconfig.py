@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kubernetes.aio.client import Configuration
 
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, kubeconfig
 from zoe_jupyter.model.errors import ZoeError
@@ -65,6 +66,28 @@ async def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str
     file.write_text(text)
     told = await refused(tmp_path, kubeconfig=str(file))
     assert told.startswith(f"the setting Zoe.backend_options: kubeconfig: {file} cannot be used: ")
+
+
+@pytest.mark.parametrize("text", [None, "{clusters: [", ""])
+async def test_a_variable_that_names_no_kubeconfig_is_told_also_in_a_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """Else Zoe would be somebody else, perhaps elsewhere, without a word."""
+    file = tmp_path / "config"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(kubeconfig, "_is_pod", lambda configuration: True)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    told = await refused(tmp_path)
+    if text is None:
+        assert told == f"KUBECONFIG: there is no file {file}"
+    else:
+        assert told.startswith(f"KUBECONFIG: {file} cannot be used: ")
+
+
+async def test_without_any_a_pod_is_its_own_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubeconfig, "_is_pod", lambda configuration: True)
+    assert await kubeconfig.configure(Configuration(), "", "")
 
 
 async def test_what_never_started_can_be_closed(tmp_path: Path) -> None:

@@ -19,21 +19,20 @@ _UNREADABLE = (config.ConfigException, yaml.YAMLError, OSError, ValueError, Type
 
 
 async def configure(configuration: Configuration, kubeconfig: str, context: str) -> bool:
-    """Fill it in; whether it is a pod's own account, which is taken only where neither option is set. Raises ZoeError with the way out."""
-    try:
-        await _read(configuration, kubeconfig, context)
-    except ZoeError:
-        if kubeconfig or context or not _is_pod(configuration):
-            raise
+    """Fill it in; whether it is a pod's own account, which is taken only where nothing names a file or a context. Raises ZoeError with the way out."""
+    variable = os.environ.get("KUBECONFIG", "")
+    is_named = bool(kubeconfig or variable or context) or _is_there(USUAL)
+    if not is_named and _is_pod(configuration):
         return True
+    named_by = f"{_SETTING} kubeconfig" if kubeconfig else "KUBECONFIG" if variable else "without KUBECONFIG"
+    await _read(configuration, kubeconfig or variable or USUAL, context, named_by=named_by)
     return False
 
 
-async def _read(configuration: Configuration, kubeconfig: str, context: str) -> None:
-    files = kubeconfig or os.environ.get("KUBECONFIG") or USUAL
+async def _read(configuration: Configuration, files: str, context: str, *, named_by: str) -> None:
     if not _is_there(files):
-        if kubeconfig:
-            raise ZoeError(f"{_SETTING} kubeconfig: there is no file {kubeconfig}")
+        if files != USUAL:
+            raise ZoeError(f"{named_by}: there is no file {files}")
         raise ZoeError(f"no kubeconfig ({files}) and not in a pod: set KUBECONFIG or the option kubeconfig")
     try:
         contexts = [str(each["name"]) for each in KubeConfigMerger(files).config.value["contexts"]]
@@ -41,7 +40,7 @@ async def _read(configuration: Configuration, kubeconfig: str, context: str) -> 
             raise ZoeError(f"{_SETTING} no context {context!r} in {files}; it has: {', '.join(contexts) or 'none'}")
         await config.load_kube_config(config_file=files, context=context or None, client_configuration=configuration)
     except _UNREADABLE as error:
-        raise ZoeError(f"{_SETTING} kubeconfig: {files} cannot be used: {error}") from error
+        raise ZoeError(f"{named_by}: {files} cannot be used: {error}") from error
 
 
 def _is_there(files: str) -> bool:
