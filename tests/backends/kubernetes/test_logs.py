@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,10 @@ def queue_of(*pieces: bytes) -> asyncio.Queue[bytes]:
     return queue
 
 
-def ended() -> dict[str, Any]:
+def ended(*, owner: str = "ada") -> dict[str, Any]:
     """Its pod, as it was seen last."""
     annotations = {names.DEPLOYMENT: "lab", names.EXECUTION: "x1", names.SERVICE: WHO.service, names.ATTEMPT: "1"}
+    annotations[names.OWNER] = owner
     metadata = {"name": "p", "namespace": "zoe", "uid": "u", "annotations": annotations, "labels": {}}
     return {"metadata": metadata, "status": {"phase": "Running", "containerStatuses": [TERMINATED]}}
 
@@ -151,6 +153,50 @@ async def test_a_log_that_cannot_be_had_in_one_moment_is_copied_in_the_next(
         await asyncio.wait_for(logs.keep(WHO), 5)
         assert kept(tmp_path) == ([b"line 1\n"] if is_kept else [])
         assert server.asked == (times + 1 if is_kept else min(times, module.REFUSALS))
+        await logs.close()
+
+
+async def test_a_log_that_is_refused_is_asked_for_less_and_less_often_and_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.02)
+    monkeypatch.setattr(module, "LONGEST_AGAIN_S", 0.08)
+    monkeypatch.setattr(module, "COPIES_AT_ONCE", 1)
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    other, pauses = Attempt("lab", "x1", "app.main-1", 1), list[float]()
+    known.pods.update(dict.fromkeys((WHO, other), ended()))
+    server.refusals, server.later = [ApiError(500, "", "dial tcp: timeout")] * 5, b"line 1\n"
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+
+        async def pause(attempt: Attempt, pause_s: float) -> None:
+            pauses.append(pause_s)
+            server.refusals, kept_back = [], server.refusals
+            await asyncio.wait_for(logs.keep(other), 5)
+            server.refusals = kept_back
+
+        monkeypatch.setattr(logs, "_pause", pause)
+        await asyncio.wait_for(logs.keep(WHO), 5)
+        assert pauses == [0.02, 0.04, 0.08, 0.08, 0.08]
+        assert kept(tmp_path) == [b"line 1\n"] * 2
+        await logs.close()
+
+
+async def test_a_log_that_was_refused_is_asked_for_at_once_where_its_pod_has_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node is back, and the pod about to go."""
+    monkeypatch.setattr(module, "AGAIN_S", 600.0)
+    monkeypatch.setattr(module, "LONGEST_AGAIN_S", 600.0)
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    known.pods[WHO] = ended()
+    server.refusals, server.later = [ApiError(500, "", "dial tcp: timeout")], b"line 1\n"
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        logs.keep(WHO)
+        await eventually(lambda: _is(WHO in logs._pauses))
+        await asyncio.wait_for(logs.keep(WHO), 5)
+        assert kept(tmp_path) == [b"line 1\n"]
         await logs.close()
 
 
@@ -250,6 +296,36 @@ async def test_who_reads_many_logs_of_one_execution_is_told_so_and_others_are_se
         await logs.close()
 
 
+async def test_who_reads_many_logs_of_their_executions_is_told_so_and_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_OF_OWNER", 2)
+    monkeypatch.setattr(module, "AWAITED_OF_OWNER", 2)
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    hers = [Attempt("lab", f"x{number}", WHO.service, 1) for number in range(3)]
+    his = Attempt("lab", "y", WHO.service, 1)
+    known.pods.update({**{who: ended(owner="ada") for who in hers}, his: ended(owner="bob")})
+    server.later = b"line 1\n"
+    server.is_deaf = True
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024)  # type: ignore[arg-type]
+        busy = [asyncio.create_task(read(logs, who)) for who in hers[:2]]
+        busy += [asyncio.create_task(anext(logs.lines(who, follow=True))) for who in hers[:2]]
+        await eventually(lambda: _is(server.open == 4))
+        with pytest.raises(TooMany, match="2 are open for ada"):
+            await read(logs, hers[2])
+        with pytest.raises(TooMany, match="2 are open for ada"):
+            await anext(logs.lines(hers[2], follow=True))
+        server.is_deaf = False
+        assert await read(logs, his) == b"line 1\n"
+
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        assert await read(logs, hers[2]) == b"line 1\n"
+        await logs.close()
+
+
 async def _is(claim: bool) -> bool:
     return claim
 
@@ -267,6 +343,29 @@ async def test_the_end_of_a_long_log_is_kept_when_its_pod_goes(world: Kubernetes
     assert whole.endswith(b"line 19998\nline 19999\n")
     assert await runner.output("one", tail=1) == b"line 19999\n"
     await runner.backend.clean("one", keep_logs=False)
+    await runner.backend.close()
+
+
+@pytest.mark.kubernetes
+async def test_one_user_cannot_read_so_many_logs_that_another_can_read_none(
+    world: KubernetesWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_OF_OWNER", 1)
+    runner = Runner(world, await world.open())
+    code = "import time; print('said', flush=True); time.sleep(600)"
+    for name, owner in (("one", "ada"), ("two", "ada"), ("three", "bob")):
+        await runner.launch(replace(runner.order(name, code=code), owner=owner))
+        await runner.said(name, "app.main-0", b"said\n")
+    following = runner.backend.logs("one", "app.main-0", tail=None, follow=True)
+    assert await anext(following) == b"said\n"
+    with pytest.raises(TooMany, match="1 are open for ada"):
+        await runner.output("two")
+    assert await runner.output("three") == b"said\n"
+
+    await following.aclose()  # type: ignore[attr-defined]
+    assert await runner.output("two") == b"said\n"
+    for name in ("one", "two", "three"):
+        await runner.backend.clean(name, keep_logs=False)
     await runner.backend.close()
 
 

@@ -17,7 +17,7 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.kept import LEFT_OUT, keep_within
 from zoe_jupyter.backends.containers.lines import cut, in_pieces
 from zoe_jupyter.backends.containers.names import Attempt, slug
-from zoe_jupyter.backends.kubernetes import translate
+from zoe_jupyter.backends.kubernetes import names, translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.hints import Hints
 from zoe_jupyter.backends.kubernetes.known import Known
@@ -31,16 +31,17 @@ COPIES_AT_ONCE = 96
 """Each is a connection, of which there are MOST_ASIDE."""
 BEGINNINGS_AT_ONCE = 48
 """Beside those; they are soon done. What else is asked of the cluster needs connections, too."""
-READ_AT_ONCE, READ_OF_ONE = 128, 32
-"""By users, as long as they like: in all, and of one execution."""
-AWAITED_AT_ONCE, AWAITED_OF_ONE = 128, 32
+READ_AT_ONCE, READ_OF_ONE, READ_OF_OWNER = 128, 32, 64
+"""By users, as long as they like: in all, of one execution, and of all of one owner."""
+AWAITED_AT_ONCE, AWAITED_OF_ONE, AWAITED_OF_OWNER = 128, 32, 64
 """For a line that says that it is ready."""
 FILES = 3
 """All that is kept of a service is so many times what is kept of one start."""
 WAIT_S = 5.0
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
-AGAIN_S = 1.0
+AGAIN_S, LONGEST_AGAIN_S = 1.0, 30.0
+"""Until a log is asked for again: where the cluster refuses it, twice as long each time, unless there is news of its pod."""
 REFUSALS = 10
 """So often a log is asked for that the cluster refuses, as it does while a kubelet is started anew."""
 NO_LOG = (400, 403, 404)
@@ -68,25 +69,29 @@ class Logs:
         self._folder = folder
         self._executor = executor
         self._limit_bytes = limit_bytes
-        self._reading = Turns(READ_AT_ONCE, READ_OF_ONE)
-        self._awaited = Turns(AWAITED_AT_ONCE, AWAITED_OF_ONE)
+        self._reading = Turns(READ_AT_ONCE, READ_OF_ONE, READ_OF_OWNER)
+        self._awaited = Turns(AWAITED_AT_ONCE, AWAITED_OF_ONE, AWAITED_OF_OWNER)
         self._looking = asyncio.Lock()
         self._copies: dict[Attempt, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
         self._served: set[Attempt] = set()
-        """Those whose turn has come."""
+        """Those whose turn it is."""
+        self._pauses: dict[Attempt, asyncio.Event] = {}
+        """Of copies that are asked for again later, or sooner when that is set."""
         self._turns_so_far = asyncio.Semaphore(BEGINNINGS_AT_ONCE)
         self._beginnings: dict[Attempt, asyncio.Task[bool]] = {}
         """Copies of what was there when the pod was asked to end, of those whose turn had not come."""
 
     def keep(self, attempt: Attempt) -> asyncio.Task[None]:
-        """Copy the pod's log until it has ended; done when the copy is whole, or cannot be had."""
+        """Copy the pod's log until it has ended; done when the copy is whole, or cannot be had. To say it again hurries one that was refused."""
         if (task := self._copies.get(attempt)) is None:
             pod = self._known.pods.get(attempt)
             work = asyncio.sleep(0) if pod is None else self._copy(attempt, path_of(pod))
             task = asyncio.get_running_loop().create_task(work, name=f"zoe log {attempt}")
             if pod is not None:
                 self._copies[attempt] = task
+        elif attempt in self._pauses:
+            self._pauses[attempt].set()
         return task
 
     def let_go(self, attempt: Attempt) -> None:
@@ -97,7 +102,6 @@ class Logs:
     def _drop(self, attempt: Attempt) -> None:
         if attempt not in self._known.pods:
             self._copies.pop(attempt, None)
-            self._served.discard(attempt)
             self._beginnings.pop(attempt, None)
 
     async def begun(self, attempt: Attempt) -> None:
@@ -126,7 +130,6 @@ class Logs:
         for attempt, task in copies.items():
             task.cancel()
             self._copies.pop(attempt, None)
-            self._served.discard(attempt)
             if (beginning := self._beginnings.pop(attempt, None)) is not None:
                 beginning.cancel()
         if not keep_logs:
@@ -178,7 +181,7 @@ class Logs:
         path, query = f"{self._pod(attempt)}/log", {**_FOLLOWED, "follow": "true" if follow else "false"}
         async with contextlib.AsyncExitStack() as stack:
             if follow:
-                turn = self._awaited.taken("logs in which a line is waited for", attempt.execution_id)
+                turn = self._awaited.taken("logs in which a line is waited for", *self._shares(attempt))
                 await stack.enter_async_context(turn)
             content = await stack.enter_async_context(self._server.stream(path, query, silence_s=SILENCE_S))
             pieces = await stack.enter_async_context(contextlib.aclosing(in_pieces(content.iter_any(), self._looking)))
@@ -222,7 +225,7 @@ class Logs:
         query = {"container": "main", "follow": "true" if follow else "false"}
         if tail is not None:
             query["tailLines"] = str(tail)
-        turn = self._reading.taken("logs that are read", attempt.execution_id)
+        turn = self._reading.taken("logs that are read", *self._shares(attempt))
         async with turn, self._server.stream(f"{self._pod(attempt)}/log", query, silence_s=None) as content:
             while chunk := await content.readany():
                 for at in range(0, len(chunk), CHUNK):
@@ -238,24 +241,41 @@ class Logs:
 
     async def _copy(self, attempt: Attempt, path: str) -> None:
         """From its beginning again when the API server fell silent, as long as the pod is there."""
+        refusals = 0
+        while refusals < REFUSALS:
+            pause_s = AGAIN_S
+            try:
+                if await self._has_copied_in_turn(attempt, path):
+                    return
+            except ApiError as error:
+                pause_s = min(LONGEST_AGAIN_S, AGAIN_S * 2.0**refusals)
+                refusals += 1
+                logger.info("the log of %s cannot be copied now: %s", attempt, error)
+            if attempt not in self._known.pods:
+                return
+            await self._pause(attempt, pause_s)
+        logger.warning("the log of %s is not kept: the cluster refused it %s times", attempt, refusals)
+
+    async def _has_copied_in_turn(self, attempt: Attempt, path: str) -> bool:
         async with self._turns:
             self._served.add(attempt)
-            if (beginning := self._beginnings.get(attempt)) is not None:
-                await asyncio.wait([beginning])
-                if attempt not in self._known.pods:
-                    return
-            refusals = 0
-            while refusals < REFUSALS:
-                try:
-                    if await self._has_copied(self._file(attempt), path):
-                        return
-                except ApiError as error:
-                    refusals += 1
-                    logger.info("the log of %s cannot be copied now: %s", attempt, error)
-                if attempt not in self._known.pods:
-                    return
-                await asyncio.sleep(AGAIN_S)
-            logger.warning("the log of %s is not kept: the cluster refused it %s times", attempt, refusals)
+            try:
+                if (beginning := self._beginnings.get(attempt)) is not None:
+                    await asyncio.wait([beginning])
+                    if attempt not in self._known.pods:
+                        return True
+                return await self._has_copied(self._file(attempt), path)
+            finally:
+                self._served.discard(attempt)
+
+    async def _pause(self, attempt: Attempt, pause_s: float) -> None:
+        self._pauses[attempt] = asyncio.Event()
+        try:
+            await asyncio.wait_for(self._pauses[attempt].wait(), pause_s)
+        except asyncio.TimeoutError:
+            return
+        finally:
+            del self._pauses[attempt]
 
     async def _has_copied(self, file: Path, path: str, query: Mapping[str, str] = _FOLLOWED) -> bool:
         """Whether another try is of no use. Raises ApiError where one may be."""
@@ -286,6 +306,12 @@ class Logs:
         kept = {self._known.attempt(execution_id, service, int(file.name.partition("-")[0])) for file in files}
         there = {attempt for attempt, _ in self._known.of(execution_id, service)}
         return sorted(kept | there, key=lambda each: each.attempt)
+
+    def _shares(self, attempt: Attempt) -> tuple[str, str]:
+        """Of whose turns it takes one: its execution, and its owner."""
+        pod = self._known.pods.get(attempt)
+        annotations = pod["metadata"].get("annotations", {}) if pod else {}
+        return attempt.execution_id, annotations.get(names.OWNER, attempt.execution_id)
 
     def _pod(self, attempt: Attempt) -> str:
         pod = self._known.pods.get(attempt)
