@@ -30,6 +30,16 @@ async def test_an_execution_runs_once_all_of_it_is_ready(house: House) -> None:
     assert len(head.command[-1]) > 30
 
 
+async def test_an_order_names_its_framework_as_the_shop_does(house: House) -> None:
+    """So that nobody gets what an admin gives another framework by calling theirs so."""
+    use = {"use": "cluster", "as": "trusted"}
+    execution = await house.submit(use="", zapp={"zoe": 1, "kind": "zapp", "name": "sly", "frameworks": [use]})
+    await house.until(lambda now: bool(running(now)), execution)
+    assert {(order.service.partition(".")[0], order.framework) for order in house.backend.launched} == {
+        ("trusted", "cluster")
+    }
+
+
 async def test_a_mistyped_name_is_met_with_a_close_one_of_ones_own(house: House) -> None:
     execution = await house.submit()
 

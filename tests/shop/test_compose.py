@@ -55,6 +55,24 @@ def test_a_framework_named_alone_is_an_application(catalogue: Catalogue) -> None
     assert application.ends_with == ""
 
 
+def test_a_framework_is_known_by_its_name_in_the_shop_whatever_a_zapp_calls_it(catalogue: Catalogue) -> None:
+    application, _ = compose(catalogue=catalogue, text=PAIR, parameters={})
+    assert {alias: context.framework for alias, context in application.contexts.items()} == {
+        "big": "engine",
+        "job": "job",
+    }
+
+
+@pytest.mark.parametrize(
+    "wish", ["privileged: true", "is_privileged: true", "profile: files", "capabilities: [SYS_ADMIN]"]
+)
+@pytest.mark.parametrize("where", ["ends_with: job", "  - use: job"])
+def test_no_zapp_asks_for_rights(catalogue: Catalogue, problems_of: ProblemsOf, wish: str, where: str) -> None:
+    indent = "    " if where.startswith(" ") else ""
+    problems = problems_of(compose, catalogue=catalogue, text=PAIR.replace(where, f"{where}\n{indent}{wish}"))
+    assert any(wish.partition(":")[0] in f"{problem.path} {problem.message}" for problem in problems)
+
+
 def test_a_zapp_wires_frameworks_and_orders_them(catalogue: Catalogue) -> None:
     application, parameters = compose(catalogue=catalogue, text=PAIR, parameters={"code": "print('{{ x }}')"})
     assert parameters["n"] == 3
@@ -179,6 +197,9 @@ CHANGES = {
     "shell string": ("command: [drain, \"{{ service.name }}\"]", "command: drain it", "should be a list"),
     "empty command": ("command: [drain, \"{{ service.name }}\"]", "command: ['{{ 1 + }}']", "not a valid expression"),
     "NUL": ("cores: 0.5", "cores: \"a\\0\"", "NUL"),
+    "a framework that asks for all rights": ("{tcp: rpc}\n", "{tcp: rpc}\n    privileged: true\n", "privileged"),
+    "a framework that asks for a profile": ("{tcp: rpc}\n", "{tcp: rpc}\n    profile: files\n", "profile"),
+    "a framework that asks for a capability": ("{tcp: rpc}\n", "{tcp: rpc}\n    capabilities: [KILL]\n", "capabilities"),
     "unknown field": ("title: Engine", "titel: Engine", "did you mean title"),
     "version that is a number": ("title: Engine", "version: 4.0", "write it in quotes"),
 }  # fmt: skip

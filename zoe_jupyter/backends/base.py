@@ -55,6 +55,8 @@ class ServiceOrder:
     service: str
     attempt: int
     command: tuple[str, ...]
+    framework: str = ""
+    """Its name in the shop; empty where that is not known."""
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """``{path relative to the service's folder: content}``, mode 0600."""

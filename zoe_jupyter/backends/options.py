@@ -11,6 +11,7 @@ Amount = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 UserId = Annotated[int, Field(gt=0, lt=2**31)]
 """Of somebody who is not root."""
+AnyUserId = Annotated[int, Field(ge=0, lt=2**31)]
 Pull = Literal["Always", "IfNotPresent", "Never"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Factor = Annotated[float, Field(gt=0, le=1000)]

@@ -38,6 +38,7 @@ class Renderer:
             owner=execution.owner,
             service=service.name,
             attempt=service.attempt,
+            framework=execution.application.contexts[process.framework].framework,
             command=tuple(
                 _text(part) for part in fill(list(process.command), context, path=f"processes.{process.name}.command")
             ),

@@ -175,6 +175,8 @@ class Context:
     """``{accepted name: connection name}`` of this application."""
     folder: str = ""
     """The framework's folder on the core's machine."""
+    framework: str = ""
+    """Its name in the shop, whatever its alias is; empty of what an earlier Zoe composed."""
 
 
 @dataclass(frozen=True, slots=True)

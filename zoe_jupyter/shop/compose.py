@@ -260,7 +260,9 @@ def _context(part: Part, names: Mapping[tuple[str, str], str]) -> Context:
         accepted: names[part.accepts[accepted]] if accepted in part.accepts else ""
         for accepted in part.framework.accepts
     }
-    return Context(parameters=part.parameters, accepts=accepts, folder=str(part.entry.folder))
+    return Context(
+        parameters=part.parameters, accepts=accepts, folder=str(part.entry.folder), framework=part.framework.name
+    )
 
 
 def _requires(parts: Mapping[str, Part], user: Mapping[str, Any]) -> Requirement:

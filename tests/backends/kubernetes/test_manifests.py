@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,17 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import places, variables
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude
-from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site, Volume, admitted, checked
+from zoe_jupyter.backends.kubernetes.site import (
+    Caller,
+    CpuLimit,
+    NodeFolder,
+    PodProfile,
+    Site,
+    Volume,
+    admitted,
+    checked,
+    widened,
+)
 from zoe_jupyter.model.application import Health, OnLost, Probe
 from zoe_jupyter.model.errors import Fatal, ZoeError
 from zoe_jupyter.model.resources import Resources
@@ -311,6 +322,70 @@ def test_who_is_to_be_waited_for_is_left_on_its_node() -> None:
 
     assert all("tolerationSeconds" not in toleration for toleration in made["spec"]["tolerations"])
     assert json.loads(made["metadata"]["annotations"]["zoe-jupyter/facts"])["waits"]
+
+
+PROFILE = PodProfile(
+    frameworks=("nfs",),
+    users=("ada",),
+    gains_privileges=True,
+    capabilities=("SYS_ADMIN",),
+    user_id=0,
+    has_host_network=True,
+    volumes=(Volume("more", "/more"),),
+    folders=(NodeFolder("/srv/x", "/x", is_writable=True), NodeFolder("/srv/y")),
+)
+
+
+def test_a_profile_widens_what_it_names_for_its_framework_and_nothing_else() -> None:
+    plain = Site(deployment="lab", namespace="zoe", volumes=(Volume("data", "/data"),), has_user_namespaces=True)
+    site = replace(plain, profiles={"files": PROFILE})
+    assert manifests.pod(site, order(), "", OWNERS) == manifests.pod(plain, order(), "", OWNERS)
+    assert manifests.pod(site, order(framework="nfs", owner="eve"), "", OWNERS) == manifests.pod(
+        plain, order(owner="eve"), "", OWNERS
+    )
+
+    made = manifests.pod(site, order(framework="nfs"), "", OWNERS)
+
+    expected = manifests.pod(plain, order(), "", OWNERS)
+    expected["metadata"]["annotations"]["zoe-jupyter/profile"] = "files"
+    spec, container = expected["spec"], expected["spec"]["containers"][0]
+    del spec["hostUsers"]
+    spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    spec["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0, "runAsGroup": 0, "fsGroup": 0}
+    container["securityContext"] = {
+        "allowPrivilegeEscalation": True,
+        "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]},
+    }
+    container["volumeMounts"] += [
+        {"name": "site-1", "mountPath": "/more", "readOnly": True},
+        {"name": "folder-0", "mountPath": "/x", "readOnly": False},
+        {"name": "folder-1", "mountPath": "/srv/y", "readOnly": True},
+    ]
+    spec["volumes"] += [
+        {"name": "site-1", "persistentVolumeClaim": {"claimName": "more", "readOnly": True}},
+        {"name": "folder-0", "hostPath": {"path": "/srv/x", "type": "Directory"}},
+        {"name": "folder-1", "hostPath": {"path": "/srv/y", "type": "Directory"}},
+    ]
+    assert made == expected
+
+
+def test_a_privileged_pod_says_nothing_that_kubernetes_refuses_beside_it() -> None:
+    site = replace(SITE, profiles={"all": PodProfile(frameworks=("nfs",), users=("*",), is_privileged=True)})
+    made = manifests.pod(site, order(framework="nfs"), "", OWNERS)
+    expected = manifests.pod(SITE, order(), "", OWNERS)
+    expected["metadata"]["annotations"]["zoe-jupyter/profile"] = "all"
+    expected["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+    assert made == expected
+    assert manifests.parent(site, "x1", Bounds(), 1.0) == manifests.parent(SITE, "x1", Bounds(), 1.0)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/etc/kubernetes", "/var", "/var/lib/kubelet/pods", "srv", "/srv/../etc", "/run/x"]
+)
+def test_a_folder_that_would_be_the_node_itself_is_refused(path: str) -> None:
+    profile = PodProfile(frameworks=("nfs",), users=("*",), folders=(NodeFolder(path, "/x"),))
+    with pytest.raises(ZoeError, match="the profile 'files': services cannot have the folder"):
+        widened({"files": profile})
 
 
 def test_what_an_admin_has_set_is_in_every_pod() -> None:

@@ -30,15 +30,22 @@ from zoe_jupyter.backends.base import (
 )
 from zoe_jupyter.backends.containers import names, places
 from zoe_jupyter.backends.containers.images import environment_of, resolve
+from zoe_jupyter.backends.containers.profiles import tell
 from zoe_jupyter.backends.docker import logs, probing, translate, watchman
 from zoe_jupyter.backends.docker.engine import Engine
-from zoe_jupyter.backends.docker.folders import known
+from zoe_jupyter.backends.docker.folders import known, known_profiles
 from zoe_jupyter.backends.docker.health import Watch
 from zoe_jupyter.backends.docker.logs import Source
 from zoe_jupyter.backends.docker.meter import Meter
 from zoe_jupyter.backends.docker.notes import Notes
 from zoe_jupyter.backends.docker.probing import Prober
-from zoe_jupyter.backends.docker.settings import NUMBERS, ContainerSettings, EngineSettings, FolderSettings
+from zoe_jupyter.backends.docker.settings import (
+    NUMBERS,
+    ContainerSettings,
+    DockerProfile,
+    EngineSettings,
+    FolderSettings,
+)
 from zoe_jupyter.backends.docker.site import Place, Site
 from zoe_jupyter.backends.docker.stopping import Stopper, kill, remove
 from zoe_jupyter.backends.docker.translate import Container
@@ -68,10 +75,10 @@ class DockerBackend(Backend):
     ``gpus``; unset: this machine's), ``image_prefix`` (where images named ``zoe/...`` are), ``pull`` (``missing`` or ``never``),
     ``network_pool`` (from which executions get their networks), ``network_mtu``, ``folders`` (of the engine's machine, that every
     service sees: each with ``path``, ``at``, ``is_writable``), ``user`` (whose number services run under),
-    ``capabilities`` (that containers keep; none), ``process_limit``, ``shm_bytes``, ``limits_cpu`` (whether a service is held to the
-    cores that it asked for), ``shares_cpu`` (whether it then also gets its part of those that nobody asked for), ``overcommit`` (how
-    often each core is given away), ``memory_fraction`` (of an engine's memory, to give away), ``lost_after_s`` (so long an engine may be
-    silent before its executions go on elsewhere), ``log_limit_bytes``, ``log_files``.
+    ``capabilities`` (that containers keep; none), ``profiles`` (what services of some frameworks may do beyond that), ``process_limit``,
+    ``shm_bytes``, ``limits_cpu`` (whether a service is held to the cores that it asked for), ``shares_cpu`` (whether it then also gets its part of
+    those that nobody asked for), ``overcommit`` (how often each core is given away), ``memory_fraction`` (of an engine's memory, to give away),
+    ``lost_after_s`` (so long an engine may be silent before its executions go on elsewhere), ``log_limit_bytes``, ``log_files``.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class DockerBackend(Backend):
         folders: Sequence[FolderSettings] = (),
         user: Annotated[str, Field(pattern=NUMBERS)] = f"{places.USER}:{places.USER}",
         capabilities: Sequence[str] = (),
+        profiles: Mapping[str, DockerProfile] | None = None,
         process_limit: Count = 4096,
         shm_bytes: Count = 256 * 1024**2,
         limits_cpu: bool = False,
@@ -101,7 +109,7 @@ class DockerBackend(Backend):
             deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,
             log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, shares_cpu=shares_cpu,
             capabilities=tuple(capabilities), pull=pull, mtu=network_mtu,
-            folders=tuple(known(folders, state=data_dir)), data_dir=data_dir,
+            folders=tuple(known(folders, state=data_dir)), data_dir=data_dir, profiles=known_profiles(profiles or {}, state=data_dir),
         )  # fmt: skip
         self._folder = data_dir / "docker"
         self._lost_after_s = lost_after_s
@@ -114,8 +122,7 @@ class DockerBackend(Backend):
         )  # fmt: skip
         self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
-        self._watch = Watch(on_ill=self._end)
-        self._stopper = Stopper()
+        self._watch, self._stopper = Watch(on_ill=self._end), Stopper()
         self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE)
         self._hearing: asyncio.Task[None] | None = None
         self._life: IO[bytes] | None = None
@@ -147,6 +154,7 @@ class DockerBackend(Backend):
             raise Unavailable(f"the folder {self._folder} cannot be used: {error.strerror}; Zoe needs it") from error
         self._over = dict(self._notes.read(watched_s=watchman.GIVE_UP_S if is_watched else 0.0))
         self._site.start()
+        tell(self._settings.profiles)
         with suppress(Unreachable):
             await self.observe()
             if not self._site.silent():

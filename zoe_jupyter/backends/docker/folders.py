@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zoe_jupyter.backends.containers.places import is_free
-from zoe_jupyter.backends.docker.settings import FolderSettings
+from zoe_jupyter.backends.containers.profiles import checked
+from zoe_jupyter.backends.docker.settings import DockerProfile, FolderSettings
 from zoe_jupyter.model.errors import Fatal, ZoeError
 
 _MACHINE = ("/proc", "/sys", "/dev", "/run", "/var/lib/docker")
@@ -23,6 +25,13 @@ def known(folders: Iterable[FolderSettings], *, state: Path) -> Iterator[FolderS
         for trouble in _troubles(each, state.resolve()):
             raise ZoeError(f"the setting Zoe.backend_options: the folder {each.path!r}: {trouble}")
         yield FolderSettings(each.path, each.at or each.path, is_writable=each.is_writable)
+
+
+def known_profiles(profiles: Mapping[str, DockerProfile], *, state: Path) -> dict[str, DockerProfile]:
+    """Raises ZoeError for one that is none, or with a folder of which every service is kept out."""
+    return {
+        name: replace(each, folders=tuple(known(each.folders, state=state))) for name, each in checked(profiles).items()
+    }
 
 
 def mounts(folders: Iterable[FolderSettings], *, is_near: bool, state: Path) -> list[dict[str, Any]]:

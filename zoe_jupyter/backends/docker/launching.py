@@ -67,29 +67,28 @@ class Launcher:
 
     async def launch(self, order: ServiceOrder) -> Container:
         """The attempt's container, started once. Raises Retryable, Fatal, Unreachable."""
-        name = translate.attempt_of(order).name
+        name, settings = translate.attempt_of(order).name, self._settings.under(order)
         turn = self._turns.setdefault(name, asyncio.Lock())
         try:
             async with turn:
-                return await self._launch(order, name)
+                return await self._launch(order, name, settings)
         finally:
             if not turn.locked():
                 self._turns.pop(name, None)
 
-    async def _launch(self, order: ServiceOrder, name: str) -> Container:
+    async def _launch(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
         found = await self._engine.inspect(name)
         if found is None:
             await self._networks.ensure(order.execution_id, order.siblings)
             failpoint("docker.network")
-            found = (
-                await self._create_with_gpus(order, name) if order.resources.gpus else await self._create(order, name)
-            )
+            create = self._create_with_gpus if order.resources.gpus else self._create
+            found = await create(order, name, settings)
             failpoint("docker.created")
         if not found.is_created:
             return found
         if order.resources.gpus:
             await self._keep_gpus(found)
-        await self._engine.calls.do(_fill, found.id, order, self._settings.user, limit_s=SLOW_S)
+        await self._engine.calls.do(_fill, found.id, order, settings.user, limit_s=SLOW_S)
         failpoint("docker.filled")
         await self._start(found, order)
         failpoint("docker.started")
@@ -103,7 +102,7 @@ class Launcher:
             raise Fatal(translate.why_ended(started).text, reason="command_not_found")
         return started
 
-    async def _create_with_gpus(self, order: ServiceOrder, name: str) -> Container:
+    async def _create_with_gpus(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
         """One after the other, so that no two get the same. Raises Retryable where too few are free."""
         wanted = order.resources.gpus
         async with self._gpu_turn:
@@ -111,7 +110,7 @@ class Launcher:
             free = translate.free_gpus(holders, self._engine.settings.gpus)
             if len(free) < wanted:
                 raise self._no_gpu(f"{wanted} wanted, {len(free)} free")
-            return await self._create(order, name, gpus=free[:wanted])
+            return await self._create(order, name, settings, gpus=free[:wanted])
 
     async def _keep_gpus(self, found: Container) -> None:
         """Looks before it is started and after: another deployment on this engine may have chosen the same. Raises Retryable then, for one of both.
@@ -135,8 +134,10 @@ class Launcher:
         text = f"others have GPUs of the engine {self._engine.name}: {why}; it waits until they are free"
         return Retryable(text, delay_s=_NO_GPU_S, reason="no_gpu", is_blameless=True)
 
-    async def _create(self, order: ServiceOrder, name: str, *, gpus: Sequence[str] = ()) -> Container:
-        engine, settings = self._engine, self._settings
+    async def _create(
+        self, order: ServiceOrder, name: str, settings: ContainerSettings, *, gpus: Sequence[str] = ()
+    ) -> Container:
+        engine = self._engine
         mounts = folders.mounts(settings.folders, is_near=engine.is_near, state=settings.data_dir)
         cwd = folders.seen(order.cwd, settings.folders, is_near=engine.is_near)
         config = translate.container_config(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from zoe_jupyter.backends.base import ServiceOrder
 from zoe_jupyter.backends.containers.places import USER
+from zoe_jupyter.backends.containers.profiles import Profile, chosen
 
 LOOPBACK = "127.0.0.1"
 STRICT = {"extra": "forbid"}
@@ -55,6 +57,15 @@ class FolderSettings:
     """Also for services of others; by the number of ``user``."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DockerProfile(Profile):
+    """Also who services of some frameworks are, and which more of the machine's folders they see."""
+
+    user: Annotated[str, Field(pattern=rf"^$|{NUMBERS}")] = ""
+    """Empty: as all others."""
+    folders: tuple[FolderSettings, ...] = ()
+
+
 @dataclass(frozen=True)
 class ContainerSettings:
     """What every container gets."""
@@ -76,3 +87,20 @@ class ContainerSettings:
     folders: tuple[FolderSettings, ...] = ()
     data_dir: Path = Path()
     """Zoe's own, which no service may see."""
+    profiles: Mapping[str, DockerProfile] = field(default_factory=dict)
+    profile: str = ""
+    """The one under which these settings are."""
+    is_privileged: bool = False
+    has_host_network: bool = False
+    gains_privileges: bool = False
+
+    def under(self, order: ServiceOrder) -> ContainerSettings:
+        """The same as it is for one service: wider where a profile says so."""
+        name, profile = chosen(self.profiles, order)
+        if profile is None:
+            return self
+        return replace(
+            self, profile=name, is_privileged=profile.is_privileged, has_host_network=profile.has_host_network,
+            gains_privileges=profile.gains_privileges, capabilities=(*self.capabilities, *profile.capabilities),
+            user=profile.user or self.user, folders=(*self.folders, *profile.folders),
+        )  # fmt: skip

@@ -16,13 +16,15 @@ from zoe_jupyter.backends.containers import places
 from zoe_jupyter.backends.containers.images import resolve
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.docker import entering
-from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.backends.docker.settings import LOOPBACK, ContainerSettings, EngineSettings
 from zoe_jupyter.model.application import Health, Probe
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.units import format_bytes
 
 LABEL = "jupyter.zoe."
 """How every label of Zoe's begins."""
+HOST = "host"
+"""As Docker calls the network of the engine's own machine."""
 CPU_PERIOD_US = 100_000
 _LEAST_QUOTA_US = 1000
 _NOT_STARTED = (126, 127)
@@ -112,12 +114,10 @@ def container_config(
 ) -> dict[str, Any]:
     """The body of ``POST /containers/create``.
 
-    ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets; ``mounts``: the site's folders.
+    ``settings`` are those of this service; ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets; ``mounts``: the site's folders.
     """
     attempt = attempt_of(order)
-    numbers = dict(order.port_numbers)
-    outside = [numbers[name] for name in places.published(order.ports) if name in numbers]
-    network = network_name(order.deployment, order.execution_id)
+    inside, ports = _network(order, settings, engine)
     return {
         "Image": resolve(order.image, settings.image_prefix),
         "Cmd": entering.entered(order.command) if order.environment else list(order.command),
@@ -125,11 +125,11 @@ def container_config(
         "User": settings.user,
         "WorkingDir": order.cwd or places.FOLDER,
         "Env": [f"{name}={value}" for name, value in places.environment(replace(order, environment={})).items()],
-        "Labels": _labels(order, attempt),
-        "ExposedPorts": {f"{number}/tcp": {} for number in outside},
+        "Labels": {**_labels(order, attempt), **({f"{LABEL}profile": settings.profile} if settings.profile else {})},
+        "ExposedPorts": {port: {} for port in ports},
         "HostConfig": {
-            "NetworkMode": network,
-            "PortBindings": {f"{number}/tcp": [{"HostIp": engine.publish_on, "HostPort": ""}] for number in outside},
+            **inside,
+            "PortBindings": ports,
             "RestartPolicy": {"Name": "no"},
             "Init": True,
             **_limits(order, settings, cores=cores),
@@ -137,7 +137,23 @@ def container_config(
             **({"Mounts": list(mounts)} if mounts else {}),
             **_security(settings),
         },
-        "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [attempt.host]}}},
+        "NetworkingConfig": {
+            "EndpointsConfig": {} if settings.has_host_network else {inside["NetworkMode"]: {"Aliases": [attempt.host]}}
+        },
+    }
+
+
+def _network(
+    order: ServiceOrder, settings: ContainerSettings, engine: EngineSettings
+) -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
+    """Where it is, and what is published of it: nothing on the machine's own network, where all is there."""
+    if settings.has_host_network:
+        return {"NetworkMode": HOST, "ExtraHosts": [f"{attempt_of(order).host}:{LOOPBACK}"]}, {}
+    numbers = dict(order.port_numbers)
+    outside = [numbers[name] for name in places.published(order.ports) if name in numbers]
+    binding = {"HostIp": engine.publish_on, "HostPort": ""}
+    return {"NetworkMode": network_name(order.deployment, order.execution_id)}, {
+        f"{number}/tcp": [binding] for number in outside
     }
 
 
@@ -222,12 +238,12 @@ def cpu_quota_us(cores: float) -> int:
 
 def _security(settings: ContainerSettings) -> dict[str, Any]:
     return {
-        "Privileged": False,
+        "Privileged": settings.is_privileged,
         "CgroupnsMode": "private",
         "IpcMode": "private",
         "CapDrop": ["ALL"],
         "CapAdd": list(settings.capabilities),
-        "SecurityOpt": ["no-new-privileges:true"],
+        "SecurityOpt": [] if settings.gains_privileges else ["no-new-privileges:true"],
     }
 
 
@@ -236,6 +252,7 @@ def container(body: Mapping[str, Any]) -> Container:
     labels, state, network = body["Config"]["Labels"], body["State"], body.get("NetworkSettings") or {}
     addresses = [each.get("IPAddress", "") for each in (network.get("Networks") or {}).values()]
     ports = json.loads(labels[f"{LABEL}ports"])
+    is_on_host = body["HostConfig"].get("NetworkMode") == HOST
     attempt = Attempt(
         labels[f"{LABEL}deployment"], labels[f"{LABEL}execution"], labels[f"{LABEL}service"], int(labels[f"{LABEL}attempt"])
     )  # fmt: skip
@@ -249,9 +266,9 @@ def container(body: Mapping[str, Any]) -> Container:
         started_at=moment(state["StartedAt"]),
         ended_at=moment(state["FinishedAt"]),
         host=attempt.host,
-        address=next(filter(None, addresses), ""),
+        address=LOOPBACK if is_on_host else next(filter(None, addresses), ""),
         ports=ports,
-        published=_published(network.get("Ports") or {}, ports),
+        published=ports if is_on_host else _published(network.get("Ports") or {}, ports),
         probe=_probe(labels.get(f"{LABEL}probe", "")),
         check=_check(labels.get(f"{LABEL}health", "")),
         memory_bytes=int(body["HostConfig"].get("Memory") or 0),

@@ -26,6 +26,7 @@ from zoe_jupyter.backends.base import (
 )
 from zoe_jupyter.backends.containers import places, variables
 from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.containers.profiles import tell
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude, sockets, translate
 from zoe_jupyter.backends.kubernetes.asking import Asking
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer, default_namespace
@@ -44,6 +45,7 @@ from zoe_jupyter.backends.kubernetes.site import (
     CpuLimit,
     Isolation,
     Placement,
+    PodProfile,
     Reaching,
     Site,
     Volume,
@@ -51,6 +53,7 @@ from zoe_jupyter.backends.kubernetes.site import (
     checked,
     named,
     tolerated,
+    widened,
 )
 from zoe_jupyter.backends.kubernetes.translate import Pod
 from zoe_jupyter.backends.kubernetes.upkeep import (
@@ -107,6 +110,7 @@ class KubernetesBackend(Backend):
         labels: Mapping[str, str] | None = None,
         volumes: Sequence[Volume] = (),
         callers: Sequence[str | Caller] = (),
+        profiles: Mapping[str, PodProfile] | None = None,
         capacity: Mapping[str, str] | None = None,
         shared_memory_bytes: Amount = 0,
         has_user_namespaces: bool = False,
@@ -123,12 +127,12 @@ class KubernetesBackend(Backend):
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tolerated(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
-            callers=admitted(callers), gpu_resource=gpu_resource, volumes=checked(volumes),
+            callers=admitted(callers), gpu_resource=gpu_resource, volumes=checked(volumes), profiles=widened(profiles),
         )  # fmt: skip
         self._capacity, self._log_limit_bytes = sized(capacity or {}, gpu_resource), log_limit_bytes
         self._folder = data_dir / "kubernetes"
         self._prober = Prober(self._site, wanted=isolation, file=self._folder / "isolation.json")
-        self._has_opened = self._has_judged = self._has_warned = False
+        self._has_opened = self._has_judged = False
         self._hints, self._meter = Hints(), Meter(self._site)
         self._known = Known(self._site, self._hints, is_closed=self._is_closed)
         self._ending, self._letting = Asking("{}: that it is to end"), Asking("{}: that it is let go")
@@ -150,6 +154,7 @@ class KubernetesBackend(Backend):
         )  # fmt: skip
 
     async def start(self) -> None:
+        tell(self._site.profiles)
         self._deadlines = Deadlines(self._folder / "deadlines.json")
         self._deadlines.read()
         self._server = server = await ApiServer.connect(self._kubeconfig, self._context)
@@ -339,7 +344,7 @@ class KubernetesBackend(Backend):
         if pod is None or not pod["status"]["podIP"]:
             raise Retryable(f"{service} of {execution_id} has no address now")
         if self._reaching is Reaching.POD or (self._reaching is Reaching.AUTO and self._server.is_inside):
-            self._warn_when_shut_out()
+            self._prober.warn_when_shut_out()
             return Address(pod["status"]["podIP"], inside.ports)
         wanted = [name for name in translate.facts_of(pod).get("published", ()) if name in inside.ports]
         numbers = [inside.ports[name] for name in wanted]
@@ -347,16 +352,6 @@ class KubernetesBackend(Backend):
             raise Retryable(f"{service} of {execution_id} has no address now: its node {node} does not answer")
         local = await self._forwarder.ports(execution_id, path_of(pod), pod["status"]["podIP"], numbers)
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
-
-    def _warn_when_shut_out(self) -> None:
-        """Once: nothing else would tell why no connection is made."""
-        is_shut = self._prober.answer is Isolation.ENFORCED and not self._site.callers
-        if is_shut and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "the cluster's network lets nobody in but pods of the same execution: what is outside reaches none of them by its address. "
-                "Name Zoe's own pod, or network, in `callers` of Zoe.backend_options, or set `reach` to `forward`"
-            )
 
     def _refuse_when_blind(self) -> None:
         problem = self._pods.problem or self._jobs.problem or self._machines.problem

@@ -11,7 +11,7 @@ from zoe_jupyter.backends.base import Bounds, ServiceOrder
 from zoe_jupyter.backends.containers import images, places, variables
 from zoe_jupyter.backends.containers.names import Attempt, slug
 from zoe_jupyter.backends.kubernetes import names, prelude
-from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, Site
+from zoe_jupyter.backends.kubernetes.site import Caller, CpuLimit, NodeFolder, Site, Volume
 from zoe_jupyter.model.application import OnLost, Probe
 from zoe_jupyter.model.images import OWN_PREFIX
 from zoe_jupyter.model.resources import Resources
@@ -38,7 +38,7 @@ def parent(site: Site, execution_id: str, bounds: Bounds, now: float) -> Manifes
 
     Its deadline is renewed while a core lives. Once it has passed, the cluster itself removes the Job, and with it all that it owns.
     """
-    nothing = {"name": "none", "image": "none", **_container_security()}
+    nothing = {"name": "none", "image": "none", **_container_security(site)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -138,7 +138,8 @@ def secret(site: Site, order: ServiceOrder, owners: list[Manifest]) -> Manifest:
 
 
 def pod(site: Site, order: ServiceOrder, node: str, owners: list[Manifest]) -> Manifest:
-    """One attempt of a service; ``node`` empty: anywhere."""
+    """One attempt of a service, under its profile if it has one; ``node`` empty: anywhere."""
+    site = site.under(order)
     spec: Manifest = {
         "restartPolicy": "Never",
         "hostname": attempt_of(order).host,
@@ -153,6 +154,7 @@ def pod(site: Site, order: ServiceOrder, node: str, owners: list[Manifest]) -> M
         "volumes": _volumes(site, order),
         **_placement(node),
         **_wishes(site),
+        **({"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"} if site.has_host_network else {}),
     }
     return {
         "apiVersion": "v1",
@@ -182,7 +184,7 @@ def _container(site: Site, order: ServiceOrder) -> Manifest:
             *([{"name": "shm", "mountPath": "/dev/shm"}] if site.shared_memory_bytes else []),  # noqa: S108
             *_shared(site),
         ],
-        **_container_security(),
+        **_container_security(site),
     }
     if order.port_numbers:
         ports = sorted(order.port_numbers.values())
@@ -246,7 +248,7 @@ def _volumes(site: Site, order: ServiceOrder) -> list[Manifest]:
     if site.shared_memory_bytes:
         size = str(site.shared_memory_bytes)
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}})
-    return [*volumes, *_claims(site)]
+    return [*volumes, *_claims(site), *_folders(site)]
 
 
 def _claims(site: Site) -> list[Manifest]:
@@ -258,6 +260,13 @@ def _claims(site: Site) -> list[Manifest]:
     ]
 
 
+def _folders(site: Site) -> list[Manifest]:
+    return [
+        {"name": f"folder-{number}", "hostPath": {"path": each.path, "type": "Directory"}}
+        for number, each in enumerate(site.folders)
+    ]
+
+
 def _claim_names(site: Site) -> dict[str, str]:
     """What the site's claims are called in a pod."""
     claims = dict.fromkeys(each.claim for each in site.volumes)
@@ -265,11 +274,11 @@ def _claim_names(site: Site) -> dict[str, str]:
 
 
 def _shared(site: Site) -> list[Manifest]:
-    """Where the site's claims are in a container."""
+    """Where the site's claims and folders are in a container."""
     called = _claim_names(site)
-    return [
-        {"name": called[each.claim], "mountPath": each.at, "readOnly": not each.is_writable} for each in site.volumes
-    ]
+    mounts: list[tuple[str, str, Volume | NodeFolder]] = [(called[each.claim], each.at, each) for each in site.volumes]
+    mounts += [(f"folder-{number}", each.at or each.path, each) for number, each in enumerate(site.folders)]
+    return [{"name": name, "mountPath": at, "readOnly": not each.is_writable} for name, at, each in mounts]
 
 
 def _placement(node: str) -> Manifest:
@@ -291,7 +300,7 @@ def _wishes(site: Site) -> Manifest:
         "serviceAccountName": site.service_account,
     }
     kept = {name: value for name, value in wishes.items() if value}
-    return {**kept, "hostUsers": False} if site.has_user_namespaces else kept
+    return {**kept, "hostUsers": False} if site.has_user_namespaces and not site.has_host_network else kept
 
 
 def _patience(site: Site, order: ServiceOrder) -> list[Manifest]:
@@ -305,7 +314,7 @@ def _patience(site: Site, order: ServiceOrder) -> list[Manifest]:
 
 def _pod_security(site: Site) -> Manifest:
     return {
-        "runAsNonRoot": True,
+        "runAsNonRoot": site.user_id != 0,
         "runAsUser": site.user_id,
         "runAsGroup": site.user_id,
         "fsGroup": site.user_id,
@@ -314,8 +323,11 @@ def _pod_security(site: Site) -> Manifest:
     }
 
 
-def _container_security() -> Manifest:
-    return {"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
+def _container_security(site: Site) -> Manifest:
+    if site.is_privileged:
+        return {"securityContext": {"privileged": True}}
+    capabilities = {"drop": ["ALL"], **({"add": list(site.capabilities)} if site.capabilities else {})}
+    return {"securityContext": {"allowPrivilegeEscalation": site.gains_privileges, "capabilities": capabilities}}
 
 
 def _annotations(site: Site, order: ServiceOrder, node: str) -> dict[str, str]:
@@ -338,6 +350,7 @@ def _annotations(site: Site, order: ServiceOrder, node: str) -> dict[str, str]:
         names.ATTEMPT: str(order.attempt),
         names.OWNER: order.owner,
         names.FACTS: json.dumps(facts, sort_keys=True),
+        **({names.PROFILE: site.profile} if site.profile else {}),
     }
 
 

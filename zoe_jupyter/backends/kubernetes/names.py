@@ -16,6 +16,8 @@ FACTS = f"{PREFIX}/facts"
 """An annotation: what of the order is needed to judge the pod later, as JSON."""
 READY = f"{PREFIX}/ready"
 """An annotation: it has proved that it is ready."""
+PROFILE = f"{PREFIX}/profile"
+"""An annotation: under which profile of the admin's it runs."""
 BOUNDS = f"{PREFIX}/bounds"
 """An annotation of the parent: until when the execution may live without a core, as JSON."""
 

@@ -77,7 +77,7 @@ class Prober:
 
     def __init__(self, site: Site, *, wanted: Isolation, file: Path) -> None:
         self._site = replace(site, deployment=f"{site.deployment}/isolation")
-        self._file = file
+        self._file, self._has_warned = file, False
         self._images: dict[Attempt, tuple[str, str]] = {}
         """Whose, and which."""
         self._task: asyncio.Task[None] | None = None
@@ -99,6 +99,15 @@ class Prober:
             self._images.clear()
             trial = Trial(server, self._site.of(owner), image)
             self._task = asyncio.get_running_loop().create_task(self._find_out(trial), name="zoe isolation")
+
+    def warn_when_shut_out(self) -> None:
+        """Once: nothing else would tell why no connection is made."""
+        if self.answer is Isolation.ENFORCED and not self._site.callers and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "the cluster's network lets nobody in but pods of the same execution: what is outside reaches none of them by its address. "
+                "Name Zoe's own pod, or network, in `callers` of Zoe.backend_options, or set `reach` to `forward`"
+            )
 
     async def close(self) -> None:
         if self._task is not None:

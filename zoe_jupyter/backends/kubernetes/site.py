@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import ip_network
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+from zoe_jupyter.backends.base import ServiceOrder
+from zoe_jupyter.backends.containers import profiles
 from zoe_jupyter.backends.containers.names import name_of
 from zoe_jupyter.backends.containers.places import USER, is_free
+from zoe_jupyter.backends.containers.profiles import Profile
+from zoe_jupyter.backends.options import AnyUserId
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.images import OWN_PREFIX
 
@@ -19,6 +24,20 @@ STRICT = {"extra": "forbid"}
 """A misspelt name is refused."""
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 USER_PART = "{user}"
+_NODE = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/var/run",
+    "/etc",
+    "/root",
+    "/boot",
+    "/var/lib/kubelet",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+)
+"""Whoever has these has the node, or everybody's services."""
 _PER_USER = re.compile(r"[a-z][a-z0-9-]{0,9}-\{user\}")
 
 
@@ -70,6 +89,26 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class NodeFolder:
+    """A folder of a service's node, which must be there."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+    path: str
+    at: str = ""
+    """Where services see it; empty: at the same place."""
+    is_writable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodProfile(Profile):
+    """Also who services of some frameworks are, and what more they see."""
+
+    user_id: AnyUserId | None = None
+    volumes: tuple[Volume, ...] = ()
+    folders: tuple[NodeFolder, ...] = ()
+
+
+@dataclass(frozen=True)
 class Caller:
     """Pods of others that may reach the pods of executions: those of a namespace that have all these labels."""
 
@@ -109,10 +148,29 @@ class Site:
     volumes: tuple[Volume, ...] = ()
     callers: tuple[str | Caller, ...] = ()
     """Networks (CIDR), or pods, from which pods may be reached, besides those of their own execution; the core's."""
+    profiles: Mapping[str, PodProfile] = field(default_factory=dict)
+    profile: str = ""
+    """The one under which this is."""
+    is_privileged: bool = False
+    has_host_network: bool = False
+    gains_privileges: bool = False
+    capabilities: tuple[str, ...] = ()
+    folders: tuple[NodeFolder, ...] = ()
 
     def of(self, owner: str) -> Site:
         """The same as it is for one user: the namespace is theirs where each has one."""
         return replace(self, namespace=self.namespace.replace(USER_PART, name_of(owner))) if self.is_per_user else self
+
+    def under(self, order: ServiceOrder) -> Site:
+        """The same as it is for one service: wider where a profile says so."""
+        name, profile = profiles.chosen(self.profiles, order)
+        if profile is None:
+            return self
+        return replace(
+            self, profile=name, is_privileged=profile.is_privileged, has_host_network=profile.has_host_network,
+            gains_privileges=profile.gains_privileges, capabilities=profile.capabilities, folders=profile.folders,
+            user_id=self.user_id if profile.user_id is None else profile.user_id, volumes=(*self.volumes, *profile.volumes),
+        )  # fmt: skip
 
     @property
     def watched_namespace(self) -> str:
@@ -147,6 +205,26 @@ def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:
                 f"the setting Zoe.backend_options: the volume {volume.claim!r}: services cannot have it at {volume.at!r}"
             )
     return tuple(volumes)
+
+
+def widened(given: Mapping[str, PodProfile] | None) -> dict[str, PodProfile]:
+    """Raises ZoeError for a profile that is none, or with a folder that would be the node itself."""
+    found = profiles.checked(given or {})
+    for name, profile in found.items():
+        checked(profile.volumes)
+        for folder in profile.folders:
+            if not is_free(folder.at or folder.path) or not _is_data(folder.path):
+                raise ZoeError(
+                    f"the setting Zoe.backend_options: the profile {name!r}: services cannot have the folder {folder.path!r}"
+                )
+    return found
+
+
+def _is_data(path: str) -> bool:
+    """Whether a node's folder neither is in the node's own, nor has them inside, as far as its name tells."""
+    wanted = PurePosixPath(path)
+    closed = [wanted.is_relative_to(each) or PurePosixPath(each).is_relative_to(wanted) for each in _NODE]
+    return wanted.is_absolute() and ".." not in wanted.parts and not any(closed)
 
 
 def tolerated(tolerations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
