@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -46,6 +47,27 @@ def test_exit_codes_tell_what_went_wrong(zoe: RunningZoe, capsys: pytest.Capture
     captured = capsys.readouterr()
     assert "jupyter zoe: there is no execution 'nobody' of yours" in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_nodes_that_cannot_be_reached_are_a_failure_told_on_standard_error(
+    zoe: RunningZoe, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["nodes"]) == 0
+    monkeypatch.setattr(zoe.core, "silence", lambda: "the engine docker does not answer")
+    told = "jupyter zoe: the machines cannot be reached: the engine docker does not answer\n"
+    capsys.readouterr()
+    assert main(["nodes"]) == 1
+    captured = capsys.readouterr()
+    assert (captured.err, "here" in captured.out, "cannot be" in captured.out) == (told, True, False)
+    with monkeypatch.context() as nothing_known:
+        nothing_known.setattr(zoe.core, "cluster", AsyncMock(return_value=[]))
+        assert main(["nodes"]) == 1
+        assert capsys.readouterr() == ("", told)
+        assert main(["nodes", "--json"]) == 1
+        assert capsys.readouterr() == ("[]\n", told)
+    zoe.admit()
+    assert main(["nodes", "--disable", "here"]) == 0, "what was asked for is done"
+    assert "cannot be reached" in capsys.readouterr().out
 
 
 def test_what_is_wrong_is_named_as_it_was_typed(zoe: RunningZoe, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,6 +174,16 @@ def test_every_verb_shows_html_and_text(shell: Any, line: str) -> None:
     assert "<" not in output.data["text/plain"]
 
 
+def test_nodes_that_cannot_be_reached_are_told_in_the_output(
+    shell: Any, zoe: RunningZoe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoe.core, "silence", lambda: "the engine docker does not answer")
+    (output,) = shown(shell, "%zoe nodes")
+    told = "the machines cannot be reached: the engine docker does not answer"
+    assert output.data["text/plain"].splitlines()[-1] == told
+    assert told in output.data["text/html"]
+
+
 def test_logs_are_printed_without_control_sequences(shell: Any, zoe: RunningZoe) -> None:
     run(shell, "%zoe start spark --name mine")
     zoe.core.log_chunks = [b"one\n", b"\x1b[2Jtwo \xff\n"]

@@ -117,7 +117,9 @@ def _print(result: Result, *, as_json: bool) -> int:
     else:
         for line in to_lines(result):
             print(_writable(line), flush=True)
-    return result.exit_code
+    if result.trouble:
+        _complain(result.trouble)
+    return result.exit_code or (FAILED if result.trouble else OK)
 
 
 def _content(name: str) -> str:

@@ -98,8 +98,9 @@ class ZoeMagics(Magics):
                 for line in to_lines(result):
                     print(line, flush=True)
             return
-        html = to_html(result, own_origin=self.session.own_origin)
-        display({"text/html": html, "text/plain": to_text(result)}, raw=True)
+        whole = result.whole()
+        html = to_html(whole, own_origin=self.session.own_origin)
+        display({"text/html": html, "text/plain": to_text(whole)}, raw=True)
 
 
 def load(shell: Any) -> None:

@@ -149,13 +149,12 @@ def nodes(
     silence = session.api.info().get("silence")
     why = f"the machines cannot be reached: {silence}" if silence else ""
     headings = ("NODE", "CORES", "MEMORY", "GPUS", "SERVICES", "ABOUT")
-    blocks: list[Block] = [Table(headings, rows, empty=why or "there are no nodes")]
-    if why and rows:
-        blocks.append(Note(why))
+    blocks: list[Block] = [Table(headings, rows, empty="there are no nodes")] if rows or not why else []
     if unknown:
         told = f"these run and are not in Zoe's database; they are left alone, `{session.command} nodes --stop ID` ends one"
         blocks += [Table(("UNKNOWN", "SERVICES"), unknown), Note(told)]
-    return Result(blocks, data=found, value=found)
+    result = Result(blocks, data=found, value=found, trouble=why)
+    return result.whole() if disable or drain or enable or stop else result
 
 
 def panel(session: Session) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -69,6 +69,12 @@ class Result:
     value: Any = None
     """What the Python function returns instead, when it is neither."""
     exit_code: int = 0
+    trouble: str = ""
+    """Why it says less than was asked for: a shell tells it on standard error, and then ends with 1."""
+
+    def whole(self) -> Result:
+        """With its trouble among the blocks, for who has one place for both."""
+        return replace(self, blocks=[*self.blocks, Note(self.trouble, Tone.BAD)], trouble="") if self.trouble else self
 
 
 def say(text: str, *executions: Mapping[str, Any], tone: Tone = Tone.PLAIN) -> Result:
