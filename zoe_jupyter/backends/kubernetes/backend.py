@@ -288,7 +288,7 @@ class KubernetesBackend(Backend):
         given = variables.exports(environment)
         words = prelude.beside_with(command, given)
         try:
-            return await self._commands.run(execution_id, path_of(pod), words, given=given, timeout_s=timeout_s)
+            return await self._commands.run(names.shares_of(pod), path_of(pod), words, given=given, timeout_s=timeout_s)
         except ApiError as error:
             raise Retryable(f"{service} of {execution_id}: the command could not be run: {error}") from None
         except asyncio.TimeoutError:
@@ -350,7 +350,7 @@ class KubernetesBackend(Backend):
         numbers = [inside.ports[name] for name in wanted]
         if (node := pod["spec"]["nodeName"]) in self._nodes.silent:
             raise Retryable(f"{service} of {execution_id} has no address now: its node {node} does not answer")
-        local = await self._forwarder.ports(execution_id, path_of(pod), pod["status"]["podIP"], numbers)
+        local = await self._forwarder.ports(names.shares_of(pod), path_of(pod), pod["status"]["podIP"], numbers)
         return Address("127.0.0.1", {name: local[inside.ports[name]] for name in wanted})
 
     def _refuse_when_blind(self) -> None:

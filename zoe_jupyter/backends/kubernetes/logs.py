@@ -253,7 +253,8 @@ class Logs:
                 logger.info("the log of %s cannot be copied now: %s", attempt, error)
             if attempt not in self._known.pods:
                 return
-            await self._pause(attempt, pause_s)
+            if refusals < REFUSALS:
+                await self._pause(attempt, pause_s)
         logger.warning("the log of %s is not kept: the cluster refused it %s times", attempt, refusals)
 
     async def _has_copied_in_turn(self, attempt: Attempt, path: str) -> bool:
@@ -308,10 +309,9 @@ class Logs:
         return sorted(kept | there, key=lambda each: each.attempt)
 
     def _shares(self, attempt: Attempt) -> tuple[str, str]:
-        """Of whose turns it takes one: its execution, and its owner."""
         pod = self._known.pods.get(attempt)
-        annotations = pod["metadata"].get("annotations", {}) if pod else {}
-        return attempt.execution_id, annotations.get(names.OWNER, attempt.execution_id)
+        owner = names.shares_of(pod)[1] if pod else ""
+        return attempt.execution_id, owner or attempt.execution_id
 
     def _pod(self, attempt: Attempt) -> str:
         pod = self._known.pods.get(attempt)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from zoe_jupyter.backends.containers.names import slug
 
 PREFIX = "zoe-jupyter"
@@ -30,3 +33,10 @@ def execution_name(deployment: str, execution_id: str) -> str:
 def selector(deployment: str) -> str:
     """The label selector of a deployment's objects."""
     return f"{DEPLOYMENT}={slug(deployment)}"
+
+
+def shares_of(pod: Mapping[str, Any]) -> tuple[str, str]:
+    """Who has a share of what is held of that pod: its execution, and its owner."""
+    annotations = pod["metadata"].get("annotations", {})
+    execution_id = annotations.get(EXECUTION, "")
+    return execution_id, annotations.get(OWNER, execution_id)

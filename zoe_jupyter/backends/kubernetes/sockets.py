@@ -24,27 +24,29 @@ FORWARD = ("v4.channel.k8s.io",)
 STDIN, STDOUT, STDERR, STATUS = 0, 1, 2, 3
 CHUNK = 65536
 RELAY_LIMIT_S = 20.0
-COMMANDS_AT_ONCE, COMMANDS_OF_ONE = 64, 32
-WAYS_AT_ONCE, WAYS_OF_ONE = 256, 64
-RELAYS_AT_ONCE, RELAYS_OF_ONE = 256, 96
-"""Each is a connection, in all and of one execution."""
+COMMANDS_AT_ONCE, COMMANDS_OF_ONE, COMMANDS_OF_OWNER = 64, 32, 48
+WAYS_AT_ONCE, WAYS_OF_ONE, WAYS_OF_OWNER = 256, 64, 128
+RELAYS_AT_ONCE, RELAYS_OF_ONE, RELAYS_OF_OWNER = 256, 96, 128
+"""Each is a connection: in all, of one execution, and of all of one owner."""
+Shares = tuple[str, str]
+"""Whose: the execution, and its owner."""
 _WAYS, _RELAYS = "connections to services", "programs beside services with pages"
 
 
 class Commands:
-    """Run beside services; those of one execution are fewer at once than all, so that what hangs there is in nobody else's way."""
+    """Run beside services; those of one execution are fewer at once than all, and those of one owner, so that what hangs there is in nobody else's way."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._turns = Turns(COMMANDS_AT_ONCE, COMMANDS_OF_ONE)
+        self._turns = Turns(COMMANDS_AT_ONCE, COMMANDS_OF_ONE, COMMANDS_OF_OWNER)
 
-    async def run(self, execution_id: str, pod: str, command: Sequence[str], *, given: str, timeout_s: float) -> int:
+    async def run(self, shares: Shares, pod: str, command: Sequence[str], *, given: str, timeout_s: float) -> int:
         """Run it in the pod's container with ``given`` on its input; its exit code. Raises ApiError, Unreachable, asyncio.TimeoutError."""
-        return await asyncio.wait_for(self._run(execution_id, pod, command, given), timeout_s)
+        return await asyncio.wait_for(self._run(shares, pod, command, given), timeout_s)
 
-    async def _run(self, execution_id: str, pod: str, command: Sequence[str], given: str) -> int:
+    async def _run(self, shares: Shares, pod: str, command: Sequence[str], given: str) -> int:
         query = _exec_query(command)
-        async with self._turns.of(execution_id), self._server.socket(f"{pod}/exec", query, EXEC) as socket:
+        async with self._turns.of(*shares), self._server.socket(f"{pod}/exec", query, EXEC) as socket:
             await socket.send_bytes(bytes([STDIN]) + given.encode())
             return await _exit_code(socket)
 
@@ -77,14 +79,14 @@ class Forwarder:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._ways = Turns(WAYS_AT_ONCE, WAYS_OF_ONE)
-        self._relay_turns = Turns(RELAYS_AT_ONCE, RELAYS_OF_ONE)
+        self._ways = Turns(WAYS_AT_ONCE, WAYS_OF_ONE, WAYS_OF_OWNER)
+        self._relay_turns = Turns(RELAYS_AT_ONCE, RELAYS_OF_ONE, RELAYS_OF_OWNER)
         self._open: dict[tuple[str, int], asyncio.Server] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._relays: dict[str, asyncio.Task[None]] = {}
         self._opening: dict[str, asyncio.Lock] = {}
 
-    async def ports(self, execution_id: str, pod: str, address: str, numbers: Sequence[int]) -> dict[int, int]:
+    async def ports(self, shares: Shares, pod: str, address: str, numbers: Sequence[int]) -> dict[int, int]:
         """The local port for each of those ports of a pod (its path), the same while it is there. Raises Retryable where too much goes through them."""
         if not numbers:
             return {}
@@ -93,18 +95,18 @@ class Forwarder:
             self._refuse_gone(pod, lock)
             task = self._relays.get(pod)
             try:
-                self._ways.check(_WAYS, execution_id)
+                self._ways.check(_WAYS, *shares)
             except TooMany as error:
                 raise Retryable(error.message) from None
             if task is None or task.done():
-                await self._begin_relay(execution_id, pod, address, numbers)
+                await self._begin_relay(shares, pod, address, numbers)
             for number in numbers:
                 if (pod, number) not in self._open:
-                    self._open[pod, number] = await self._opened(execution_id, pod, number, lock)
+                    self._open[pod, number] = await self._opened(shares, pod, number, lock)
             return {number: self._open[pod, number].sockets[0].getsockname()[1] for number in numbers}
 
-    async def _opened(self, execution_id: str, pod: str, number: int, lock: asyncio.Lock) -> asyncio.Server:
-        accept = functools.partial(self._accept, execution_id, pod, number)
+    async def _opened(self, shares: Shares, pod: str, number: int, lock: asyncio.Lock) -> asyncio.Server:
+        accept = functools.partial(self._accept, shares, pod, number)
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         try:
             self._refuse_gone(pod, lock)
@@ -118,19 +120,19 @@ class Forwarder:
         if self._opening.get(pod) is not lock:
             raise Retryable(f"{pod} is gone")
 
-    async def _begin_relay(self, execution_id: str, pod: str, address: str, numbers: Sequence[int]) -> None:
+    async def _begin_relay(self, shares: Shares, pod: str, address: str, numbers: Sequence[int]) -> None:
         """Return once it is ready, or cannot be had: an image without Python may still listen at all addresses."""
         is_ready = asyncio.Event()
         command = ["python3", "-c", relay.PROGRAM, address, *map(str, numbers)]
-        self._relays[pod] = task = self._do(self._relay(execution_id, pod, command, is_ready), f"zoe relay {pod}")
+        self._relays[pod] = task = self._do(self._relay(shares, pod, command, is_ready), f"zoe relay {pod}")
         waiting = asyncio.ensure_future(is_ready.wait())
         await asyncio.wait([task, waiting], timeout=RELAY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 
-    async def _relay(self, execution_id: str, pod: str, command: Sequence[str], is_ready: asyncio.Event) -> None:
+    async def _relay(self, shares: Shares, pod: str, command: Sequence[str], is_ready: asyncio.Event) -> None:
         try:
             async with (
-                self._relay_turns.taken(_RELAYS, execution_id),
+                self._relay_turns.taken(_RELAYS, *shares),
                 self._server.socket(f"{pod}/exec", _exec_query(command), EXEC) as socket,
             ):
                 async for message in socket:
@@ -156,9 +158,9 @@ class Forwarder:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accept(
-        self, execution_id: str, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, shares: Shares, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self._do(self._carry(execution_id, pod, number, reader, writer), f"zoe forward {pod}:{number}")
+        self._do(self._carry(shares, pod, number, reader, writer), f"zoe forward {pod}:{number}")
 
     def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -167,11 +169,11 @@ class Forwarder:
         return task
 
     async def _carry(
-        self, execution_id: str, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, shares: Shares, pod: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         try:
             async with (
-                self._ways.taken(_WAYS, execution_id),
+                self._ways.taken(_WAYS, *shares),
                 self._server.socket(f"{pod}/portforward", {"ports": str(number)}, FORWARD) as socket,
             ):
                 await _first_of(_send(socket, reader), _receive(socket, writer))
