@@ -11,12 +11,12 @@ import pytest
 from tests import cluster
 from tests.backends.containers import shared_memory
 from tests.backends.kubernetes.conftest import KubernetesWorld
-from zoe_jupyter.backends.base import SeenState
+from zoe_jupyter.backends.base import SeenState, Unreachable
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import Fatal
 from zoe_jupyter.model.resources import Node, Resources
-from zoe_jupyter.testing.backend_contract import Runner, World
+from zoe_jupyter.testing.backend_contract import Runner, World, eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -67,6 +67,22 @@ async def test_who_may_do_nothing_is_told_where_the_rights_are(namespace: str, t
 
     with pytest.raises(Fatal, match="deploy/kubernetes"):
         await backend.start()
+    await backend.close()
+
+
+async def test_a_missing_namespace_is_told_when_zoe_opens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    backend = KubernetesBackend(
+        deployment="homeless", data_dir=tmp_path, kubeconfig=str(cluster.kubeconfig()), namespace="nu-homeless"
+    )
+    await backend.start()
+    assert 'namespaces "nu-homeless" not found; make it by' in caplog.text
+
+    async def is_told() -> bool:
+        with pytest.raises(Unreachable) as silent:
+            await backend.observe()
+        return 'namespaces "nu-homeless" not found; make it by' in str(silent.value)
+
+    await eventually(is_told)
     await backend.close()
 
 

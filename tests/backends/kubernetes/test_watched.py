@@ -36,6 +36,8 @@ class Cluster:
         self.is_done = asyncio.Event()
 
     async def get(self, path: str, query: Mapping[str, str]) -> Any:
+        if path.startswith("/api/v1/namespaces/"):
+            return {}
         self.asked.append(dict(query))
         page = self.lists.pop(0)
         rest = {"continue": "more"} if page and page[-1] == {} else {}
@@ -236,6 +238,47 @@ async def test_who_copies_an_object_into_another_namespace_does_not_take_its_pla
     copy, _ = await follow(Cluster([listed], [said]))
 
     assert {name: found["metadata"]["uid"] for name, found in copy.items.items()} == {"a": "real"}
+
+
+async def test_a_missing_namespace_is_told_before_anything_starts_until_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machines, "AGAIN_S", 0.01)
+    is_made = asyncio.Event()
+
+    class Empty(Cluster):
+        async def get(self, path: str, query: Mapping[str, str]) -> Any:
+            if path == "/api/v1/namespaces/lost" and not is_made.is_set():
+                raise ApiError(404, "NotFound", 'namespaces "lost" not found')
+            return await super().get(path, query)
+
+    found = machines.Machines(Empty([[], []], []), Site(deployment="lab", namespace="lost"), {})  # type: ignore[arg-type]
+    following = asyncio.create_task(found.follow())
+    await eventually(lambda: _is("lost" in found.problem))
+    with pytest.raises(Unreachable, match='"lost" not found; make it by `kubectl apply'):
+        found.now(pods={}, crowded=())
+    is_made.set()
+    await asyncio.wait_for(found.begun(), 5)
+    assert not found.problem
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "status", "is_told"), [("lost", 403, False), ("zoe-{user}", 404, False), ("lost", 500, True)]
+)
+async def test_a_namespace_that_may_not_be_seen_or_is_each_users_is_not_missed(
+    namespace: str, status: int, is_told: bool
+) -> None:
+    class Silent(Cluster):
+        async def get(self, path: str, query: Mapping[str, str]) -> Any:
+            if path.startswith("/api/v1/namespaces/"):
+                raise ApiError(status, "", "no")
+            return await super().get(path, query)
+
+    found = machines.Machines(Silent([[], []], []), Site(deployment="lab", namespace=namespace), {})  # type: ignore[arg-type]
+    with pytest.raises(ApiError) if is_told else contextlib.nullcontext():
+        await found.begin()
 
 
 async def test_nodes_that_may_be_seen_no_more_are_not_those_of_now(

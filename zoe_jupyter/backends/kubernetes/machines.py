@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.names import slug
-from zoe_jupyter.backends.kubernetes import names, nodes
+from zoe_jupyter.backends.kubernetes import homes, names, nodes
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.backends.kubernetes.site import Placement, Site, refuse_unknown
 from zoe_jupyter.backends.kubernetes.watched import Object, Watched
@@ -33,7 +33,7 @@ class Machines:
     """``capacity``: of the whole cluster, as Kubernetes writes amounts; used where the nodes may not be seen."""
 
     def __init__(self, server: ApiServer, site: Site, capacity: Mapping[str, str]) -> None:
-        self._site = site
+        self._server, self._site = server, site
         self._capacity = capacity
         self._nodes = Watched(server, "/api/v1/nodes", keep=nodes.slim, on_change=_nobody_cares)
         others = f"{names.DEPLOYMENT}!={slug(site.deployment)}"
@@ -44,7 +44,8 @@ class Machines:
         """Empty once it is known what may be seen."""
 
     async def begin(self) -> None:
-        """Find out what may be seen. Raises Unreachable, ApiError: ``follow`` tries again."""
+        """Find out whether pods have a place, and what may be seen. Raises Unreachable, ApiError: ``follow`` tries again."""
+        await homes.look_for(self._server, self._site)
         self._seen = [watched for watched in (self._nodes, self._others) if await _may_list(watched)]
         self.problem = ""
         if self._is_guess:

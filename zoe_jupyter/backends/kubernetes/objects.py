@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zoe_jupyter.backends.base import Bounds, ServiceOrder, Unreachable
 from zoe_jupyter.backends.kubernetes import manifests, names, parents, translate
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
+from zoe_jupyter.backends.kubernetes.homes import way_out
 from zoe_jupyter.backends.kubernetes.paths import Paths, path_of
 from zoe_jupyter.backends.kubernetes.site import Site
 from zoe_jupyter.backends.kubernetes.watched import Watched
@@ -19,7 +19,6 @@ from zoe_jupyter.model.errors import BackendError, Busy, Fatal
 
 QUOTA_RETRY_S = 30.0
 _TRIES = 3
-_NO_NAMESPACE = re.compile(r'^namespaces "([^"]+)" not found')
 
 
 class Objects:
@@ -190,17 +189,7 @@ def told(error: ApiError) -> BackendError:
         return Busy(f"the cluster does not know Zoe any more: {text}; look at the kubeconfig or the token")
     if error.status == 409 or error.is_passing:
         return Busy(f"the cluster asks to try again: {text}")
-    return Fatal(f"the cluster refuses it: {text}{_way_out(text)}")
-
-
-def _way_out(text: str) -> str:
-    missing = _NO_NAMESPACE.match(text)
-    if missing is None:
-        return ""
-    return (
-        f"; make it by `kubectl apply -f deploy/kubernetes/namespace.yaml`, with {missing[1]} for its name, or name another"
-        " in the option `namespace`"
-    )
+    return Fatal(f"the cluster refuses it: {text}{way_out(text)}")
 
 
 def refuse_stray(found: Mapping[str, Any] | None, site: Site) -> None:
