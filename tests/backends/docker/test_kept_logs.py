@@ -21,23 +21,24 @@ from zoe_jupyter.backends.docker.notes import Notes
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import TooMany
 from zoe_jupyter.model.execution import Reason
-from zoe_jupyter.testing.backend_contract import FOREVER, Runner
+from zoe_jupyter.testing.backend_contract import FOREVER, OWNER, Runner
 from zoe_jupyter.turns import Turns
 
 READY = f"print('ready', flush=True); {FOREVER}"
 
 
 @pytest.mark.docker
-async def test_who_reads_too_many_logs_at_once_is_told_so(runner: Runner) -> None:
+@pytest.mark.parametrize(("shares", "whose"), [((2, 5), "one"), ((5, 2), OWNER)])
+async def test_who_reads_too_many_logs_at_once_is_told_so(runner: Runner, shares: tuple[int, int], whose: str) -> None:
     """Each is a connection to the engine."""
     assert isinstance(runner.backend, DockerBackend)
-    runner.backend._reading = Turns(10, 2)
+    runner.backend._reading = Turns(10, *shares)
     await runner.start("one", code=READY.replace("ready", "said"))
     await runner.said("one", "app.main-0", b"said")
     open_ones = [runner.backend.logs("one", "app.main-0", tail=None, follow=True) for _ in range(2)]
     for each in open_ones:
         assert await anext(each) == b"said\n"
-    with pytest.raises(TooMany, match="logs that are read: 2 are open for one"):
+    with pytest.raises(TooMany, match=f"logs that are read: 2 are open for {whose}"):
         await runner.output("one")
     for each in open_ones:
         await each.aclose()  # type: ignore[attr-defined]

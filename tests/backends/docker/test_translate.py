@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from itertools import combinations, islice, product
 from types import SimpleNamespace
@@ -18,7 +16,6 @@ from docker.errors import APIError
 
 from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, ServiceOrder
-from zoe_jupyter.backends.containers.lines import PIECE
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import calls, logs, meter, probing, translate
 from zoe_jupyter.backends.docker.calls import pull_progress, translated
@@ -295,106 +292,6 @@ def test_the_kernels_list_of_sockets_is_read() -> None:
     table = "  sl  local_address rem_address   st\n   0: 00000000:4E21 00000000:0000 0A 0\n   1: 0100007F:4E22 0100007F:4E21 01 0\n"
     assert probing.is_listening(table, 20001)
     assert not probing.is_listening(table, 20002)
-
-
-class Told:
-    """An engine whose container said that, each line at its moment; ``since`` is what it was asked for."""
-
-    def __init__(self, said: bytes) -> None:
-        self.said = said
-        self.since: list[str] = []
-        self.calls = self
-        self.asking = nullcontext
-        self.searching = asyncio.Lock()
-
-    @asynccontextmanager
-    async def flow(self, _: str, __: str, query: Mapping[str, Any], **___: object) -> AsyncIterator[Any]:
-        self.since.append(query["since"])
-
-        async def content() -> AsyncIterator[bytes]:
-            yield b"\1\0\0\0" + len(self.said).to_bytes(4, "big") + self.said
-
-        yield content()
-
-
-def looking(engine: Any, pattern: str) -> probing._LogMatch:
-    """In the log of its container."""
-    return probing._LogMatch(engine, SimpleNamespace(id="c"), pattern)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("said", "is_ready"), [(b"ab" * 500_000, False), (b"ab" * 500_000 + b"\nT acbc\n", True)])
-async def test_a_pattern_is_looked_for_in_lines_of_any_length(said: bytes, is_ready: bool) -> None:
-    looks = looking(Told(b"T " + said), "a.*b.*c")
-    assert await looks() is is_ready
-
-
-def test_a_line_of_any_length_holds_up_nobody_while_a_pattern_is_looked_for() -> None:
-    def work(count: int) -> Callable[[], None]:
-        engine = Told(b"T " + b"ab" * count)
-
-        def look() -> None:
-            assert not asyncio.run(looking(engine, "a.*b.*c")())
-
-        return look
-
-    assert is_linear(work, 5 * probing._LOOKED_AT)
-
-
-async def test_the_log_is_read_on_by_the_engines_clock() -> None:
-    engine = Told(b"")
-    looks = looking(engine, "^ready$")
-    assert not await looks()
-    engine.said = b"2016-01-31T12:00:00.9Z not yet\n2016-01-31T12:00:07.123456789Z ready?\r\n"
-    assert not await looks()
-    engine.said = b"\x85 no moment\n"
-    assert not await looks()
-    engine.said = b"2016-01-31T12:00:07.2Z ready\r\n"
-    assert await looks()
-    assert engine.since == [f"{second}.000000000" for second in (0, 0, 1454241607, 1454241607)]
-
-
-async def test_of_one_who_says_much_so_much_is_looked_at_for_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the next goes on from there, also where all of it was said in one moment."""
-    monkeypatch.setattr(probing, "_AT_ONCE_BYTES", 1)
-    engine = Told(b"2016-01-31T12:00:07.123456789Z much\n")
-    looks = looking(engine, "^ready$")
-    for _ in range(3):
-        assert not await looks()
-    assert engine.since == ["0.000000000", "1454241607.123456789", "1454241607.123456790"]
-
-
-async def test_the_beginning_of_a_line_that_has_no_end_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it is not begun with again and again."""
-    monkeypatch.setattr(probing, "_AT_ONCE_BYTES", 1)
-    engine = Told(b"2016-01-31T12:00:07.1Z go" + b"x" * 10_000)
-    assert await looking(engine, "^go")()
-    looks = looking(engine, "^stop")
-    for _ in range(2):
-        assert not await looks()
-    assert engine.since[1:] == ["0.000000000", "1454241607.100000000"]
-
-
-async def test_however_much_a_service_says_others_have_turns_while_a_pattern_is_looked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    engine, lines = Told(b"T a\n" * (1 << 18)), [0]
-    is_it = probing._LogMatch._is_it
-
-    def look(match: probing._LogMatch, line: bytes) -> bool:
-        lines[-1] += 1
-        return is_it(match, line)
-
-    async def take_turns() -> None:
-        while True:
-            lines.append(0)
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(probing._LogMatch, "_is_it", look)
-    others = asyncio.create_task(take_turns())
-    assert not await looking(engine, "^never")()
-    others.cancel()
-    assert sum(lines) == 1 << 18
-    assert max(lines) <= PIECE
 
 
 def test_a_subnet_has_an_address_for_every_service_and_is_nobody_elses() -> None:

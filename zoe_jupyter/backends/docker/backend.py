@@ -62,8 +62,8 @@ _HEAR_S = 0.2
 _GUARD_S = 10.0
 """Most of what runs so briefly ends with its core."""
 _LOOK_S = 0.5
-_READ_AT_ONCE, _READ_OF_ONE = 128, 32
-"""Logs, by users, as long as they like: in all, and of one execution."""
+_READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER = 128, 32, 64
+"""Logs, by users, as long as they like: in all, of one execution, and of all that one owner has."""
 _ENDED_GRACE_S = 2.0
 """For one that is ended by Zoe itself."""
 
@@ -123,7 +123,7 @@ class DockerBackend(Backend):
         self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch, self._stopper = Watch(on_ill=self._end), Stopper()
-        self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE)
+        self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER)
         self._hearing: asyncio.Task[None] | None = None
         self._life: IO[bytes] | None = None
         self._unguarded = ""
@@ -302,7 +302,8 @@ class DockerBackend(Backend):
         sources = self._sources(execution_id, service)
         if not sources:
             raise NotFound(f"there is no log of {service!r} in execution {execution_id}")
-        async with self._reading.taken("logs that are read", execution_id):
+        owner = [each.owner for _, each in self._site.attempts(execution_id, service)][:1]  # what is only kept has none
+        async with self._reading.taken("logs that are read", execution_id, *owner):
             parts = [(source, None) for source in sources] if tail is None else await logs.start_of_tail(sources, tail)
             while parts:
                 last = parts[-1][0]

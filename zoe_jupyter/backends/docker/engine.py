@@ -47,8 +47,8 @@ class Engine:
         self.calls = Calls(settings, self._tunnel)
         self._commands = Turns(_COMMANDS_AT_ONCE, _COMMANDS_OF_ONE, _COMMANDS_OF_OWNER)
         self._questions = Turns(_QUESTIONS_AT_ONCE, _QUESTIONS_OF_ONE, _QUESTIONS_OF_OWNER)
-        self.searching = asyncio.Lock()
-        """Of who looks for something in a log."""
+        self._searches = Turns(1, 1, 1)
+        """One after the other: executions of an owner, and owners, so that whoever has most to look through takes no more turns."""
         self.copies = asyncio.Semaphore(_COPIES_AT_ONCE)
         """Turns of those who write down a log."""
         self.figures = asyncio.Semaphore(_FIGURES_AT_ONCE)
@@ -275,6 +275,10 @@ class Engine:
     def asking(self, found: Container) -> AbstractAsyncContextManager[None]:
         """For as long as something is looked for in the log of that container; waits for its turn."""
         return self._questions.of(found.attempt.execution_id, found.owner)
+
+    def searching(self, found: Container) -> AbstractAsyncContextManager[None]:
+        """For as long as a piece of its log is looked through; waits for its turn."""
+        return self._searches.of(found.attempt.execution_id, found.owner)
 
     async def set_cores(self, found: Container, cores: float) -> None:
         """As ``docker update`` does it; one that has just gone is no error."""

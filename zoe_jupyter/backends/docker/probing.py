@@ -28,6 +28,8 @@ _ANSWER_S = 2.0
 _REFUSED = 400
 _COMMAND_S = 30.0
 _EXIT_PAUSE_S = 0.1
+_READ_ON_S = 600.0
+"""Most, when its time is over: what has to be looked through then is bounded, unless the engine does not give it, or its clock goes back."""
 _KEPT_BYTES = 1 << 20
 """Of what a command says; a description may name one that says much."""
 _LISTENING = "0A"
@@ -46,7 +48,8 @@ class Prober:
     """Asks until the container is ready, has ended, or its time is over: then it is told why, and ended.
 
     Its time begins when this core sees it run: what clock an engine has does not matter, and while no Zoe ran nobody asked.
-    It is asked once more when its time is over: an engine that was silent may have kept to itself that it is ready.
+    It is asked once more when its time is over: an engine that was silent may have kept to itself that it is ready; and in a log so often that all
+    is looked at that was said by then.
     """
 
     def __init__(
@@ -80,7 +83,11 @@ class Prober:
             if answer:
                 self._on_ready(current)
                 return
-            if answer is False and began_at > ends_at:
+            if (
+                answer is False
+                and began_at > ends_at
+                and (began_at > ends_at + _READ_ON_S or await _has_heard(is_ready))
+            ):
                 await self._on_late(engine, current, await _too_late(engine, found, probe))
                 return
             await asyncio.sleep(_PAUSES_S[min(asked, len(_PAUSES_S) - 1)])
@@ -119,6 +126,11 @@ async def _answer(engine: Engine, is_ready: Callable[[], Awaitable[bool]]) -> bo
         except (Unreachable, BackendError, NotFound):
             return None
         return False
+
+
+async def _has_heard(is_ready: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether all that it said until its time was over has been looked at."""
+    return not isinstance(is_ready, _LogMatch) or await is_ready.has_heard()
 
 
 async def _accepts(host: str, number: int, *, limit_s: float) -> bool:
@@ -165,18 +177,41 @@ class _LogMatch:
     def __init__(self, engine: Engine, found: Container, pattern: str) -> None:
         self._engine = engine
         self._found = found
+        self._path = f"/containers/{found.id}/logs"
         self._pattern = re.compile(pattern)
         self._since_ns = 0
         self._told = b""
         """The moment of the last line, as the engine writes it."""
+        self._is_at_end = False
+        self._until_ns: int | None = None
+
+    async def has_heard(self) -> bool:
+        """Whether it has looked at all that had been said when this was first asked; also where the engine does not tell what that is."""
+        if self._is_at_end:
+            return True
+        try:
+            if self._until_ns is None:
+                self._until_ns = await self._last_ns()
+        except Unreachable:
+            return False
+        except (BackendError, NotFound):
+            return True
+        return self._since_ns > self._until_ns
+
+    async def _last_ns(self) -> int:
+        """The moment of the last line that is there."""
+        query = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": 1}
+        async with self._engine.calls.flow("GET", self._path, query, limit_s=LOG_S, pause_s=LOG_S) as content:
+            line = b"".join([part async for part in wire.frames(content)])
+        return _nanoseconds(line.partition(b" ")[0])
 
     async def __call__(self) -> bool:
+        self._is_at_end = False
         query = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": _since(self._since_ns)}
-        path = f"/containers/{self._found.id}/logs"
         async with (
             self._engine.asking(self._found),
-            self._engine.calls.flow("GET", path, query, limit_s=LOG_S, pause_s=LOG_S) as content,
-            aclosing(in_pieces(content, self._engine.searching)) as pieces,
+            self._engine.calls.flow("GET", self._path, query, limit_s=LOG_S, pause_s=LOG_S) as content,
+            aclosing(in_pieces(content, lambda: self._engine.searching(self._found))) as pieces,
         ):
             return await self._is_in(wire.frames(pieces))
 
@@ -192,6 +227,7 @@ class _LogMatch:
         is_all = passed < _AT_ONCE_BYTES
         is_it = bool(rest) and (is_all or len(rest) == _LONGEST_LINE) and self._is_it(rest)
         last_ns = _nanoseconds(self._told)
+        self._is_at_end = is_all
         if is_all:
             self._since_ns = max(self._since_ns, last_ns // _SECOND_NS * _SECOND_NS)
         else:

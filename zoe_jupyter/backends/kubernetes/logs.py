@@ -184,7 +184,9 @@ class Logs:
                 turn = self._awaited.taken("logs in which a line is waited for", *self._shares(attempt))
                 await stack.enter_async_context(turn)
             content = await stack.enter_async_context(self._server.stream(path, query, silence_s=SILENCE_S))
-            pieces = await stack.enter_async_context(contextlib.aclosing(in_pieces(content.iter_any(), self._looking)))
+            pieces = await stack.enter_async_context(
+                contextlib.aclosing(in_pieces(content.iter_any(), lambda: self._looking))
+            )
             async for line in await stack.enter_async_context(contextlib.aclosing(beginnings(pieces))):
                 yield line
 
