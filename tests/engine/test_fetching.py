@@ -70,6 +70,26 @@ async def test_launches_that_hang_leave_turns_to_other_owners_and_on_other_machi
     await house.until(lambda _: len(house.backend.launched) == count, elsewhere)
 
 
+async def test_who_waits_for_a_turn_is_stopped_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch, may_go_on = house.backend.launch, asyncio.Event()
+
+    async def hang(order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        await may_go_on.wait()
+        return await launch(order, node)
+
+    monkeypatch.setattr(house.backend, "launch", hang)
+    house.backend.machines = [Node("local", Resources(128_000_000, 64 * GIB))]
+    for _ in range(LAUNCHES_OF_OWNER + 1):
+        last = await house.until_state(State.STARTING, await house.submit("job"))
+    actions_now = house.core._actions
+    await house.until(lambda _: actions_now.is_busy(last.id, SERVICE), last)
+    await house.core.stop(last.id, ALICE)
+    await house.until_state(State.ENDED, last)
+    may_go_on.set()
+    await house.until(lambda _: len(house.backend.launched) >= LAUNCHES_OF_OWNER, last)
+    assert last.id not in {order.execution_id for order in house.backend.launched}
+
+
 async def test_what_still_runs_of_an_earlier_attempt_ends_while_its_successor_waits_for_an_image(house: House) -> None:
     """And is asked once: one that does not listen has its grace, and is no reason for one look after the other."""
     house.backend.fetching[SERVICE] = asyncio.Event()

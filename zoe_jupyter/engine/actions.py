@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -162,11 +163,8 @@ class Actions:
     async def _try_launch(self, execution_id: str, effect: Launch) -> Event | None:
         service, attempt = effect.service, effect.attempt
         try:
-            await self._prepare(execution_id, effect)
-            wanted = self._wanted(execution_id, service, attempt, ServiceState.STARTING)
-            if wanted is None:
-                return None
-            async with self._launches.of(wanted[0].owner, wanted[1].node):
+            async with AsyncExitStack() as stack:
+                await self._prepare(execution_id, effect, stack)
                 return await self._start(execution_id, effect)
         except Unreachable as error:
             logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution_id, service, error)
@@ -181,8 +179,8 @@ class Actions:
             logger.exception("execution %s: launch of %s failed; a defect", execution_id, service)
             return LaunchFailed(service, attempt, _defect(error))
 
-    async def _prepare(self, execution_id: str, effect: Launch) -> None:
-        """Wait for what may take long, at nobody else's cost; the next effect of the service ends that."""
+    async def _prepare(self, execution_id: str, effect: Launch, stack: AsyncExitStack) -> None:
+        """Wait for what may take long, at nobody else's cost, and then for a turn, which the stack holds; the next effect of the service ends that."""
         wanted = self._wanted(execution_id, effect.service, effect.attempt, ServiceState.STARTING)
         if wanted is None or (task := asyncio.current_task()) is None:
             return
@@ -191,6 +189,7 @@ class Actions:
         self._preparing[execution_id, service.name] = task
         try:
             await self._backend.prepare(execution_id, service.name, service.attempt, image=image, node=service.node)
+            await stack.enter_async_context(self._launches.of(execution.owner, service.node))
         finally:
             self._preparing.pop((execution_id, service.name), None)
 
