@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import uuid
@@ -13,7 +14,7 @@ import pytest
 from docker.types import DeviceRequest
 
 from tests.backends.docker.conftest import BASE, DockerWorld
-from zoe_jupyter.backends.base import ServiceOrder, Unreachable
+from zoe_jupyter.backends.base import SeenState, ServiceOrder, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import DockerBackend, launching, stopping, translate
 from zoe_jupyter.backends.docker.settings import EngineSettings
@@ -83,10 +84,17 @@ async def test_a_container_that_the_engine_is_still_making_is_waited_for(
 
     monkeypatch.setattr(launching, "_create", refuse)
     monkeypatch.setattr(launching, "_MAKING_LOOKS", 1)
+    monkeypatch.setattr(launching, "_LONG_S", 0.4)
+    monkeypatch.setattr(launching, "_TRY_S", 0.1)
     with pytest.raises(Unreachable, match="is still making the container of "):
         await runner.launch(runner.order("one"))
+    assert not (await runner.backend.observe()).services, "the next look begins the next try"
     monkeypatch.setattr(launching, "_MAKING_LOOKS", 20)
-    await runner.start("one")
+    starting = asyncio.create_task(runner.start("one"))
+    seen = await runner.until("one", "app.main-0", SeenState.STARTING)
+    assert seen.reason is not None
+    assert "has not made its container for more than 0." in seen.reason.text
+    assert (await starting).reason is None
     assert len(world.left(engine)) == 2, "one container in one network"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +26,7 @@ from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.errors import BackendError, Busy, Fatal, Retryable
 from zoe_jupyter.model.execution import Reason
+from zoe_jupyter.model.units import format_duration
 
 _NO_GPU_S = 5.0
 _RIVAL_S = 3.0
@@ -34,6 +37,9 @@ _MAKING_S, _MAKING_LOOKS = 0.5, 20
 _NO_RUNTIME = ("transport:", "ttrpc:", "unavailable", "deadline exceeded")
 """Of an engine whose own parts do not reach each other."""
 _NO_PROGRAM = ("executable file not found", "no such file or directory", "permission denied")
+_LONG_S, _TRY_S = 30.0, 2.0
+"""Under way for so long, with all tries, a user is told so; but not in the moment in which an engine that was silent answers again."""
+_REMEMBERED_S = 86400.0
 
 
 class Launcher:
@@ -48,6 +54,10 @@ class Launcher:
         self._gpu_turn = asyncio.Lock()
         self._waiting: dict[Attempt, str] = {}
         """Those whose image is not known to be there, and which one that is."""
+        self._launching: dict[Attempt, float] = {}
+        """Since when: by tries that go on, and those that could not wait longer, which the next goes on with."""
+        self._under_way: dict[Attempt, float] = {}
+        """Since when the present try goes on."""
 
     async def prepare(self, attempt: Attempt, image: str) -> None:
         """Have its image there, unless its container is there already. Raises Retryable, Fatal, Unreachable."""
@@ -60,10 +70,27 @@ class Launcher:
             self._waiting.pop(attempt, None)
 
     def waiting(self) -> Iterator[tuple[Attempt, Reason]]:
-        """For whom an image is being pulled."""
+        """For whom an image is being pulled, or a container made for long."""
         for attempt, image in self._waiting.items():
             if (reason := self._images.progress(image)) is not None:
                 yield attempt, reason
+        there = {each.attempt for each in self._engine.containers.values() if not each.is_created}
+        now = time.monotonic()
+        for attempt, tried_at in self._under_way.items():
+            waited_s = now - self._launching[attempt]
+            if attempt not in there and waited_s >= _LONG_S and now - tried_at >= _TRY_S:
+                yield attempt, self._not_made(waited_s)
+
+    def _not_made(self, waited_s: float) -> Reason:
+        """In words that change less and less often."""
+        long_s = _LONG_S * 2 ** int(math.log2(waited_s / _LONG_S))
+        engine = self._engine.name
+        text = f"the engine {engine} has not made its container for more than {format_duration(long_s)}: much in the image's VOLUME takes long; "
+        return Reason(
+            "not_made",
+            f"{text}if nothing changes, the engine hangs (`docker ps --all` there shows more)",
+            {"engine": engine},
+        )
 
     async def launch(self, order: ServiceOrder) -> Container:
         """The attempt's container, started once. Raises Retryable, Fatal, Unreachable."""
@@ -71,10 +98,28 @@ class Launcher:
         turn = self._turns.setdefault(name, asyncio.Lock())
         try:
             async with turn:
-                return await self._launch(order, name, settings)
+                with self._timed(translate.attempt_of(order)):
+                    return await self._launch(order, name, settings)
         finally:
             if not turn.locked():
                 self._turns.pop(name, None)
+
+    @contextmanager
+    def _timed(self, attempt: Attempt) -> Iterator[None]:
+        """One try; the time of tries that did not wait for the engine any longer counts as well."""
+        now = time.monotonic()
+        recent = {key: at for key, at in self._launching.items() if key in self._under_way or now - at < _REMEMBERED_S}
+        self._launching, self._under_way[attempt] = {attempt: now, **recent}, now
+        is_over = True
+        try:
+            yield
+        except Unreachable:
+            is_over = False
+            raise
+        finally:
+            del self._under_way[attempt]
+            if is_over:
+                del self._launching[attempt]
 
     async def _launch(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
         found = await self._engine.inspect(name)
