@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -165,6 +166,29 @@ def test_versions_are_compared_with_a_running_cluster(
     fake_spark.late = Findings((), ("that may break",))
     attach(session, Wish("spark"))
     assert "warning: that may break" in session.screen.lines  # type: ignore[attr-defined]
+
+
+def test_versions_that_are_known_before_the_start_stop_it(
+    zoe: RunningZoe, in_kernel: Callable[..., None], fake_spark: type[FakeSpark]
+) -> None:
+    """Who waits in a queue, and then for a cluster, is not told after that."""
+    session = kernel(in_kernel)
+    zoe.core.environment = {"python_version": "3.9.1", "packages": {"pyspark": "3.5.0"}}
+    fake_spark.late = Findings(("that breaks",), ("that may break",))
+    with pytest.raises(Conflict, match="that breaks"):
+        attach(session, Wish("spark"))
+    assert fake_spark.checked == [None, zoe.core.environment]
+    assert not zoe.core.by_id
+    fake_spark.late = Findings((), ("that may break",))
+    attach(session, Wish("spark"))
+    assert session.screen.lines.count("warning: that may break") == 1  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_looked_at_before_it_starts_is_told_when_it_is_submitted(
+    zoe: RunningZoe, in_kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoe.core, "check", AsyncMock(side_effect=Conflict("not now")))
+    assert attach(kernel(in_kernel), Wish("spark")).is_new
 
 
 def test_what_was_started_for_a_notebook_that_cannot_use_it_goes_away(

@@ -321,6 +321,7 @@ async def test_check_tells_what_would_be_reserved_and_changes_nothing(house: Hou
     assert (check.core.microcores, check.elastic.microcores) == (1_500_000, 2_000_000)
     assert check.fits_now
     assert check.nodes == ("local",)
+    assert check.environment["python_version"] == "3.11.7"
     assert (await house.core.executions(ALICE)).items == []
 
 

@@ -141,6 +141,7 @@ async def test_validate_says_whether_it_would_fit(jp_fetch):
         ["here"],
         {"cores": 1.0, "memory_bytes": 1 << 30, "gpus": 0},
     )
+    assert body["environment"] == {}
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": str(3 << 20)}])

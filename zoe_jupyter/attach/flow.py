@@ -21,7 +21,7 @@ from zoe_jupyter.client.facts import OUTSIDE
 from zoe_jupyter.client.http import Http, Json
 from zoe_jupyter.client.verbs.session import Interrupted, Session, is_running
 from zoe_jupyter.client.verbs.submit import failure_text, submission_of
-from zoe_jupyter.model.errors import Conflict, Forbidden, NotFound, UserError
+from zoe_jupyter.model.errors import Conflict, Forbidden, NotFound, UserError, ZoeError
 
 Plans = Mapping[str, tuple[Attach, str]]
 """By connection: how to attach it, and the variable to set."""
@@ -68,6 +68,7 @@ def attach(session: Session, wish: Wish) -> Attached:
     plans = {name: _planned(session, name, wish) for name in chosen}
     if found.execution is None:
         _check_early(session, found, plans)
+        _check_ahead(session, wish, plans)
     thread = _prepare(kind for kind, _ in plans.values())
     execution = _up(session, found, wish)
     try:
@@ -195,28 +196,35 @@ def _planned(session: Session, connection: str, wish: Wish) -> tuple[Attach, str
     return kind, variable
 
 
-def _check(session: Session, plans: Plans, environments: Mapping[str, Mapping[str, Any] | None]) -> None:
-    """Compare versions, for each connection; warnings go to the screen."""
+def _check(plans: Plans, environments: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
+    """Compare versions, for each connection; the warnings. Raises Conflict with all problems."""
     findings = [kind.check(environments[name]) for name, (kind, _) in plans.items()]
     problems = [problem for found in findings for problem in found.problems]
     if problems:
         raise Conflict("\n".join(problems), details={"problems": problems})
-    is_late = all(environment is not None for environment in environments.values())
-    for warning in (warning for found in findings for warning in found.warnings if is_late):
-        session.screen.warn(warning)
+    return [warning for found in findings for warning in found.warnings]
 
 
 def _check_early(session: Session, found: Found, plans: Plans) -> None:
     """Look at this kernel alone. What it lacks is told with the version of a running one, so that it can be shared too."""
     try:
-        _check(session, plans, dict.fromkeys(plans))
+        _check(plans, dict.fromkeys(plans))
     except Conflict:
         running = (one for one in session.live() if one.get("entry") == found.entry and is_running(one))
         with suppress(NotFound, Forbidden, StopIteration):
             execution_id = str(next(running)["id"])
             connections = {name: session.api.connection(execution_id, name) for name in plans}
-            _check(session, plans, {name: one.get("environment") or {} for name, one in connections.items()})
+            _check(plans, {name: one.get("environment") or {} for name, one in connections.items()})
         raise
+
+
+def _check_ahead(session: Session, wish: Wish, plans: Plans) -> None:
+    """Compare with what would run, as far as that is known before it waits and starts; what is only to be warned of is told once it runs."""
+    environment: Mapping[str, Any] = {}
+    with suppress(ZoeError):  # what is wrong with it is told when it is submitted
+        environment = session.api.validate(_submission(session, wish)).get("environment") or {}
+    if environment.get("packages") or environment.get("python_version"):
+        _check(plans, dict.fromkeys(plans, environment))
 
 
 def _check_late(
@@ -224,11 +232,13 @@ def _check_late(
 ) -> None:
     """Compare with what runs; what was started for this alone goes away when it cannot be used."""
     try:
-        _check(session, plans, {name: connection.get("environment") or {} for name, connection in connections.items()})
+        warnings = _check(plans, {name: each.get("environment") or {} for name, each in connections.items()})
     except Conflict:
         if found.execution is None:
             session.api.stop(str(execution["id"]))
         raise
+    for warning in warnings:
+        session.screen.warn(warning)
 
 
 def _prepare(kinds: Iterable[Attach]) -> threading.Thread:
@@ -257,10 +267,12 @@ def _up(session: Session, found: Found, wish: Wish) -> Mapping[str, Any]:
 
 
 def _start(session: Session, wish: Wish) -> Json:
+    return session.api.submit(_submission(session, wish))
+
+
+def _submission(session: Session, wish: Wish) -> Json:
     lifetime = LIFETIME if wish.lifetime is None else dict(wish.lifetime)
-    return session.api.submit(
-        submission_of(session, use=wish.target, parameters=wish.parameters, name=wish.name, lifetime=lifetime)
-    )
+    return submission_of(session, use=wish.target, parameters=wish.parameters, name=wish.name, lifetime=lifetime)
 
 
 def _lease(session: Session, execution: Mapping[str, Any]) -> Json:

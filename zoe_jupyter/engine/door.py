@@ -63,6 +63,8 @@ class Check:
     """Why it would wait."""
     problems: tuple[str, ...] = ()
     """What its environment lacks."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it before anything starts."""
 
 
 @dataclass(frozen=True, slots=True)

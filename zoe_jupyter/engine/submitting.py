@@ -143,6 +143,7 @@ class Submitter:
             nodes=tuple(sorted({node for places in start.core.values() for node in places})) if start else (),
             reason=None if start or reason is None else in_own_words(reason, application),
             problems=environment.problems,
+            environment=asdict(environment),
         )
 
     async def _compose(self, submission: Submission, caller: Caller) -> tuple[Application, dict[str, Any]]:

@@ -235,6 +235,7 @@ def check_body(check: Check) -> CheckBody:
         nodes=list(check.nodes),
         reason=reason_body(check.reason),
         problems=list(check.problems),
+        environment=dict(check.environment),
     )
 
 

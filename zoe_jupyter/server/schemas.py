@@ -232,6 +232,8 @@ class CheckBody:
     nodes: list[str]
     reason: ReasonBody | None
     problems: list[str] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)
+    """As a connection has it, as far as it is known before anything starts."""
 
 
 @dataclass

@@ -111,6 +111,8 @@ class FakeCore:
         self.log: list[LogEvent] = []
         self.targets: dict[str, EndpointTarget] = {}
         self.submissions: list[Submission] = []
+        self.environment: Mapping[str, Any] = {}
+        """What is known of where it would run, before it starts."""
         self.unknown: dict[str, Sequence[str]] = {}
         self.quota_by_owner: dict[str, Quota] = {}
         self.supposed: list[tuple[str, Mapping[str, Supposed]]] = []
@@ -144,7 +146,15 @@ class FakeCore:
     async def check(self, submission: Submission, caller: Caller) -> Check:
         self._refuse_nonsense(submission)
         room = Resources(1_000_000, 1 << 30)
-        return Check({"name": submission.use}, room, room, fits_now=True, nodes=("here",), reason=None)
+        return Check(
+            {"name": submission.use},
+            room,
+            room,
+            fits_now=True,
+            nodes=("here",),
+            reason=None,
+            environment=self.environment,
+        )
 
     async def submit(self, submission: Submission, caller: Caller, *, key: str | None) -> tuple[Execution, bool]:
         self._refuse_nonsense(submission)

@@ -590,6 +590,9 @@ export interface components {
             nodes: string[];
             reason: components["schemas"]["ReasonBody"] | null;
             problems: string[];
+            environment: {
+                [key: string]: unknown;
+            };
         };
         ClientBody: {
             /** @default  */
