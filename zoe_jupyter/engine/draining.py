@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from zoe_jupyter.engine import views
 from zoe_jupyter.lifecycle.events import Event, Preempted, Shrunk
 from zoe_jupyter.model.application import RestartWhen
-from zoe_jupyter.model.execution import Execution, Reason
+from zoe_jupyter.model.execution import Execution, Reason, ServiceState
+
+_GONE = views.LEAVING | {ServiceState.ENDED}
+"""On their way out of a machine, or out of it: a job's task that has ended there keeps none of it busy."""
 
 
 def drained(executions: Iterable[Execution], nodes: frozenset[str]) -> dict[str, list[Event]]:
@@ -19,7 +22,7 @@ def drained(executions: Iterable[Execution], nodes: frozenset[str]) -> dict[str,
     for execution in executions if nodes else ():
         if execution.state not in views.ADMITTED:
             continue
-        there = [s for s in execution.services.values() if s.node in nodes and s.state not in views.LEAVING]
+        there = [s for s in execution.services.values() if s.node in nodes and s.state not in _GONE]
         core = [service for service in there if service.is_core]
         if core and not _runs_only_once(execution):
             found[execution.id] = [Preempted(_reason(core[0].node))]
