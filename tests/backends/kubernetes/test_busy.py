@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from tests.backends.kubernetes.test_upkeep import SITE
 from zoe_jupyter.backends.base import Bounds, Unreachable
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, names, objects
 from zoe_jupyter.backends.kubernetes.client import ApiError
@@ -41,6 +43,15 @@ def test_what_passes_is_nobodys_fault(status: int, message: str, delay_s: float)
 @pytest.mark.parametrize("status", [400, 403, 404, 422])
 def test_what_is_said_again_each_time_is_told_at_once(status: int) -> None:
     assert isinstance(told(ApiError(status, "", "no")), Fatal)
+
+
+@pytest.mark.parametrize(("status", "message"), [(504, "Timeout"), (500, "etcdserver: request timed out")])
+async def test_what_may_have_been_made_is_not_taken_for_refused(status: int, message: str) -> None:
+    """Else a job's program would run twice: the next attempt has another name."""
+    server, jobs = AsyncMock(), AsyncMock(items={})
+    server.create.side_effect = ApiError(status, "", message)
+    with pytest.raises(Unreachable, match="does not say whether it made the Job: " + message):
+        await objects.Objects(server, SITE, jobs=jobs).ensure("x1", "ada", Bounds())
 
 
 class Cluster:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, kubeconfig
+from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import ZoeError
 
 GOOD = """
@@ -87,8 +92,90 @@ async def test_a_variable_that_names_no_kubeconfig_is_told_also_in_a_pod(
 
 async def test_without_any_a_pod_is_its_own_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubeconfig, "_is_pod", lambda configuration: True)
-    assert await kubeconfig.configure(Configuration(), "", "")
+    assert await kubeconfig.configure(Configuration(), "", "") is None
 
 
 async def test_what_never_started_can_be_closed(tmp_path: Path) -> None:
     await KubernetesBackend(deployment="lab", data_dir=tmp_path).close()
+
+
+class Tokens:
+    """An API server that takes one token only, and a command that tells the tokens of a file, which have an end that it does not say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.taken = "first"
+        self.asked: list[str] = []
+        self.file = folder / "token"
+        self.runs = folder / "runs"
+        self.command = folder / "get-token"
+        self.command.write_text(
+            f"""#!/bin/sh
+echo run >> {self.runs}
+printf '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "%s"}}}}' "$(cat {self.file})"
+"""
+        )
+        self.command.chmod(0o700)
+        self.file.write_text(self.taken)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.headers.get("authorization", ""))
+        status = 200 if self.asked[-1] == f"Bearer {self.taken}" else 401
+        return web.json_response({"method": request.method, "message": "Unauthorized"}, status=status)
+
+    def change(self, token: str) -> None:
+        self.taken = token
+        self.file.write_text(token)
+
+
+@pytest.fixture
+async def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Tokens, ApiServer]]:
+    """With a kubeconfig as the clouds make them."""
+    found, app = Tokens(tmp_path), web.Application()
+    app.router.add_route("*", "/{path:.*}", found.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(found.command), "args": []}
+    file = tmp_path / "kubeconfig"
+    file.write_text(
+        GOOD.replace("https://192.0.2.1:6443", f"http://127.0.0.1:{port}").replace(
+            "{token: t}", json.dumps({"exec": command})
+        )
+    )
+    monkeypatch.setattr(kubeconfig, "READ_EVERY_S", 0.0)
+    server = await ApiServer.connect(str(file), "")
+    yield found, server
+    await server.close()
+    await runner.cleanup()
+
+
+async def test_a_token_that_is_over_is_asked_for_anew(tokens: tuple[Tokens, ApiServer]) -> None:
+    """Once for all who wait, and what was asked is asked again by it."""
+    cluster, server = tokens
+    assert await server.create("/a", {"kind": "Pod"}, "zoe") == {"method": "POST", "message": "Unauthorized"}
+    cluster.change("second")
+    await asyncio.gather(*(server.get("/a") for _ in range(8)), server.aside.get("/a"))
+    assert cluster.asked[-1] == "Bearer second"
+    assert cluster.runs.read_text().count("run") == 2
+
+
+async def test_a_token_that_is_never_taken_is_asked_for_now_and_then(
+    tokens: tuple[Tokens, ApiServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, server = tokens
+    cluster.taken = "another"
+    monkeypatch.setattr(kubeconfig, "READ_EVERY_S", 600.0)
+    for _ in range(5):
+        with pytest.raises(ApiError, match="Unauthorized"):
+            await server.get("/a")
+    assert cluster.runs.read_text().count("run") == 1
+
+
+async def test_who_gives_no_token_is_told_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false"}
+    file.write_text(GOOD.replace("{token: t}", json.dumps({"exec": command})))
+    told = await refused(tmp_path, kubeconfig=str(file))
+    assert told.endswith(f"kubeconfig: 'false', which {file} names, gives no token; try `kubectl get nodes`")

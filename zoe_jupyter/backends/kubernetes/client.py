@@ -15,7 +15,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.connections import BROKEN, LONGEST_LINE, break_off, keep_alive, keep_answer_alive
-from zoe_jupyter.backends.kubernetes.kubeconfig import configure
+from zoe_jupyter.backends.kubernetes.kubeconfig import Token, configure
 
 ANSWER_LIMIT_S = 30.0
 CONNECT_LIMIT_S = 10.0
@@ -44,18 +44,24 @@ class ApiError(Exception):
         """Whether it is trouble of its own: it has too much to do, or its control plane is being upgraded."""
         return self.status == 429 or self.status >= 500
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether what was asked for may have been done, or be done yet: the time was up, in the API server or in its store."""
+        return self.status == 504 or (self.status == 500 and "timed out" in str(self))
+
 
 class ApiServer:
     """One connection pool; ``kubeconfig`` empty: the environment's, or where there is none, what a pod is given."""
 
-    def __init__(self, client: ApiClient, session: aiohttp.ClientSession, *, is_inside: bool) -> None:
+    def __init__(self, client: ApiClient, session: aiohttp.ClientSession, token: Token | None = None) -> None:
         self._client = client
         self._session = session
+        self._token = token
         self.aside = self
         """The same with a pool of its own, for what others hold for as long as they like: nothing that Zoe itself needs waits for it."""
         self._base = client.configuration.host.rstrip("/")
         self._asking: set[asyncio.Future[Any]] = set()
-        self.is_inside = is_inside
+        self.is_inside = token is None
         """Whether the core itself is a pod of this cluster."""
 
     @classmethod
@@ -63,11 +69,11 @@ class ApiServer:
         """Read the configuration; says nothing about whether the cluster answers. Raises ZoeError."""
         configuration = Configuration()
         configuration.connection_pool_maxsize = MOST_CONNECTIONS
-        is_inside = await configure(configuration, kubeconfig, context)
+        token = await configure(configuration, kubeconfig, context)
         client = ApiClient(configuration)
-        server = cls(client, client.rest_client.pool_manager, is_inside=is_inside)
+        server = cls(client, client.rest_client.pool_manager, token)
         aside = RESTClientObject(configuration, maxsize=MOST_ASIDE)
-        server.aside = cls(client, aside.pool_manager, is_inside=is_inside)
+        server.aside = cls(client, aside.pool_manager, token)
         return server
 
     async def close(self) -> None:
@@ -116,10 +122,10 @@ class ApiServer:
     @contextlib.asynccontextmanager
     async def socket(self, path: str, query: Any, protocols: tuple[str, ...]) -> AsyncIterator[Socket]:
         """A WebSocket, as ``exec`` and ``portforward`` want one."""
-        url = self._base + path
+        url, headers = self._base + path, await self._headers()
         try:
             asked = self._session.ws_connect(
-                url, params=query, headers=await self._headers(), protocols=protocols, proxy=self._proxy(),
+                url, params=query, headers=headers, protocols=protocols, proxy=self._proxy(),
                 max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
             )  # fmt: skip
             # A pooled connection may be dead without a word.
@@ -130,6 +136,8 @@ class ApiServer:
             finally:
                 await socket.close()
         except aiohttp.WSServerHandshakeError as error:
+            if error.status == 401:
+                await self._is_renewed(headers)
             raise ApiError(error.status, "", error.message) from None
         except BROKEN as error:
             raise Unreachable(_told(error)) from None
@@ -147,31 +155,34 @@ class ApiServer:
         self, method: str, path: str, query: Query | None, *, timeout: aiohttp.ClientTimeout, body: Any = None,
         kind: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
-        headers = await self._headers()
-        data = None
-        if body is not None:
-            headers["Content-Type"] = kind
-            data = json.dumps(body).encode()
+        data = None if body is None else json.dumps(body).encode()
         try:
-            asked = self._session.request(
-                method,
-                self._base + path,
-                params=query,
-                data=data,
-                headers=headers,
-                timeout=timeout,
-                proxy=self._proxy(),
-                max_line_size=LONGEST_LINE,
-                max_field_size=LONGEST_LINE,
-            )
-            async with await self._opened(asked) as answer:
-                keep_answer_alive(answer)
-                if answer.status >= 400:
-                    raise _refusal(answer.status, await answer.read())
-                try:
-                    yield answer
-                finally:
-                    break_off(answer)
+            for may_renew in (True, False):
+                headers = await self._headers()
+                if data is not None:
+                    headers["Content-Type"] = kind
+                asked = self._session.request(
+                    method,
+                    self._base + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    timeout=timeout,
+                    proxy=self._proxy(),
+                    max_line_size=LONGEST_LINE,
+                    max_field_size=LONGEST_LINE,
+                )
+                async with await self._opened(asked) as answer:
+                    keep_answer_alive(answer)
+                    if answer.status == 401 and may_renew and await self._is_renewed(headers):
+                        continue
+                    if answer.status >= 400:
+                        raise _refusal(answer.status, await answer.read())
+                    try:
+                        yield answer
+                    finally:
+                        break_off(answer)
+                    return
         except BROKEN as error:
             raise Unreachable(_told(error)) from None
 
@@ -198,6 +209,10 @@ class ApiServer:
         headers: dict[str, str] = {}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"])
         return headers
+
+    async def _is_renewed(self, refused: Mapping[str, str]) -> bool:
+        """Whether the cluster may be asked once more, by another token than that which it does not take."""
+        return self._token is not None and await self._token.renew(refused.get("authorization", ""))
 
     def _proxy(self) -> str | None:
         proxy: str | None = self._client.configuration.proxy

@@ -147,6 +147,10 @@ class Objects:
                 found: Mapping[str, Any] = await self._server.create(path, manifest, self._site.manager)
                 return found
             except ApiError as error:
+                if error.is_unsure:  # the same is asked for again, and found: a job's program must not run twice
+                    raise Unreachable(
+                        f"the cluster does not say whether it made the {manifest['kind']}: {error}"
+                    ) from None
                 if error.status != 409 or error.reason != "AlreadyExists":
                     raise told(error) from None
             there = await self._there(f"{path}/{manifest['metadata']['name']}")
