@@ -445,6 +445,8 @@ class KubernetesBackend(Backend):
     async def _keep_up(self) -> None:
         while True:
             try:
+                if self._has_judged:
+                    await self._heartbeat.beat()  # who sees nothing lives all the same
                 self._refuse_when_blind()
                 await self._tick()
             except (BackendError, Unreachable) as error:

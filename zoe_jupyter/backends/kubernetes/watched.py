@@ -22,6 +22,8 @@ RELIST_S = 300.0
 """After so long all is listed again; no watch is asked to last longer."""
 SILENCE_S = 100.0
 """Bookmarks come about every minute; after so long without any byte the connection is broken."""
+SHORTEST_S = 0.2
+"""One that ends sooner, as a server's does that is shutting down, is not asked for again before that."""
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 Object = Mapping[str, Any]
 
@@ -62,12 +64,13 @@ class Watched:
         """Go on for ever; what is optional ends where Zoe may not see it."""
         failures = 0
         while True:
-            is_old = False
+            is_old, began_at = False, time.monotonic()
             try:
                 if not self._version or time.monotonic() - self._listed_at >= RELIST_S:
                     await self.list()
                 await self._watch()
                 failures = 0
+                await asyncio.sleep(began_at + SHORTEST_S - time.monotonic())
             except Unreachable as error:
                 self._doubt(str(error))
             except ApiError as error:
