@@ -90,6 +90,29 @@ async def test_who_waits_for_a_turn_is_stopped_at_once(house: House, monkeypatch
     assert last.id not in {order.execution_id for order in house.backend.launched}
 
 
+async def test_a_launch_with_a_stop_behind_it_does_not_go_on_when_the_core_is_closed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another core of the same process may act by then."""
+    launch, has_begun, may_go_on = house.backend.launch, asyncio.Event(), asyncio.Event()
+
+    async def hang(order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        has_begun.set()
+        await may_go_on.wait()
+        return await launch(order, node)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.backend, "launch", hang)
+        execution = await house.submit("job")
+        await asyncio.wait_for(has_begun.wait(), 10)
+        await house.core.stop(execution.id, ALICE)
+        await house.core.close()
+    assert [task for task in asyncio.all_tasks() if execution.id in task.get_name()] == []
+    await house.open()
+    await house.until_state(State.ENDED, execution)
+    assert house.backend.launched == []
+
+
 async def test_what_still_runs_of_an_earlier_attempt_ends_while_its_successor_waits_for_an_image(house: House) -> None:
     """And is asked once: one that does not listen has its grace, and is no reason for one look after the other."""
     house.backend.fetching[SERVICE] = asyncio.Event()

@@ -57,6 +57,8 @@ class Actions:
         self._prove = prove
         self._look = look
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        """The newest of each key, which waits for those before it."""
+        self._under_way: set[asyncio.Task[None]] = set()
         self._preparing: dict[Key, asyncio.Task[Any]] = {}
         """Launches that still wait for what they need: nothing is lost with them."""
         self._in_vain: set[Key] = set()
@@ -115,7 +117,7 @@ class Actions:
         return self._cleaned.get(execution_id, -1.0) >= moment
 
     async def close(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = list(self._under_way)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -126,6 +128,7 @@ class Actions:
             preparing.cancel()
         task = asyncio.get_running_loop().create_task(self._after(before, work), name=f"zoe {key[0]} {key[1]}")
         self._tasks[key] = task
+        self._under_way.add(task)
         task.add_done_callback(lambda done: self._done(key, done))
 
     async def _after(self, before: asyncio.Task[None] | None, work: Callable[[], Awaitable[None]]) -> None:
@@ -134,6 +137,7 @@ class Actions:
         await work()
 
     def _done(self, key: Key, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
         if self._tasks.get(key) is task:
             del self._tasks[key]
         if not task.cancelled() and task.exception() is not None:
