@@ -21,7 +21,7 @@ from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
 from zoe_jupyter.model.resources import Resources
-from zoe_jupyter.testing.backend_contract import Runner
+from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.docker
 REMOVE_SHELL = ["python3", "-c", "import os; os.remove('/bin/sh')"]
@@ -96,6 +96,60 @@ async def test_a_container_that_the_engine_is_still_making_is_waited_for(
     assert "has not made its container for more than 0." in seen.reason.text
     assert (await starting).reason is None
     assert len(world.left(engine)) == 2, "one container in one network"
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 2.0])
+async def test_what_is_made_by_a_launch_whose_answer_was_lost_goes_with_its_stop(
+    runner: Runner, world: DockerWorld, engine: Any, monkeypatch: pytest.MonkeyPatch, takes_s: float
+) -> None:
+    """Also where the engine has not made it by then; the next list shows it."""
+    create = launching._create
+
+    def lose(client: Any, config: dict[str, Any], name: str) -> str:
+        maker = threading.Timer(takes_s, create, (client, config, name))
+        maker.start()
+        if not takes_s:
+            maker.join()
+        raise Unreachable("the connection broke")
+
+    monkeypatch.setattr(launching, "_create", lose)
+    with pytest.raises(Unreachable):
+        await runner.launch(runner.order("one"))
+    await runner.backend.stop("one", "app.main-0", 1, grace_s=1)
+    if takes_s:
+        await eventually(lambda: _has_container(world, engine))
+        assert isinstance(runner.backend, DockerBackend)
+        next(iter(runner.backend._site.answering()))._listed_at = None
+        await runner.backend.observe()
+    await eventually(lambda: _has_no_container(world, engine))
+
+
+async def test_what_was_made_for_an_earlier_attempt_and_never_started_goes_with_the_next(
+    runner: Runner, world: DockerWorld, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that cannot start, for want of its GPU say."""
+    with monkeypatch.context() as patch:
+        patch.setattr(launching, "_fill", lambda *_, **__: _lose())
+        with pytest.raises(Unreachable):
+            await runner.launch(runner.order("one"))
+    assert await _has_container(world, engine)
+    monkeypatch.setattr(launching, "_create", lambda *_, **__: _lose())
+    with pytest.raises(Unreachable):
+        await runner.launch(runner.order("one", attempt=2))
+    await runner.backend.observe()
+    await eventually(lambda: _has_no_container(world, engine))
+
+
+def _lose() -> str:
+    raise Unreachable("the connection broke")
+
+
+async def _has_container(world: DockerWorld, engine: Any) -> bool:
+    return len(world.left(engine)) == 2
+
+
+async def _has_no_container(world: DockerWorld, engine: Any) -> bool:
+    return len(world.left(engine)) == 1
 
 
 async def test_what_an_image_begins_with_stays_and_gets_the_command(runner: Runner, engine: Any) -> None:

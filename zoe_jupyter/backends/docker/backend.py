@@ -34,6 +34,7 @@ from zoe_jupyter.backends.containers.profiles import tell
 from zoe_jupyter.backends.docker import logs, probing, translate, watchman
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.folders import known, known_profiles
+from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.health import Watch
 from zoe_jupyter.backends.docker.logs import Source
 from zoe_jupyter.backends.docker.meter import Meter
@@ -123,6 +124,7 @@ class DockerBackend(Backend):
         self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch, self._stopper = Watch(on_ill=self._end), Stopper()
+        self._removals = Followers("to go")
         self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER)
         self._hearing: asyncio.Task[None] | None = None
         self._life: IO[bytes] | None = None
@@ -170,6 +172,7 @@ class DockerBackend(Backend):
         self._prober.close()
         self._watch.close()
         self._stopper.close()
+        self._removals.close()
         self._site.close()
         self._hint()
 
@@ -201,6 +204,8 @@ class DockerBackend(Backend):
     async def launch(self, order: ServiceOrder, node: str) -> Mapping[str, Any]:
         place = self._site.place(node)
         self._notes.set_bounds(order.execution_id, order.bounds, engine=node)
+        known = [each for _, each in self._site.attempts(order.execution_id, order.service)]
+        self._stopper.begin(translate.attempt_of(order), known)
         if order.execution_id in self._over:
             self._anew.add(translate.attempt_of(order))
         found = await place.launcher.launch(order)
@@ -212,7 +217,11 @@ class DockerBackend(Backend):
         return translate.handle(found, node)
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
-        found = [pair for pair in self._site.attempts(execution_id, service) if pair[1].attempt.attempt == attempt]
+        wanted = names.Attempt(self._settings.deployment, execution_id, service, attempt)
+        if not self._site.of(wanted):  # the answer to its launch may have been lost
+            await self._find(execution_id)
+        found = self._site.of(wanted)
+        self._stopper.expect(wanted)
         for engine, each in found:
             await self._stopper.stop(engine, each, grace_s=grace_s)
         silent = self._site.silent()
@@ -250,6 +259,7 @@ class DockerBackend(Backend):
         for execution_id, why in self._over.items():
             await self._expire(execution_id, why)
         self._begin_probes()
+        self._remove_unwanted()
         silent = self._site.silent()
         now = time.monotonic()
         lost = {
@@ -386,6 +396,20 @@ class DockerBackend(Backend):
                     self._watch.begin(engine, found)
                 elif found.probe is not None:
                     self._prober.begin(engine, found)
+
+    async def _find(self, execution_id: str) -> None:
+        """Ask for what is there of it where it was launched."""
+        for engine in self._site.answering():
+            if self._notes.may_be_on(engine.name, execution_id):
+                await engine.find(execution_id)
+
+    def _remove_unwanted(self) -> None:
+        """What an engine made after it was told to stop, for a launch whose answer was lost: it would keep its GPUs."""
+        for engine in self._site.answering():
+            for found in engine.containers.values():
+                is_unwanted = found.is_created and self._stopper.was_stopped(found.attempt)
+                if is_unwanted and found not in self._removals:
+                    self._removals.begin(found, remove(engine, found))
 
     def _set_ready(self, found: Container) -> None:
         self._notes.set_ready(found.id)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.images import Content
+from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import ways
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.images import Images
@@ -125,6 +126,11 @@ class Site:
             if each.attempt.service == service
         ]
         return sorted(found, key=lambda pair: pair[1].attempt.attempt)
+
+    def of(self, attempt: Attempt) -> list[tuple[Engine, Container]]:
+        """That one's containers."""
+        found = self.attempts(attempt.execution_id, attempt.service)
+        return [pair for pair in found if pair[1].attempt == attempt]
 
     def running(self, execution_id: str, service: str, attempt: int) -> tuple[Engine, Container]:
         """Raises Retryable when it does not run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 from docker.errors import NotFound
@@ -29,6 +30,15 @@ class Stopper:
     def was_stopped(self, attempt: Attempt) -> bool:
         """Whether this core was told to stop it."""
         return attempt in self._stopped
+
+    def expect(self, attempt: Attempt) -> None:
+        """It is told to stop, wherever it is."""
+        self._stopped.add(attempt)
+
+    def begin(self, attempt: Attempt, known: Iterable[Container]) -> None:
+        """It is to start, and of the service's containers none that was made for an earlier attempt."""
+        self._stopped.discard(attempt)
+        self._stopped |= {each.attempt for each in known if each.is_created and each.attempt.attempt < attempt.attempt}
 
     async def stop(self, engine: Engine, found: Container, *, grace_s: float) -> None:
         """Ask it to end; one that was never started is removed. Asked again, it has no more time than it was given first, and less where that is said."""
