@@ -123,8 +123,7 @@ class DockerBackend(Backend):
         )  # fmt: skip
         self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
-        self._watch, self._stopper = Watch(on_ill=self._end), Stopper()
-        self._removals = Followers("to go")
+        self._watch, self._stopper, self._removals = Watch(on_ill=self._end), Stopper(), Followers("to go")
         self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER)
         self._hearing: asyncio.Task[None] | None = None
         self._life: IO[bytes] | None = None
