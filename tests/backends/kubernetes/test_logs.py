@@ -41,6 +41,9 @@ class Server:
         self.open = 0
         self.refusals: list[ApiError] = []
 
+    async def wait(self) -> None:
+        """Before it answers."""
+
     @asynccontextmanager
     async def stream(self, path: str, query: object, *, silence_s: float | None) -> AsyncIterator[asyncio.StreamReader]:
         self.asked += 1
@@ -50,6 +53,7 @@ class Server:
                 raise self.refusals.pop(0)
             if self.is_deaf:
                 await asyncio.Event().wait()
+            await self.wait()
             yield Content(self.rest if self.asked == 1 else queue_of(self.later, b""))  # type: ignore[misc]
         finally:
             self.open -= 1
@@ -75,7 +79,11 @@ def ended(*, owner: str = "ada") -> dict[str, Any]:
     annotations = {names.DEPLOYMENT: "lab", names.EXECUTION: "x1", names.SERVICE: WHO.service, names.ATTEMPT: "1"}
     annotations[names.OWNER] = owner
     metadata = {"name": "p", "namespace": "zoe", "uid": "u", "annotations": annotations, "labels": {}}
-    return {"metadata": metadata, "status": {"phase": "Running", "containerStatuses": [TERMINATED]}}
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": "node1"},
+        "status": {"phase": "Running", "containerStatuses": [TERMINATED]},
+    }
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
@@ -94,6 +102,27 @@ async def test_who_has_ended_is_read_from_the_copy_as_soon_as_that_is_whole(tmp_
             server.rest.put_nowait(piece)
 
         assert await reading == b"line 1\nline 2\n"
+        await logs.close()
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_a_pod_is_not_removed_before_a_slow_answer_with_its_log_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_silent: bool
+) -> None:
+    """Unless its node does not answer: that would be waited for in vain."""
+    monkeypatch.setattr(module, "BEGIN_S", 0.05)
+    server, known = Server(), Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
+    known.pods[WHO], may_answer = ended(), asyncio.Event()
+    monkeypatch.setattr(server, "wait", may_answer.wait)
+    with ThreadPoolExecutor(1) as executor:
+        logs = Logs(  # type: ignore[arg-type]
+            server, known, Hints(), folder=tmp_path, executor=executor, limit_bytes=1024, is_silent=lambda _: is_silent
+        )
+        removing = asyncio.create_task(logs.begun(WHO))
+        assert bool((await asyncio.wait([removing], timeout=1.0))[0]) == is_silent
+        may_answer.set()
+        await asyncio.wait_for(removing, 5)
+        assert is_silent or kept(tmp_path) == [b""]
         await logs.close()
 
 
@@ -124,6 +153,7 @@ async def test_copies_of_what_was_said_so_far_leave_connections_for_all_else(
     monkeypatch.setattr(module, "COPIES_AT_ONCE", 1)
     monkeypatch.setattr(module, "BEGINNINGS_AT_ONCE", 2)
     monkeypatch.setattr(module, "WAIT_S", 0.05)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
     known = Known(Site(deployment="lab", namespace="zoe"), Hints(), is_closed=lambda node: False)
     attempts = [Attempt("lab", "x1", f"app.main-{number}", 1) for number in range(6)]
     known.pods.update(dict.fromkeys(attempts, ended()))

@@ -178,7 +178,7 @@ class KubernetesBackend(Backend):
         self._machines = Machines(server, self._site, self._capacity)
         self._logs = Logs(
             server.aside, self._known, self._hints, folder=self._folder / "logs", executor=self._executor,
-            limit_bytes=self._log_limit_bytes,
+            limit_bytes=self._log_limit_bytes, is_silent=lambda node: node in self._nodes.silent,
         )  # fmt: skip
         self._readiness = Readiness(
             self._known, self._logs, look=self._look, confirm=self._confirm, end=self._condemn,

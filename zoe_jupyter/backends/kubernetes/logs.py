@@ -37,7 +37,10 @@ AWAITED_AT_ONCE, AWAITED_OF_ONE, AWAITED_OF_OWNER = 128, 32, 64
 """For a line that says that it is ready."""
 FILES = 3
 """All that is kept of a service is so many times what is kept of one start."""
+LOOK_S = 0.02
 WAIT_S = 5.0
+BEGIN_S, PATIENCE_S = 1.0, 15.0
+"""For a copy to begin before its pod is removed; and so long where the API server has been asked, and is slow to answer."""
 SILENCE_S = 30.0
 """After so long without a word a log is asked for anew: perhaps nobody is there who could say one."""
 AGAIN_S, LONGEST_AGAIN_S = 1.0, 30.0
@@ -62,6 +65,7 @@ class Logs:
         folder: Path,
         executor: Executor,
         limit_bytes: int,
+        is_silent: Callable[[str], bool] = lambda node: False,
     ) -> None:
         self._server = server
         self._known = known
@@ -69,6 +73,7 @@ class Logs:
         self._folder = folder
         self._executor = executor
         self._limit_bytes = limit_bytes
+        self._is_silent = is_silent
         self._reading = Turns(READ_AT_ONCE, READ_OF_ONE, READ_OF_OWNER)
         self._awaited = Turns(AWAITED_AT_ONCE, AWAITED_OF_ONE, AWAITED_OF_OWNER)
         self._looking = asyncio.Lock()
@@ -109,24 +114,31 @@ class Logs:
 
         Where very many go at once and its turn does not come, what there is now is copied, and the rest only if its pod is still there then.
         """
-        task, file = self.keep(attempt), self._file(attempt)
-        for _ in range(50):
-            if task.done() or await self._off(file.exists):
-                return
-            await asyncio.sleep(0.02)
-        if attempt not in self._served and attempt in self._known.pods:
-            if attempt not in self._beginnings:
-                work = self._has_copied_so_far(file, path_of(self._known.pods[attempt]))
-                self._beginnings[attempt] = asyncio.get_running_loop().create_task(
-                    work, name=f"zoe log so far {attempt}"
-                )
-            await asyncio.wait([self._beginnings[attempt]], timeout=WAIT_S)
+        if await self._has_begun(attempt) or attempt in self._served or attempt not in self._known.pods:
+            return
+        if attempt not in self._beginnings:
+            work = self._has_copied_so_far(self._file(attempt), path_of(self._known.pods[attempt]))
+            self._beginnings[attempt] = asyncio.get_running_loop().create_task(work, name=f"zoe log so far {attempt}")
+        await asyncio.wait([self._beginnings[attempt]], timeout=WAIT_S)
+
+    async def _has_begun(self, attempt: Attempt) -> bool:
+        """Wait for that a while; longer where it has been asked for, of a node that answers."""
+        task, file, waited_s = self.keep(attempt), self._file(attempt), 0.0
+        while not (task.done() or await self._off(file.exists)):
+            pod = self._known.pods.get(attempt)
+            is_asked = attempt in self._served and pod is not None and not self._is_silent(pod["spec"]["nodeName"])
+            if waited_s >= (PATIENCE_S if is_asked else BEGIN_S):
+                return False
+            await asyncio.sleep(LOOK_S)
+            waited_s += LOOK_S
+        return True
 
     async def forget(self, execution_id: str, *, keep_logs: bool) -> None:
         """The execution's pods are gone."""
         copies = {attempt: task for attempt, task in self._copies.items() if attempt.execution_id == execution_id}
         if copies:
-            await asyncio.wait(copies.values(), timeout=WAIT_S)
+            is_all_gone = self._known.pods.keys().isdisjoint(copies)
+            await asyncio.wait(copies.values(), timeout=PATIENCE_S if is_all_gone else WAIT_S)
         for attempt, task in copies.items():
             task.cancel()
             self._copies.pop(attempt, None)
