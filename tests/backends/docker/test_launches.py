@@ -18,13 +18,15 @@ from zoe_jupyter.backends.base import SeenState, ServiceOrder, Unreachable
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import DockerBackend, launching, stopping, translate
 from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.application import Probe
-from zoe_jupyter.model.errors import BackendError, Fatal, Retryable
+from zoe_jupyter.model.errors import BackendError, Busy, Fatal, Retryable
 from zoe_jupyter.model.resources import Resources
 from zoe_jupyter.testing.backend_contract import Runner, eventually
 
 pytestmark = pytest.mark.docker
 REMOVE_SHELL = ["python3", "-c", "import os; os.remove('/bin/sh')"]
+SAYS = "import time; print('begun', flush=True); time.sleep(600)"
 SLOW = "import time; time.sleep(2); print('ready', flush=True); time.sleep(600)"
 
 
@@ -150,6 +152,51 @@ async def _has_container(world: DockerWorld, engine: Any) -> bool:
 
 async def _has_no_container(world: DockerWorld, engine: Any) -> bool:
     return len(world.left(engine)) == 1
+
+
+async def test_a_start_that_an_engine_in_trouble_does_not_own_up_to_is_no_failure(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another attempt would run the program twice; as where a proxy answers with 502 what the engine has done, and then for a while."""
+    begin, troubled = launching._begin, Busy("the engine refused: bad gateway")
+    place = next(iter(runner.backend._site.places.values()))  # type: ignore[attr-defined]
+    inspect, is_troubled = place.engine.inspect, False
+
+    def lie(client: Any, container_id: str) -> None:
+        nonlocal is_troubled
+        begin(client, container_id)
+        is_troubled = True
+        raise troubled
+
+    async def answer(name: str) -> Container | None:
+        if is_troubled:
+            raise troubled
+        found: Container | None = await inspect(name)
+        return found
+
+    monkeypatch.setattr(launching, "_begin", lie)
+    monkeypatch.setattr(place.engine, "inspect", answer)
+    for _ in range(2):
+        with pytest.raises(Unreachable, match=r"whether .* runs is not told"):
+            await runner.launch(runner.order("one", code=SAYS))
+    is_troubled = False
+    await runner.start("one", code=SAYS)
+    await runner.said("one", "app.main-0", b"begun")
+    assert (await runner.output("one")).count(b"begun") == 1
+
+
+async def test_a_start_that_is_answered_with_an_error_and_was_done_counts(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = launching._begin
+
+    def lie(client: Any, container_id: str) -> None:
+        begin(client, container_id)
+        raise Busy("the engine refused: bad gateway")
+
+    monkeypatch.setattr(launching, "_begin", lie)
+    await runner.start("one", code=SAYS)
+    await runner.said("one", "app.main-0", b"begun")
 
 
 async def test_what_an_image_begins_with_stays_and_gets_the_command(runner: Runner, engine: Any) -> None:

@@ -56,6 +56,8 @@ class Launcher:
         """Those whose image is not known to be there, and which one that is."""
         self._launching: dict[Attempt, float] = {}
         """Since when: by tries that go on, and those that could not wait longer, which the next goes on with."""
+        self._asked_to_start: set[Attempt] = set()
+        """Those under way that may run by now."""
         self._under_way: dict[Attempt, float] = {}
         """Since when the present try goes on."""
 
@@ -109,6 +111,7 @@ class Launcher:
         """One try; the time of tries that did not wait for the engine any longer counts as well."""
         now = time.monotonic()
         recent = {key: at for key, at in self._launching.items() if key in self._under_way or now - at < _REMEMBERED_S}
+        self._asked_to_start &= recent.keys()
         self._launching, self._under_way[attempt] = {attempt: now, **recent}, now
         is_over = True
         try:
@@ -120,9 +123,12 @@ class Launcher:
             del self._under_way[attempt]
             if is_over:
                 del self._launching[attempt]
+                self._asked_to_start.discard(attempt)
 
     async def _launch(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
-        found = await self._engine.inspect(name)
+        attempt = translate.attempt_of(order)
+        with self._as_unknown(attempt):
+            found = await self._engine.inspect(name)
         if found is None:
             await self._networks.ensure(order.execution_id, order.siblings)
             failpoint("docker.network")
@@ -135,17 +141,29 @@ class Launcher:
             await self._keep_gpus(found)
         await self._engine.calls.do(_fill, found.id, order, settings.user, limit_s=SLOW_S)
         failpoint("docker.filled")
+        self._asked_to_start.add(attempt)
         await self._start(found, order)
         failpoint("docker.started")
-        if order.resources.gpus:
-            await self._keep_gpus(found)
-        started = await self._engine.inspect(found.id)
+        with self._as_unknown(attempt):
+            if order.resources.gpus:
+                await self._keep_gpus(found)
+            started = await self._engine.inspect(found.id)
         if started is None:
             raise Retryable(f"the container of {order.service} was removed while it was started")
         if translate.has_not_begun(started):
             await self._discard(started)
             raise Fatal(translate.why_ended(started).text, reason="command_not_found")
         return started
+
+    @contextmanager
+    def _as_unknown(self, attempt: Attempt) -> Iterator[None]:
+        """Raises Unreachable where an engine in trouble does not tell of one that may run: another attempt would run it twice."""
+        try:
+            yield
+        except (Busy, Fatal) as error:
+            if attempt in self._asked_to_start:
+                raise Unreachable(f"whether {attempt} runs is not told: {error}") from error
+            raise
 
     async def _create_with_gpus(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
         """One after the other, so that no two get the same. Raises Retryable where too few are free."""
@@ -218,12 +236,16 @@ class Launcher:
 
     async def _start(self, found: Container, order: ServiceOrder) -> None:
         try:
-            await self._engine.calls.do(lambda client: client.start(found.id), limit_s=SLOW_S)
+            await self._engine.calls.do(_begin, found.id, limit_s=SLOW_S)
         except NotFound as error:  # its network, say, which somebody removed: the next try makes both anew
             await self._discard(found)
             self._engine.networks.discard(order.execution_id)
             raise Retryable(f"the engine could not start {order.service}: {error.explanation}") from error
         except BackendError as error:
+            with self._as_unknown(found.attempt):
+                current = await self._engine.inspect(found.id)
+            if current is not None and not current.is_created:
+                return  # it was started all the same: a proxy has answered for the engine, say
             await self._discard(found)
             said = error.message.lower()
             if any(words in said for words in _NO_PROGRAM):
@@ -241,6 +263,10 @@ class Launcher:
 
 def _create(client: Any, config: dict[str, Any], name: str) -> str:
     return str(client.create_container_from_config(config, name)["Id"])
+
+
+def _begin(client: Any, container_id: str) -> None:
+    client.start(container_id)
 
 
 def _holders(client: Any) -> list[translate.Holder]:
