@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { IAmount, IExecution } from './api/types';
+import type { IAmount, IExecution, INode } from './api/types';
 import { isEnded } from './merge';
 
 const STEPS: [string, number][] = [
@@ -61,6 +61,42 @@ export function formatAmount(amount: IAmount, trans: TranslationBundle): string 
     parts.push(trans._n('%1 GPU', '%1 GPUs', amount.gpus));
   }
   return parts.join(', ');
+}
+
+/** What is given away of a machine: `1 of 4 cores, 2 GiB of 8 GiB`. */
+export function formatRoom(node: INode, trans: TranslationBundle): string {
+  const { capacity, reserved } = node;
+  const parts = [
+    trans.__('%1 of %2 cores', formatCores(reserved.cores), formatCores(capacity.cores)),
+    trans.__('%1 of %2', formatBytes(reserved.memory_bytes), formatBytes(capacity.memory_bytes))
+  ];
+  if (capacity.gpus) {
+    parts.push(trans.__('%1 of %2 GPUs', reserved.gpus, capacity.gpus));
+  }
+  return parts.join(', ');
+}
+
+/** What people should know of a machine; empty where that is nothing. */
+export function aboutNode(node: INode, trans: TranslationBundle): string {
+  const { about, capacity, cores } = node;
+  const shares =
+    cores && capacity.cores > cores
+      ? trans.__(
+          'cores are shares: it has %1, each is given away %2 times',
+          formatCores(cores),
+          formatCores(capacity.cores / cores)
+        )
+      : '';
+  return [availability(node, trans), shares, about].filter(Boolean).join('; ');
+}
+
+function availability({ drains_at: at, is_enabled }: INode, trans: TranslationBundle): string {
+  if (at !== null) {
+    return is_enabled
+      ? trans.__('will be emptied at %1', formatMoment(at))
+      : trans.__('to be empty since %1', formatMoment(at));
+  }
+  return is_enabled ? '' : trans.__('disabled');
 }
 
 /** For how long it has been running or waiting; for an ended one, how long it ran. */

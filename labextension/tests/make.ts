@@ -1,4 +1,4 @@
-import type { IEntry, IExecution } from '../src/api/types';
+import type { IEntry, IExecution, INode } from '../src/api/types';
 
 /** An execution as the server answers, with what a test cares about. */
 export function execution(changes: Partial<IExecution> = {}): IExecution {
@@ -54,6 +54,20 @@ export function entry(changes: Partial<IEntry> = {}): IEntry {
     is_runnable: true,
     lacks: [],
     has_logo: false,
+    ...changes
+  };
+}
+
+export function node(changes: Partial<INode> = {}): INode {
+  return {
+    name: 'here',
+    capacity: { cores: 4, memory_bytes: 2 ** 33, gpus: 0 },
+    reserved: { cores: 1, memory_bytes: 2 ** 30, gpus: 0 },
+    services: 1,
+    is_enabled: true,
+    drains_at: null,
+    cores: null,
+    about: '',
     ...changes
   };
 }

@@ -8,16 +8,18 @@ import { attaches } from '../src/panels/connect/code';
 import { unquoted } from '../src/panels/connect/kernel';
 import { found } from '../src/panels/shop/search';
 import {
+  aboutNode,
   elapsedS,
   formatBytes,
   formatCores,
   formatDuration,
+  formatRoom,
   labelled,
   lasting,
   look,
   shortImage
 } from '../src/text';
-import { entry, execution } from './make';
+import { entry, execution, node } from './make';
 
 const english = {
   __: (text: string, ...args: string[]) =>
@@ -46,6 +48,30 @@ describe('formats', () => {
       '2 h',
       '2 d'
     ]);
+  });
+});
+
+describe('machines', () => {
+  it('say what is given away of them', () => {
+    assert.equal(formatRoom(node(), english), '1 of 4 cores, 1 GiB of 8 GiB');
+    const capacity = { cores: 4, memory_bytes: 2 ** 33, gpus: 2 };
+    assert.equal(
+      formatRoom(node({ capacity }), english),
+      '1 of 4 cores, 1 GiB of 8 GiB, 0 of 2 GPUs'
+    );
+  });
+
+  it('say what people should know of them', () => {
+    assert.equal(aboutNode(node(), english), '');
+    assert.equal(aboutNode(node({ about: 'its size is a guess' }), english), 'its size is a guess');
+    const shared = node({ cores: 2, is_enabled: false, about: 'old' });
+    const told = 'disabled; cores are shares: it has 2, each is given away 2 times; old';
+    assert.equal(aboutNode(shared, english), told);
+    assert.match(aboutNode(node({ drains_at: 100 }), english), /^will be emptied at /);
+    assert.match(
+      aboutNode(node({ drains_at: 100, is_enabled: false }), english),
+      /^to be empty since /
+    );
   });
 });
 

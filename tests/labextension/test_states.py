@@ -75,6 +75,39 @@ def test_a_server_that_fails_is_quoted_and_asked_again(lab: Lab, artifacts: Path
     expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
 
 
+def test_machines_are_told_with_what_people_should_know_of_them(lab: Lab, artifacts: Path) -> None:
+    def guessed(route: Route) -> None:
+        body = route.fetch().json()
+        body["items"][0]["about"] = "its size is a guess: set the option `capacity`"
+        route.fulfill(json=body)
+
+    lab.open()
+    lab.page.route(re.compile("/zoe/api/cluster"), guessed)
+    panel = lab.show_panel()
+    fold = panel.get_by_role("button", name="Machines")
+    fold.click(timeout=SOON_MS)
+    machine = panel.get_by_role("list", name="Machines").get_by_role("listitem")
+    expect(machine).to_contain_text("its size is a guess: set the option capacity", timeout=SOON_MS)
+    expect(machine).to_contain_text(re.compile(r"0 of [0-9.]+ cores"))
+    assert too_faint(lab.page, "#zoe-panel")[1] == []
+    lab.screenshot(artifacts, "machines")
+    fold.click()
+    expect(machine).to_be_hidden()
+
+
+def test_machines_that_cannot_be_reached_are_told_in_their_place(lab: Lab) -> None:
+    def silent(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "silence": "the engine docker does not answer"})
+
+    lab.open()
+    lab.page.route(re.compile("/zoe/api/info"), silent)
+    lab.page.route(re.compile("/zoe/api/cluster"), answering(200, '{"items": [], "next_cursor": null}'))
+    panel = lab.show_panel()
+    panel.get_by_role("button", name="Machines").click(timeout=SOON_MS)
+    told = "The machines cannot be reached: the engine docker does not answer"
+    expect(panel.get_by_text(told)).to_be_visible(timeout=SOON_MS)
+
+
 def test_a_lost_event_stream_is_said_and_comes_back_by_itself(lab: Lab, artifacts: Path) -> None:
     sockets: list[WebSocketRoute] = []
 

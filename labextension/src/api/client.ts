@@ -9,6 +9,7 @@ import type {
   IEntryDetail,
   IExecution,
   IInfo,
+  INode,
   IPage,
   ISample,
   ISubmission,
@@ -44,6 +45,10 @@ export class ZoeClient {
   async logo(name: string): Promise<Blob> {
     const response = await this._fetch(`shop/${encodeURIComponent(name)}/logo`);
     return response.blob();
+  }
+
+  nodes(cursor = ''): Promise<IPage<INode>> {
+    return this._json<IPage<INode>>(`cluster${query({ limit: 200, cursor })}`);
   }
 
   check(submission: ISubmission, signal?: AbortSignal): Promise<ICheck> {

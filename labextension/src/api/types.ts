@@ -11,6 +11,7 @@ export type IReason = Required<Schemas['ReasonBody']>;
 export type IEntry = Required<Schemas['EntryBody']>;
 export type IEntryDetail = Required<Schemas['EntryDetailBody']>;
 export type IInfo = Required<Schemas['InfoBody']>;
+export type INode = Required<Schemas['NodeBody']>;
 export type ICheck = Required<Schemas['CheckBody']>;
 export type IAmount = Required<Schemas['AmountBody']>;
 export type ISample = Required<Schemas['SampleBody']>;

@@ -18,6 +18,7 @@ import { AttachButton } from '../attach';
 import { useSignals } from '../hooks';
 import { Button, Elapsed, Notice, Said, StateMark } from '../parts';
 import { QueueNotes } from '../queue';
+import { Machines } from './machines';
 import type { IPanelProps } from './props';
 
 /** How many executions are shown at first, and more at a time. */
@@ -63,6 +64,7 @@ function Executions(props: IPanelProps): React.JSX.Element | null {
         </Notice>
       )}
       <Ended {...props} ended={ended} />
+      <Machines {...props} />
     </>
   );
 }
