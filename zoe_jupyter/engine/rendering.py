@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter.backends.base import Address, Backend, Bounds, Reserved, ServiceOrder
+from zoe_jupyter.lifecycle import titles
 from zoe_jupyter.model.application import ConnectionTemplate, Context, Health, Probe, Process
+from zoe_jupyter.model.errors import InvalidDescription, Retryable
 from zoe_jupyter.model.execution import Execution, Service
 from zoe_jupyter.shop.templates import fill
 
@@ -15,6 +17,10 @@ Secrets = Mapping[str, str]
 """``{<alias>.<name>: value}``"""
 ReadSecrets = Callable[[str], Awaitable[Secrets]]
 View = Callable[[Execution, Service], Awaitable[Address]]
+
+
+PLACE_S = 5.0
+"""Until what needs the address of something that has no place is tried again."""
 
 
 class Renderer:
@@ -26,7 +32,24 @@ class Renderer:
         self._deployment = deployment
 
     async def order(self, execution: Execution, service: Service, bounds: Bounds) -> ServiceOrder:
-        """The order of this service's current attempt. Raises InvalidDescription when a template cannot be filled."""
+        """The order of this service's current attempt.
+
+        Raises InvalidDescription when a template cannot be filled, and Retryable when that may be since others have no place just then.
+        """
+        try:
+            return await self._order(execution, service, bounds)
+        except InvalidDescription as error:
+            if lacking := _without_place(execution):
+                raise Retryable(
+                    f"it waits until there is a place again for {', '.join(lacking)}",
+                    delay_s=PLACE_S,
+                    details={"processes": lacking},
+                    reason="no_place",
+                    is_blameless=True,
+                ) from error
+            raise
+
+    async def _order(self, execution: Execution, service: Service, bounds: Bounds) -> ServiceOrder:
         process = execution.application.process(service.process)
         own = await self._reserve(execution, service, process)
         context = await self._context(execution, process.framework, own)
@@ -170,6 +193,13 @@ class Renderer:
 
     async def _outside(self, execution: Execution, service: Service) -> Address:
         return await (self.outside if service.host else self._inside)(execution, service)
+
+
+def _without_place(execution: Execution) -> list[str]:
+    """Titles of the processes whose core services were all lost with their machines, while others of the execution go on."""
+    application, placed = execution.application, {service.process for service in execution.services.values()}
+    lacking = (process.name for process in application.processes if process.core and process.name not in placed)
+    return [titles.of_process(application, name) for name in lacking]
 
 
 def _own_names(service: Service, process: Process, own: Reserved) -> dict[str, Any]:
