@@ -22,17 +22,35 @@ EXPIRE_AGAIN_S = 1.0
 async def expiring(
     ledger: Ledger, *, store: Store, backend: Backend, clock: Callable[[], float], history_s: float
 ) -> None:
-    """Look once an hour, and soon again while there is more."""
+    """Look once an hour, and soon again while there is more; what cannot be cleaned is kept until the next hour."""
+    kept: set[str] = set()
     while True:
-        forgotten: list[str] = []
+        found: list[str] = []
         try:
             now = clock()
+            old = await ledger.read(store.expiring, now, history_s, keeping=kept)
             # Logs first: nobody would know of them any more once their execution is deleted.
-            for execution_id in await ledger.read(store.expiring, now, history_s):
-                await backend.clean(execution_id, keep_logs=False)
+            kept |= {each for each in old if not await _is_cleaned(backend, each)}
             failpoint("expire.before")
-            forgotten = await ledger.write(store.expire, now, history_s)
+            await ledger.write(store.expire, now, history_s, keeping=kept)
             failpoint("expire.after")
-        except (StoreError, BackendError, Unreachable) as error:
+            found = old
+        except StoreError as error:
             logger.warning("history could not be trimmed: %s", error)
-        await asyncio.sleep(EXPIRE_AGAIN_S if forgotten else EXPIRE_S)
+        except Exception:
+            logger.exception("history could not be trimmed; a defect")
+        if not found:
+            kept.clear()
+        await asyncio.sleep(EXPIRE_AGAIN_S if found else EXPIRE_S)
+
+
+async def _is_cleaned(backend: Backend, execution_id: str) -> bool:
+    try:
+        await backend.clean(execution_id, keep_logs=False)
+    except (BackendError, Unreachable) as error:
+        logger.warning("execution %s stays in the history, since it cannot be cleaned: %s", execution_id, error)
+    except Exception:
+        logger.exception("execution %s stays in the history, since cleaning failed; a defect", execution_id)
+    else:
+        return True
+    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -273,20 +273,22 @@ class Store:
     def secrets(self, execution_id: str) -> dict[str, str]:
         return self._read(lambda connection: reading.read_secrets(connection, execution_id))
 
-    def expiring(self, now: float, history_s: float) -> list[str]:
+    def expiring(self, now: float, history_s: float, *, keeping: Collection[str] = ()) -> list[str]:
         """Ids of the executions that ``expire`` would delete now."""
         most = _EXPIRE_BATCHES * retention.BATCH
-        return self._read(lambda connection: retention.old_executions(connection, now - history_s, most))
+        return self._read(lambda connection: retention.old_executions(connection, now - history_s, most, keeping))
 
-    def expire(self, now: float, history_s: float) -> list[str]:
+    def expire(self, now: float, history_s: float, *, keeping: Collection[str] = ()) -> list[str]:
         """Delete some of what ended longer ago than ``history_s``, its events, and keys of the past; returns the executions' ids.
 
-        Bounded: call it again soon as long as it returns any.
+        ``keeping``: executions that are left. Bounded: call it again soon as long as it returns any.
         """
         before = now - history_s
         forgotten: list[str] = []
         for _ in range(_EXPIRE_BATCHES):
-            deleted = self._write(lambda transaction: retention.delete_old_executions(transaction.connection, before))
+            deleted = self._write(
+                lambda transaction: retention.delete_old_executions(transaction.connection, before, keeping)
+            )
             forgotten += deleted
             if len(deleted) < retention.BATCH:
                 break

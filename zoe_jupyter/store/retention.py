@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, delete, select, tuple_
 
 from zoe_jupyter.store.reading import KEY_LIFE_S
@@ -13,15 +15,16 @@ _EVENT_BATCH = 2000
 _KEY_BATCH = 1000
 
 
-def old_executions(connection: Connection, before: float, limit: int) -> list[str]:
-    """Ids of those that ended before, oldest first."""
+def old_executions(connection: Connection, before: float, limit: int, keeping: Collection[str]) -> list[str]:
+    """Ids of those that ended before, oldest first, but of those to be kept."""
     oldest = select(executions.c.id).where(executions.c.ended_at < before)
-    return list(connection.execute(oldest.order_by(executions.c.ended_at, executions.c.id).limit(limit)).scalars())
+    ordered = oldest.order_by(executions.c.ended_at, executions.c.id).limit(limit + len(keeping))
+    return [each for each in connection.execute(ordered).scalars() if each not in keeping][:limit]
 
 
-def delete_old_executions(connection: Connection, before: float) -> list[str]:
+def delete_old_executions(connection: Connection, before: float, keeping: Collection[str]) -> list[str]:
     """Delete a batch of executions that ended before, with their events; returns their ids."""
-    ids = old_executions(connection, before, BATCH)
+    ids = old_executions(connection, before, BATCH, keeping)
     if ids:
         connection.execute(delete(events).where(events.c.execution_id.in_(ids)))
         connection.execute(delete(executions).where(executions.c.id.in_(ids)))

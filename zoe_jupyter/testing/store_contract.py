@@ -409,6 +409,8 @@ class StoreContract(SettledContract):
             submit(store, execution, key=execution.id, digest="d", secrets={"a": "b"})
         end(store, old, 10.0)
         end(store, recent, 100 * DAY_S)
+        assert store.expire(100 * DAY_S + 1, 90 * DAY_S, keeping={old.id}) == []
+        assert store.expiring(100 * DAY_S + 1, 90 * DAY_S, keeping={old.id}) == []
         assert len(store.expiring(100 * DAY_S + 1, 90 * DAY_S)) == 1
         assert len(store.expire(100 * DAY_S + 1, 90 * DAY_S)) == 1
         assert store.expiring(100 * DAY_S + 1, 90 * DAY_S) == []
