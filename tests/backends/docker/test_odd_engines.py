@@ -202,7 +202,7 @@ async def test_what_began_before_the_events_are_heard_is_listed(place: Path, mon
                 await may_be_heard.wait()
                 writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 await asyncio.Event().wait()
-            listed = json.dumps([{"Id": each, "State": "running"} for each in ids]).encode()
+            listed = json.dumps([{"Id": each, "State": "running", "Labels": {}} for each in ids]).encode()
             kinds = {b"/version": VERSION, b"/info": b'{"NCPU": 4}', b"/containers/json": listed}
             body = next((body for path, body in kinds.items() if path in line), b"[]")
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -284,7 +284,9 @@ async def test_an_answer_that_was_late_is_not_believed_where_somebody_asked_sinc
 async def test_an_engine_that_cannot_start_anything_is_nobodys_failure(said: str, is_blameless: bool) -> None:
     refused = calls._refused(said, is_trouble=True)
     do = AsyncMock(side_effect=[refused, None])
-    engine: Any = SimpleNamespace(calls=SimpleNamespace(do=do), containers={})
+    engine: Any = SimpleNamespace(
+        calls=SimpleNamespace(do=do), containers={}, inspect=AsyncMock(return_value=replace(FOUND, is_created=True))
+    )
     launcher: Any = Launcher(engine, AsyncMock(), AsyncMock(), ContainerSettings())
     with pytest.raises(Retryable, match=said.partition(":")[0]) as failed:
         await launcher._start(FOUND, SimpleNamespace(service="app.main-0"))
@@ -410,7 +412,7 @@ class _Broken:
 
 async def test_a_command_whose_end_is_not_known_yet_has_not_succeeded() -> None:
     engine: Any = SimpleNamespace(calls=_Broken(), command=nullcontext)
-    found: Any = SimpleNamespace(id="c", attempt=Attempt("lab", "x1", "app.main-0", 1))
+    found: Any = SimpleNamespace(id="c", attempt=FOUND.attempt, has_variables=False)
     assert await probing.run(engine, found, ("sleep", "9"), limit_s=5) == (7, b"abc")
 
 

@@ -223,9 +223,11 @@ class DockerBackend(Backend):
         self._stopper.expect(wanted)
         for engine, each in found:
             await self._stopper.stop(engine, each, grace_s=grace_s)
-        silent = self._site.silent()
-        if not found and silent:
-            raise Unreachable(f"whether {service} runs is unknown: {'; '.join(engine.why_silent for engine in silent)}")
+        unknown = [engine.why_silent for engine in self._site.silent()]
+        if (untold_by := self._site.unseen().get(execution_id)) is not None:
+            unknown.append(_untold(untold_by))
+        if not found and unknown:
+            raise Unreachable(f"whether {service} runs is unknown: {'; '.join(unknown)}")
         self._hint()
 
     async def set_cores(self, execution_id: str, service: str, attempt: int, *, microcores: int) -> None:
@@ -267,7 +269,8 @@ class DockerBackend(Backend):
             if now - since >= self._lost_after_s
         }
         services = [seen for engine in self._site.answering() for seen in self._seen(engine)]
-        unknown = {engine.name: engine.why_silent for engine in silent}
+        unknown = {execution_id: _untold(name) for execution_id, name in self._site.unseen().items()}
+        unknown |= {engine.name: engine.why_silent for engine in silent}
         return Observation(services, unknown, self._site.executions(), lost)
 
     async def changes(self) -> AsyncIterator[None]:
@@ -447,7 +450,7 @@ class DockerBackend(Backend):
 
     def _may_have(self, engine: Engine, execution_id: str) -> bool:
         """Whether it is to be asked, which one that is silent is only where something of it is known to be there."""
-        is_known = execution_id in engine.networks or bool(engine.of(execution_id))
+        is_known = execution_id in (*engine.networks, *engine.unseen.values()) or bool(engine.of(execution_id))
         return engine.silent_since is None or is_known or self._notes.may_be_on(engine.name, execution_id)
 
     async def _remove(self, engine: Engine, found: Container, *, keep_log: bool) -> None:
@@ -477,6 +480,10 @@ class DockerBackend(Backend):
             if str(error) != self._unguarded:
                 logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
             self._unguarded = str(error)
+
+
+def _untold(engine: str) -> str:
+    return f"the engine {engine} has not said yet how its containers are"
 
 
 async def _figures(engine: Engine, container_id: str) -> Mapping[str, Any]:

@@ -54,6 +54,8 @@ class Engine:
         self.figures = asyncio.Semaphore(_FIGURES_AT_ONCE)
         """Turns of those who ask what a container uses: of everything that runs at once, while looks use the same threads."""
         self.containers: dict[str, Container] = {}
+        self.unseen: dict[str, str] = {}
+        """Ids of containers that are listed, and how they are was not told yet: their executions."""
         self.networks: set[str] = set()
         """Executions that have a network here."""
         self.silent_since: float | None = None
@@ -149,6 +151,7 @@ class Engine:
 
     async def _list(self) -> None:
         listed_at, wanted = time.monotonic(), {"label": f"{LABEL}deployment={self._deployment}"}
+        before = set(self.containers)
         found, networks, info, began_at = await asyncio.gather(
             self.calls.do(lambda client: client.containers(all=True, filters=wanted)),
             self.calls.do(lambda client: client.networks(filters=wanted)),
@@ -158,7 +161,8 @@ class Engine:
         self._began_at, self.info = began_at, info
         self.networks = {network["Labels"][f"{LABEL}execution"] for network in networks}
         ids = {each["Id"] for each in found}
-        self.containers = {key: each for key, each in self.containers.items() if key in ids}
+        self.containers = {key: each for key, each in self.containers.items() if key in ids or key not in before}
+        self.unseen = {each["Id"]: each["Labels"][f"{LABEL}execution"] for each in found if self._is_unseen(each)}
         self._quotas = {key: quota_us for key, quota_us in self._quotas.items() if key in ids}
         self._ending &= ids
         self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
@@ -193,6 +197,9 @@ class Engine:
         async with self.calls.flow("GET", "/networks", query) as content:
             found: list[dict[str, Any]] = json.loads(b"".join([part async for part in content]))
         return found
+
+    def _is_unseen(self, listed: dict[str, Any]) -> bool:
+        return listed["Id"] not in self.containers and translate.is_own(listed["Labels"], self._deployment)
 
     def _has_changed(self, listed: dict[str, Any]) -> bool:
         known = self.containers.get(listed["Id"])
@@ -231,7 +238,9 @@ class Engine:
             del self._asked[key]
             if isinstance(seen, BaseException):
                 self._dirty.add(key)
-            elif seen is None:
+                continue
+            self.unseen.pop(key, None)
+            if seen is None:
                 self.containers.pop(key, None)
             else:
                 self.containers[key] = seen
@@ -252,9 +261,12 @@ class Engine:
     async def inspect(self, name: str) -> Container | None:
         """One container as it is now, by name or id; remembered."""
         found = await self._inspect(name, limit_s=SLOW_S)
-        if found is not None:
+        if found is None:
+            self.unseen.pop(name, None)
+        else:
             await self._look_at_ends([found])
             self.containers[found.id] = found
+            self.unseen.pop(found.id, None)
             if (other := self._asked.pop(found.id, None)) is not None:
                 other.cancel()
                 self.touch(found.id)  # for that may have been asked after this

@@ -143,11 +143,15 @@ class Site:
         """Of which anything is on an engine that answers."""
         engines = self.answering()
         of_containers = (each.attempt.execution_id for engine in engines for each in engine.containers.values())
-        return frozenset(of_containers).union(*(engine.networks for engine in engines))
+        return frozenset(of_containers).union(self.unseen(), *(engine.networks for engine in engines))
+
+    def unseen(self) -> Mapping[str, str]:
+        """Executions with containers of which an engine that answers has not said yet how they are, and which one that is."""
+        return {each: engine.name for engine in self.answering() for each in engine.unseen.values()}
 
     def containers(self) -> frozenset[str]:
         """Ids of all that is on an engine that answers."""
-        return frozenset[str]().union(*(engine.containers for engine in self.answering()))
+        return frozenset[str]().union(*(engine.containers.keys() | engine.unseen.keys() for engine in self.answering()))
 
     async def contents(self, images: Iterable[str]) -> dict[str, Content]:
         """What images say of themselves, where an engine has them."""
