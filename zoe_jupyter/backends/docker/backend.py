@@ -224,8 +224,7 @@ class DockerBackend(Backend):
         for engine, each in found:
             await self._stopper.stop(engine, each, grace_s=grace_s)
         unknown = [engine.why_silent for engine in self._site.silent()]
-        if (untold_by := self._site.unseen().get(execution_id)) is not None:
-            unknown.append(_untold(untold_by))
+        unknown += filter(None, [self._site.unseen().get(execution_id)])
         if not found and unknown:
             raise Unreachable(f"whether {service} runs is unknown: {'; '.join(unknown)}")
         self._hint()
@@ -269,8 +268,7 @@ class DockerBackend(Backend):
             if now - since >= self._lost_after_s
         }
         services = [seen for engine in self._site.answering() for seen in self._seen(engine)]
-        unknown = {execution_id: _untold(name) for execution_id, name in self._site.unseen().items()}
-        unknown |= {engine.name: engine.why_silent for engine in silent}
+        unknown = {**self._site.unseen(), **{engine.name: engine.why_silent for engine in silent}}
         return Observation(services, unknown, self._site.executions(), lost)
 
     async def changes(self) -> AsyncIterator[None]:
@@ -480,10 +478,6 @@ class DockerBackend(Backend):
             if str(error) != self._unguarded:
                 logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
             self._unguarded = str(error)
-
-
-def _untold(engine: str) -> str:
-    return f"the engine {engine} has not said yet how its containers are"
 
 
 async def _figures(engine: Engine, container_id: str) -> Mapping[str, Any]:

@@ -146,8 +146,9 @@ class Site:
         return frozenset(of_containers).union(self.unseen(), *(engine.networks for engine in engines))
 
     def unseen(self) -> Mapping[str, str]:
-        """Executions with containers of which an engine that answers has not said yet how they are, and which one that is."""
-        return {each: engine.name for engine in self.answering() for each in engine.unseen.values()}
+        """Executions with containers of which an engine that answers has not said yet how they are, and why nothing is known of them."""
+        why = "the engine {} has not said yet how its containers are"
+        return {each: why.format(engine.name) for engine in self.answering() for each in engine.unseen.values()}
 
     def containers(self) -> frozenset[str]:
         """Ids of all that is on an engine that answers."""
