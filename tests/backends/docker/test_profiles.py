@@ -28,7 +28,7 @@ WIDE = DockerProfile(
     user="0:0",
     folders=(FolderSettings("/srv/x", "/x", is_writable=True),),
 )
-SYS_NICE = 1 << 23
+SYS_ADMIN, SYS_NICE = 1 << 21, 1 << 23
 
 
 def test_a_profile_widens_what_it_names_for_its_framework_and_nothing_else() -> None:
@@ -79,12 +79,17 @@ async def looked_around(runner: Runner, service: str, framework: str) -> Any:
 @pytest.mark.docker
 async def test_a_service_has_the_capability_of_its_profile_and_its_neighbour_has_not(world: DockerWorld) -> None:
     world.options["profiles"] = {
-        "quick": DockerProfile(frameworks=("engine",), users=(OWNER,), capabilities=("SYS_NICE",), user="0:0")
+        "quick": DockerProfile(frameworks=("engine",), users=(OWNER,), capabilities=("SYS_NICE",), user="0:0"),
+        "much": DockerProfile(
+            frameworks=("machine",), users=("*",), user="0:0", capabilities=("SYS_ADMIN",), gains_privileges=True
+        ),
     }
     runner = Runner(world, await world.open())
     wide = await looked_around(runner, "renamed.main-0", "engine")
     plain = await looked_around(runner, "engine.main-0", "other")
+    much = await looked_around(runner, "much.main-0", "machine")
     assert (wide["uid"], int(wide["capabilities"][2], 16), wide["no_new_privs"]) == (0, SYS_NICE, "1")
+    assert (int(much["capabilities"][2], 16), much["no_new_privs"]) == (SYS_ADMIN, "0")
     assert (plain["uid"], {int(each, 16) for each in plain["capabilities"]}) == (1000, {0})
     await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)
