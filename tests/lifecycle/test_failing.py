@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.lifecycle.life import HEAD, LOST, OOM, START, WORKER, Life, cluster, job
@@ -328,13 +330,30 @@ def test_who_has_no_image_is_not_tried_again() -> None:
     assert life.execution.target.reason.text.endswith(f" could not be started: {missing.text}")
 
 
+@pytest.mark.parametrize("code", ["backend_busy", "no_network", "backend_retryable"])
+def test_why_it_could_not_be_launched_is_over_once_it_is(code: str) -> None:
+    life = Life.placed()
+    failed = LaunchFailed("spark.head-0", 1, Reason(code, "not now"), retry_in_s=5.0, is_blameless=True)
+    life.happens(failed).later(5, TimePassed())
+    assert (life["spark.head-0"].state.value, life["spark.head-0"].reason is None) == ("starting", False)
+    assert life.launched("spark.head-0")["spark.head-0"].reason is None
+
+
+def test_why_the_attempt_before_ended_is_told_until_this_one_is_ready() -> None:
+    life = Life.running().exits("spark.worker-0", 1, OOM)
+    life.later(60, TimePassed()).launched("spark.worker-0")
+    assert life["spark.worker-0"].reason == OOM
+    assert life.ready("spark.worker-0")["spark.worker-0"].reason is None
+
+
 def test_waiting_for_what_will_come_costs_no_try() -> None:
     waiting = Reason("no_network", "no network is free")
     life = Life.placed()
     for _ in range(10):
         attempt = life["spark.head-0"].attempt
         life.happens(LaunchFailed("spark.head-0", attempt, waiting, retry_in_s=5.0, is_blameless=True))
-        assert (life["spark.head-0"].failures, life["spark.head-0"].reason) == (0, waiting)
+        told = replace(waiting, numbers={"retry_in_s": 5.0})
+        assert (life["spark.head-0"].failures, life["spark.head-0"].reason) == (0, told)
         life.later(5, TimePassed())
     assert life.state is State.STARTING
 

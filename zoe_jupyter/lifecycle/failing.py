@@ -61,7 +61,8 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
     tries = max(draft.process_of(service).restart.attempts, LEAST_LAUNCH_TRIES)
     if event.retry_in_s is not None and (event.is_blameless or service.failures < tries):
         failures = service.failures + (not event.is_blameless)
-        _wait_for_next_try(draft, service, failures=failures, delay_s=event.retry_in_s, reason=event.reason)
+        reason = replace(event.reason, numbers={**event.reason.numbers, "retry_in_s": event.retry_in_s})
+        _wait_for_next_try(draft, service, failures=failures, delay_s=event.retry_in_s, reason=reason)
         return
     reason = _why_not_begun(draft, service, event.reason)
     if event.retry_in_s is not None and _is_of_start(draft, service) and not _runs_only_once(draft):

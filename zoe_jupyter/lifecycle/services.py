@@ -29,9 +29,14 @@ def launched(draft: Draft, event: ServiceLaunched) -> None:
     """Remember where it is; also of one that is on its way out, so that it can be found."""
     service = draft.attempt(event.service, event.attempt)
     if service is not None and service.state in counts.ALIVE:
-        reason = None if service.reason and service.reason.code == PULLING else service.reason
+        reason = None if _is_over_once_launched(service.reason) else service.reason
         image = event.image or service.image
         draft.put(service, handle=event.handle, host=event.host, ports=event.ports, image=image, reason=reason)
+
+
+def _is_over_once_launched(reason: Reason | None) -> bool:
+    """Whether it says why it could not be launched yet; why the attempt before ended is told until this one is ready."""
+    return reason is not None and (reason.code == PULLING or "retry_in_s" in reason.numbers)
 
 
 def ready(draft: Draft, event: ServiceReady) -> None:
