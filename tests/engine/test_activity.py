@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from zoe_jupyter.backends.base import Usage
+from zoe_jupyter.engine import sampling
 from zoe_jupyter.model.execution import Execution, Outcome, State
 from zoe_jupyter.testing.house import House
 
@@ -67,6 +70,33 @@ async def test_what_the_application_says_counts(house: House, page: int) -> None
     await house.core._sampler.sample()
 
     assert (await house.get(execution)).idle_since is None
+
+
+async def test_one_that_never_stops_answering_keeps_nobody_else_from_being_idle(
+    house: House, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its pieces comes in time, and the answer has no end."""
+    monkeypatch.setattr(sampling, "ASKED_S", 0.3)
+    slow, idle = await _running(house), await _running(house)
+
+    async with await asyncio.start_server(_drip, "127.0.0.1", 0) as server:
+        _ask(house, slow, server.sockets[0].getsockname()[1])
+        _ask(house, idle, page)
+        Page.running = 0
+        await asyncio.wait_for(house.core._sampler.sample(), 10)
+
+    assert (await house.get(idle)).idle_since is not None
+    assert (await house.get(slow)).idle_since is None, "by its CPU, since nobody knows what it says"
+
+
+async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
 
 
 async def test_without_a_word_little_cpu_and_no_lease_are_idle_and_end_it(

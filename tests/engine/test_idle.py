@@ -12,7 +12,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from zoe_jupyter.backends.base import Bounds, Usage
+from zoe_jupyter.backends.base import Bounds, Unreachable, Usage
 from zoe_jupyter.engine import lifetimes, loop, sampling
 from zoe_jupyter.model.application import Lifetime, LifetimeWith
 from zoe_jupyter.model.errors import Fatal, Retryable
@@ -89,7 +89,7 @@ def port() -> Iterator[int]:
         ("/gone", "{{ answer.jobs > 0 }}", None),
     ],
 )
-def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer: bool | None) -> None:
+async def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer: bool | None) -> None:
     """One that does not answer says nothing: then leases and CPU decide."""
     service = make_service(0, host="127.0.0.1", ports={"ui": port})
     execution = make_execution(1, services={service.name: service})
@@ -97,14 +97,15 @@ def test_an_application_is_asked_itself(port: int, path: str, busy: str, answer:
 
     asked = replace(execution, application=replace(execution.application, activity={"dask": probe}))
 
-    assert sampling._ask_activity(asked) is answer
+    assert await sampling._ask_activity(asked) is answer
 
 
+@pytest.mark.parametrize("error", [Retryable("64 are open, and that is the most"), Unreachable("its engine is away")])
 async def test_one_to_which_there_is_no_way_now_says_nothing_and_keeps_nobody_from_being_asked(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     execution = await house.until_state(State.RUNNING, await house.submit("job"))
-    monkeypatch.setattr(house.backend, "reach", AsyncMock(side_effect=Retryable("64 are open, and that is the most")))
+    monkeypatch.setattr(house.backend, "reach", AsyncMock(side_effect=error))
     asked = replace(execution, application=replace(execution.application, activity={"job": {"http": "ui"}}))
 
     usage = [Usage(execution.id, "job.main-0", 1.0, 1 << 20)]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +26,9 @@ WATCHED_S = 2.0
 UNWATCHED_S = 10.0
 WATCHED_FOR_S = 15.0
 KEPT = 3600
+ASKED_S, ASKED_AT_ONCE = 2.0, 16
+"""For all that an application says of whether it is busy, however slowly; so many are asked at once."""
+MOST_BYTES = 1 << 20
 BUSY_CORES = 0.01
 
 
@@ -43,6 +45,7 @@ class Sampler:
         self._samples: dict[str, deque[Sample]] = {}
         self._asked_at = 0.0
         self._asked = asyncio.Event()
+        self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
 
     def of(self, execution_id: str) -> Sequence[Sample]:
         """Its samples, oldest first; somebody looks, so the next ones come soon."""
@@ -78,20 +81,21 @@ class Sampler:
         await self._see_activity(alive, usage)
 
     async def _see_activity(self, alive: Mapping[str, Execution], usage: Sequence[Usage]) -> None:
-        changes = {}
-        for execution in alive.values():
-            if execution.lifetime.idle_s is None or execution.state is not State.RUNNING:
-                continue
-            is_busy = await self._is_busy(execution, usage)
-            if is_busy != (execution.idle_since is None):
-                changes[execution.id] = [ActivitySeen(is_busy)]
+        asked = [e for e in alive.values() if e.lifetime.idle_s is not None and e.state is State.RUNNING]
+        busy = await asyncio.gather(*(self._is_busy(execution, usage) for execution in asked))
+        changes = {
+            execution.id: [ActivitySeen(is_busy)]
+            for execution, is_busy in zip(asked, busy, strict=True)
+            if is_busy != (execution.idle_since is None)
+        }
         if changes:
             await self._ledger.apply_all(changes)
 
     async def _is_busy(self, execution: Execution, usage: Sequence[Usage]) -> bool:
         if execution.application.activity:
-            with contextlib.suppress(BackendError):  # there is no way to it now
-                answer = await asyncio.to_thread(_ask_activity, await self._as_seen_from_here(execution))
+            with contextlib.suppress(Unreachable, BackendError):  # there is no way to it now
+                async with self._turns:
+                    answer = await _ask_activity(await self._as_seen_from_here(execution))
                 if answer is not None:
                     return answer
         if self._count_leases(execution.id):
@@ -109,27 +113,40 @@ class Sampler:
         return replace(execution, services=services)
 
 
-def _ask_activity(execution: Execution) -> bool | None:
+async def _ask_activity(execution: Execution) -> bool | None:
     """Ask the application itself, as the ``activity`` of its frameworks says; None when none of them answers."""
-    answers = [_ask_framework(execution, alias, probe) for alias, probe in execution.application.activity.items()]
+    answers = [await _ask_framework(execution, alias, probe) for alias, probe in execution.application.activity.items()]
     told = [answer for answer in answers if answer is not None]
     return any(told) if told else None
 
 
-def _ask_framework(execution: Execution, alias: str, probe: Mapping[str, Any]) -> bool | None:
+async def _ask_framework(execution: Execution, alias: str, probe: Mapping[str, Any]) -> bool | None:
     port = str(probe.get("http", ""))
     service = next((s for s in execution.services.values() if _serves(s, alias, port)), None)
     if service is None:
         return None
     try:
-        with urllib.request.urlopen(
-            f"http://{service.host}:{service.ports[port]}{probe.get('path', '/')}", timeout=2
-        ) as response:
-            body = json.loads(response.read(1 << 20))
+        body = json.loads(await _page(f"http://{service.host}:{service.ports[port]}{probe.get('path', '/')}"))
         return bool(fill(str(probe.get("busy", "")), {"answer": body}, path=f"{alias}.activity.busy"))
     except (OSError, ValueError, UserError) as error:
         logger.info("execution %s: activity of %s unknown: %s", execution.id, alias, error)
         return None
+
+
+async def _page(url: str) -> bytes:
+    """Its first ``MOST_BYTES``. Raises OSError where it does not come, or not in time."""
+    import aiohttp
+
+    body, limit = bytearray(), aiohttp.ClientTimeout(total=ASKED_S)
+    try:
+        async with aiohttp.ClientSession(timeout=limit, raise_for_status=True) as session, session.get(url) as response:
+            async for piece in response.content.iter_chunked(1 << 16):
+                body += piece
+                if len(body) >= MOST_BYTES:
+                    break
+    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+        raise OSError(f"{type(error).__name__} {error}") from error
+    return bytes(body[:MOST_BYTES])
 
 
 def _serves(service: Service, alias: str, port: str) -> bool:
