@@ -9,19 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from tests.backends.docker.conftest import DockerWorld
 from tests.backends.docker.test_probing import FOUND
+from zoe_jupyter.backends.base import ServiceOrder
 from zoe_jupyter.backends.containers.kept import LEFT_OUT
 from zoe_jupyter.backends.docker import DockerBackend, logs
+from zoe_jupyter.backends.docker import backend as docker_backend
 from zoe_jupyter.backends.docker.logs import KeptLogs
 from zoe_jupyter.backends.docker.notes import Notes
+from zoe_jupyter.backends.docker.settings import EngineSettings
 from zoe_jupyter.model.application import Probe
 from zoe_jupyter.model.errors import TooMany
 from zoe_jupyter.model.execution import Reason
-from zoe_jupyter.testing.backend_contract import FOREVER, OWNER, Runner
+from zoe_jupyter.testing.backend_contract import FOREVER, OWNER, Runner, eventually
 from zoe_jupyter.turns import Turns
 
 READY = f"print('ready', flush=True); {FOREVER}"
@@ -56,7 +60,44 @@ async def test_of_what_is_started_again_and_again_only_the_last_start_is_remembe
         await runner.backend.stop("one", "app.main-0", attempt, grace_s=0)
         await runner.ended("one", attempt=attempt)
     file = world.data_dir / "docker" / "notes.json"
-    assert json.loads(file.read_text())["ready"] == ids[2:]
+
+    async def has_the_last_only() -> bool:
+        return bool(json.loads(file.read_text())["ready"] == ids[2:])
+
+    await eventually(has_the_last_only)
+
+
+async def test_a_launch_does_not_wait_until_the_log_of_the_attempt_before_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its container goes once it is."""
+    backend = DockerBackend(
+        deployment="test", data_dir=tmp_path, engines=[EngineSettings(name="a", url=f"unix://{tmp_path / 'none'}")]
+    )
+    place, who, may_go_on, remove = backend._site.place("a"), FOUND.attempt, asyncio.Event(), AsyncMock()
+
+    async def keep(*_: object) -> None:
+        await may_go_on.wait()
+
+    before, after = (
+        replace(FOUND, id=str(n), attempt=replace(who, attempt=n), is_running=n == 2, probe=None) for n in (1, 2)
+    )
+    place.engine.containers |= {before.id: before, after.id: after}
+    monkeypatch.setattr(place.launcher, "launch", AsyncMock(return_value=after))
+    monkeypatch.setattr(backend._kept_logs, "keep", keep)
+    monkeypatch.setattr(docker_backend, "remove", remove)
+
+    order = ServiceOrder("test", who.execution_id, OWNER, who.service, 2, ("run",))
+    handle = await asyncio.wait_for(backend.launch(order, "a"), 5)
+    assert (handle["container_id"], remove.await_count) == ("2", 0)
+
+    may_go_on.set()
+
+    async def is_removed() -> bool:
+        return bool(remove.await_count)
+
+    await eventually(is_removed)
+    remove.assert_awaited_once_with(place.engine, before)
 
 
 def test_of_containers_that_no_engine_has_nothing_is_remembered(tmp_path: Path) -> None:

@@ -211,8 +211,7 @@ class DockerBackend(Backend):
         if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
             self._prober.begin(place.engine, found)
         self._hint()
-        with suppress(Unreachable, BackendError):  # else cleaning does it
-            await self._drop_earlier(place.engine, found)
+        self._drop_earlier(place.engine, found)
         return translate.handle(found, node)
 
     async def stop(self, execution_id: str, service: str, attempt: int, *, grace_s: float) -> None:
@@ -429,14 +428,16 @@ class DockerBackend(Backend):
                     with suppress(Unreachable, BackendError):  # it is killed all the same
                         await self._end(engine, found, reason)
 
-    async def _drop_earlier(self, engine: Engine, found: Container) -> None:
-        """Earlier attempts of the service: their words are kept, their containers are not."""
+    def _drop_earlier(self, engine: Engine, found: Container) -> None:
+        """Earlier attempts of the service, beside all else: their words are kept, their containers are not. What fails is done in cleaning."""
         for each in engine.of(found.attempt.execution_id):
             is_earlier = each.attempt.service == found.attempt.service and each.attempt.attempt < found.attempt.attempt
-            if is_earlier and not each.is_running:
-                await self._kept_logs.keep(engine, each)
-                await remove(engine, each)
-                self._notes.drop([each.id])
+            if is_earlier and not each.is_running and each not in self._removals:
+                self._removals.begin(each, self._drop(engine, each))
+
+    async def _drop(self, engine: Engine, found: Container) -> None:
+        await self._remove(engine, found, keep_log=True)
+        self._notes.drop([found.id])
 
     async def _clean(self, place: Place, execution_id: str, *, keep_logs: bool) -> None:
         engine = place.engine
