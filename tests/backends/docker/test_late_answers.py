@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -18,12 +18,16 @@ from tests.backends.docker.test_odd_engines import FOUND, VERSION, an_engine, pl
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.docker import DockerBackend
 from zoe_jupyter.backends.docker import engine as engines
+from zoe_jupyter.backends.docker import site as sites
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.notes import Notes
-from zoe_jupyter.backends.docker.settings import EngineSettings
+from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
+from zoe_jupyter.backends.docker.site import Site
 from zoe_jupyter.backends.docker.translate import LABEL, Container
+from zoe_jupyter.backends.docker.tunnel import Tunnel
 from zoe_jupyter.backends.docker.watchman import NOTES
 from zoe_jupyter.model.errors import Busy
+from zoe_jupyter.testing.backend_contract import eventually
 
 __all__ = ["place"]
 
@@ -140,3 +144,193 @@ async def test_what_began_while_a_list_was_made_is_not_dropped_by_it(
         await looking
         assert set(engine.containers) == {*BOTH, new.id}
         engine.close()
+
+
+async def test_questions_that_hang_keep_no_look_waiting(place: Path) -> None:
+    """Nor do they take all threads when they are asked again."""
+    asked = asyncio.Semaphore(0)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readuntil(b"\r\n\r\n")
+        while b"/stuck" not in line:
+            body = VERSION if b"/version" in line else b"{}" if b"/info" in line else b"[]"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            line = await reader.readuntil(b"\r\n\r\n")
+        asked.release()
+        await asyncio.Event().wait()
+
+    async with served(place, answer):
+        engine = an_engine(place)
+        stuck = [asyncio.ensure_future(engine._inspect("stuck")) for _ in range(16)]
+        for _ in range(8):
+            await asyncio.wait_for(asked.acquire(), 5)
+        await asyncio.wait_for(engine.look(), 5)
+        for each in stuck:
+            each.cancel()
+        engine.close()
+
+
+async def test_what_was_asked_in_vain_takes_few_turns(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_INSPECT_S", 0.05)
+    engine, asked, hangs = an_engine(place), list[str](), asyncio.Event()
+
+    async def inspect(container_id: str) -> Container:
+        asked.append(container_id)
+        if container_id == FOUND.id:
+            return FOUND
+        if hangs.is_set():
+            await asyncio.Event().wait()
+        raise Unreachable("no answer in time")
+
+    monkeypatch.setattr(engine, "_inspect", inspect)
+    stuck = {str(number) for number in range(20)}
+    for each in stuck:
+        engine.touch(each)
+    await engine._inspect_dirty()
+    asked.clear()
+    hangs.set()
+    await engine._inspect_dirty()
+    assert 0 < len(asked) < 8
+    engine.touch(FOUND.id)
+    await engine._inspect_dirty()
+    assert set(engine.containers) == {FOUND.id}
+    engine.close()
+
+
+@pytest.fixture
+def site(place: Path) -> Iterator[Site]:
+    """Of two engines that were listed once."""
+    site = Site(
+        [EngineSettings(name=name, url=f"unix://{place / name}") for name in ("slow", "quick")], ContainerSettings(),
+        folder=place, pool="10.213.0.0/16", overcommit=1, memory_fraction=1, on_news=Mock(),
+    )  # fmt: skip
+    for each in site.places.values():
+        each.engine.is_known = True
+    yield site
+    site.close()
+
+
+async def test_a_slow_engine_keeps_no_other_one_s_news_waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of it stays, and it is looked at to the end; that is news then, also where it falls silent."""
+    slow, quick = (site.place(name).engine for name in ("slow", "quick"))
+    may_answer, looks = asyncio.Event(), list[int]()
+    slow.containers = {FOUND.id: FOUND}
+
+    async def look_slowly() -> None:
+        looks.append(1)
+        await may_answer.wait()
+        slow.silent_since = 1.0
+        raise Unreachable("no answer in time")
+
+    async def look_quickly() -> None:
+        quick.containers = {OTHER.id: OTHER}
+
+    monkeypatch.setattr(slow, "look", look_slowly)
+    monkeypatch.setattr(quick, "look", look_quickly)
+    monkeypatch.setattr(sites, "_PATIENCE_S", 0.05)
+    for _ in range(3):
+        await asyncio.wait_for(site.look(), 5)
+        assert site.containers() == {FOUND.id, OTHER.id}
+    assert looks == [1]
+    assert not site._on_news.called  # type: ignore[attr-defined]
+    may_answer.set()
+    await asyncio.wait(site._looks.values())
+    await asyncio.sleep(0)
+    assert site._on_news.call_count == 1  # type: ignore[attr-defined]
+    assert set(site.silent()) == {slow}
+
+
+async def test_a_look_that_is_under_way_is_followed_by_one_that_begins_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have passed by what has happened since."""
+    slow, may_answer, looks = site.place("slow").engine, asyncio.Event(), list[int]()
+
+    async def look() -> None:
+        looks.append(len(looks))
+        if len(looks) == 1:
+            await may_answer.wait()
+
+    monkeypatch.setattr(slow, "look", look)
+    monkeypatch.setattr(site.place("quick").engine, "look", AsyncMock())
+    looking = [asyncio.ensure_future(site.look()) for _ in range(3)]
+    await eventually(lambda: _is_begun(looks))
+    may_answer.set()
+    await asyncio.wait_for(asyncio.gather(*looking), 5)
+    assert looks == [0, 1]
+
+
+async def _is_begun(looks: list[int]) -> bool:
+    return bool(looks)
+
+
+async def test_an_engine_of_which_nothing_is_known_yet_is_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all that runs there had vanished when Zoe begins."""
+    slow, may_answer = site.place("slow").engine, asyncio.Event()
+    slow.is_known = False
+    monkeypatch.setattr(slow, "look", may_answer.wait)
+    monkeypatch.setattr(site.place("quick").engine, "look", AsyncMock())
+    monkeypatch.setattr(sites, "_PATIENCE_S", 0.05)
+    looking = asyncio.ensure_future(site.look())
+    done, _ = await asyncio.wait([looking], timeout=0.5)
+    assert not done
+    may_answer.set()
+    await asyncio.wait_for(looking, 5)
+
+
+@pytest.mark.parametrize("older", [{}, {"is_created": True, "is_running": False}])
+async def test_what_has_ended_does_not_run_again_by_an_answer_that_is_older(
+    place: Path, monkeypatch: pytest.MonkeyPatch, older: dict[str, bool]
+) -> None:
+    """The newer question was asked and answered while the older answer was on its way. What somebody starts again is seen by the next look."""
+    engine, is_asked, may_answer = an_engine(place), asyncio.Event(), asyncio.Event()
+    ended = replace(FOUND, is_running=False)
+    now = {"seen": ended}
+
+    async def inspect(_: str, *, limit_s: int = 0) -> Container:
+        if limit_s:
+            is_asked.set()
+            await may_answer.wait()
+            return replace(FOUND, **older)
+        return now["seen"]
+
+    monkeypatch.setattr(engine, "_inspect", inspect)
+    monkeypatch.setattr(engine, "_begun", AsyncMock(return_value=0.0))
+    launching = asyncio.ensure_future(engine.inspect(FOUND.id))
+    await is_asked.wait()
+    engine.touch(FOUND.id)
+    await engine._inspect_dirty()
+    may_answer.set()
+    assert await launching == ended
+    assert engine.containers == {FOUND.id: ended}
+    now["seen"] = FOUND
+    await engine._inspect_dirty()
+    assert engine.containers == {FOUND.id: FOUND}
+    engine.close()
+
+
+async def test_a_port_that_is_given_back_keeps_no_look_waiting(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even while everything that is slow takes all threads for it; what is wanted by then is kept."""
+    engine, is_asked, may_end = an_engine(place), asyncio.Event(), asyncio.Event()
+    tunnel: Any = Tunnel(EngineSettings(name="odd", url="ssh://odd"), place / "link")
+    tunnel._ports = {7: 70, 8: 80}
+    engine._tunnel = tunnel
+    monkeypatch.setattr(engine, "_look", AsyncMock())
+
+    async def off(work: Callable[[], None], **_: Any) -> None:
+        is_asked.set()
+        await may_end.wait()
+        work()
+
+    monkeypatch.setattr(engine.calls, "off", off)
+    await asyncio.wait_for(engine.look(), 5)
+    await asyncio.wait_for(engine.look(), 5)
+    await asyncio.wait_for(is_asked.wait(), 5)
+    engine.containers = {FOUND.id: replace(FOUND, published={"web": 8})}
+    may_end.set()
+    assert engine._letting_go is not None
+    await asyncio.wait_for(engine._letting_go, 5)
+    assert tunnel._ports == {8: 80}
+    engine.close()

@@ -186,7 +186,7 @@ async def test_an_engine_that_was_silent_is_asked_again_whatever_it_answered(
     for _ in range(2):
         with pytest.raises(Unreachable):
             await site.look()
-        await asyncio.wait(site._asked_again.values())
+        await asyncio.wait(site._looks.values())
     assert asked.await_count == 2
     site.close()
 

@@ -24,9 +24,9 @@ from zoe_jupyter.backends.docker.tunnel import Tunnel
 from zoe_jupyter.model.errors import Busy, Fatal
 
 _T = TypeVar("_T")
-QUICK_S, LOG_S, SLOW_S = 10, 30, 90
-_THREADS = {QUICK_S: 8, LOG_S: 4, SLOW_S: 28}
-"""Threads of their own for what may take long, so that no look waits for it; and for logs, which may be long."""
+LOOK_S, QUICK_S, LOG_S, SLOW_S = 9, 10, 30, 90
+_THREADS = {LOOK_S: 4, QUICK_S: 8, LOG_S: 4, SLOW_S: 28}
+"""Threads of their own for what may take long, and for logs, which may be long; and for looks, so that these wait for nothing that hangs."""
 SILENT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What the driver raises when the engine does not answer."""
 _REFUSED, _MISSING, _TROUBLE = 400, 404, 500
@@ -71,12 +71,13 @@ class Calls:
         body: Any = None,
         limit_s: float | None = QUICK_S,
         pause_s: float | None = None,
+        threads: int = QUICK_S,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """An answer as it comes; who leaves closes its connection. Raises as ``do`` does.
 
-        ``limit_s`` until it begins, ``pause_s`` until more of it comes.
+        ``limit_s`` until it begins, ``pause_s`` until more of it comes; the way there is found in one of the ``threads``.
         """
-        url, version, tls = await self.do(self._way)
+        url, version, tls = await self.do(self._way, limit_s=threads)
         target = f"/v{version}{path}?{urlencode(query or {})}"
         try:
             async with wire.asked(

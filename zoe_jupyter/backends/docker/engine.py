@@ -17,7 +17,7 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Address, Unreachable
 from zoe_jupyter.backends.containers.names import slug
 from zoe_jupyter.backends.docker import translate, wire
-from zoe_jupyter.backends.docker.calls import QUICK_S, SLOW_S, Calls
+from zoe_jupyter.backends.docker.calls import LOOK_S, QUICK_S, SLOW_S, Calls
 from zoe_jupyter.backends.docker.settings import LOOPBACK, EngineSettings
 from zoe_jupyter.backends.docker.translate import LABEL, Container, Restart
 from zoe_jupyter.backends.docker.tunnel import Tunnel
@@ -32,7 +32,7 @@ _COMMANDS_AT_ONCE, _COMMANDS_OF_ONE, _COMMANDS_OF_OWNER = 256, 32, 96
 """Each is a connection; those of one execution are fewer, and those of one owner, so that what hangs there is in nobody else's way."""
 _QUESTIONS_AT_ONCE, _QUESTIONS_OF_ONE, _QUESTIONS_OF_OWNER = 64, 8, 24
 """To logs; one that is much takes long."""
-_COPIES_AT_ONCE, _FIGURES_AT_ONCE = 12, 3
+_COPIES_AT_ONCE, _FIGURES_AT_ONCE, _AGAIN_AT_ONCE = 12, 3, 3
 _INSPECT_S = 1.0
 _NEWS = ("start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
@@ -53,11 +53,15 @@ class Engine:
         """Turns of those who write down a log."""
         self.figures = asyncio.Semaphore(_FIGURES_AT_ONCE)
         """Turns of those who ask what a container uses: of everything that runs at once, while looks use the same threads."""
+        self.again = asyncio.Semaphore(_AGAIN_AT_ONCE)
+        """Turns of what was asked in vain before, so that what hangs leaves threads to all others."""
         self.containers: dict[str, Container] = {}
         self.unseen: dict[str, str] = {}
         """Ids of containers that are listed, and how they are was not told yet: their executions."""
         self.networks: set[str] = set()
         """Executions that have a network here."""
+        self.is_known = False
+        """Whether it was listed once, so that there is something to go by while it is slow."""
         self.silent_since: float | None = None
         """Monotonic time of the first call in vain."""
         self.why_silent = ""
@@ -69,6 +73,8 @@ class Engine:
         self._dirty: set[str] = set()
         self._asked: dict[str, asyncio.Task[Container | None]] = {}
         """Those that are looked at."""
+        self._in_vain: set[str] = set()
+        """Those that were, and there was no answer."""
         self._ending: set[str] = set()
         """Those that Zoe has asked to end: it is no question why they do."""
         self._quotas: dict[str, int] = {}
@@ -77,6 +83,7 @@ class Engine:
         self._listed_at: float | None = None
         self._looking = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
+        self._letting_go: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -104,10 +111,9 @@ class Engine:
         self._subscribe()
 
     def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-        for task in self._asked.values():
-            task.cancel()
+        for task in (self._listening, self._letting_go, *self._asked.values()):
+            if task is not None:
+                task.cancel()
         self.calls.close()
 
     def touch(self, container_id: str) -> None:
@@ -133,7 +139,7 @@ class Engine:
                 self._silent_s = time.monotonic() - self.silent_since
                 self._subscribe()
             self.silent_since, self.why_silent = None, ""
-            await self._let_go()
+            self._let_go()
 
     def _fall_silent(self, why: str) -> None:
         self.silent_since = time.monotonic() if self.silent_since is None else self.silent_since
@@ -144,7 +150,7 @@ class Engine:
     async def _look(self) -> None:
         is_fresh = self._listed_at is not None and time.monotonic() - self._listed_at < LISTED_EVERY_S
         if self._is_subscribed and is_fresh:
-            await self.calls.do(lambda client: client.ping())
+            await self.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
         else:
             await self._list()
         await self._inspect_dirty()
@@ -153,8 +159,8 @@ class Engine:
         listed_at, wanted = time.monotonic(), {"label": f"{LABEL}deployment={self._deployment}"}
         before = set(self.containers)
         found, networks, info, began_at = await asyncio.gather(
-            self.calls.do(lambda client: client.containers(all=True, filters=wanted)),
-            self.calls.do(lambda client: client.networks(filters=wanted)),
+            self.calls.do(lambda client: client.containers(all=True, filters=wanted), limit_s=LOOK_S),
+            self.calls.do(lambda client: client.networks(filters=wanted), limit_s=LOOK_S),
             self._told(),
             self._begun(),
         )
@@ -166,15 +172,16 @@ class Engine:
         self._quotas = {key: quota_us for key, quota_us in self._quotas.items() if key in ids}
         self._ending &= ids
         self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
+        self.is_known = True
         if self._is_subscribed and info:
             self._listed_at = listed_at
 
     async def _told(self) -> dict[str, Any]:
         """What it says of itself; what it said last where that alone fails, for it is much that it looks up. Raises Unreachable."""
         try:
-            info: dict[str, Any] = await self.calls.do(lambda client: client.info())
+            info: dict[str, Any] = await self.calls.do(lambda client: client.info(), limit_s=LOOK_S)
         except (Unreachable, BackendError, NotFound) as error:
-            await self.calls.do(lambda client: client.ping())
+            await self.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
             logger.info("the engine %s says nothing of itself now: %s", self.name, error)
             return self.info
         return info
@@ -194,7 +201,7 @@ class Engine:
 
     async def _default_networks(self) -> list[dict[str, Any]]:
         query = {"filters": json.dumps({"name": ["bridge"]})}
-        async with self.calls.flow("GET", "/networks", query) as content:
+        async with self.calls.flow("GET", "/networks", query, threads=LOOK_S) as content:
             found: list[dict[str, Any]] = json.loads(b"".join([part async for part in content]))
         return found
 
@@ -209,7 +216,8 @@ class Engine:
         """One that the engine is busy with, starting it say, is not waited for: a look has the answer when it has come."""
         busy = {key for key, task in self._asked.items() if not task.done()}
         for key in self._dirty - busy:
-            self._asked[key] = asyncio.create_task(self._inspect(key), name=f"zoe docker looks at {key[:12]}")
+            work = self._inspect_again(key) if key in self._in_vain else self._inspect(key)
+            self._asked[key] = asyncio.create_task(work, name=f"zoe docker looks at {key[:12]}")
         self._dirty &= busy
         if self._asked:
             _, late = await asyncio.wait(self._asked.values(), timeout=_INSPECT_S)
@@ -238,7 +246,9 @@ class Engine:
             del self._asked[key]
             if isinstance(seen, BaseException):
                 self._dirty.add(key)
+                self._in_vain.add(key)
                 continue
+            self._in_vain.discard(key)
             self.unseen.pop(key, None)
             if seen is None:
                 self.containers.pop(key, None)
@@ -252,6 +262,10 @@ class Engine:
             return None
         return translate.container(body) if translate.is_own(body["Config"]["Labels"], self._deployment) else None
 
+    async def _inspect_again(self, container_id: str) -> Container | None:
+        async with self.again:
+            return await self._inspect(container_id)
+
     async def _look_at_ends(self, seen: Sequence[Container]) -> None:
         """Before any of them is known to have ended: perhaps the engine ends, too. Raises Unreachable."""
         known = (self.containers.get(each.id) for each in seen if not each.is_running and each.id not in self._ending)
@@ -259,16 +273,19 @@ class Engine:
             self._began_at = await self._begun()
 
     async def inspect(self, name: str) -> Container | None:
-        """One container as it is now, by name or id; remembered."""
+        """One container as it is now, by name or id; remembered. What has ended runs again only once a look has seen it."""
         found = await self._inspect(name, limit_s=SLOW_S)
         if found is None:
             self.unseen.pop(name, None)
         else:
             await self._look_at_ends([found])
-            self.containers[found.id] = found
+            known = self.containers.get(found.id, found)
+            is_older = _progress(found) < _progress(known)
+            found = self.containers[found.id] = known if is_older else found
             self.unseen.pop(found.id, None)
             if (other := self._asked.pop(found.id, None)) is not None:
                 other.cancel()
+            if is_older or other is not None:
                 self.touch(found.id)  # for that may have been asked after this
                 self._on_news()
         return found
@@ -309,13 +326,22 @@ class Engine:
             ports[name] = await self.calls.off(partial(tunnel.bring, number))
         return Address(LOOPBACK, ports)
 
-    async def _let_go(self) -> None:
-        """Of ports that were brought here and whose containers are gone."""
-        tunnel = self._tunnel
-        if tunnel is not None:
-            wanted = {number for each in self.containers.values() for number in each.published.values()}
-            if tunnel.brings_others_than(wanted):
-                await self.calls.off(partial(tunnel.keep, wanted))
+    def _let_go(self) -> None:
+        """Of ports that were brought here and whose containers are gone; no look waits for that."""
+        is_under_way = self._letting_go is not None and not self._letting_go.done()
+        if self._tunnel is not None and not is_under_way and self._tunnel.brings_others_than(self._published()):
+            work = self._keep_published(self._tunnel)
+            self._letting_go = asyncio.create_task(work, name=f"zoe docker ports {self.name}")
+
+    async def _keep_published(self, tunnel: Tunnel) -> None:
+        try:
+            await self.calls.off(partial(tunnel.keep, self._published))
+        except (Unreachable, BackendError) as error:
+            logger.info("ports of the engine %s are let go of later: %s", self.name, error)
+
+    def _published(self) -> set[int]:
+        """Also for threads."""
+        return {number for each in list(self.containers.values()) for number in each.published.values()}
 
     def of(self, execution_id: str) -> Sequence[Container]:
         return [each for each in self.containers.values() if each.attempt.execution_id == execution_id]
@@ -343,7 +369,7 @@ class Engine:
     async def _hear(self) -> None:
         wanted = {"type": ["container"], "label": [f"{LABEL}deployment={self._deployment}"], "event": _NEWS}
         query = {"filters": json.dumps(wanted), "since": int(time.time()) - 1}
-        async with self.calls.flow("GET", "/events", query) as content:
+        async with self.calls.flow("GET", "/events", query, threads=LOOK_S) as content:
             self._is_subscribed, self._listed_at = True, None
             self._on_news()
             async for event in wire.lines(content):
@@ -354,6 +380,10 @@ class Engine:
 
 def _outcome(task: asyncio.Task[Container | None]) -> Container | BaseException | None:
     return asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
+
+
+def _progress(found: Container) -> int:
+    return 0 if found.is_created else 1 if found.is_running else 2
 
 
 def _update(client: Any, container_id: str, quota_us: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +22,11 @@ from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettin
 from zoe_jupyter.backends.docker.translate import Container
 from zoe_jupyter.model.errors import Fatal, Retryable, ZoeError
 from zoe_jupyter.model.resources import Node, Resources
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 2.0
+"""More than a look takes that waits for some answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,8 @@ class Site:
         self._overcommit = overcommit
         self._memory_fraction = memory_fraction
         self._on_news = on_news
-        self._asked_again: dict[str, asyncio.Task[None]] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
+        """Those under way, by engine."""
         self._nodes: dict[str, Node] = {}
         self.places: dict[str, Place] = {}
         for each in ways.known(engines, os.environ):
@@ -77,7 +84,7 @@ class Site:
             place.engine.start()
 
     def close(self) -> None:
-        for task in self._asked_again.values():
+        for task in self._looks.values():
             task.cancel()
         for place in self.places.values():
             place.engine.close()
@@ -92,22 +99,57 @@ class Site:
             ) from None
 
     async def look(self) -> None:
-        """Bring all up to date; raises Unreachable when none answers. One that is silent already is asked again without waiting for it."""
+        """Bring all up to date; raises Unreachable when none answers.
+
+        One that is silent already is asked again without waiting for it, and one that is slow not waited for long: what is known of it stays.
+        """
         for engine in self.silent():
-            if engine.name not in self._asked_again:
-                work = self._ask_again(engine)
-                self._asked_again[engine.name] = asyncio.create_task(work, name=f"zoe docker {engine.name} again")
-        await asyncio.gather(*(_look(engine) for engine in self.answering()))
+            if engine.name not in self._looks:
+                self._begin_look(engine)
+        await asyncio.gather(*(self._wait_for(engine) for engine in self.answering()))
         if not self.answering():
             raise Unreachable("; ".join(engine.why_silent for engine in self.silent()))
 
-    async def _ask_again(self, engine: Engine) -> None:
+    async def _wait_for(self, engine: Engine) -> None:
+        """Until it is looked at; however long that takes while nothing is known of it."""
         try:
-            await _look(engine)
+            await asyncio.wait_for(self._look_now(engine), _PATIENCE_S if engine.is_known else None)
+        except asyncio.TimeoutError:
+            if (late := self._looks.get(engine.name)) is not None:
+                late.remove_done_callback(self._has_come)
+                late.add_done_callback(self._has_come)
+
+    async def _look_now(self, engine: Engine) -> None:
+        """By a look that begins now: one that is under way may have passed by what is to be seen."""
+        if (under_way := self._looks.get(engine.name)) is not None:
+            await asyncio.wait([under_way])
+        look = self._looks.get(engine.name) or self._begin_look(engine)
+        await asyncio.wait([look])
+        if not look.cancelled():
+            look.result()
+
+    def _begin_look(self, engine: Engine) -> asyncio.Task[None]:
+        look = asyncio.create_task(self._look(engine), name=f"zoe docker looks at {engine.name}")
+        self._looks[engine.name] = look
+        return look
+
+    async def _look(self, engine: Engine) -> None:
+        """A silence is noted by the engine itself."""
+        was_silent = engine.silent_since is not None
+        try:
+            with suppress(Unreachable):
+                await engine.look()
         finally:
-            self._asked_again.pop(engine.name, None)
-        if engine.silent_since is None:
+            del self._looks[engine.name]
+        if was_silent and engine.silent_since is None:
             self._on_news()
+
+    def _has_come(self, look: asyncio.Task[None]) -> None:
+        if look.cancelled():
+            return
+        if (error := look.exception()) is not None:
+            logger.error("a look at an engine failed; a defect", exc_info=error)
+        self._on_news()
 
     def answering(self) -> list[Engine]:
         return [place.engine for place in self.places.values() if place.engine.silent_since is None]
@@ -182,12 +224,6 @@ class Site:
         return Node(
             engine.name, capacity, labels, is_enabled=engine.silent_since is None, microcores=int(engine.cores * 1e6)
         )
-
-
-async def _look(engine: Engine) -> None:
-    """A silence is noted by the engine itself."""
-    with suppress(Unreachable):
-        await engine.look()
 
 
 def _place(

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
 from docker.errors import NotFound
 
@@ -78,11 +78,14 @@ class Stopper:
 
     async def _kill(self, engine: Engine, found: Container, due_at: float) -> None:
         await asyncio.sleep(max(0.0, due_at - time.monotonic()))
+        turn: AbstractAsyncContextManager[None] = nullcontext()
         while (current := engine.containers.get(found.id)) is not None and current.is_running:
             with suppress(Unreachable, BackendError):
-                await kill(engine, found)
+                async with turn:
+                    await kill(engine, found)
                 return
             await asyncio.sleep(_KILL_AGAIN_S)
+            turn = engine.again
 
 
 async def _ask(engine: Engine, found: Container) -> None:

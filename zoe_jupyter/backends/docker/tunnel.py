@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -61,12 +61,12 @@ class Tunnel:
                 self._ports[number] = self._forward(folder, number, (number, _free_port(), _free_port()))
             return self._ports[number]
 
-    def keep(self, numbers: Collection[int]) -> None:
-        """Let go of all others."""
-        with self._lock:
-            for number in self._ports.keys() - set(numbers):
-                local = self._ports.pop(number)
-                if self._folder is not None:
+    def keep(self, wanted: Callable[[], Collection[int]]) -> None:
+        """Let go of all others, one by one: others wait for each only, and may bring it anew before."""
+        for number in self._ports.keys() - set(wanted()):
+            with self._lock:
+                local = None if number in wanted() else self._ports.pop(number, None)
+                if local is not None and self._folder is not None:
                     _control(self._folder, "cancel", "-L", self._pair(local, number))
 
     def brings_others_than(self, numbers: Collection[int]) -> bool:
