@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from zoe_jupyter.backends.base import ServiceOrder
-from zoe_jupyter.backends.containers.profiles import Profile, checked, chosen, tell
+from zoe_jupyter.backends.containers.profiles import Profile, checked, chosen, gifts, tell
 from zoe_jupyter.backends.docker.backend import DockerBackend
 from zoe_jupyter.backends.kubernetes.backend import KubernetesBackend
+from zoe_jupyter.backends.kubernetes.site import PodProfile
 from zoe_jupyter.engine.configured import read_options
 from zoe_jupyter.model.errors import ZoeError
 
@@ -85,3 +86,7 @@ def test_what_a_profile_gives_away_is_in_the_log(caplog: pytest.LogCaptureFixtur
         'the profile files: services of nfs started by ada, bob have {"capabilities": ["SYS_ADMIN"]}',
         'the profile looks: services of monitor, probe started by everybody have {"has_host_network": true}',
     ]
+
+
+def test_root_is_not_left_out_of_what_is_told() -> None:
+    assert gifts(PodProfile(frameworks=("nfs",), users=("*",), user_id=0)) == '{"user_id": 0}'

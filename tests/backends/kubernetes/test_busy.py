@@ -13,9 +13,10 @@ from aiohttp import web
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from tests.backends.kubernetes.test_forged import ordered
 from tests.backends.kubernetes.test_upkeep import SITE
 from zoe_jupyter.backends.base import Bounds, Unreachable
-from zoe_jupyter.backends.kubernetes import KubernetesBackend, names, objects
+from zoe_jupyter.backends.kubernetes import KubernetesBackend, manifests, names, objects
 from zoe_jupyter.backends.kubernetes.client import ApiError
 from zoe_jupyter.backends.kubernetes.objects import told
 from zoe_jupyter.engine.core import Core
@@ -52,6 +53,34 @@ async def test_what_may_have_been_made_is_not_taken_for_refused(status: int, mes
     server.create.side_effect = ApiError(status, "", message)
     with pytest.raises(Unreachable, match="does not say whether it made the Job: " + message):
         await objects.Objects(server, SITE, jobs=jobs).ensure("x1", "ada", Bounds())
+
+
+def test_a_webhook_that_is_away_has_made_nothing() -> None:
+    error = ApiError(500, "", "failed calling webhook x: connect: connection timed out")
+    assert not error.is_unsure
+    assert isinstance(told(error), Busy)
+
+
+@pytest.mark.parametrize("first", [Unreachable("cut"), ApiError(504, "", "Timeout")])
+async def test_what_may_have_been_made_is_looked_for_before_it_can_be_refused(first: Exception) -> None:
+    """A quota that the pod itself used up, or more trouble, would make way for another attempt beside it."""
+    order, server, jobs = ordered(), AsyncMock(), AsyncMock(items={})
+    pod = manifests.pod(SITE, order, "", [])
+    made = objects.Objects(server, SITE, jobs=jobs)
+    server.create.side_effect = [{}, first]
+    with pytest.raises(Unreachable):
+        await made.launch(order, "", [])
+
+    server.get.side_effect = ApiError(503, "", "starting")
+    with pytest.raises(Unreachable):
+        await made.made_before(order)
+    server.get.side_effect = [pod]
+    assert await made.made_before(order) == pod
+
+    server.create.side_effect = [{}, ApiError(403, "", QUOTA)]
+    with pytest.raises(Busy):
+        await made.launch(order, "", [])
+    assert await made.made_before(order) is None
 
 
 class Cluster:

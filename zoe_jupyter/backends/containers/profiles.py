@@ -80,7 +80,8 @@ def tell(profiles: Mapping[str, Profile]) -> None:
 
 def gifts(profile: Profile) -> str:
     """All that it widens, as it stands in the settings."""
-    return json.dumps({name: value for name, value in asdict(profile).items() if value and name not in _WHOSE})
+    given = {name: value for name, value in asdict(profile).items() if name not in _WHOSE}
+    return json.dumps({name: value for name, value in given.items() if value or type(value) is int})
 
 
 def _refuse_second(framework: str, user: str, name: str, owners: Mapping[tuple[str, str], str]) -> None:

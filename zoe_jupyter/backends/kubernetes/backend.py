@@ -253,6 +253,9 @@ class KubernetesBackend(Backend):
         refuse_stray(known, self._site.of(order.owner))
         if known is not None:
             return translate.handle(known, host)
+        if (made := await self._objects.made_before(order)) is not None:
+            self._pods.put(translate.slim(made))
+            return translate.handle(made, host)
         if order.attempt > 1:
             self._objects.doubt(order.execution_id)
         owners = await self._objects.ensure(order.execution_id, order.owner, order.bounds)

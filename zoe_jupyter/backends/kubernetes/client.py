@@ -31,6 +31,9 @@ Socket = Any
 """An aiohttp.ClientWebSocketResponse; its type parameter differs between versions."""
 
 
+_STORE = "etcdserver: "
+
+
 class ApiError(Exception):
     """The API server said no."""
 
@@ -46,8 +49,8 @@ class ApiError(Exception):
 
     @property
     def is_unsure(self) -> bool:
-        """Whether what was asked for may have been done, or be done yet: the time was up, in the API server or in its store."""
-        return self.status == 504 or (self.status == 500 and "timed out" in str(self))
+        """Whether what was asked for may have been done, or be done yet: the time was up in the API server, or its store had trouble."""
+        return self.status == 504 or (self.status == 500 and str(self).startswith(_STORE))
 
 
 class ApiServer:

@@ -31,6 +31,8 @@ class Objects:
         """As they were told last, by whatever clock Zoe went by then."""
         self._named: dict[str, str] = {}
         """Executions whose network is there, and the uid of the parent that owns it."""
+        self._unsure: dict[str, set[str]] = {}
+        """Of executions, the paths of pods of which the cluster has not told whether it made them."""
 
     def kept(self) -> frozenset[str]:
         """Executions that have a parent."""
@@ -73,13 +75,39 @@ class Objects:
         """See at the next use that its network is there: somebody may have removed it. That its parent is another one is seen anyway."""
         self._named.pop(execution_id, None)
 
+    async def made_before(self, order: ServiceOrder) -> Mapping[str, Any] | None:
+        """The attempt's pod where it was made though the cluster did not say so. Raises Unreachable while it still does not.
+
+        Only then may what refuses the attempt make room for another: a job's program must not run twice.
+        """
+        path = self._path(order)
+        if path not in self._unsure.get(order.execution_id, ()):
+            return None
+        found = await self._there(path)
+        if found is not None:
+            _refuse_foreign(found, manifests.pod(self._site.of(order.owner), order, "", []))
+        self._unsure[order.execution_id].discard(path)
+        return found
+
     async def launch(self, order: ServiceOrder, node: str, owners: list[manifests.Manifest]) -> Mapping[str, Any]:
         """The pod of the attempt, made now or before. Raises Retryable, Fatal, Unreachable."""
         site = self._site.of(order.owner)
         paths = Paths(site.namespace)
         await self._made(paths.secrets, manifests.secret(site, order, owners))
         failpoint("launch.given")
-        return await self._made(paths.pods, manifests.pod(site, order, node, owners))
+        unsure = self._unsure.setdefault(order.execution_id, set())
+        unsure.add(self._path(order))
+        try:
+            found = await self._made(paths.pods, manifests.pod(site, order, node, owners))
+        except BackendError:
+            unsure.discard(self._path(order))
+            raise
+        unsure.discard(self._path(order))
+        return found
+
+    def _path(self, order: ServiceOrder) -> str:
+        attempt = manifests.attempt_of(order)
+        return f"{Paths(self._site.of(order.owner).namespace).pods}/{attempt.name}"
 
     async def renew(self, execution_id: str, bounds: Bounds | None = None) -> None:
         """Let the parent know that a core lives, and how long the execution may go on without: as long as before unless there are others."""
@@ -127,6 +155,7 @@ class Objects:
         """Remove the parent, and with it all that it owns."""
         self.doubt(execution_id)
         self._bounds.pop(execution_id, None)
+        self._unsure.pop(execution_id, None)
         parent = self._parent(execution_id)
         if parent is None:
             return
@@ -147,7 +176,7 @@ class Objects:
                 found: Mapping[str, Any] = await self._server.create(path, manifest, self._site.manager)
                 return found
             except ApiError as error:
-                if error.is_unsure:  # the same is asked for again, and found: a job's program must not run twice
+                if error.is_unsure:
                     raise Unreachable(
                         f"the cluster does not say whether it made the {manifest['kind']}: {error}"
                     ) from None
@@ -162,12 +191,12 @@ class Objects:
         raise Busy(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
 
     async def _there(self, path: str) -> Mapping[str, Any] | None:
-        """None where it has just gone."""
+        """None where it has just gone, or never was. Raises Unreachable while the cluster does not say."""
         try:
             found: Mapping[str, Any] = await self._server.get(path)
         except ApiError as error:
             if error.status != 404:
-                raise told(error) from None
+                raise Unreachable(f"the cluster does not say whether there is {path}: {error}") from None
             return None
         return found
 

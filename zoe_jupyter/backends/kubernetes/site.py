@@ -24,19 +24,13 @@ STRICT = {"extra": "forbid"}
 """A misspelt name is refused."""
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 USER_PART = "{user}"
-_NODE = (
-    "/proc",
-    "/sys",
-    "/dev",
-    "/run",
-    "/var/run",
-    "/etc",
-    "/root",
-    "/boot",
-    "/var/lib/kubelet",
-    "/var/lib/containerd",
-    "/var/lib/docker",
+_SYSTEM = ("proc", "sys", "dev", "run", "etc", "root", "boot", "usr", "bin", "sbin", "lib", "lib64", "opt/cni")
+_STATE = (
+    "run",
+    "log",
+    *(f"lib/{name}" for name in ("kubelet", "containerd", "docker", "crio", "containers", "etcd", "rancher")),
 )
+_NODE = (*(f"/{name}" for name in _SYSTEM), *(f"/var/{name}" for name in _STATE))
 """Whoever has these has the node, or everybody's services."""
 _PER_USER = re.compile(r"[a-z][a-z0-9-]{0,9}-\{user\}")
 
