@@ -213,6 +213,25 @@ async def test_what_an_image_begins_with_stays_and_gets_the_command(runner: Runn
         engine.remove_image(name, force=True)
 
 
+async def test_an_entrypoint_that_is_the_program_gets_its_arguments_and_has_the_variables(
+    runner: Runner, engine: Any
+) -> None:
+    name, made = f"zoe-test/program-{uuid.uuid4().hex[:8]}:1", engine.create_container(BASE, ["true"])
+    changes = ['ENTRYPOINT ["python3"]', """CMD ["-c", "import os; print('own', os.environ['A'])"]"""]
+    engine.commit(made["Id"], repository=name, changes=changes)
+    engine.remove_container(made["Id"])
+    try:
+        given = ("-c", "import os; print('given', os.environ['A'])")
+        await runner.launch(runner.order("one", image=name, command=given, environment={"A": "1"}))
+        await runner.launch(runner.order("two", image=name, command=(), environment={"A": "2"}))
+        for each, said in (("one", b"given 1\n"), ("two", b"own 2\n")):
+            assert (await runner.ended(each)).exit_code == 0
+            assert await runner.output(each) == said
+            await runner.backend.clean(each, keep_logs=False)
+    finally:
+        engine.remove_image(name, force=True)
+
+
 async def test_variables_reach_the_service_and_its_commands_and_no_answer_of_the_engine(
     runner: Runner, engine: Any
 ) -> None:

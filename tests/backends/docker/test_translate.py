@@ -17,7 +17,7 @@ from docker.errors import APIError
 from tests.effort import is_linear
 from zoe_jupyter.backends.base import SeenState, ServiceOrder
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import calls, logs, meter, probing, translate
+from zoe_jupyter.backends.docker import calls, entering, logs, meter, probing, translate
 from zoe_jupyter.backends.docker.calls import pull_progress, translated
 from zoe_jupyter.backends.docker.images import digest_of
 from zoe_jupyter.backends.docker.networks import Networks, free_subnets, ipaddress, prefix_for
@@ -98,6 +98,26 @@ def test_an_order_becomes_a_container_that_may_do_nothing_more_than_it_must() ->
         },
         "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": [ATTEMPT.host]}}},
     }
+
+
+def begins(**image: Any) -> tuple[Any, Any]:
+    made = translate.container_config(ORDER, ContainerSettings(), EngineSettings(), cores=4, image=image)
+    return made["Entrypoint"], made["Cmd"]
+
+
+def test_the_shell_stands_before_the_entrypoint_of_an_image_that_tells_it() -> None:
+    assert begins(Entrypoint=["serve"], Cmd=["--help"]) == ([*SHELL, "serve"], list(ORDER.command))
+    assert begins(Entrypoint=None, Cmd=["sh"]) == (SHELL, list(ORDER.command))
+    assert entering.begun((), {"Entrypoint": ["serve"], "Cmd": ["--all"]})["Cmd"] == ["--all"]
+
+
+@pytest.mark.parametrize("config", [{"Entrypoint": [*SHELL, "serve"], "Cmd": ["x"]}, {"Cmd": [*SHELL, "x"]}])
+def test_who_has_variables_is_known_also_of_an_earlier_zoe(config: dict[str, Any]) -> None:
+    told = body()
+    told["Config"] |= config
+    found = translate.container(told)
+    assert found.has_variables
+    assert found.command == ("x",)
 
 
 def test_a_site_may_hold_services_to_their_cores_and_give_them_a_capability() -> None:

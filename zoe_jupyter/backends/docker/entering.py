@@ -1,11 +1,12 @@
 """How a program gets its variables: from a file that a shell reads before it becomes the program, so that ``inspect`` shows none. Pure.
 
-The image's entrypoint stays, and gets the shell as its command. Who has no variables needs no shell.
+The image's entrypoint stays, gets its command, and has the variables, too. Who has no variables needs no shell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 FOLDER, FILE = "/run/zoe", "environment"
 """The folder is root's, and the file the service's to read."""
@@ -15,6 +16,18 @@ _SHELL = ("sh", "-c", f'. {FOLDER}/{FILE} && exec "$@"', "zoe")
 def entered(command: Sequence[str]) -> list[str]:
     """The command, once the variables are read; for what runs beside the service as well."""
     return [*_SHELL, *command]
+
+
+def begun(command: Sequence[str], image: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """What a container runs first; ``image``: the ``Config`` of its image, whose entrypoint gets the shell as its command where that is not known."""
+    if image is None:
+        return {"Cmd": entered(command)}
+    return {"Entrypoint": entered(image.get("Entrypoint") or ()), "Cmd": list(command or image.get("Cmd") or ())}
+
+
+def has_variables(config: Mapping[str, Any]) -> bool:
+    """By the ``Config`` of a container, also of an earlier Zoe's."""
+    return is_entered(config.get("Entrypoint") or ()) or is_entered(config.get("Cmd") or ())
 
 
 def is_entered(command: Sequence[str]) -> bool:

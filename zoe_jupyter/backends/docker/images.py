@@ -63,6 +63,14 @@ class Images:
         self._present.add(image)
         return read_content((body.get("Config") or {}).get("Labels"))
 
+    async def config(self, image: str) -> Mapping[str, Any] | None:
+        """How containers of an image begin, as it is now; None where that is not told."""
+        try:
+            config: Mapping[str, Any] | None = (await self._inspect(image)).get("Config")
+        except NotFound:
+            return None
+        return config
+
     async def ensure(self, image: str) -> None:
         """Have it, pulling when it is not there: once, for all who want it. Raises Fatal and Retryable with the registry's words."""
         if image in self._present:

@@ -203,8 +203,15 @@ class Launcher:
         engine = self._engine
         mounts = folders.mounts(settings.folders, is_near=engine.is_near, state=settings.data_dir)
         cwd = folders.seen(order.cwd, settings.folders, is_near=engine.is_near)
+        image = await self._images.config(resolve(order.image, settings.image_prefix)) if order.environment else None
         config = translate.container_config(
-            replace(order, cwd=cwd), settings, engine.settings, cores=engine.cores, gpus=gpus, mounts=mounts
+            replace(order, cwd=cwd),
+            settings,
+            engine.settings,
+            cores=engine.cores,
+            gpus=gpus,
+            mounts=mounts,
+            image=image,
         )
         try:
             made = await self._engine.calls.do(_create, config, name, limit_s=SLOW_S)

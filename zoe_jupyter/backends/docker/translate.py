@@ -111,16 +111,18 @@ def container_config(
     cores: float,
     gpus: Sequence[str] = (),
     mounts: Sequence[Mapping[str, Any]] = (),
+    image: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The body of ``POST /containers/create``.
 
-    ``settings`` are those of this service; ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets; ``mounts``: the site's folders.
+    ``settings`` are those of this service; ``cores``: how many the engine has; ``gpus``: which of its GPUs it gets; ``mounts``: the site's folders;
+    ``image``: the ``Config`` of its image, where that is known.
     """
     attempt = attempt_of(order)
     inside, ports = _network(order, settings, engine)
     return {
         "Image": resolve(order.image, settings.image_prefix),
-        "Cmd": entering.entered(order.command) if order.environment else list(order.command),
+        **(entering.begun(order.command, image) if order.environment else {"Cmd": list(order.command)}),
         "Hostname": attempt.host,
         "User": settings.user,
         "WorkingDir": order.cwd or places.FOLDER,
@@ -274,7 +276,7 @@ def container(body: Mapping[str, Any]) -> Container:
         memory_bytes=int(body["HostConfig"].get("Memory") or 0),
         cpu_quota_us=int(body["HostConfig"].get("CpuQuota") or 0),
         command=entering.program(body["Config"].get("Cmd") or ()),
-        has_variables=entering.is_entered(body["Config"].get("Cmd") or ()),
+        has_variables=entering.has_variables(body["Config"]),
         image=body["Config"]["Image"],
         image_id=body["Image"],
         health=(state.get("Health") or {}).get("Status", ""),
