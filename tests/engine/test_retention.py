@@ -12,6 +12,8 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.engine import retention
 from zoe_jupyter.model.errors import NotFound, Retryable
 from zoe_jupyter.model.execution import Execution, State
+from zoe_jupyter.store import repository
+from zoe_jupyter.store import retention as store_retention
 from zoe_jupyter.testing.house import House
 
 
@@ -37,6 +39,27 @@ async def test_one_that_cannot_be_cleaned_is_kept_and_keeps_no_other(
             await _until_forgotten(house, other)
             assert (await house.get(stuck)).state is State.ENDED
         await _until_forgotten(house, stuck)
+
+
+async def test_none_is_forgotten_whose_logs_were_not_cleaned(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many could not be, and though more are old than one round looks at."""
+    monkeypatch.setattr(retention, "EXPIRE_S", 0.01)
+    monkeypatch.setattr(retention, "EXPIRE_AGAIN_S", 0.01)
+    monkeypatch.setattr(repository, "_EXPIRE_BATCHES", 1)
+    monkeypatch.setattr(store_retention, "BATCH", 2)
+    stuck, second, third = [await _ended(house) for _ in range(3)]
+    clean, cleaned = house.backend.clean, list[str]()
+
+    async def fail(execution_id: str, *, keep_logs: bool) -> None:
+        if execution_id == stuck.id:
+            raise Retryable("its parent stays")
+        await clean(execution_id, keep_logs=keep_logs)
+        cleaned.append(execution_id)
+
+    monkeypatch.setattr(house.backend, "clean", fail)
+    async with _expiring(house):
+        await _until_forgotten(house, third)
+    assert cleaned == [second.id, third.id]
 
 
 async def _ended(house: House) -> Execution:

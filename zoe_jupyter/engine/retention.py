@@ -30,9 +30,10 @@ async def expiring(
             now = clock()
             old = await ledger.read(store.expiring, now, history_s, keeping=kept)
             # Logs first: nobody would know of them any more once their execution is deleted.
-            kept |= {each for each in old if not await _is_cleaned(backend, each)}
+            cleaned = [each for each in old if await _is_cleaned(backend, each)]
+            kept.update(set(old).difference(cleaned))
             failpoint("expire.before")
-            await ledger.write(store.expire, now, history_s, keeping=kept)
+            await ledger.write(store.expire, now, history_s, only=cleaned)
             failpoint("expire.after")
             found = old
         except StoreError as error:

@@ -274,27 +274,26 @@ class Store:
         return self._read(lambda connection: reading.read_secrets(connection, execution_id))
 
     def expiring(self, now: float, history_s: float, *, keeping: Collection[str] = ()) -> list[str]:
-        """Ids of the executions that ``expire`` would delete now."""
+        """Ids of executions that ended longer ago than ``history_s``, oldest first, without ``keeping``; bounded."""
         most = _EXPIRE_BATCHES * retention.BATCH
         return self._read(lambda connection: retention.old_executions(connection, now - history_s, most, keeping))
 
-    def expire(self, now: float, history_s: float, *, keeping: Collection[str] = ()) -> list[str]:
+    def expire(self, now: float, history_s: float, *, only: Sequence[str] | None = None) -> list[str]:
         """Delete some of what ended longer ago than ``history_s``, its events, and keys of the past; returns the executions' ids.
 
-        ``keeping``: executions that are left. Bounded: call it again soon as long as it returns any.
+        ``only``: no other executions than these. Bounded: call it again soon as long as it returns any.
         """
         before = now - history_s
+        ids = self.expiring(now, history_s) if only is None else only
         forgotten: list[str] = []
-        for _ in range(_EXPIRE_BATCHES):
-            deleted = self._write(
-                lambda transaction: retention.delete_old_executions(transaction.connection, before, keeping)
-            )
-            forgotten += deleted
-            if len(deleted) < retention.BATCH:
-                break
+        for first in range(0, len(ids), retention.BATCH):
+            forgotten += self._forget_old(before, ids[first : first + retention.BATCH])
         self._write(lambda transaction: retention.delete_old_events(transaction.connection, before))
         self._write(lambda transaction: retention.delete_old_keys(transaction.connection, now))
         return forgotten
+
+    def _forget_old(self, before: float, ids: Sequence[str]) -> list[str]:
+        return self._write(lambda transaction: retention.delete_old_executions(transaction.connection, before, ids))
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with connections.translated(self._place), self._engines.reading.begin() as connection:

@@ -22,13 +22,14 @@ def old_executions(connection: Connection, before: float, limit: int, keeping: C
     return [each for each in connection.execute(ordered).scalars() if each not in keeping][:limit]
 
 
-def delete_old_executions(connection: Connection, before: float, keeping: Collection[str]) -> list[str]:
-    """Delete a batch of executions that ended before, with their events; returns their ids."""
-    ids = old_executions(connection, before, BATCH, keeping)
-    if ids:
-        connection.execute(delete(events).where(events.c.execution_id.in_(ids)))
-        connection.execute(delete(executions).where(executions.c.id.in_(ids)))
-    return ids
+def delete_old_executions(connection: Connection, before: float, ids: Collection[str]) -> list[str]:
+    """Delete those of a batch that ended before, with their events; returns their ids."""
+    is_old = (executions.c.ended_at < before) & executions.c.id.in_(ids)
+    old = list(connection.execute(select(executions.c.id).where(is_old)).scalars())
+    if old:
+        connection.execute(delete(events).where(events.c.execution_id.in_(old)))
+        connection.execute(delete(executions).where(executions.c.id.in_(old)))
+    return old
 
 
 def delete_old_events(connection: Connection, before: float) -> int:
