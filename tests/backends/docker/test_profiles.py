@@ -16,7 +16,7 @@ from zoe_jupyter.backends.base import Address
 from zoe_jupyter.backends.docker import DockerBackend, translate
 from zoe_jupyter.backends.docker.settings import ContainerSettings, DockerProfile, FolderSettings
 from zoe_jupyter.model.application import Port, Probe
-from zoe_jupyter.model.errors import ZoeError
+from zoe_jupyter.model.errors import Retryable, ZoeError
 from zoe_jupyter.testing.backend_contract import OWNER, SERVER, Runner
 
 WIDE = DockerProfile(
@@ -28,6 +28,7 @@ WIDE = DockerProfile(
     user="0:0",
     folders=(FolderSettings("/srv/x", "/x", is_writable=True),),
 )
+HOLDER = translate.Holder(True, 1.0, "a", frozenset())
 SYS_ADMIN, SYS_NICE = 1 << 21, 1 << 23
 
 
@@ -61,6 +62,16 @@ def test_a_service_on_the_network_of_its_machine_publishes_nothing_and_is_reache
     told["NetworkSettings"] = {"Networks": {"host": {"IPAddress": ""}}, "Ports": {}}
     found = translate.container(told)
     assert (found.address, found.published) == ("127.0.0.1", found.ports)
+
+
+def test_of_two_with_the_same_port_of_a_machine_the_later_gives_way() -> None:
+    first, other = (
+        replace(made, ports=frozenset(ports))
+        for made, ports in ((HOLDER, (20000, 20001)), (replace(HOLDER, made_at=2.0, id="b"), (20001,)))
+    )
+    assert first.comes_before(other)
+    assert not other.comes_before(first)
+    assert not first.comes_before(replace(other, ports=frozenset((20002,))))
 
 
 def test_a_profile_gives_no_folder_that_would_be_the_machine(tmp_path: Path) -> None:
@@ -110,5 +121,10 @@ async def test_a_service_on_the_network_of_its_machine_gets_ready_and_is_reached
     )
     inside = Address(seen.host, seen.ports)
     assert await runner.backend.reach("one", seen.service, 1, inside) == Address("127.0.0.1", {"web": number})
+    with pytest.raises(Retryable, match=f"has the port {number}; it waits") as waiting:
+        await runner.start("two", framework="engine", ports={"web": Port()}, port_numbers={"web": number})
+    assert waiting.value.is_blameless
+    await runner.start("two", framework="other", ports={"web": Port()}, port_numbers={"web": number})
+    await runner.backend.clean("two", keep_logs=False)
     await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)

@@ -39,9 +39,9 @@ async def test_who_was_made_first_waits_whether_the_later_one_that_runs_gives_wa
     engine: Any = SimpleNamespace(calls=SimpleNamespace(do=asked), containers={FOUND.id: FOUND}, name="docker")
     launcher = Launcher(engine, AsyncMock(), AsyncMock(), AsyncMock())
     if keeps:
-        await launcher._keep_gpus(FOUND)
+        await launcher._keep(FOUND)
     else:
         with pytest.raises(Retryable, match="just taken"):
-            await launcher._keep_gpus(FOUND)
+            await launcher._keep(FOUND)
     assert (FOUND.id in engine.containers) is keeps
     assert asked.await_count == len(seen) + (not keeps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,7 @@ from zoe_jupyter.model.errors import BackendError, Busy, Fatal, Retryable
 from zoe_jupyter.model.execution import Reason
 from zoe_jupyter.model.units import format_duration
 
-_NO_GPU_S = 5.0
+_NOT_FREE_S = 5.0
 _RIVAL_S = 3.0
 """Between a start and the look after it lies less."""
 _MAY_RUN = ["created", "running", "paused", "restarting"]
@@ -51,7 +51,7 @@ class Launcher:
         self._networks = networks
         self._settings = settings
         self._turns: dict[str, asyncio.Lock] = {}
-        self._gpu_turn = asyncio.Lock()
+        self._turn_to_choose = asyncio.Lock()
         self._waiting: dict[Attempt, str] = {}
         """Those whose image is not known to be there, and which one that is."""
         self._launching: dict[Attempt, float] = {}
@@ -127,26 +127,27 @@ class Launcher:
 
     async def _launch(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
         attempt = translate.attempt_of(order)
+        has_rivals = bool(order.resources.gpus or _host_ports(order, settings))
         with self._as_unknown(attempt):
             found = await self._engine.inspect(name)
         if found is None:
             await self._networks.ensure(order.execution_id, order.siblings)
             failpoint("docker.network")
-            create = self._create_with_gpus if order.resources.gpus else self._create
+            create = self._create_in_turn if has_rivals else self._create
             found = await create(order, name, settings)
             failpoint("docker.created")
         if not found.is_created:
             return found
-        if order.resources.gpus:
-            await self._keep_gpus(found)
+        if has_rivals:
+            await self._keep(found)
         await self._engine.calls.do(_fill, found.id, order, settings.user, limit_s=SLOW_S)
         failpoint("docker.filled")
         self._asked_to_start.add(attempt)
         await self._start(found, order)
         failpoint("docker.started")
         with self._as_unknown(attempt):
-            if order.resources.gpus:
-                await self._keep_gpus(found)
+            if has_rivals:
+                await self._keep(found)
             started = await self._engine.inspect(found.id)
         if started is None:
             raise Retryable(f"the container of {order.service} was removed while it was started")
@@ -165,17 +166,19 @@ class Launcher:
                 raise Unreachable(f"whether {attempt} runs is not told: {error}") from error
             raise
 
-    async def _create_with_gpus(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
-        """One after the other, so that no two get the same. Raises Retryable where too few are free."""
-        wanted = order.resources.gpus
-        async with self._gpu_turn:
+    async def _create_in_turn(self, order: ServiceOrder, name: str, settings: ContainerSettings) -> Container:
+        """One after the other, so that no two get the same GPU or port. Raises Retryable where too few are free."""
+        wanted, ports = order.resources.gpus, _host_ports(order, settings)
+        async with self._turn_to_choose:
             holders = await self._engine.calls.do(_holders, limit_s=SLOW_S)
             free = translate.free_gpus(holders, self._engine.settings.gpus)
             if len(free) < wanted:
                 raise self._no_gpu(f"{wanted} wanted, {len(free)} free")
+            if taken := ports & frozenset[int]().union(*(each.ports for each in holders)):
+                raise self._no_port(taken)
             return await self._create(order, name, settings, gpus=free[:wanted])
 
-    async def _keep_gpus(self, found: Container) -> None:
+    async def _keep(self, found: Container) -> None:
         """Looks before it is started and after: another deployment on this engine may have chosen the same. Raises Retryable then, for one of both.
 
         Who was made later and runs looks once more, and gives way if it sees this one: that is waited for.
@@ -190,12 +193,20 @@ class Launcher:
                 break
             await asyncio.sleep(pause_s)
         await self._discard(found)
+        if own is not None and (ports := frozenset[int]().union(*(own.ports & each.ports for each in rivals))):
+            raise self._no_port(ports)
         raise self._no_gpu("they were just taken")
 
     def _no_gpu(self, why: str) -> Retryable:
         """No failure of the service: it waits for what others have, another Zoe say."""
         text = f"others have GPUs of the engine {self._engine.name}: {why}; it waits until they are free"
-        return Retryable(text, delay_s=_NO_GPU_S, reason="no_gpu", is_blameless=True)
+        return Retryable(text, delay_s=_NOT_FREE_S, reason="no_gpu", is_blameless=True)
+
+    def _no_port(self, taken: Iterable[int]) -> Retryable:
+        """What listens there would be taken for it."""
+        numbers = ", ".join(map(str, sorted(taken)))
+        text = f"another service on the network of the machine of the engine {self._engine.name} has the port {numbers}; it waits until that ends"
+        return Retryable(text, delay_s=_NOT_FREE_S, reason="no_port", is_blameless=True)
 
     async def _create(
         self, order: ServiceOrder, name: str, settings: ContainerSettings, *, gpus: Sequence[str] = ()
@@ -268,6 +279,11 @@ class Launcher:
         self._engine.containers.pop(found.id, None)
 
 
+def _host_ports(order: ServiceOrder, settings: ContainerSettings) -> frozenset[int]:
+    """Of the engine's machine itself; each but one on it would be refused, or answered for by another."""
+    return frozenset(order.port_numbers.values()) if settings.has_host_network else frozenset()
+
+
 def _create(client: Any, config: dict[str, Any], name: str) -> str:
     return str(client.create_container_from_config(config, name)["Id"])
 
@@ -277,7 +293,7 @@ def _begin(client: Any, container_id: str) -> None:
 
 
 def _holders(client: Any) -> list[translate.Holder]:
-    """What has GPUs there, of all deployments."""
+    """What has GPUs, or the machine's own ports, there, of all deployments."""
     found = []
     for listed in client.containers(all=True, filters={"label": f"{translate.LABEL}deployment", "status": _MAY_RUN}):
         with suppress(NotFound):

@@ -202,19 +202,21 @@ def _gpu_request(gpus: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A container, of whatever deployment, that has GPUs."""
+    """A container, of whatever deployment, that has GPUs, or ports of the engine's machine itself."""
 
     is_running: bool
     made_at: float
     id: str
     gpus: frozenset[str]
+    ports: frozenset[int] = frozenset()
 
     def comes_before(self, other: Holder) -> bool:
-        """Whether it keeps those that the other has, too: whoever was made first, and who runs where the other does not.
+        """Whether it keeps what the other has, too: whoever was made first, and who runs where the other does not.
 
         Both look when they were made and when they were started: who was made first may be seen late, and then gives way to who runs.
         """
-        return bool(self.gpus & other.gpus) and (self.is_older(other) or self.is_running > other.is_running)
+        is_both = bool(self.gpus & other.gpus or self.ports & other.ports)
+        return is_both and (self.is_older(other) or self.is_running > other.is_running)
 
     def is_older(self, other: Holder) -> bool:
         return (self.made_at, self.id) < (other.made_at, other.id)
@@ -222,9 +224,10 @@ class Holder:
 
 def holder(body: Mapping[str, Any]) -> Holder | None:
     """From an answer of ``GET /containers/ID/json``; None for one that has none, or has ended."""
-    gpus, state = frozenset(_gpus(body["HostConfig"])), body["State"]
-    may_run = state["Running"] or state["Status"] == "created"
-    return Holder(state["Running"], moment(body["Created"]), body["Id"], gpus) if gpus and may_run else None
+    gpus, ports, state = frozenset(_gpus(body["HostConfig"])), _host_ports(body), body["State"]
+    if not (gpus or ports) or not (state["Running"] or state["Status"] == "created"):
+        return None
+    return Holder(state["Running"], moment(body["Created"]), body["Id"], gpus, ports)
 
 
 def free_gpus(holders: Iterable[Holder], known: int) -> list[str]:
@@ -287,6 +290,12 @@ def container(body: Mapping[str, Any]) -> Container:
 
 def _gpus(host: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for request in host.get("DeviceRequests") or () for name in request.get("DeviceIDs") or ())
+
+
+def _host_ports(body: Mapping[str, Any]) -> frozenset[int]:
+    if body["HostConfig"].get("NetworkMode") != HOST:
+        return frozenset()
+    return frozenset(json.loads((body["Config"]["Labels"] or {}).get(f"{LABEL}ports", "{}")).values())
 
 
 def is_own(labels: Mapping[str, str] | None, deployment: str) -> bool:
