@@ -39,6 +39,16 @@ async def test_the_exit_code_is_that_of_the_command_also_when_it_said_much(runne
     assert await runner.backend.run("one", "app.main-0", 1, command, environment={}, timeout_s=30) == 3
 
 
+@pytest.mark.parametrize("own", [{}, {"A": "1", "UID": "5"}], ids=["without", "with its own"])
+async def test_what_a_command_is_given_comes_after_the_services_own_variables(
+    runner: Runner, own: dict[str, str]
+) -> None:
+    await runner.start("one", environment=own)
+    is_there = """import os; assert (os.environ["A"], os.environ.get("UID", "5")) == ("it's $2", "5"); """
+    command = ("python3", "-c", f'{is_there} assert "ZOE_GIVEN" not in os.environ')
+    assert await runner.backend.run("one", "app.main-0", 1, command, environment={"A": "it's $2"}, timeout_s=20) == 0
+
+
 async def test_commands_that_hang_hold_nobody_up(runner: Runner) -> None:
     ready = Probe(command=("sleep", "29"), timeout_s=100)
     orders = [runner.order("one", f"app.hang-{n}", siblings=HANGING, ready=ready) for n in range(HANGING)]

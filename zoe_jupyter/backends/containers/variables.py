@@ -10,10 +10,16 @@ from zoe_jupyter.model.errors import Fatal
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_OF_SHELLS = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})
+"""Where ``sh`` is bash it ends when somebody sets these."""
+
 
 def exports(environment: Mapping[str, str]) -> str:
-    """The variables as a shell reads them. Raises Fatal for a name that no shell takes."""
+    """The variables as a shell reads them that then becomes ``"$@"``. Raises Fatal for a name that no shell takes."""
     wrong = [name for name in environment if not _NAME.fullmatch(name)]
     if wrong:
         raise Fatal(f"{wrong[0]!r} cannot be the name of an environment variable; letters, digits and _ can")
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()) + ":\n"
+    quoted = {name: shlex.quote(value) for name, value in environment.items()}
+    before = [f"export {name}={value}\n" for name, value in quoted.items() if name not in _OF_SHELLS]
+    beyond = [f'set -- env {name}={value} "$@"\n' for name, value in quoted.items() if name in _OF_SHELLS]
+    return "".join([*before, *beyond, ":\n"])

@@ -8,14 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoe_jupyter.backends.containers.variables import exports
+
 FOLDER, FILE = "/run/zoe", "environment"
 """The folder is root's, and the file the service's to read."""
 _SHELL = ("sh", "-c", f'. {FOLDER}/{FILE} && exec "$@"', "zoe")
 
+_GIVEN = "ZOE_GIVEN"
+_WITH_GIVEN = ("sh", "-c", f'. {FOLDER}/{FILE} && eval "${_GIVEN}" && unset {_GIVEN} && exec "$@"', "zoe")
+
 
 def entered(command: Sequence[str]) -> list[str]:
-    """The command, once the variables are read; for what runs beside the service as well."""
+    """The command, once the variables are read."""
     return [*_SHELL, *command]
+
+
+def beside(command: Sequence[str], given: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """A command that runs beside a service with variables, and its environment; ``given`` come after the service's own. Raises Fatal."""
+    return ([*_WITH_GIVEN, *command], {_GIVEN: exports(given)}) if given else (entered(command), {})
 
 
 def begun(command: Sequence[str], image: Mapping[str, Any] | None) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.calls import LOG_S, Calls
 from zoe_jupyter.backends.docker.engine import Engine
-from zoe_jupyter.backends.docker.entering import entered
+from zoe_jupyter.backends.docker.entering import beside
 from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.translate import Container, moment
 from zoe_jupyter.model.application import Probe
@@ -286,8 +286,10 @@ async def run(
     Raises also asyncio.TimeoutError, when it took longer since its turn came.
     """
     async with engine.command(found):
-        words = entered(command) if found.has_variables else list(command)
-        return await asyncio.wait_for(_run(engine, found.id, words, environment or {}), limit_s)
+        words, given = list(command), environment or {}
+        if found.has_variables:
+            words, given = beside(command, given)
+        return await asyncio.wait_for(_run(engine, found.id, words, given), limit_s)
 
 
 async def _run(engine: Engine, container_id: str, command: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
