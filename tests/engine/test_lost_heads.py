@@ -53,6 +53,9 @@ async def test_a_worker_that_ends_meanwhile_waits_for_its_head(house: House, fla
     now = await house.until(lambda now: (now.services[WORKER].reason or LOST).code == "no_place", flat)
     assert (now.state, set(now.services)) == (State.STARTING, {WORKER})
     assert (now.services[WORKER].reason or LOST).text == "it waits until there is a place again for head"
+    house.clock.ahead_s += 100 * rendering.PLACE_S
+    await house.core._loop.let_time_pass()
+    assert (await house.get(flat)).services[WORKER] == now.services[WORKER], "it is not tried in vain"
     house.backend.machines.append(_small("new"))
     house.backend.hint()
     now = await house.until_state(State.RUNNING, flat)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.lifecycle.life import HEAD, LOST, OOM, START, WORKER, Life, cluster, job
+from tests.lifecycle.life import HEAD, LOST, OOM, START, WORKER, Life, cluster, job, process
 from zoe_jupyter.lifecycle import counts
 from zoe_jupyter.lifecycle.effects import Clean, Launch, Stop
 from zoe_jupyter.lifecycle.events import Grown, LaunchFailed, ServiceExited, StopRequested, TimePassed
 from zoe_jupyter.lifecycle.step import next_due
-from zoe_jupyter.model.application import Restart, RestartWhen
+from zoe_jupyter.model.application import Application, Restart, RestartWhen
 from zoe_jupyter.model.execution import Outcome, Reason, State
 
 
@@ -356,6 +356,20 @@ def test_waiting_for_what_will_come_costs_no_try() -> None:
         assert (life["spark.head-0"].failures, life["spark.head-0"].reason) == (0, told)
         life.later(5, TimePassed())
     assert life.state is State.STARTING
+
+
+def test_what_needs_the_place_of_others_is_not_tried_in_vain() -> None:
+    """A new attempt each five seconds, for days, would be all that its log tells."""
+    gone = Reason("lost", "its machine far is lost", {"node": "far"})
+    told = Reason("no_place", "it waits until there is a place again for head", {"processes": [HEAD]})
+    life = Life.running(Application("flat", "Flat", (process(HEAD), process("flat.worker")), {}))
+    life.exits("flat.worker-0", 1).exits("spark.head-0", None, gone, is_blameless=True).later(60, TimePassed())
+    life.happens(LaunchFailed("flat.worker-0", 2, told, retry_in_s=5.0, is_blameless=True))
+
+    assert next_due(life.execution) is None
+    assert life.later(86400, TimePassed()).actions == []
+    life.happens(Grown(core={HEAD: {"n2": 1}}))
+    assert life.actions == [Launch("flat.worker-0", 3), Launch("spark.head-0", 2)]
 
 
 def test_what_ran_on_a_lost_machine_is_placed_anew_also_when_it_had_just_begun() -> None:

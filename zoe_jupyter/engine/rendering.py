@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from zoe_jupyter.backends.base import Address, Backend, Bounds, Reserved, ServiceOrder
-from zoe_jupyter.lifecycle import titles
+from zoe_jupyter.lifecycle import counts, titles
 from zoe_jupyter.model.application import ConnectionTemplate, Context, Health, Probe, Process
 from zoe_jupyter.model.errors import InvalidDescription, Retryable
 from zoe_jupyter.model.execution import Execution, Service
@@ -20,7 +20,7 @@ View = Callable[[Execution, Service], Awaitable[Address]]
 
 
 PLACE_S = 5.0
-"""Until what needs the address of something that has no place is tried again."""
+"""At least, until what needs the address of something that had no place is tried again."""
 
 
 class Renderer:
@@ -39,12 +39,13 @@ class Renderer:
         try:
             return await self._order(execution, service, bounds)
         except InvalidDescription as error:
-            if lacking := _without_place(execution):
+            if lacking := counts.without_place(execution.application, execution.services.values()):
+                named = ", ".join(titles.of_process(execution.application, name) for name in lacking)
                 raise Retryable(
-                    f"it waits until there is a place again for {', '.join(lacking)}",
+                    f"it waits until there is a place again for {named}",
                     delay_s=PLACE_S,
                     details={"processes": lacking},
-                    reason="no_place",
+                    reason=counts.NO_PLACE,
                     is_blameless=True,
                 ) from error
             raise
@@ -193,13 +194,6 @@ class Renderer:
 
     async def _outside(self, execution: Execution, service: Service) -> Address:
         return await (self.outside if service.host else self._inside)(execution, service)
-
-
-def _without_place(execution: Execution) -> list[str]:
-    """Titles of the processes whose core services were all lost with their machines, while others of the execution go on."""
-    application, placed = execution.application, {service.process for service in execution.services.values()}
-    lacking = (process.name for process in application.processes if process.core and process.name not in placed)
-    return [titles.of_process(application, name) for name in lacking]
 
 
 def _own_names(service: Service, process: Process, own: Reserved) -> dict[str, Any]:

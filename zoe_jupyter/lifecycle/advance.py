@@ -10,14 +10,14 @@ from zoe_jupyter.model.execution import ServiceState, State
 
 def advance(draft: Draft) -> None:
     """Bring an execution in starting or running as far as it can go now."""
-    ready = counts.ready_processes(draft.execution.application, draft.services)
-    for service in draft.services:
-        is_due = service.state is ServiceState.WAITING and service.due_at <= draft.now
-        if is_due and ready.issuperset(draft.process_of(service).after):
+    application = draft.execution.application
+    ready = counts.ready_processes(application, draft.services)
+    for service in list(counts.due_services(application, draft.services, ready)):
+        if service.due_at <= draft.now:
             started = draft.put(service, state=ServiceState.STARTING, due_at=0.0, exit_code=None)
             draft.record_service("starting", started)
             draft.act(Launch(started.name, started.attempt))
-    _settle(draft, is_ready=len(ready) == len(draft.execution.application.processes))
+    _settle(draft, is_ready=len(ready) == len(application.processes))
 
 
 def _settle(draft: Draft, *, is_ready: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from zoe_jupyter.model.application import Application, Process
 from zoe_jupyter.model.execution import Execution, Service, ServiceState
@@ -11,6 +11,8 @@ from zoe_jupyter.model.execution import Execution, Service, ServiceState
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
 """States in which a backend may have something of the service."""
 LEAVING = frozenset({ServiceState.DRAINING, ServiceState.STOPPING})
+NO_PLACE = "no_place"
+"""The code of why what needs the address of others could not be launched; its number ``processes``: those that had no place."""
 
 
 def wanted_elastic(execution: Execution, process: Process) -> int:
@@ -47,6 +49,28 @@ def ready_processes(application: Application, services: Iterable[Service]) -> fr
         if service.is_core and service.state in (ServiceState.RUNNING, ServiceState.ENDED):
             lacking[service.process] -= 1
     return frozenset(name for name, count in lacking.items() if count <= 0)
+
+
+def without_place(application: Application, services: Iterable[Service]) -> list[str]:
+    """The processes whose core services were all lost with their machines, while others of the execution go on."""
+    placed = {service.process for service in services}
+    return [process.name for process in application.processes if process.core and process.name not in placed]
+
+
+def due_services(application: Application, services: Collection[Service], ready: frozenset[str]) -> Iterator[Service]:
+    """Those that wait for nothing but their time; ``ready``: the processes that are."""
+    lacking = without_place(application, services)
+    for service in (each for each in services if each.state is ServiceState.WAITING):
+        if ready.issuperset(application.process(service.process).after) and not _lacks(service, lacking):
+            yield service
+
+
+def _lacks(service: Service, lacking: list[str]) -> bool:
+    """Whether it would be told once more what it was told."""
+    reason = service.reason
+    if not lacking or reason is None or reason.code != NO_PLACE:
+        return False
+    return list(reason.numbers.get("processes", ())) == lacking
 
 
 def depth(application: Application, process: str) -> int:

@@ -99,7 +99,7 @@ def _service_moments(execution: Execution) -> Iterator[float]:
     """Deadlines of what drains and stops, and next tries of what only waits for its time."""
     services = execution.services.values()
     yield from (s.due_at for s in services if s.state in counts.LEAVING)
-    waiting = [s for s in services if s.state is ServiceState.WAITING]
-    if waiting and execution.state in (State.STARTING, State.RUNNING):
+    is_active = execution.state in (State.STARTING, State.RUNNING)
+    if is_active and any(service.state is ServiceState.WAITING for service in services):
         ready = counts.ready_processes(execution.application, services)
-        yield from (s.due_at for s in waiting if ready.issuperset(execution.application.process(s.process).after))
+        yield from (s.due_at for s in counts.due_services(execution.application, services, ready))
