@@ -16,7 +16,7 @@ import pytest
 
 from tests.backends.docker.test_odd_engines import FOUND, VERSION, an_engine, place, served
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.docker import DockerBackend
+from zoe_jupyter.backends.docker import DockerBackend, stopping
 from zoe_jupyter.backends.docker import engine as engines
 from zoe_jupyter.backends.docker import site as sites
 from zoe_jupyter.backends.docker.engine import Engine
@@ -101,9 +101,12 @@ async def test_what_an_engine_has_not_told_of_yet_when_zoe_begins_has_not_vanish
             await backend.stop("x2", "app.main-0", 1, grace_s=0)
         await backend.stop("x1", "app.unknown-0", 1, grace_s=0)
         may_answer.set()
-        observation = await backend.observe()
-        assert [each.execution_id for each in observation.services] == ["x1", "x2"]
-        assert not observation.unreachable
+        await eventually(lambda: _tells_of_both(backend))
+
+
+async def _tells_of_both(backend: DockerBackend) -> bool:
+    observation = await backend.observe()
+    return [each.execution_id for each in observation.services] == ["x1", "x2"] and not observation.unreachable
 
 
 async def test_what_is_gone_when_it_is_asked_for_is_not_waited_for(place: Path) -> None:
@@ -194,6 +197,60 @@ async def test_what_was_asked_in_vain_takes_few_turns(place: Path, monkeypatch: 
     engine.touch(FOUND.id)
     await engine._inspect_dirty()
     assert set(engine.containers) == {FOUND.id}
+    engine.close()
+
+
+async def test_a_question_that_hangs_makes_only_the_look_wait_that_asks_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_INSPECT_S", 5.0)
+    engine, is_asked = an_engine(place), asyncio.Event()
+
+    async def inspect(container_id: str) -> Container:
+        if container_id == OTHER.id:
+            is_asked.set()
+            await asyncio.Event().wait()
+        return FOUND
+
+    monkeypatch.setattr(engine, "_inspect", inspect)
+    engine.touch(OTHER.id)
+    looking = asyncio.ensure_future(engine._inspect_dirty())
+    await asyncio.wait_for(is_asked.wait(), 5)
+    looking.cancel()
+    engine.touch(FOUND.id)
+    await asyncio.wait_for(engine._inspect_dirty(), 2)
+    assert set(engine.containers) == {FOUND.id}
+    engine.close()
+
+
+async def test_what_was_asked_in_vain_of_an_engine_that_was_silent_is_asked_at_once(place: Path) -> None:
+    """What is not listed any more is forgotten."""
+    async with served(place, lists_both):
+        engine, asked = an_engine(place), list[str]()
+
+        async def inspect(container_id: str, **_: Any) -> Container:
+            asked.append(container_id)
+            return BOTH[container_id]
+
+        engine._inspect = inspect  # type: ignore[method-assign]
+        engine._in_vain, engine.silent_since = {OTHER.id, "gone"}, 1.0
+        async with engine.again, engine.again, engine.again:
+            await engine.look()
+            assert set(asked) == set(engine.containers) == set(BOTH)
+        engine._in_vain, engine._listed_at = {OTHER.id, "gone"}, None
+        await engine.look()
+        assert engine._in_vain == {OTHER.id}
+        engine.close()
+
+
+async def test_a_kill_waits_for_no_look_that_hangs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, killed = an_engine(place), AsyncMock(side_effect=[Unreachable("no answer in time"), None])
+    monkeypatch.setattr(stopping, "kill", killed)
+    monkeypatch.setattr(stopping, "_KILL_AGAIN_S", 0.01)
+    engine.containers = {FOUND.id: FOUND}
+    async with engine.again, engine.again, engine.again:
+        await asyncio.wait_for(stopping.Stopper()._kill(engine, FOUND, 0.0), 5)
+    assert killed.await_count == 2
     engine.close()
 
 

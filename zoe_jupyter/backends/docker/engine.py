@@ -54,7 +54,9 @@ class Engine:
         self.figures = asyncio.Semaphore(_FIGURES_AT_ONCE)
         """Turns of those who ask what a container uses: of everything that runs at once, while looks use the same threads."""
         self.again = asyncio.Semaphore(_AGAIN_AT_ONCE)
-        """Turns of what was asked in vain before, so that what hangs leaves threads to all others."""
+        """Turns of looks at what was looked at in vain before, so that what hangs leaves threads to all others."""
+        self.kills_again = asyncio.Semaphore(_AGAIN_AT_ONCE)
+        """And of those who kill it, which no look holds up."""
         self.containers: dict[str, Container] = {}
         self.unseen: dict[str, str] = {}
         """Ids of containers that are listed, and how they are was not told yet: their executions."""
@@ -153,6 +155,8 @@ class Engine:
             await self.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
         else:
             await self._list()
+        if self.silent_since is not None:
+            self._in_vain.clear()  # that was the engine's own silence
         await self._inspect_dirty()
 
     async def _list(self) -> None:
@@ -171,6 +175,7 @@ class Engine:
         self.unseen = {each["Id"]: each["Labels"][f"{LABEL}execution"] for each in found if self._is_unseen(each)}
         self._quotas = {key: quota_us for key, quota_us in self._quotas.items() if key in ids}
         self._ending &= ids
+        self._in_vain &= ids
         self._dirty |= {each["Id"] for each in found if self._has_changed(each)}
         self.is_known = True
         if self._is_subscribed and info:
@@ -215,14 +220,15 @@ class Engine:
     async def _inspect_dirty(self) -> None:
         """One that the engine is busy with, starting it say, is not waited for: a look has the answer when it has come."""
         busy = {key for key, task in self._asked.items() if not task.done()}
+        begun = []
         for key in self._dirty - busy:
             work = self._inspect_again(key) if key in self._in_vain else self._inspect(key)
-            self._asked[key] = asyncio.create_task(work, name=f"zoe docker looks at {key[:12]}")
+            begun.append(asyncio.create_task(work, name=f"zoe docker looks at {key[:12]}"))
+            self._asked[key] = begun[-1]
         self._dirty &= busy
-        if self._asked:
-            _, late = await asyncio.wait(self._asked.values(), timeout=_INSPECT_S)
+        if begun:
+            _, late = await asyncio.wait(begun, timeout=_INSPECT_S)
             for task in late:
-                task.remove_done_callback(self._has_come)
                 task.add_done_callback(self._has_come)
         await self._take_answers()
 
@@ -275,6 +281,7 @@ class Engine:
     async def inspect(self, name: str) -> Container | None:
         """One container as it is now, by name or id; remembered. What has ended runs again only once a look has seen it."""
         found = await self._inspect(name, limit_s=SLOW_S)
+        self._in_vain -= {name, found.id if found is not None else name}
         if found is None:
             self.unseen.pop(name, None)
         else:

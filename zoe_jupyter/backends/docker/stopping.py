@@ -85,7 +85,7 @@ class Stopper:
                     await kill(engine, found)
                 return
             await asyncio.sleep(_KILL_AGAIN_S)
-            turn = engine.again
+            turn = engine.kills_again
 
 
 async def _ask(engine: Engine, found: Container) -> None:
