@@ -95,9 +95,36 @@ async def test_a_container_that_the_engine_is_still_making_is_waited_for(
     starting = asyncio.create_task(runner.start("one"))
     seen = await runner.until("one", "app.main-0", SeenState.STARTING)
     assert seen.reason is not None
-    assert "has not made its container for more than 0." in seen.reason.text
+    assert "its launch takes more than 0." in seen.reason.text
+    assert "has not made its container: much in the image's VOLUME takes long" in seen.reason.text
     assert (await starting).reason is None
     assert len(world.left(engine)) == 2, "one container in one network"
+
+
+async def test_a_launch_that_takes_long_is_told_with_what_it_waits_for(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for its container where that is there."""
+    fill, may_go_on = launching._fill, threading.Event()
+
+    def fill_late(*arguments: Any) -> None:
+        may_go_on.wait(30)
+        fill(*arguments)
+
+    monkeypatch.setattr(launching, "_fill", fill_late)
+    monkeypatch.setattr(launching, "_LONG_S", 0.4)
+    monkeypatch.setattr(launching, "_TRY_S", 0.1)
+    starting = asyncio.create_task(runner.start("one"))
+    try:
+        await eventually(lambda: _is_told(runner, "the engine docker has not taken its files; "))
+    finally:
+        may_go_on.set()
+    assert (await starting).reason is None
+
+
+async def _is_told(runner: Runner, words: str) -> bool:
+    told = [each.reason for each in (await runner.backend.observe()).services]
+    return any(reason is not None and words in reason.text for reason in told)
 
 
 @pytest.mark.parametrize("takes_s", [0.0, 2.0])
@@ -365,5 +392,38 @@ async def test_who_was_made_later_gives_way_also_when_both_have_just_been_starte
     else:
         await runner.launch(order)
     assert len(engine.containers(filters=own)) == (0 if is_first else 1)
+    await runner.backend.clean("one", keep_logs=False)
+    await world.close(runner.backend)
+
+
+async def test_who_runs_since_a_try_that_could_not_look_at_others_gives_way_in_the_next(
+    world: DockerWorld, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This engine has no GPU: ours is made without, and another's is listed that was made before."""
+    world.options["engines"] = (EngineSettings(gpus=1),)
+    runner = Runner(world, await world.open())
+    order = replace(runner.order("one"), resources=Resources(memory_bytes=64 * 1024**2, gpus=1))
+    own, create, is_troubled = {"label": f"jupyter.zoe.deployment={world.deployment}"}, launching._create, True
+
+    def made(client: Any, config: dict[str, Any], name: str) -> str:
+        config["HostConfig"].pop("DeviceRequests")
+        return create(client, config, name)
+
+    def holders(client: Any) -> list[translate.Holder]:
+        running = client.containers(filters=own)
+        if running and is_troubled:
+            raise Busy("the engine refused: its lock is held")
+        ours = [translate.Holder(True, 1.0, each["Id"], frozenset("0")) for each in running]
+        return [*ours, translate.Holder(True, 0.0, "other", frozenset("0"))] if ours else []
+
+    monkeypatch.setattr(launching, "_create", made)
+    monkeypatch.setattr(launching, "_holders", holders)
+    with pytest.raises(Unreachable, match=r"whether .* runs is not told"):
+        await runner.launch(order)
+    assert len(engine.containers(filters=own)) == 1
+    is_troubled = False
+    with pytest.raises(Retryable, match="just taken"):
+        await runner.launch(order)
+    assert not engine.containers(filters=own)
     await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)

@@ -40,6 +40,9 @@ _NO_PROGRAM = ("executable file not found", "no such file or directory", "permis
 _LONG_S, _TRY_S = 30.0, 2.0
 """Under way for so long, with all tries, a user is told so; but not in the moment in which an engine that was silent answers again."""
 _REMEMBERED_S = 86400.0
+_NETWORK, _TURN = "has not made its network", "is making what comes before it and has GPUs, or the machine's ports, too"
+_MAKE = "has not made its container: much in the image's VOLUME takes long"
+_FILES, _BEGIN = "has not taken its files", "has not started it"
 
 
 class Launcher:
@@ -60,6 +63,8 @@ class Launcher:
         """Those under way that may run by now."""
         self._under_way: dict[Attempt, float] = {}
         """Since when the present try goes on."""
+        self._steps: dict[Attempt, str] = {}
+        """What each of them waits for."""
 
     async def prepare(self, attempt: Attempt, image: str) -> None:
         """Have its image there, unless its container is there already. Raises Retryable, Fatal, Unreachable."""
@@ -81,13 +86,13 @@ class Launcher:
         for attempt, tried_at in self._under_way.items():
             waited_s = now - self._launching[attempt]
             if attempt not in there and waited_s >= _LONG_S and now - tried_at >= _TRY_S:
-                yield attempt, self._not_made(waited_s)
+                yield attempt, self._not_made(waited_s, self._steps.get(attempt, _MAKE))
 
-    def _not_made(self, waited_s: float) -> Reason:
+    def _not_made(self, waited_s: float, step: str) -> Reason:
         """In words that change less and less often."""
         long_s = _LONG_S * 2 ** int(math.log2(waited_s / _LONG_S))
         engine = self._engine.name
-        text = f"the engine {engine} has not made its container for more than {format_duration(long_s)}: much in the image's VOLUME takes long; "
+        text = f"its launch takes more than {format_duration(long_s)}: the engine {engine} {step}; "
         return Reason(
             "not_made",
             f"{text}if nothing changes, the engine hangs (`docker ps --all` there shows more)",
@@ -121,6 +126,7 @@ class Launcher:
             raise
         finally:
             del self._under_way[attempt]
+            self._steps.pop(attempt, None)
             if is_over:
                 del self._launching[attempt]
                 self._asked_to_start.discard(attempt)
@@ -131,18 +137,25 @@ class Launcher:
         with self._as_unknown(attempt):
             found = await self._engine.inspect(name)
         if found is None:
+            self._steps[attempt] = _NETWORK
             await self._networks.ensure(order.execution_id, order.siblings)
             failpoint("docker.network")
+            self._steps[attempt] = _TURN if has_rivals else _MAKE
             create = self._create_in_turn if has_rivals else self._create
             found = await create(order, name, settings)
             failpoint("docker.created")
         if not found.is_created:
+            if has_rivals and attempt in self._asked_to_start:  # by a try that could not look any more
+                with self._as_unknown(attempt):
+                    await self._keep(found)
             return found
+        self._steps[attempt] = _FILES
         if has_rivals:
             await self._keep(found)
         await self._engine.calls.do(_fill, found.id, order, settings.user, limit_s=SLOW_S)
         failpoint("docker.filled")
         self._asked_to_start.add(attempt)
+        self._steps[attempt] = _BEGIN
         await self._start(found, order)
         failpoint("docker.started")
         with self._as_unknown(attempt):
@@ -176,6 +189,7 @@ class Launcher:
                 raise self._no_gpu(f"{wanted} wanted, {len(free)} free")
             if taken := ports & frozenset[int]().union(*(each.ports for each in holders)):
                 raise self._no_port(taken)
+            self._steps[translate.attempt_of(order)] = _MAKE
             return await self._create(order, name, settings, gpus=free[:wanted])
 
     async def _keep(self, found: Container) -> None:
