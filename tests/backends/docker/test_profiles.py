@@ -80,6 +80,19 @@ def test_a_profile_gives_no_folder_that_would_be_the_machine(tmp_path: Path) -> 
         DockerBackend(deployment="zoe", data_dir=tmp_path, profiles={"db": profile})
 
 
+def test_a_place_that_two_folders_want_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    """Each launch would fail."""
+    one, other = FolderSettings("/srv/x", "/x"), FolderSettings("/srv/y", "/x/")
+    with pytest.raises(ZoeError, match="the folder '/srv/x': services have another one at /x, too"):
+        DockerBackend(
+            deployment="zoe", data_dir=tmp_path, folders=[one], profiles={"db": replace(WIDE, folders=(other,))}
+        )
+    with pytest.raises(ZoeError, match="services have another one at /x, too"):
+        DockerBackend(deployment="zoe", data_dir=tmp_path, folders=[one, other])
+    made = DockerBackend(deployment="zoe", data_dir=tmp_path, folders=[replace(one, at="")], profiles={"db": WIDE})
+    assert [each.at for each in made._settings.profiles["db"].folders] == ["/x"]
+
+
 async def looked_around(runner: Runner, service: str, framework: str) -> Any:
     await runner.launch(runner.order("one", service, code=LOOK_AROUND, framework=framework))
     await runner.ended("one", service)

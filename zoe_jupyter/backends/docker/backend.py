@@ -110,7 +110,7 @@ class DockerBackend(Backend):
             deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,
             log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, shares_cpu=shares_cpu,
             capabilities=tuple(capabilities), pull=pull, mtu=network_mtu,
-            folders=tuple(known(folders, state=data_dir)), data_dir=data_dir, profiles=known_profiles(profiles or {}, state=data_dir),
+            folders=tuple(known(folders, state=data_dir)), data_dir=data_dir, profiles=known_profiles(profiles or {}, state=data_dir, site=folders),
         )  # fmt: skip
         self._folder = data_dir / "docker"
         self._lost_after_s = lost_after_s
@@ -220,6 +220,8 @@ class DockerBackend(Backend):
             await self._find(execution_id)
         found = self._site.of(wanted)
         self._stopper.expect(wanted)
+        if not found:
+            self._site.expect_none(wanted)
         for engine, each in found:
             await self._stopper.stop(engine, each, grace_s=grace_s)
         unknown = [engine.why_silent for engine in self._site.silent()]

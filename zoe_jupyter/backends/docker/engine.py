@@ -34,7 +34,9 @@ _QUESTIONS_AT_ONCE, _QUESTIONS_OF_ONE, _QUESTIONS_OF_OWNER = 64, 8, 24
 """To logs; one that is much takes long."""
 _COPIES_AT_ONCE, _FIGURES_AT_ONCE, _AGAIN_AT_ONCE = 12, 3, 3
 _INSPECT_S = 1.0
-_NEWS = ("start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
+_MADE = "create"
+_UNWANTED = 1000
+_NEWS = (_MADE, "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "rename")
 
 
 class Engine:
@@ -79,6 +81,8 @@ class Engine:
         """Those that were, and there was no answer."""
         self._ending: set[str] = set()
         """Those that Zoe has asked to end: it is no question why they do."""
+        self._unwanted: dict[str, None] = {}
+        """Names of containers that were told to stop when there were none: one that is made all the same is looked at; the last so many."""
         self._quotas: dict[str, int] = {}
         """Of containers that were made to keep to another than the one they were made with."""
         self._is_subscribed = False
@@ -125,6 +129,12 @@ class Engine:
     def expect_end(self, container_id: str) -> None:
         """Zoe asks it to end."""
         self._ending.add(container_id)
+
+    def expect_none(self, name: str) -> None:
+        """What has this name was told to stop, and is not there."""
+        self._unwanted[name] = None
+        while len(self._unwanted) > _UNWANTED:
+            del self._unwanted[next(iter(self._unwanted))]
 
     async def look(self) -> None:
         """Bring ``containers`` up to date; raises Unreachable, also where it, or somebody before it, has nothing but trouble to tell."""
@@ -380,9 +390,16 @@ class Engine:
             self._is_subscribed, self._listed_at = True, None
             self._on_news()
             async for event in wire.lines(content):
+                if self._is_of_a_launch(event):
+                    continue
                 if container_id := event.get("Actor", {}).get("ID"):
                     self.touch(container_id)
                 self._on_news()
+
+    def _is_of_a_launch(self, event: dict[str, Any]) -> bool:
+        """Whether it tells of what was made and has somebody who looks at it."""
+        name = event.get("Actor", {}).get("Attributes", {}).get("name")
+        return event.get("Action") == _MADE and name not in self._unwanted
 
 
 def _outcome(task: asyncio.Task[Container | None]) -> Container | BaseException | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,16 +21,20 @@ _HOLDERS = ("/etc", "/root", "/boot")
 
 def known(folders: Iterable[FolderSettings], *, state: Path) -> Iterator[FolderSettings]:
     """Each with its place inside; raises ZoeError for one that would give away more than data. ``state`` is where Zoe keeps its own."""
+    folders = tuple(folders)
     for each in folders:
-        for trouble in _troubles(each, state.resolve()):
+        for trouble in (*_troubles(each, state.resolve()), *_twice(each, folders)):
             raise ZoeError(f"the setting Zoe.backend_options: the folder {each.path!r}: {trouble}")
         yield FolderSettings(each.path, each.at or each.path, is_writable=each.is_writable)
 
 
-def known_profiles(profiles: Mapping[str, DockerProfile], *, state: Path) -> dict[str, DockerProfile]:
-    """Raises ZoeError for one that is none, or with a folder of which every service is kept out."""
+def known_profiles(
+    profiles: Mapping[str, DockerProfile], *, state: Path, site: Sequence[FolderSettings]
+) -> dict[str, DockerProfile]:
+    """Raises ZoeError for one that is none, or with a folder of which every service is kept out, or at a place of one that all have."""
     return {
-        name: replace(each, folders=tuple(known(each.folders, state=state))) for name, each in checked(profiles).items()
+        name: replace(each, folders=tuple(known((*site, *each.folders), state=state))[len(site) :])
+        for name, each in checked(profiles).items()
     }
 
 
@@ -86,6 +90,12 @@ def _troubles(folder: FolderSettings, state: Path) -> Iterator[str]:
     for path in (Path(folder.path), Path(folder.path).resolve()):
         if trouble := _gives_away(path, state):
             yield trouble
+
+
+def _twice(folder: FolderSettings, folders: Iterable[FolderSettings]) -> Iterator[str]:
+    inside = PurePosixPath(folder.at or folder.path)
+    if sum(PurePosixPath(each.at or each.path) == inside for each in folders) > 1:
+        yield f"services have another one at {inside}, too"
 
 
 def _gives_away(path: Path, state: Path) -> str:

@@ -169,6 +169,11 @@ class Site:
         ]
         return sorted(found, key=lambda pair: pair[1].attempt.attempt)
 
+    def expect_none(self, wanted: Attempt) -> None:
+        """It was told to stop, and is nowhere: what is made of it all the same is looked at."""
+        for place in self.places.values():
+            place.engine.expect_none(wanted.name)
+
     def of(self, attempt: Attempt) -> list[tuple[Engine, Container]]:
         """That one's containers."""
         found = self.attempts(attempt.execution_id, attempt.service)
