@@ -25,6 +25,7 @@ from zoe_jupyter.server.jupyter_handlers import ApiHandler, EventsHandler, Upgra
 from zoe_jupyter.server.kernels import Desk, KernelWitness
 from zoe_jupyter.server.lazy_proxy import PAGE, TICKET, LazyProxy, LazyTicketProxy
 from zoe_jupyter.server.lending import build, lend, lend_folder, take_back
+from zoe_jupyter.server.settings_files import JsonLoader, PyLoader, Unreadable
 from zoe_jupyter.server.sockets import Listener
 from zoe_jupyter.server.visitors import embedded_user
 from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireAnswer, WireRequest
@@ -38,19 +39,40 @@ class ZoeExtension(ExtensionApp):
     name = "zoe"
     load_other_extensions = True
     classes = [Zoe]
+    python_config_loader_class = PyLoader
+    json_config_loader_class = JsonLoader
+    wrong: ZoeError | None = None
+    """What keeps its settings from being read: Zoe does not start, Jupyter does."""
+
+    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
+        self.raise_config_file_errors = True
+        try:
+            super().load_config_file(suppress_errors)
+        except Unreadable as error:
+            self.wrong = error
 
     def initialize_settings(self) -> None:
         self.visitor = _visitor(is_admin=False)
         self.presence: Presence | None = None
+        zoe = self._settings()
         try:
-            zoe = Zoe(parent=self)
-            self.visitor = _visitor(is_admin=zoe.is_admin)
-            self.presence = Presence(zoe, self.visitor, Path(jupyter_data_dir()))
-        except (OSError, ZoeError, TraitError) as error:
+            self.visitor = _visitor(is_admin=zoe.is_admin and self.wrong is None)
+            self.presence = Presence(zoe, self.visitor, Path(jupyter_data_dir()), wrong=self.wrong)
+        except (OSError, ZoeError) as error:
             self.log.error("Zoe cannot work in this server: %s", error)
             self.desk: Answerer = Refusing(f"Zoe cannot work in this server: {error}")
         else:
             self.desk = self.presence.desk
+
+    def _settings(self) -> Zoe:
+        """Those that nobody has set, where what was set is wrong."""
+        try:
+            zoe = Zoe(parent=self)
+        except TraitError as error:
+            zoe, self.wrong = Zoe(), self.wrong or ZoeError(str(error))
+        if self.wrong is not None:
+            self.log.error("Zoe could not be started: %s", self.wrong.message)
+        return zoe
 
     def initialize_handlers(self) -> None:
         assert self.serverapp is not None
@@ -78,14 +100,14 @@ class ZoeExtension(ExtensionApp):
 class Presence:
     """This server's part in Zoe: the way to the core, and the socket on which its kernels and shells find it."""
 
-    def __init__(self, zoe: Zoe, visitor: Visitor, data_dir: Path) -> None:
+    def __init__(self, zoe: Zoe, visitor: Visitor, data_dir: Path, *, wrong: ZoeError | None) -> None:
         from zoe_jupyter.store.location import state_folder
 
         self._zoe = zoe
         self._visitor = visitor
         self._tasks: list[asyncio.Task[Any]] = []
         self.folder = state_folder(data_dir)
-        self.home = Home(self.folder, lambda: open_core(zoe, self.folder), visitor)
+        self.home = Home(self.folder, lambda: _open(zoe, self.folder, wrong), visitor)
         self.desk = Desk(self.home)
         self.listener = Listener(self.desk, visitor)
         self.file = data_dir / "zoe" / "servers" / f"{visitor.server}.json"
@@ -135,6 +157,12 @@ class Refusing:
 
     async def answer(self, request: WireRequest) -> WireAnswer:
         return WireAnswer(503, self._body, {"Content-Type": "application/json"})
+
+
+def _open(zoe: Zoe, folder: Path, wrong: ZoeError | None) -> Any:
+    if wrong is not None:
+        raise wrong
+    return open_core(zoe, folder)
 
 
 def open_core(zoe: Zoe, folder: Path) -> Any:

@@ -24,6 +24,7 @@ from zoe_jupyter.server.files import clean_stale, read_address, remove_address, 
 from zoe_jupyter.server.home import STANDING_BY, Home
 from zoe_jupyter.server.identity import IdentityProvider
 from zoe_jupyter.server.remote import RemoteCore
+from zoe_jupyter.server.settings_files import JsonLoader, PyLoader, Unreadable
 from zoe_jupyter.server.sockets import Identify, Listener
 from zoe_jupyter.server.visitors import embedded_user
 from zoe_jupyter.server.wire import Visitor
@@ -58,6 +59,13 @@ class ServeApp(JupyterApp):
         ``zoe_jupyter.server.identity.IdentityProvider``. Absent: nobody else.""",
     ).tag(config=True)
     exit_code = 0
+    python_config_loader_class = PyLoader
+    json_config_loader_class = JsonLoader
+
+    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
+        """A file that is wrong must not be in the way of writing a new one."""
+        self.raise_config_file_errors = not self.generate_config
+        super().load_config_file(suppress_errors)
 
     def start(self) -> None:
         with suppress(NoStart):  # raised once a configuration file was written, or something was shown
@@ -137,7 +145,11 @@ class ServeCommand:
         """Returns the exit code when it was told to stop."""
         words = list(args.words if isinstance(args, Namespace) else args)
         app: Any = ServeApp.instance()
-        app.initialize(words)
+        try:
+            app.initialize(words)
+        except Unreadable as error:
+            print(f"Zoe could not be started: {error.message}", file=sys.stderr)
+            return 1
         app.start()
         return int(app.exit_code)
 

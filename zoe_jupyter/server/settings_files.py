@@ -1,0 +1,48 @@
+"""Files with settings that cannot be read are told by name and line, not passed over: without them Zoe would run things elsewhere than its admin says."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from traitlets.config.loader import ConfigFileNotFound, JSONFileConfigLoader, PyFileConfigLoader
+
+from zoe_jupyter.model.errors import ZoeError
+
+
+class Unreadable(ZoeError):
+    """A file with settings could not be read, or ran into an error."""
+
+
+class PyLoader(PyFileConfigLoader):
+    def load_config(self) -> Any:
+        try:
+            return super().load_config()
+        except ConfigFileNotFound:
+            raise
+        except Exception as error:
+            raise Unreadable(_told(self.full_filename, error)) from error
+
+
+class JsonLoader(JSONFileConfigLoader):
+    def load_config(self) -> Any:
+        try:
+            return super().load_config()
+        except ConfigFileNotFound:
+            raise
+        except Exception as error:
+            raise Unreadable(_told(self.full_filename, error)) from error
+
+
+def _told(file: str, error: Exception) -> str:
+    line = _line(file, error)
+    place = f"{file}, line {line}" if line else file
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{place}: {type(error).__name__}: {said}".rstrip(": ")
+
+
+def _line(file: str, error: Exception) -> int | None:
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return lines[-1] if lines else getattr(error, "lineno", None)
