@@ -232,7 +232,7 @@ async def test_what_was_asked_in_vain_of_an_engine_that_was_silent_is_asked_at_o
             asked.append(container_id)
             return BOTH[container_id]
 
-        engine._inspect = inspect  # type: ignore[method-assign]
+        engine._inspect, engine._subscribe = inspect, Mock()  # type: ignore[method-assign]
         engine._in_vain, engine.silent_since = {OTHER.id, "gone"}, 1.0
         async with engine.again, engine.again, engine.again:
             await engine.look()
