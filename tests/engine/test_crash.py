@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from zoe_jupyter.backends.base import Observation, Seen, SeenState, ServiceOrder, Unreachable
+from zoe_jupyter.backends.base import Observation, ServiceOrder, Unreachable
 from zoe_jupyter.engine import actions
 from zoe_jupyter.engine.observing import compare
-from zoe_jupyter.lifecycle.events import Event, ServiceLaunched, ServiceTroubled
-from zoe_jupyter.lifecycle.step import step
 from zoe_jupyter.model.errors import Forbidden, NotFound, Retryable, Unavailable
-from zoe_jupyter.model.execution import Execution, Outcome, Reason, Service, ServiceState, State
+from zoe_jupyter.model.execution import Outcome, ServiceState, State
 from zoe_jupyter.store.repository import EventDraft, Store
 from zoe_jupyter.testing.house import ADMIN, ALICE, House, running
 
@@ -349,67 +347,6 @@ async def test_one_silent_execution_is_not_dead_either(house: House) -> None:
     await house.until_state(State.RUNNING, other)
 
     assert running(await house.get(execution)) == TWO_WORKERS
-
-
-class Idle:
-    """Nothing is being done."""
-
-    def is_busy(self, execution_id: str, service: str) -> bool:
-        return False
-
-    def was_confirmed_after(self, execution_id: str, service: str, attempt: int, moment: float) -> bool:
-        return False
-
-    def was_cleaned_after(self, execution_id: str, moment: float) -> bool:
-        return False
-
-
-async def test_what_hindered_a_service_is_over_once_its_backend_says_so_no_more(house: House) -> None:
-    execution = await house.get(await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit()))
-    name, service = next(iter(execution.services.items()))
-    hindered = replace(service, state=ServiceState.STARTING, reason=Reason("unscheduled", "no room"))
-    living = {execution.id: replace(execution, services={name: hindered})}
-    item = Seen(execution.id, name, 1, SeenState.STARTING, handle=service.handle)
-
-    findings = compare(living, Observation([item]), Idle(), looked_at=1e6)
-    assert findings.events == {execution.id: [ServiceTroubled(name, 1, None)]}
-
-    ill = {execution.id: replace(execution, services={name: replace(hindered, reason=Reason("out_of_memory", "x"))})}
-    assert compare(ill, Observation([item]), Idle(), looked_at=1e6).events == {}
-
-
-async def test_from_which_image_a_service_runs_is_taken_in_once_the_backend_can_tell(house: House) -> None:
-    execution = await house.get(await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit()))
-    name, service = next(iter(execution.services.items()))
-    image = "registry.site/zoe/spark@sha256:12ab"
-    item = Seen(execution.id, name, 1, SeenState.READY, handle={"pod": "p"}, host="h", ports={"ui": 1}, image=image)
-
-    (event,) = found_of(execution, service, item)
-    assert event == ServiceLaunched(name, 1, {"pod": "p"}, host="h", ports={"ui": 1}, image=image)
-
-    told, _ = step(execution, event, 0.0)
-    now = told.services[name]
-    assert (now.image, now.handle, now.state) == (image, {"pod": "p"}, ServiceState.RUNNING)
-    assert found_of(told, now, replace(item, image="sha256:34cd")) == []
-
-
-def found_of(execution: Execution, service: Service, item: Seen) -> list[Event]:
-    living = {execution.id: replace(execution, services={service.name: service})}
-    return compare(living, Observation([item]), Idle(), looked_at=1e6).events.get(execution.id, [])
-
-
-async def test_who_is_silent_is_not_missed_however_long(house: House) -> None:
-    execution = await house.until(lambda now: running(now) == TWO_WORKERS, await house.submit())
-    living = {execution.id: await house.get(execution)}
-    silent = Observation([], {execution.id: "its supervisor does not answer"}, frozenset())
-    long_ago = {(execution.id, name, 1): 0.0 for name in TWO_WORKERS}
-
-    findings = compare(living, silent, Idle(), looked_at=1e6, missing=long_ago)
-    assert (findings.events, findings.missing, findings.again) == ({}, {}, {})
-
-    seen_by_all = replace(silent, unreachable={})
-    findings = compare(living, seen_by_all, Idle(), looked_at=1e6, missing=long_ago)
-    assert len(findings.events[execution.id]) == len(TWO_WORKERS)
 
 
 async def test_an_earlier_attempt_that_still_runs_is_stopped_and_the_newest_is_not(house: House) -> None:

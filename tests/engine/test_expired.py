@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.engine.test_crash import Idle
+from tests.engine.test_observing import Idle
 from zoe_jupyter.backends.base import Observation
 from zoe_jupyter.engine.observing import compare
 from zoe_jupyter.lifecycle.effects import Launch

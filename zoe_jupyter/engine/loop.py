@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine import views
@@ -18,7 +18,7 @@ from zoe_jupyter.engine.cores import Cores
 from zoe_jupyter.engine.draining import drained
 from zoe_jupyter.engine.ledger import Happened, Kept, Ledger
 from zoe_jupyter.engine.nodes import Nodes
-from zoe_jupyter.engine.observing import Attempt, Findings, compare
+from zoe_jupyter.engine.observing import Findings, compare
 from zoe_jupyter.engine.outlook import Outlook
 from zoe_jupyter.engine.quarantine import Quarantine
 from zoe_jupyter.engine.telling import Teller
@@ -100,9 +100,8 @@ class Loop:
         self._cores = Cores(backend, ledger.executions)
         self._teller = Teller(ledger, self._decision_wanted.set)
         self._tasks: list[asyncio.Task[None]] = []
-        self._has_looked = False
         self._has_silent = False
-        self._missing: Mapping[Attempt, float] = {}
+        self._before: Findings | None = None
         self._memo = Memo()
         self._next_at: float | None = None
         self._timetable = Timetable(ledger.executions)
@@ -147,7 +146,8 @@ class Loop:
     async def _looking(self) -> None:
         while True:
             is_calm = self.is_reachable and not self._has_silent
-            await wait_set(self._look_wanted, MISSED_S if self._missing else LOOK_S if is_calm else RETRY_S)
+            is_missed = self._before is not None and bool(self._before.missing)
+            await wait_set(self._look_wanted, MISSED_S if is_missed else LOOK_S if is_calm else RETRY_S)
             self._look_wanted.clear()
             began = self._clock.worked()
             await self._try("look", self._look)
@@ -173,10 +173,9 @@ class Loop:
             observation,
             self._actions,
             looked_at=looked_at,
-            missing=self._missing,
-            is_first=not self._has_looked,
+            before=self._before,
         )
-        self._has_looked, self._missing = True, findings.missing
+        self._before = findings
         if findings.events:
             await self._ledger.apply_all(findings.events)
         await self._repair(await self.quarantine.sift(findings))

@@ -10,13 +10,15 @@ from zoe_jupyter.backends.base import Observation, Seen, SeenState
 from zoe_jupyter.lifecycle.effects import Drain, Effect, Launch, Stop
 from zoe_jupyter.lifecycle.events import Event, ServiceExited, ServiceLaunched, ServiceReady, ServiceTroubled
 from zoe_jupyter.model.application import OnLost
-from zoe_jupyter.model.execution import HINDRANCES, Execution, Goal, Reason, Service, ServiceState
+from zoe_jupyter.model.execution import HINDRANCES, UNTOLD, Execution, Goal, Reason, Service, ServiceState
 
 ALIVE = frozenset({ServiceState.STARTING, ServiceState.RUNNING, ServiceState.DRAINING, ServiceState.STOPPING})
 
 
 BELIEVED_S = 1.5
 """What ran and is not seen any more is gone when looks from so long a time agree: some backends' lists lag behind."""
+UNTOLD_S = 30.0
+"""A backend that does not tell for so long how a service is, though it answers, is told of."""
 Attempt = tuple[str, str, int]
 """(execution, service, attempt)"""
 
@@ -42,6 +44,10 @@ class Findings:
     """What runs although nobody wants it."""
     missing: dict[Attempt, float] = field(default_factory=dict)
     """What should be there and is not seen, and since when (loop time)."""
+    untold: dict[Attempt, float] = field(default_factory=dict)
+    """Of what the backend did not tell how it is, and since when (loop time)."""
+    unresumed: set[Attempt] = field(default_factory=set)
+    """Of what nothing has been known since this core began."""
     remnants: set[str] = field(default_factory=set)
     """Executions that do not live and of which the backend still keeps something."""
 
@@ -65,33 +71,68 @@ def compare(
     doings: Doings,
     *,
     looked_at: float,
-    missing: Mapping[Attempt, float] | None = None,
-    is_first: bool = False,
+    before: Findings | None = None,
 ) -> Findings:
-    """Say what happened; ``looked_at`` is the loop time at which the look began; ``missing`` what the look before did not see;
+    """Say what happened; ``looked_at`` is the loop time at which the look began.
 
-    ``is_first`` since this core began.
+    ``before``: what followed from the look before; None: this is the first one of this core.
     """
-    findings = Findings()
+    findings, earlier = Findings(), before or Findings()
     seen = {(item.execution_id, item.service, item.attempt): item for item in observation.services}
     for execution in executions.values():
-        if execution.id in observation.unreachable:
-            continue
         for service in (each for each in execution.services.values() if each.state in ALIVE):
-            if service.handle and execution.id in observation.expired:
-                _expire(findings, execution, service, observation.expired[execution.id])
-            elif service.node in observation.lost:
-                _give_up(findings, execution, service, observation.lost[service.node])
-            elif service.node not in observation.unreachable:
-                item = seen.get((execution.id, service.name, service.attempt))
-                _judge(findings, execution, service, item, doings, looked_at, missing or {})
-                if is_first and (item is None or item.state is not SeenState.EXITED):
+            attempt = (execution.id, service.name, service.attempt)
+            item, is_new = seen.get(attempt), before is None or attempt in earlier.unresumed
+            if _is_left_out(execution, service, item, observation):
+                _leave_out(findings, service, attempt, observation, looked_at, earlier)
+                findings.unresumed |= {attempt} if is_new else set()
+            elif not _is_given_up(findings, execution, service, observation):
+                _judge(findings, execution, service, item, doings, looked_at, earlier.missing)
+                if is_new and (item is None or item.state is not SeenState.EXITED):
                     _resume(findings, execution, service)
     for item in observation.services:
         _find_orphan(findings, executions.get(item.execution_id), item, doings)
     for execution_id in observation.kept - executions.keys() - observation.unreachable.keys():
         _find_remnant(findings, execution_id, doings, looked_at)
     return findings
+
+
+def _is_left_out(execution: Execution, service: Service, item: Seen | None, observation: Observation) -> bool:
+    """Whether nothing is known of it now; what its site has given up is not waited for."""
+    is_over = service.node in observation.lost or (bool(service.handle) and execution.id in observation.expired)
+    is_told = service.node not in observation.unreachable and (
+        item is not None or execution.id not in observation.unreachable
+    )
+    return not is_told and not is_over
+
+
+def _leave_out(
+    findings: Findings,
+    service: Service,
+    attempt: Attempt,
+    observation: Observation,
+    looked_at: float,
+    earlier: Findings,
+) -> None:
+    """It may be there; where its machine answers and says for long nothing of it, that is told."""
+    why = observation.unreachable.get(attempt[0])
+    if why is None:
+        return
+    since = findings.untold[attempt] = earlier.untold.get(attempt, looked_at)
+    reason = Reason(UNTOLD, f"it is not known how {service.name} is: {why}", {"service": service.name})
+    if looked_at - since >= UNTOLD_S and service.reason != reason:
+        findings.events.setdefault(attempt[0], []).append(ServiceTroubled(service.name, service.attempt, reason))
+
+
+def _is_given_up(findings: Findings, execution: Execution, service: Service, observation: Observation) -> bool:
+    """Whether it has ended, or counts as if it had, since its backend or its machine are done with it."""
+    if service.handle and execution.id in observation.expired:
+        _expire(findings, execution, service, observation.expired[execution.id])
+    elif service.node in observation.lost:
+        _give_up(findings, execution, service, observation.lost[service.node])
+    else:
+        return False
+    return True
 
 
 def _expire(findings: Findings, execution: Execution, service: Service, why: str) -> None:
@@ -187,12 +228,16 @@ def _seen(service: Service, item: Seen) -> Iterator[Event]:
         yield ServiceReady(service.name, service.attempt)
     if item.state is not SeenState.EXITED and item.reason is not None and item.reason != service.reason:
         yield ServiceTroubled(service.name, service.attempt, item.reason)
-    elif item.state is SeenState.STARTING and item.reason is None and service.handle and _is_hindered(service):
+    elif item.state is not SeenState.EXITED and _is_over(service, item):
         yield ServiceTroubled(service.name, service.attempt, None)
 
 
-def _is_hindered(service: Service) -> bool:
-    return service.reason is not None and service.reason.code in HINDRANCES
+def _is_over(service: Service, item: Seen) -> bool:
+    """Whether its backend says no more what it said of it."""
+    if item.reason is not None or service.reason is None:
+        return False
+    is_launched = item.state is SeenState.STARTING and bool(service.handle)
+    return service.reason.code == UNTOLD or (is_launched and service.reason.code in HINDRANCES)
 
 
 def _find_orphan(findings: Findings, execution: Execution | None, item: Seen, doings: Doings) -> None:

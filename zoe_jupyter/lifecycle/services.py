@@ -17,7 +17,7 @@ from zoe_jupyter.lifecycle.events import (
 )
 from zoe_jupyter.lifecycle.failing import exited_unexpectedly, launch_failed_unexpectedly
 from zoe_jupyter.lifecycle.stopping import reach_goal, stop_service
-from zoe_jupyter.model.execution import PULLING, Reason, Service, ServiceState, State
+from zoe_jupyter.model.execution import PULLING, UNTOLD, Reason, Service, ServiceState, State
 
 STOPPED = "stopped"
 """The code of a service's reason that says: it ended because it was told to."""
@@ -36,7 +36,7 @@ def launched(draft: Draft, event: ServiceLaunched) -> None:
 
 def _is_over_once_launched(reason: Reason | None) -> bool:
     """Whether it says why it could not be launched yet; why the attempt before ended is told until this one is ready."""
-    return reason is not None and (reason.code == PULLING or "retry_in_s" in reason.numbers)
+    return reason is not None and (reason.code in (PULLING, UNTOLD) or "retry_in_s" in reason.numbers)
 
 
 def ready(draft: Draft, event: ServiceReady) -> None:
@@ -51,7 +51,7 @@ def troubled(draft: Draft, event: ServiceTroubled) -> None:
     service = draft.attempt(event.service, event.attempt)
     if service is None or service.state not in counts.ALIVE:
         return
-    if service.state in counts.LEAVING and not _is_kept(event.reason):
+    if service.state in counts.LEAVING and not _is_kept(event.reason or service.reason):
         return
     if event.reason is None:
         draft.put(service, reason=None)
@@ -61,7 +61,7 @@ def troubled(draft: Draft, event: ServiceTroubled) -> None:
 
 def _is_kept(reason: Reason | None) -> bool:
     """Whether its machine does not let it go, since it does not answer."""
-    return reason is not None and reason.code == "lost"
+    return reason is not None and reason.code in ("lost", UNTOLD)
 
 
 def exited(draft: Draft, event: ServiceExited) -> None:
