@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from zoe_jupyter.backends.base import Usage
+from zoe_jupyter.backends.base import Address, Usage
 from zoe_jupyter.engine import sampling
 from zoe_jupyter.model.execution import Execution, Outcome, State
 from zoe_jupyter.testing.house import House
@@ -87,6 +87,61 @@ async def test_one_that_never_stops_answering_keeps_nobody_else_from_being_idle(
 
     assert (await house.get(idle)).idle_since is not None
     assert (await house.get(slow)).idle_since is None, "by its CPU, since nobody knows what it says"
+
+
+async def test_whatever_one_answers_keeps_nobody_else_from_being_idle(house: House, page: int) -> None:
+    """Python's own reader of JSON gives up where lists are nested so deep, in another way than where it is wrong."""
+    odd, idle = await _running(house), await _running(house)
+
+    async with await asyncio.start_server(_nested, "127.0.0.1", 0) as server:
+        _ask(house, odd, server.sockets[0].getsockname()[1])
+        _ask(house, idle, page)
+        Page.running = 0
+        await house.core._sampler.sample()
+
+    assert (await house.get(idle)).idle_since is not None
+
+
+async def test_one_to_which_the_way_is_long_keeps_nobody_else_from_being_idle(
+    house: House, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "ASKED_S", 0.3)
+    far, idle = await _running(house), await _running(house)
+    _ask(house, far, page)
+    _ask(house, idle, page)
+    Page.running, reach = 0, house.backend.reach
+
+    async def hang(execution_id: str, service: str, attempt: int, inside: Address) -> Address:
+        if execution_id == far.id:
+            await asyncio.Event().wait()
+        return await reach(execution_id, service, attempt, inside)
+
+    monkeypatch.setattr(house.backend, "reach", hang)
+    await asyncio.wait_for(house.core._sampler.sample(), 10)
+
+    assert (await house.get(idle)).idle_since is not None
+
+
+async def test_an_application_sends_zoe_to_no_other_address(house: House, page: int) -> None:
+    execution = await _running(house)
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:%d/jobs\r\n\r\n" % page)
+        writer.close()
+
+    async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+        _ask(house, execution, server.sockets[0].getsockname()[1])
+        Page.running = 0
+        await house.core._sampler.sample()
+
+    assert (await house.get(execution)).idle_since is None
+
+
+async def _nested(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 10**6)
+    writer.close()
 
 
 async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections import deque
@@ -27,7 +26,7 @@ UNWATCHED_S = 10.0
 WATCHED_FOR_S = 15.0
 KEPT = 3600
 ASKED_S, ASKED_AT_ONCE = 2.0, 16
-"""For all that an application says of whether it is busy, however slowly; so many are asked at once."""
+"""For the way to an application and all that it says of whether it is busy; so many are asked at once."""
 MOST_BYTES = 1 << 20
 BUSY_CORES = 0.01
 
@@ -92,15 +91,25 @@ class Sampler:
             await self._ledger.apply_all(changes)
 
     async def _is_busy(self, execution: Execution, usage: Sequence[Usage]) -> bool:
-        if execution.application.activity:
-            with contextlib.suppress(Unreachable, BackendError):  # there is no way to it now
-                async with self._turns:
-                    answer = await _ask_activity(await self._as_seen_from_here(execution))
-                if answer is not None:
-                    return answer
+        if execution.application.activity and (answer := await self._told(execution)) is not None:
+            return answer
         if self._count_leases(execution.id):
             return True
         return sum(item.cpu_cores for item in usage if item.execution_id == execution.id) >= BUSY_CORES
+
+    async def _told(self, execution: Execution) -> bool | None:
+        """What it says itself; None where that cannot be had in time, whatever it is that goes wrong with what a user's program answers."""
+        async with self._turns:
+            try:
+                return await asyncio.wait_for(self._asked_itself(execution), ASKED_S)
+            except (Unreachable, BackendError):  # there is no way to it now
+                return None
+            except Exception as error:
+                logger.info("execution %s: activity unknown: %s %s", execution.id, type(error).__name__, error)
+                return None
+
+    async def _asked_itself(self, execution: Execution) -> bool | None:
+        return await _ask_activity(await self._as_seen_from_here(execution))
 
     async def _as_seen_from_here(self, execution: Execution) -> Execution:
         """With the addresses under which the core reaches its services."""
@@ -128,23 +137,24 @@ async def _ask_framework(execution: Execution, alias: str, probe: Mapping[str, A
     try:
         body = json.loads(await _page(f"http://{service.host}:{service.ports[port]}{probe.get('path', '/')}"))
         return bool(fill(str(probe.get("busy", "")), {"answer": body}, path=f"{alias}.activity.busy"))
-    except (OSError, ValueError, UserError) as error:
+    except (OSError, ValueError, RecursionError, UserError) as error:
         logger.info("execution %s: activity of %s unknown: %s", execution.id, alias, error)
         return None
 
 
 async def _page(url: str) -> bytes:
-    """Its first ``MOST_BYTES``. Raises OSError where it does not come, or not in time."""
+    """Its first ``MOST_BYTES``, as they are, of itself only: it sends Zoe to no other address. Raises OSError where it does not come."""
     import aiohttp
 
-    body, limit = bytearray(), aiohttp.ClientTimeout(total=ASKED_S)
+    body = bytearray()
+    session = aiohttp.ClientSession(raise_for_status=True, auto_decompress=False)
     try:
-        async with aiohttp.ClientSession(timeout=limit, raise_for_status=True) as session, session.get(url) as response:
+        async with session, session.get(url, allow_redirects=False) as response:
             async for piece in response.content.iter_chunked(1 << 16):
                 body += piece
                 if len(body) >= MOST_BYTES:
                     break
-    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+    except aiohttp.ClientError as error:
         raise OSError(f"{type(error).__name__} {error}") from error
     return bytes(body[:MOST_BYTES])
 
