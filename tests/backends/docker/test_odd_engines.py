@@ -15,8 +15,10 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers.images import known_prefix, way_out
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.docker import backend, calls, images, logs, probing
 from zoe_jupyter.backends.docker import engine as engines
@@ -25,7 +27,7 @@ from zoe_jupyter.backends.docker.launching import Launcher
 from zoe_jupyter.backends.docker.settings import ContainerSettings, EngineSettings
 from zoe_jupyter.backends.docker.site import Site
 from zoe_jupyter.backends.docker.translate import Container
-from zoe_jupyter.model.errors import Retryable
+from zoe_jupyter.model.errors import Fatal, Retryable, ZoeError
 from zoe_jupyter.testing.backend_contract import eventually
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -418,13 +420,46 @@ async def test_a_command_whose_end_is_not_known_yet_has_not_succeeded() -> None:
 
 def test_an_image_of_zoe_s_own_that_no_registry_answers_for_is_told_with_the_way_out() -> None:
     said = "dial tcp: lookup registry.site: no such host"
-    own = images._refused("zoe/spark:4", said)
+    own = images._refused("zoe/spark:4", said, way_out("zoe/spark:4", "zoe/"))
     assert isinstance(own, Retryable)
     assert own.message == (
         f"the image zoe/spark:4 could not be pulled: {said}. "
         "Build it with `jupyter zoe image build spark`, or set `image_prefix` to where it is"
     )
-    assert images._refused("registry.site/other:1", said).message.endswith("no such host")
+    other = images._refused("registry.site/other:1", said, way_out("registry.site/other:1", "zoe/"))
+    assert other.message.endswith("no such host")
+
+
+async def test_what_the_shop_calls_its_own_is_told_with_a_prefix_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    there: Any = images.Images(SimpleNamespace(), pulls=False, on_progress=lambda: None, prefix="newuser")
+
+    async def missing(image: str) -> None:
+        raise NotFound("no such image")
+
+    monkeypatch.setattr(there, "_inspect", missing)
+    with pytest.raises(Fatal) as caught:
+        await there.ensure("newuserspark:4", "zoe/spark:4")
+    assert caught.value.message.startswith(
+        "there is no image newuserspark:4: this site pulls none (`pull`). `image_prefix` is 'newuser'"
+    )
+    assert "`jupyter zoe image build spark`" in caught.value.message
+    with pytest.raises(Fatal) as caught:
+        await there.ensure("postgres:16", "postgres:16")
+    assert caught.value.message.endswith("(`pull`)")
+
+
+@pytest.mark.parametrize("prefix", ["https://registry.site/zoe/", "zoe /", "zoe@", "zé/"])
+def test_a_prefix_that_no_name_begins_with_is_refused(prefix: str) -> None:
+    with pytest.raises(ZoeError, match="image_prefix="):
+        known_prefix(prefix)
+
+
+def test_a_prefix_that_runs_into_the_names_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    for prefix in ("newuser", "", "zoe/", "[::1]:5000/zoe-"):
+        assert known_prefix(prefix) == prefix
+    assert [each.getMessage() for each in caplog.records] == [
+        "image_prefix='newuser' does not end with /: zoe/spark:4 is newuserspark:4"
+    ]
 
 
 async def test_why_one_has_ended_that_was_asked_to_is_no_question(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -272,10 +272,12 @@ def test_a_node_without_the_labels_of_the_settings_is_closed(selector: dict[str,
 def test_who_lacks_an_image_of_the_sites_own_is_told_how_to_make_it(image: str, is_own: bool) -> None:
     waiting = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
     trouble = translate.image_trouble(
-        pod(waiting, phase="Pending", facts=json.dumps({"image": image} if image else {}))
+        pod(
+            waiting, phase="Pending", facts=json.dumps({"image_prefix": "site/", **({"image": image} if image else {})})
+        )
     )
 
     assert trouble is not None
     assert trouble.text.startswith("its image cannot be had (ErrImagePull): not found")
-    assert trouble.text.endswith("`image_prefix` to that") is is_own
+    assert trouble.text.endswith("`image_prefix` (now 'site/') to that") is is_own
     assert ("`jupyter zoe image build spark`" in trouble.text) is is_own

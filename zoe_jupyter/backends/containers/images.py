@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ from packaging.version import InvalidVersion, Version
 from zoe_jupyter.backends.base import Environment
 from zoe_jupyter.backends.containers.places import JAVA, PYTHON
 from zoe_jupyter.model import application
+from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.model.images import OWN_PREFIX
 
+logger = logging.getLogger(__name__)
+
+LONGEST_NAME = 80
 CONTENT_LABEL = "jupyter.zoe.content"
 """Label of an image: what is in it, as JSON of ``Content``'s fields."""
 
-
+_PREFIX = re.compile(r"(?!.*//)[A-Za-z0-9._:/\[\]-]*")
 _REFUSALS = ("not found", "manifest unknown", "does not exist", "denied", "unauthorized", "invalid reference")
 
 
@@ -35,6 +40,32 @@ class Content:
 def resolve(image: str, prefix: str) -> str:
     """The name to ask the platform for: ``zoe/spark:4`` with the site's prefix instead of ``zoe/``; any other name stays."""
     return f"{prefix}{image.removeprefix(OWN_PREFIX)}" if image.startswith(OWN_PREFIX) else image
+
+
+def known_prefix(prefix: str) -> str:
+    """Tells of one that runs into the names. Raises ZoeError for what no name of an image can begin with."""
+    if not _PREFIX.fullmatch(prefix):
+        raise ZoeError(
+            f"the setting Zoe.backend_options: image_prefix={prefix!r}: names of images cannot begin so; write registry.example.org/zoe/"
+        )
+    if prefix and prefix[-1] not in "/-_.":
+        logger.warning(
+            "image_prefix=%r does not end with /: %sspark:4 is %s",
+            prefix,
+            OWN_PREFIX,
+            resolve(f"{OWN_PREFIX}spark:4", prefix),
+        )
+    return prefix
+
+
+def way_out(image: str, prefix: str) -> str:
+    """Of what the shop names so and only the site itself can make; of others nothing."""
+    if not image.startswith(OWN_PREFIX):
+        return ""
+    build = f"`jupyter zoe image build {image.removeprefix(OWN_PREFIX).partition(':')[0][:LONGEST_NAME]}`"
+    if prefix == OWN_PREFIX:
+        return f"Build it with {build}, or set `image_prefix` to where it is"
+    return f"`image_prefix` is {prefix!r}: set it to where the images are; {build} makes one named {OWN_PREFIX}..., or as its `--prefix` says"
 
 
 def is_refusal(said: str) -> bool:

@@ -29,7 +29,7 @@ from zoe_jupyter.backends.base import (
     Usage,
 )
 from zoe_jupyter.backends.containers import names, places
-from zoe_jupyter.backends.containers.images import environment_of, resolve
+from zoe_jupyter.backends.containers.images import environment_of, known_prefix, resolve
 from zoe_jupyter.backends.containers.profiles import tell
 from zoe_jupyter.backends.docker import logs, probing, translate, watchman
 from zoe_jupyter.backends.docker.engine import Engine
@@ -107,7 +107,7 @@ class DockerBackend(Backend):
         log_files: Files = 3,
     ) -> None:
         self._settings = ContainerSettings(
-            deployment=deployment, image_prefix=image_prefix, user=user, process_limit=process_limit, shm_bytes=shm_bytes,
+            deployment=deployment, image_prefix=known_prefix(image_prefix), user=user, process_limit=process_limit, shm_bytes=shm_bytes,
             log_limit_bytes=log_limit_bytes, log_files=log_files, limits_cpu=limits_cpu, shares_cpu=shares_cpu,
             capabilities=tuple(capabilities), pull=pull, mtu=network_mtu,
             folders=tuple(known(folders, state=data_dir)), data_dir=data_dir, profiles=known_profiles(profiles or {}, state=data_dir, site=folders),

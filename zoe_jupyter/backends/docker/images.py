@@ -13,7 +13,7 @@ from docker import auth
 from docker.errors import DockerException, NotFound
 from docker.utils import parse_repository_tag
 
-from zoe_jupyter.backends.containers.images import Content, is_refusal, read_content
+from zoe_jupyter.backends.containers.images import Content, is_refusal, read_content, way_out
 from zoe_jupyter.backends.docker import wire
 from zoe_jupyter.backends.docker.calls import pull_progress
 from zoe_jupyter.backends.docker.engine import Engine
@@ -37,8 +37,14 @@ class _Pull:
 
 
 class Images:
-    def __init__(self, engine: Engine, *, pulls: bool, on_progress: Callable[[], None]) -> None:
+    """``prefix``: what stands for the shop's own in names."""
+
+    def __init__(
+        self, engine: Engine, *, pulls: bool, on_progress: Callable[[], None], prefix: str = OWN_PREFIX
+    ) -> None:
         self._engine = engine
+        self._prefix = prefix
+        self._called: dict[str, str] = {}
         self._pulls = pulls
         self._on_progress = on_progress
         self._present: set[str] = set()
@@ -71,8 +77,12 @@ class Images:
             return None
         return config
 
-    async def ensure(self, image: str) -> None:
-        """Have it, pulling when it is not there: once, for all who want it. Raises Fatal and Retryable with the registry's words."""
+    async def ensure(self, image: str, called: str = "") -> None:
+        """Have it, pulling when it is not there: once, for all who want it; ``called``: by the shop.
+
+        Raises Fatal and Retryable with the registry's words.
+        """
+        self._called[image] = called or image
         if image in self._present:
             return
         try:
@@ -94,7 +104,7 @@ class Images:
 
     async def _pull_once(self, image: str) -> None:
         if not self._pulls:
-            raise _missing(image, "this site pulls none (`pull`)")
+            raise _missing(image, "this site pulls none (`pull`)", self._way_out(image))
         pull = self._pulling.get(image) or self._begin(image)
         pull.waiting += 1
         try:
@@ -124,9 +134,12 @@ class Images:
         except asyncio.TimeoutError:
             raise Retryable(f"the image {image} could not be pulled within {_PULL_S:g} s") from None
         except NotFound as missing:
-            raise _missing(image, str(missing.explanation)) from missing
+            raise _missing(image, str(missing.explanation), self._way_out(image)) from missing
         except BackendError as refused:
-            raise _refused(image, refused.message) from refused
+            raise _refused(image, refused.message, self._way_out(image)) from refused
+
+    def _way_out(self, image: str) -> str:
+        return way_out(self._called.get(image, image), self._prefix)
 
     async def _follow(self, image: str) -> None:
         repository, tag = parse_repository_tag(image)
@@ -172,22 +185,13 @@ def _repository(image: str) -> str:
     return f"{name}:{tag}" if name and "/" in tag else name or tag
 
 
-def _refused(image: str, said: str) -> Fatal | Retryable:
+def _refused(image: str, said: str, way: str) -> Fatal | Retryable:
     if is_refusal(said):
-        return _missing(image, said)
-    return Retryable(
-        f"the image {image} could not be pulled: {said}{_way_out(image)}", delay_s=5.0, reason="image_missing"
-    )
+        return _missing(image, said, way)
+    text = f"the image {image} could not be pulled: {said}"
+    return Retryable(f"{text}. {way}" if way else text, delay_s=5.0, reason="image_missing")
 
 
-def _missing(image: str, said: str) -> Fatal:
-    text = f"there is no image {image}: {said}{_way_out(image)}"
-    return Fatal(text, details={"image": image}, reason="image_missing")
-
-
-def _way_out(image: str) -> str:
-    """Of images that only the site itself can make."""
-    if not image.startswith(OWN_PREFIX):
-        return ""
-    name = image.removeprefix(OWN_PREFIX).partition(":")[0]
-    return f". Build it with `jupyter zoe image build {name}`, or set `image_prefix` to where it is"
+def _missing(image: str, said: str, way: str) -> Fatal:
+    text = f"there is no image {image}: {said}"
+    return Fatal(f"{text}. {way}" if way else text, details={"image": image}, reason="image_missing")

@@ -72,7 +72,7 @@ class Launcher:
             return
         self._waiting[attempt] = resolve(image, self._settings.image_prefix)
         try:
-            await self._images.ensure(self._waiting[attempt])
+            await self._images.ensure(self._waiting[attempt], image)
         finally:
             self._waiting.pop(attempt, None)
 

@@ -235,6 +235,6 @@ def _place(
     each: EngineSettings, settings: ContainerSettings, folder: Path, pool: str, on_news: Callable[[], None]
 ) -> Place:
     engine = Engine(each, deployment=settings.deployment, folder=folder / "tunnels", on_news=on_news)
-    images = Images(engine, pulls=settings.pull == "missing", on_progress=on_news)
+    images = Images(engine, pulls=settings.pull == "missing", on_progress=on_news, prefix=settings.image_prefix)
     networks = Networks(engine, deployment=settings.deployment, pool=pool, mtu=settings.mtu)
     return Place(engine, images, networks, Launcher(engine, images, networks, settings))

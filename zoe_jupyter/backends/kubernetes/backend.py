@@ -24,7 +24,7 @@ from zoe_jupyter.backends.base import (
     Unreachable,
     Usage,
 )
-from zoe_jupyter.backends.containers import places, variables
+from zoe_jupyter.backends.containers import images, places, variables
 from zoe_jupyter.backends.containers.names import Attempt
 from zoe_jupyter.backends.containers.profiles import tell
 from zoe_jupyter.backends.kubernetes import manifests, names, prelude, sockets, translate
@@ -123,7 +123,7 @@ class KubernetesBackend(Backend):
         self._kubeconfig, self._context, self._reaching = kubeconfig, context, reach
         self._site = Site(
             deployment=deployment, namespace=named(namespace or default_namespace()), cluster_domain=cluster_domain,
-            image_prefix=image_prefix, user_id=user_id, pull_policy=pull_policy, pull_secrets=tuple(pull_secrets),
+            image_prefix=images.known_prefix(image_prefix), user_id=user_id, pull_policy=pull_policy, pull_secrets=tuple(pull_secrets),
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tolerated(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),

@@ -13,7 +13,7 @@ from typing import Any
 
 from zoe_jupyter.model.patterns import pattern_problem
 
-_TEXTS = ("ready", "log", "health", "node", "image")
+_TEXTS = ("ready", "log", "health", "node", "image", "image_prefix")
 _MOST_BYTES = 2**63
 _MOST_PORT = 2**16 - 1
 _MOST_S = 1e9

@@ -341,6 +341,7 @@ def _annotations(site: Site, order: ServiceOrder, node: str) -> dict[str, str]:
         **({"health": awaited(order.health.probe)} if order.health else {}),
         **({"node": node} if node else {}),
         **({"image": order.image} if order.image.startswith(OWN_PREFIX) else {}),
+        **({"image_prefix": site.image_prefix} if site.image_prefix != OWN_PREFIX else {}),
         **({"waits": True} if order.on_lost is OnLost.WAIT else {}),
     }
     return {

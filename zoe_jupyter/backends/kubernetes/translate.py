@@ -251,15 +251,16 @@ def image_trouble(pod: Pod) -> Reason | None:
     if why not in IMAGE_TROUBLE:
         return None
     told = f"its image cannot be had ({why}): {message}".rstrip(": ")
-    return Reason("image_not_found", told + _where_images_come_from(str(facts_of(pod).get("image", ""))))
+    return Reason("image_not_found", told + _where_images_come_from(facts_of(pod)))
 
 
-def _where_images_come_from(image: str) -> str:
+def _where_images_come_from(known: Mapping[str, Any]) -> str:
     """The way out, for an image of the site's own."""
+    image, prefix = str(known.get("image", "")), str(known.get("image_prefix", OWN_PREFIX))
     if not image.startswith(OWN_PREFIX):
         return ""
     name = image.removeprefix(OWN_PREFIX).partition(":")[0][:LONGEST_NAME]
-    return f". Build it with `jupyter zoe image build {name}`, push it to where the nodes pull from, and set `image_prefix` to that"
+    return f". Build it with `jupyter zoe image build {name}`, push it to where the nodes pull from, and set `image_prefix` (now {prefix!r}) to that"
 
 
 def has_no_image(pod: Pod) -> bool:
