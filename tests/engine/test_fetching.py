@@ -165,3 +165,26 @@ async def test_a_silence_that_is_told_in_ever_other_words_is_decided_about_once(
         house.core._loop.look_soon()
         await house.until(lambda _, why=why: house.core.silence() == why, execution)
     assert len(decided) <= 2
+
+
+async def test_a_launch_that_nobody_answers_for_long_says_so_until_it_is_done(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was starting for ever, and nobody could know why."""
+    monkeypatch.setattr(actions, "LONG_S", 0.1)
+    monkeypatch.setattr(actions, "IN_VAIN_S", 0.05)
+
+    async def fail(order: ServiceOrder, node: str) -> Mapping[str, Any]:
+        raise Unreachable("the engine e does not say whether it runs")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.backend, "launch", fail)
+        execution = await house.submit("job")
+        told = await house.until(lambda now: any(each.reason for each in now.services.values()), execution)
+    (service,) = told.services.values()
+    assert service.reason is not None
+    assert service.reason.code == "untold"
+    assert service.reason.text.endswith("and is tried again: the engine e does not say whether it runs")
+
+    now = await house.until_state(State.RUNNING, execution)
+    assert [each.reason for each in now.services.values()] == [None]

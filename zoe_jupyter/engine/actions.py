@@ -7,16 +7,17 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoe_jupyter.backends.base import Backend, Bounds, Unreachable
 from zoe_jupyter.engine.rendering import Renderer
 from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.lifecycle.counts import ALIVE
 from zoe_jupyter.lifecycle.effects import Clean, Drain, Effect, Force, Launch, Stop
-from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched
+from zoe_jupyter.lifecycle.events import Event, LaunchFailed, ServiceDrained, ServiceLaunched, ServiceTroubled
 from zoe_jupyter.model.errors import BackendError, Retryable, UserError
-from zoe_jupyter.model.execution import Execution, Reason, Service, ServiceState, State
+from zoe_jupyter.model.execution import UNTOLD, Execution, Reason, Service, ServiceState, State
+from zoe_jupyter.model.units import format_duration
 from zoe_jupyter.store.errors import StoreError
 from zoe_jupyter.turns import Turns
 
@@ -30,9 +31,19 @@ IN_VAIN_S = 1.0
 """After an action that could not be carried out, until a look brings it up again."""
 CLEANED_S = 600.0
 """How long it is remembered that an execution was cleaned; longer than any look takes."""
+LONG_S, FORGOTTEN_S = 30.0, 600.0
+"""A launch that nobody answers for so long is told of; and is forgotten when it is not tried any more."""
 Apply = Callable[..., Awaitable[Execution | None]]
 Find = Callable[[str], Execution | None]
 Key = tuple[str, str]
+
+
+class Wait(NamedTuple):
+    """Of a launch that nobody answers; in loop time."""
+
+    since: float
+    tried_at: float
+    tell_after_s: float
 
 
 class Actions:
@@ -63,6 +74,8 @@ class Actions:
         """Launches that still wait for what they need: nothing is lost with them."""
         self._in_vain: set[Key] = set()
         """What could not be carried out this time."""
+        self._unlaunched: dict[tuple[str, str, int], Wait] = {}
+        """Launches that the backend did not answer so far."""
         self._launches = Turns(LAUNCHES_AT_ONCE, LAUNCHES_OF_OWNER, LAUNCHES_ON_NODE)
         self._confirmed: dict[str, dict[tuple[str, int], float]] = {}
         self._cleaned: dict[str, float] = {}
@@ -173,7 +186,7 @@ class Actions:
         except Unreachable as error:
             logger.warning("execution %s: launch of %s waits: backend unreachable: %s", execution_id, service, error)
             self._in_vain.add((execution_id, service))
-            return None
+            return self._told_in_vain(execution_id, effect, error)
         except Retryable as error:
             reason = _reason(error)
             return LaunchFailed(service, attempt, reason, retry_in_s=error.delay_s, is_blameless=error.is_blameless)
@@ -182,6 +195,19 @@ class Actions:
         except Exception as error:
             logger.exception("execution %s: launch of %s failed; a defect", execution_id, service)
             return LaunchFailed(service, attempt, _defect(error))
+
+    def _told_in_vain(self, execution_id: str, effect: Launch, error: Unreachable) -> Event | None:
+        """That it could not be launched for long, and why; told less and less often, since it is tried each second."""
+        key, now = (execution_id, effect.service, effect.attempt), asyncio.get_running_loop().time()
+        self._unlaunched = {each: wait for each, wait in self._unlaunched.items() if now - wait.tried_at < FORGOTTEN_S}
+        wait = self._unlaunched.get(key, Wait(now, now, LONG_S))
+        waited_s = now - wait.since
+        is_told = waited_s >= wait.tell_after_s
+        self._unlaunched[key] = Wait(wait.since, now, 2 * waited_s if is_told else wait.tell_after_s)
+        if not is_told:
+            return None
+        text = f"it could not be launched for {format_duration(round(waited_s))}, and is tried again: {error}"
+        return ServiceTroubled(effect.service, effect.attempt, Reason(UNTOLD, text, {"service": effect.service}))
 
     async def _prepare(self, execution_id: str, effect: Launch, stack: AsyncExitStack) -> None:
         """Wait for what may take long, at nobody else's cost, and then for a turn, which the stack holds; the next effect of the service ends that."""
