@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.scheduler.world import W, admitted, demand, node
 from zoe_jupyter.engine.living import Living
 from zoe_jupyter.engine.outlook import Outlook
 from zoe_jupyter.engine.settings import Settings
+from zoe_jupyter.scheduler.decide import can_ever_fit
 from zoe_jupyter.scheduler.plan import Plan
 from zoe_jupyter.scheduler.snapshot import Snapshot
 from zoe_jupyter.testing.executions import make_execution
@@ -47,6 +49,17 @@ def test_who_is_only_supposed_shares_one_node_as_it_would_once_it_is_submitted(t
         assert [job.id for job in snapshot.jobs] == [supposed.id]
         assert {len(demand.nodes) for demand in snapshot.jobs[0].demands} == {on_one}
         assert outlook.snapshot(nodes, quotas={}, is_reachable=True, now=0.0).jobs == ()
+
+
+def test_what_fits_beside_nothing_but_zoe_may_wait_for_others_to_leave(tmp_path: Path) -> None:
+    outlook = Outlook(Settings(data_dir=tmp_path), Living())
+    crowded = replace(node("n1", 0.5), whole=node("n1", 2).capacity)
+    assert outlook.never_fits([demand(1, cores=1)], [crowded]) is None
+    assert outlook.never_fits([demand(1, cores=3)], [crowded]) is not None
+    waiting = can_ever_fit([demand(1, cores=1)], [crowded])
+    assert waiting is not None
+    assert "beside what is not Zoe's" in waiting.text
+    assert waiting.text.endswith("or wait")
 
 
 def used(outlook: Outlook) -> object:

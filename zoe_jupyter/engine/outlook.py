@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 
 from zoe_jupyter.engine import views
@@ -91,7 +91,8 @@ class Outlook:
         return jobs if self._together is None else self._together.pin(jobs, nodes, now)
 
     def never_fits(self, demands: Sequence[Demand], nodes: Sequence[Node]) -> Reason | None:
-        """Why its core fits on no node, or no nodes together, however empty; None when it does."""
+        """Why its core fits on no node, or no nodes together, however empty, were others to leave; None when it does."""
+        nodes = [replace(node, capacity=node.whole or node.capacity) for node in nodes]
         return can_ever_fit(demands, nodes) if self._together is None else never_fits(demands, nodes)
 
     def carry(self, snapshot: Snapshot, plan: Plan, now: float) -> dict[str, str]:

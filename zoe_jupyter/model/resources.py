@@ -46,3 +46,5 @@ class Node:
     """Of the machine itself, where ``capacity`` gives each core away several times; else 0."""
     about: str = ""
     """What people should know of it, such as that its size is a guess."""
+    whole: Resources | None = None
+    """What ``capacity`` is once others, who are not Zoe's, have left; None: the same."""

@@ -239,13 +239,14 @@ def _no_matching_node(demand: Demand, machines: Machines) -> Reason:
 def _unit(code: Code, demand: Demand, free: Free, nodes: Sequence[Node]) -> Reason:
     """One service is too large for each of the nodes."""
     is_never = code is Code.EXCEEDS_EVERY_NODE
-    way_out = "" if is_never else " or wait"
+    has_others = is_never and any(node.whole and demand.resources.fits_in(node.whole) for node in nodes)
+    way_out = "" if is_never and not has_others else " or wait"
     best = _best(free[node.name] for node in nodes)
     for resource in _RESOURCES:
         needed, most = resource.of(demand.resources), resource.of(best)
         if needed > most:
             where = "the largest node has" if is_never else "the best node has"
-            state = "" if is_never else " free"
+            state = " beside what is not Zoe's" if has_others else "" if is_never else " free"
             text = f"{demand.process} needs {resource.say(needed)}, {where} {resource.brief(most)}{state}; lower `{resource.field}`{way_out}"
             return Reason(code.value, text, _numbers(demand.process, resource, needed, most))
     wish = " and ".join(
@@ -259,7 +260,7 @@ def _unit(code: Code, demand: Demand, free: Free, nodes: Sequence[Node]) -> Reas
 def _together(code: Code, needs: Sequence[Need], machines: Machines, free: Free) -> Reason:
     """Each service alone would fit, all of them do not."""
     is_never = code is Code.EXCEEDS_CLUSTER
-    way_out = "" if is_never else " or wait"
+    way_out = "" if is_never and not any(node.whole for node in machines.nodes) else " or wait"
     wanted = sum((shape.demand.resources * count for _, shape, count in needs), Resources())
     there = sum((_positive(free[node.name]) for node in machines.nodes), Resources())
     count = sum(number for _, _, number in needs)

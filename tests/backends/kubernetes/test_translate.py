@@ -199,7 +199,17 @@ def test_a_node_has_what_others_left() -> None:
 
     found = nodes.zoe_node(Site(deployment="lab"), node(), used)
 
-    assert found == Node("n1", Resources(3_500_000, 7 * GIB, 1), {"pool": "a"}, is_enabled=True)
+    whole = Resources(4_000_000, 8 * GIB, 1)
+    assert found == Node("n1", Resources(3_500_000, 7 * GIB, 1), {"pool": "a"}, is_enabled=True, whole=whole)
+    assert nodes.pooled("all", [found]) == Node("all", found.capacity, whole=whole)
+
+
+def test_what_each_node_has_is_there_as_long_as_the_node() -> None:
+    agent = Resources(microcores=500_000, memory_bytes=GIB)
+
+    found = nodes.zoe_node(Site(deployment="lab"), node(), agent, staying=agent)
+
+    assert (found.capacity, found.whole) == (Resources(3_500_000, 7 * GIB, 1), None)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ GUESS = (
 )
 AGAIN_S = 2.0
 ENDED = ("Succeeded", "Failed")
+OF_NODES = ("DaemonSet", "Node")
+"""Whose pods are there as long as the node is."""
 
 
 class Machines:
@@ -118,10 +120,13 @@ class Machines:
             capacity = nodes.amount({**DEFAULT_CAPACITY, **self._capacity}, self._site.gpu_resource)
             return [Node(WHOLE, capacity, about=GUESS if self._is_guess else "")]
         used = nodes.by_node((pod["node"], pod["wanted"]) for pod in self._others.items.values())
+        staying = nodes.by_node((pod["node"], pod["wanted"]) for pod in self._others.items.values() if pod["stays"])
         found = sorted(self._nodes.items.values(), key=lambda node: str(node["metadata"]["name"]))
         counts = Counter(pod["node"] for pod in self._others.items.values() if pod["lives"]) + Counter(pods)
         each = [
-            nodes.zoe_node(self._site, node, used.get(name, Resources()), pods=counts[name])
+            nodes.zoe_node(
+                self._site, node, used.get(name, Resources()), pods=counts[name], staying=staying.get(name, Resources())
+            )
             for node in found
             if (name := node["metadata"]["name"])
         ]
@@ -136,6 +141,7 @@ class Machines:
             "metadata": {**kept, "name": f"{metadata['namespace']}/{metadata['name']}"},
             "node": pod.get("spec", {}).get("nodeName", ""),
             "lives": not has_ended,
+            "stays": any(owner["kind"] in OF_NODES for owner in metadata.get("ownerReferences", ())),
             "wanted": Resources() if has_ended else nodes.requested(pod, self._site.gpu_resource),
         }
 

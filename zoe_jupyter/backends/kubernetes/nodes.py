@@ -46,12 +46,17 @@ def is_ready(node: Object) -> bool:
     return any(condition["status"] == "True" for condition in node["status"]["conditions"])
 
 
-def zoe_node(site: Site, node: Object, used: Resources, *, pods: int = 0) -> Node:
-    """``used``: what others than this deployment have been given there; ``pods``: how many are there, anybody's."""
+_NOTHING = Resources()
+
+
+def zoe_node(site: Site, node: Object, used: Resources, *, pods: int = 0, staying: Resources = _NOTHING) -> Node:
+    """``used``: what others than this deployment have been given there; ``pods``: how many are there, anybody's; ``staying``: of ``used``, for ever."""
     metadata = node["metadata"]
     labels = _labels(metadata.get("labels", {}))
-    capacity = _least(amount(node["status"]["allocatable"], site.gpu_resource) - used)
-    return Node(metadata["name"], capacity, labels, is_enabled=is_open(site, node) and _takes(node, pods))
+    allocatable = amount(node["status"]["allocatable"], site.gpu_resource)
+    capacity, whole = _least(allocatable - used), _least(allocatable - staying)
+    is_enabled = is_open(site, node) and _takes(node, pods)
+    return Node(metadata["name"], capacity, labels, is_enabled, whole=whole if whole != capacity else None)
 
 
 def _takes(node: Object, pods: int) -> bool:
@@ -75,10 +80,11 @@ def _labels(found: Mapping[str, str]) -> dict[str, str]:
 
 def pooled(name: str, each: Iterable[Node]) -> Node:
     """All that are open, as one."""
-    total = Resources()
+    total = whole = Resources()
     for node in each:
-        total += node.capacity if node.is_enabled else Resources()
-    return Node(name, total)
+        if node.is_enabled:
+            total, whole = total + node.capacity, whole + (node.whole or node.capacity)
+    return Node(name, total, whole=whole if whole != total else None)
 
 
 def amount(found: Mapping[str, str], gpu_resource: str) -> Resources:
