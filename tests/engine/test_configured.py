@@ -13,10 +13,11 @@ from traitlets import Float, TraitError
 
 from zoe_jupyter import plugins
 from zoe_jupyter.backends.local.backend import LocalBackend
-from zoe_jupyter.engine.configured import GIVEN, open_backend, open_policy, read_options
+from zoe_jupyter.engine.configured import GIVEN, open_backend, open_policy, read_options, tell_misspelt
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
+from zoe_jupyter.shop.catalogue import open_catalogue
 
 PAGE = Path(__file__).parents[2] / "docs" / "admins" / "configuration.md"
 
@@ -181,3 +182,17 @@ def test_the_admins_page_names_every_option_of_the_local_backend_and_no_other() 
     for name, parameter in declared.items():
         told = options[name].strip("`")
         assert told == str(parameter.default) or parameter.default in ((), ""), name
+
+
+def test_a_framework_that_the_shop_lacks_is_told_with_the_profile_that_names_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    profiles = {"w": {"frameworks": ["pyton-job", "spark"], "users": ["*"]}}
+    tell_misspelt({"profiles": profiles}, open_catalogue(()).entries)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the profile w: the shop has no framework 'pyton-job'; did you mean python-job?"
+    ]
+
+
+def test_a_shop_is_not_read_where_there_are_no_profiles() -> None:
+    tell_misspelt({}, Mock(side_effect=AssertionError))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import metadata
 from typing import Any, get_args, get_origin, get_type_hints
@@ -16,9 +17,13 @@ from zoe_jupyter.engine.fallback import WithFallback
 from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.errors import NotFound, ZoeError
 from zoe_jupyter.scheduler.policies.base import Policy
+from zoe_jupyter.shop.catalogue import Entry
 from zoe_jupyter.shop.problems import close_names, shorten
 
+logger = logging.getLogger(__name__)
+
 GROUPS = {"backend": "zoe_jupyter.backends", "policy": "zoe_jupyter.policies"}
+_LISTS = ("tuple_type", "list_type")
 GIVEN = ("deployment", "data_dir")
 """What every backend is told anyway."""
 
@@ -38,6 +43,21 @@ def open_policy(settings: Settings) -> WithFallback:
     except (NotFound, ImportError, AttributeError) as error:
         raise ZoeError(f"the setting Zoe.policy: {error}") from error
     return WithFallback(settings.policy, policy)
+
+
+def tell_misspelt(options: Mapping[str, Any], entries: Callable[[], Iterable[Entry]]) -> None:
+    """Warn of frameworks that ``profiles`` names, and the shop lacks; ``options`` can be read."""
+    profiles: Mapping[str, Mapping[str, Any]] = options.get("profiles") or {}
+    known = {entry.name for entry in entries() if entry.kind == "framework"} if profiles else set()
+    for name, profile in profiles.items():
+        for framework in profile["frameworks"]:
+            if framework not in known:
+                logger.warning(
+                    "the profile %s: the shop has no framework %s%s",
+                    name,
+                    shorten(framework),
+                    close_names(framework, known),
+                )
 
 
 def read_options(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +105,9 @@ def _told(error: ValidationError, hint: Any) -> str:
         if problem["type"] == "unexpected_keyword_argument":
             name = str(problem["loc"][-1])
             return f"there is no {shorten(name)}{close_names(name, known)}"
+        if problem["type"] in _LISTS and isinstance(problem["input"], str):
+            path = ": ".join(str(each) for each in problem["loc"])
+            return f"{path}: a list is wanted: [{shorten(problem['input'])}]".removeprefix(": ")
     deepest = max(problems, key=lambda problem: len(problem["loc"]))
     name = str(deepest["loc"][-1]) if deepest["loc"] else ""
     return f"{name}: {deepest['msg']}" if name in known else str(deepest["msg"])

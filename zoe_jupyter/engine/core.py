@@ -11,7 +11,7 @@ from zoe_jupyter.backends.base import Backend, Bounds, Capabilities
 from zoe_jupyter.engine import lifetimes, metrics, views, wishes
 from zoe_jupyter.engine.actions import Actions
 from zoe_jupyter.engine.clock import Clock
-from zoe_jupyter.engine.configured import open_backend, open_policy
+from zoe_jupyter.engine.configured import open_backend, open_policy, tell_misspelt
 from zoe_jupyter.engine.door import (
     Caller,
     Check,
@@ -77,6 +77,7 @@ async def open_core(settings: Settings) -> Core:
     url = settings.database_url or file_url(settings.data_dir / "zoe.db")
     core = Core(settings=settings, backend=backend, store=Store(url))
     await core.open()
+    tell_misspelt(settings.backend_options, core.shop().entries)
     return core
 
 

@@ -58,7 +58,7 @@ def test_no_service_has_two_profiles(users: tuple[str, ...]) -> None:
         ({"users": ["ada"]}, "frameworks"),
         ({"frameworks": ["nfs"], "users": []}, "at least 1 item"),
         ({"frameworks": [], "users": ["ada"]}, "at least 1 item"),
-        ({"frameworks": "nfs", "users": ["ada"]}, "valid tuple"),
+        ({"frameworks": "nfs", "users": ["ada"]}, "files: frameworks: a list is wanted: ['nfs']"),
         (
             {"frameworks": ["nfs"], "users": ["ada"], "privileged": True},
             "there is no 'privileged'; did you mean is_privileged",
@@ -81,10 +81,11 @@ def test_a_capability_is_written_as_both_backends_write_it() -> None:
 
 def test_what_a_profile_gives_away_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        tell({"files": NFS, "looks": ALL})
+        tell({"files": NFS, "looks": ALL, "nil": Profile(frameworks=("nfs",), users=("eve",))})
     assert [record.message for record in caplog.records] == [
         'the profile files: services of nfs started by ada, bob have {"capabilities": ["SYS_ADMIN"]}',
         'the profile looks: services of monitor, probe started by everybody have {"has_host_network": true}',
+        "the profile nil gives nothing",
     ]
 
 

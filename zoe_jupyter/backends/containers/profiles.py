@@ -68,6 +68,9 @@ def chosen(profiles: Mapping[str, P], order: ServiceOrder) -> tuple[str, P | Non
 def tell(profiles: Mapping[str, Profile]) -> None:
     """Warn what each gives away."""
     for name, profile in profiles.items():
+        if gifts(profile) == "{}":
+            logger.warning("the profile %s gives nothing", name)
+            continue
         whose = "everybody" if EVERYBODY in profile.users else ", ".join(profile.users)
         logger.warning(
             "the profile %s: services of %s started by %s have %s",
