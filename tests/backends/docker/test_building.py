@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from zoe_jupyter.backends.docker.building import Recipe, context
+from zoe_jupyter.backends.docker.building import Recipe, _build, context
 from zoe_jupyter.model.errors import ZoeError
 
 
@@ -47,3 +48,18 @@ def test_a_link_that_leads_elsewhere_packs_nothing(folder: Path, place: str, to:
     (folder / place).symlink_to(to)
     with pytest.raises(ZoeError, match="leads out of"):
         context(Recipe("zoe/trap:1", folder))
+
+
+@pytest.mark.parametrize(
+    ("said", "is_told"),
+    [
+        ('Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host', True),
+        ("pull access denied for nowhere/base", True),
+        ("The command '/bin/sh -c false' returned a non-zero code: 1", False),
+    ],
+)
+def test_who_builds_without_a_registry_is_told_of_another_base(said: str, is_told: bool) -> None:
+    client = SimpleNamespace(build=lambda **_: iter([{"error": said}]))
+    with pytest.raises(ZoeError, match="could not be built") as caught:
+        _build(client, b"", "zoe/trap:1", lambda _: None)
+    assert ("`--base`" in caught.value.message) is is_told

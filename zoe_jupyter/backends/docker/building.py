@@ -24,6 +24,7 @@ from zoe_jupyter.model.errors import Fatal, ZoeError
 _LEFT_OUT = ("image", "README.md", "logo.svg", "__pycache__")
 _PROVIDE = "/opt/zoe/image/provide.py"
 _STEP_S = 1800
+_OF_REGISTRY = ("registry", "/v2/", "dial tcp", "no such host", "pull access denied", "manifest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def _build(
             said.append(text)
             say(text)
         if line.get("error"):
-            raise Fatal(f"the image {tag} could not be built: {' '.join(said[-4:])}", reason="image_missing")
+            told = " ".join(said[-4:])
+            raise Fatal(f"the image {tag} could not be built: {told}{_other_base(told)}", reason="image_missing")
 
 
 def _describe(client: Any, image: str) -> dict[str, Any]:
@@ -134,6 +136,12 @@ def _describe(client: Any, image: str) -> dict[str, Any]:
         client.remove_container(made["Id"], force=True)
 
 
+def _other_base(said: str) -> str:
+    """The way out, where no registry gives the base."""
+    is_of_registry = any(word in said.lower() for word in _OF_REGISTRY)
+    return "; where the base cannot be fetched, name one that is there with `--base`" if is_of_registry else ""
+
+
 @contextmanager
 def _engine() -> Iterator[Any]:
     """The one that ``DOCKER_HOST`` names, else this machine's."""
@@ -146,8 +154,8 @@ def _engine() -> Iterator[Any]:
     try:
         yield client
     except ImageNotFound as error:
-        raise ZoeError(f"the base is not there: {error.explanation}") from error
+        raise ZoeError(f"the base is not there: {error.explanation}; name another with `--base`") from error
     except APIError as error:
-        raise ZoeError(f"the engine refused: {error.explanation}") from error
+        raise ZoeError(f"the engine refused: {error.explanation}{_other_base(str(error.explanation))}") from error
     finally:
         client.close()

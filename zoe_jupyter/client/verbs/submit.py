@@ -201,7 +201,8 @@ def failure_text(session: Session, execution: Mapping[str, Any], *, tail: int = 
         log = []
     if log:
         lines += ["its log ends with:", *(f"  {line}" for line in log[-tail:])]
-    return "\n".join([*lines, f"`{session.command} logs {execution['name']}` shows all of it"])
+        lines.append(f"`{session.command} logs {execution['name']}` shows all of it")
+    return "\n".join(lines)
 
 
 def failed_service(execution: Mapping[str, Any]) -> str:
