@@ -46,6 +46,9 @@ class DockerWorld(World):
             client.remove_container(each["Id"], force=True, v=True)
         for each in client.networks(filters=wanted):
             client.remove_network(each["Id"])
+        claims = {"label": f"jupyter.zoe.claim={self.deployment}"}
+        for each in client.volumes(filters=claims)["Volumes"] or ():
+            client.remove_volume(each["Name"])
 
 
 @pytest.fixture(scope="session")

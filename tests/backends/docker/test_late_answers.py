@@ -46,7 +46,7 @@ async def lists_both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     """As an engine that has two containers, and nothing happens."""
     bodies = {
         b"/version": VERSION, b"/info": b'{"NCPU": 4, "MemTotal": 1000}',
-        b"/containers/json": json.dumps([listed(each) for each in BOTH.values()]).encode(),
+        b"/containers/json": json.dumps([listed(each) for each in BOTH.values()]).encode(), b"/volumes": b'{"Volumes": []}',
     }  # fmt: skip
     while True:
         line = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]

@@ -430,3 +430,27 @@ async def test_who_runs_since_a_try_that_could_not_look_at_others_gives_way_in_t
     assert not engine.containers(filters=own)
     await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)
+
+
+async def test_what_only_bears_some_labels_of_zoes_is_passed_over(
+    runner: Runner, world: DockerWorld, engine: Any
+) -> None:
+    """Zoe begins beside it, and neither shows nor removes it."""
+    mine = {"jupyter.zoe.deployment": world.deployment}
+    posing = {**mine, "jupyter.zoe.execution": "x9", "jupyter.zoe.service": "a", "jupyter.zoe.attempt": "nine"}
+    network = engine.create_network(f"posing-{world.deployment}", labels=mine)["Id"]
+    made = [
+        engine.create_container("zoe-test/base", ["true"], labels=labels)["Id"]
+        for labels in (mine, posing, {**posing, "jupyter.zoe.attempt": "9"})
+    ]
+    try:
+        await runner.start("one")
+        await world.close(runner.backend)
+        runner.backend = await world.open()
+        seen = (await runner.backend.observe()).services
+        assert [each.execution_id for each in seen] == ["one"]
+        assert {each["Id"] for each in engine.containers(all=True)} >= set(made)
+    finally:
+        for each in made:
+            engine.remove_container(each, force=True)
+        engine.remove_network(network)

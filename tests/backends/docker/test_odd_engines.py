@@ -20,7 +20,7 @@ from docker.errors import NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.images import known_prefix, way_out
 from zoe_jupyter.backends.containers.names import Attempt
-from zoe_jupyter.backends.docker import backend, calls, images, logs, probing
+from zoe_jupyter.backends.docker import calls, images, logs, meter, probing
 from zoe_jupyter.backends.docker import engine as engines
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.launching import Launcher
@@ -306,7 +306,7 @@ async def test_what_all_containers_use_is_asked_of_a_few_at_once(place: Path, mo
         return {}
 
     monkeypatch.setattr(engine.calls, "do", do)
-    await asyncio.gather(*(backend._figures(engine, str(number)) for number in range(20)))
+    await asyncio.gather(*(meter.figures(engine, str(number)) for number in range(20)))
     assert most <= 3
     engine.close()
 

@@ -39,6 +39,30 @@ def is_watched(world: DockerWorld) -> bool:
     return False
 
 
+async def test_who_was_replaced_ends_nothing_that_another_core_looks_after(
+    world: DockerWorld, engine: Any, tmp_path: Path
+) -> None:
+    """Of several servers with folders of their own: neither its watchman does, nor it itself when it acts again."""
+    runner = Runner(world, await world.open())
+    await runner.start("one", bounds=Bounds(silence_s=4.0))
+    await world.close(runner.backend)
+    other = DockerWorld(tmp_path / "other")
+    other.deployment = world.deployment
+    runner.backend = await other.open()
+
+    async def has_gone() -> bool:
+        return not is_watched(world)
+
+    await eventually(has_gone, deadline_s=60)
+    await runner.until("one", "app.main-0", SeenState.READY)
+    runner.backend = await world.open()
+    seen = await runner.until("one", "app.main-0", SeenState.READY)
+    assert seen.attempt == 1
+    await other.close(other.opened[0])
+    await runner.backend.clean("one", keep_logs=False)
+    await world.close(runner.backend)
+
+
 async def test_without_a_core_the_watchman_ends_it_and_the_next_core_knows_why(world: DockerWorld, engine: Any) -> None:
     runner = Runner(world, await world.open())
     await runner.start("one", bounds=SOON)

@@ -32,12 +32,13 @@ from zoe_jupyter.backends.containers import names, places
 from zoe_jupyter.backends.containers.images import environment_of, known_prefix, resolve
 from zoe_jupyter.backends.containers.profiles import tell
 from zoe_jupyter.backends.docker import logs, probing, translate, watchman
+from zoe_jupyter.backends.docker.claims import Claims
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.folders import known, known_profiles
 from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.health import Watch
 from zoe_jupyter.backends.docker.logs import Source
-from zoe_jupyter.backends.docker.meter import Meter
+from zoe_jupyter.backends.docker.meter import Meter, figures
 from zoe_jupyter.backends.docker.notes import Notes
 from zoe_jupyter.backends.docker.probing import Prober
 from zoe_jupyter.backends.docker.settings import (
@@ -112,8 +113,7 @@ class DockerBackend(Backend):
             capabilities=tuple(capabilities), pull=pull, mtu=network_mtu,
             folders=tuple(known(folders, state=data_dir)), data_dir=data_dir, profiles=known_profiles(profiles or {}, state=data_dir, site=folders),
         )  # fmt: skip
-        self._folder = data_dir / "docker"
-        self._lost_after_s = lost_after_s
+        self._folder, self._lost_after_s = data_dir / "docker", lost_after_s
         self._listeners: set[asyncio.Event] = set()
         self._notes = Notes(self._folder / watchman.NOTES)
         self._kept_logs = logs.KeptLogs(data_dir / "docker-logs", limit_bytes=log_limit_bytes * max(1, log_files))
@@ -121,6 +121,7 @@ class DockerBackend(Backend):
             engines, self._settings, folder=self._folder, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
             on_news=self._hint,
         )  # fmt: skip
+        self._claims = Claims(self._folder, deployment, self._site)
         self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch, self._stopper, self._removals = Watch(on_ill=self._end), Stopper(), Followers("to go")
@@ -153,9 +154,10 @@ class DockerBackend(Backend):
             is_watched = await asyncio.to_thread(self._guard.is_watched)
         except OSError as error:
             raise Unavailable(f"the folder {self._folder} cannot be used: {error.strerror}; Zoe needs it") from error
-        self._over = dict(self._notes.read(watched_s=watchman.GIVE_UP_S if is_watched else 0.0))
+        over = dict(self._notes.read(watched_s=watchman.GIVE_UP_S if is_watched else 0.0))
         self._site.start()
         tell(self._settings.profiles)
+        self._over = await self._claims.believed(over)
         with suppress(Unreachable):
             await self.observe()
             if not self._site.silent():
@@ -166,6 +168,8 @@ class DockerBackend(Backend):
         if self._hearing is not None:
             self._hearing.cancel()
             await self._guarded()
+            if not self._notes.has_bounds:
+                await self._claims.release()
         if self._life is not None:
             self._life.close()
         self._prober.close()
@@ -298,7 +302,7 @@ class DockerBackend(Backend):
             for each in engine.containers.values()
             if each.is_running
         ]
-        found = await asyncio.gather(*(_figures(engine, each.id) for engine, each in running), return_exceptions=True)
+        found = await asyncio.gather(*(figures(engine, each.id) for engine, each in running), return_exceptions=True)
         counts = {each.attempt: body for (_, each), body in zip(running, found, strict=True)}
         return self._meter.measure({key: body for key, body in counts.items() if isinstance(body, dict)})
 
@@ -475,22 +479,13 @@ class DockerBackend(Backend):
         """Have a watchman there while something runs that must not go on for ever."""
         try:
             if self._notes.has_bounds:
+                await self._claims.take()
                 await asyncio.to_thread(self._guard.see_to_it)
             self._unguarded = ""
         except (OSError, SubprocessError) as error:
             if str(error) != self._unguarded:
                 logger.warning("nobody will end what runs on Docker when no Zoe does: %s", error)
             self._unguarded = str(error)
-
-
-async def _figures(engine: Engine, container_id: str) -> Mapping[str, Any]:
-    async with engine.figures:
-        return await engine.calls.do(_stats, container_id)
-
-
-def _stats(client: Any, container_id: str) -> Mapping[str, Any]:
-    body: Mapping[str, Any] = client.stats(container_id, stream=False, one_shot=True)
-    return body
 
 
 async def _wait(news: asyncio.Event) -> None:

@@ -170,7 +170,7 @@ class Engine:
         await self._inspect_dirty()
 
     async def _list(self) -> None:
-        listed_at, wanted = time.monotonic(), {"label": f"{LABEL}deployment={self._deployment}"}
+        listed_at, wanted = time.monotonic(), {"label": [f"{LABEL}deployment={self._deployment}", f"{LABEL}execution"]}
         before = set(self.containers)
         found, networks, info, began_at = await asyncio.gather(
             self.calls.do(lambda client: client.containers(all=True, filters=wanted), limit_s=LOOK_S),
@@ -276,7 +276,13 @@ class Engine:
             body = await self.calls.do(lambda client: client.inspect_container(container_id), limit_s=limit_s)
         except NotFound:
             return None
-        return translate.container(body) if translate.is_own(body["Config"]["Labels"], self._deployment) else None
+        if not translate.is_own(body["Config"]["Labels"], self._deployment):
+            return None
+        try:
+            return translate.container(body)
+        except (KeyError, ValueError, TypeError) as error:
+            logger.info("the container %s bears labels of Zoe's, and is not: %r", container_id, error)
+            return None
 
     async def _inspect_again(self, container_id: str) -> Container | None:
         async with self.again:

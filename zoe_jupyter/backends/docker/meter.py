@@ -7,6 +7,7 @@ from typing import Any
 
 from zoe_jupyter.backends.base import Usage
 from zoe_jupyter.backends.containers.names import Attempt
+from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.translate import moment
 
 _LEAST_S = 0.05
@@ -49,3 +50,14 @@ def memory_bytes(stats: Mapping[str, Any]) -> int:
     detail = stats.get("stats") or {}
     cache = detail.get("total_inactive_file", detail.get("inactive_file", 0))
     return max(0, int(stats.get("usage") or 0) - int(cache))
+
+
+async def figures(engine: Engine, container_id: str) -> Mapping[str, Any]:
+    """What the engine measures of it now; waits for its turn."""
+    async with engine.figures:
+        return await engine.calls.do(_stats, container_id)
+
+
+def _stats(client: Any, container_id: str) -> Mapping[str, Any]:
+    body: Mapping[str, Any] = client.stats(container_id, stream=False, one_shot=True)
+    return body

@@ -299,7 +299,9 @@ def _host_ports(body: Mapping[str, Any]) -> frozenset[int]:
 
 
 def is_own(labels: Mapping[str, str] | None, deployment: str) -> bool:
-    return (labels or {}).get(f"{LABEL}deployment") == deployment and f"{LABEL}attempt" in (labels or {})
+    """Whether they are an attempt's of that deployment; others, and images, may bear some of Zoe's."""
+    said = {key: (labels or {}).get(f"{LABEL}{key}", "") for key in ("deployment", "execution", "service", "attempt")}
+    return said["deployment"] == deployment and all(said.values()) and said["attempt"].isdecimal()
 
 
 def _published(bound: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, int]:

@@ -25,6 +25,7 @@ from docker.errors import DockerException
 
 from zoe_jupyter.backends.base import Bounds, Unreachable
 from zoe_jupyter.backends.containers.names import slug
+from zoe_jupyter.backends.docker import claims
 from zoe_jupyter.backends.docker.calls import QUICK_S, SILENT, Calls
 from zoe_jupyter.backends.docker.notes import add_verdicts, read_bounds, why_over
 from zoe_jupyter.backends.docker.settings import EngineSettings
@@ -111,9 +112,11 @@ def given_up(tried_since: Mapping[str, float], now: float) -> set[str]:
 
 
 def _end(folder: Path, deployment: str, line: Calls, found: Mapping[str, str]) -> bool:
-    """Stop what runs of them there, after writing down why; whether nothing of them runs there any more."""
+    """Stop what runs of them there, after writing down why; whether nothing of them runs there any more, or another core looks after them."""
     try:
         client = line.client(QUICK_S)
+        if claims.is_anothers(client, deployment, claims.name_of(folder)):
+            return True
         for execution_id, why in found.items():
             wanted = {"label": [f"{LABEL}deployment={deployment}", f"{LABEL}execution={execution_id}"]}
             ids = [each["Id"] for each in client.containers(filters=wanted)]
