@@ -471,6 +471,8 @@ class DockerBackend(Backend):
         while True:
             self._notes.hear()
             if time.monotonic() - looked_at >= _GUARD_S:
+                if self._notes.has_bounds:
+                    await self._claims.take()
                 await self._guarded()
                 looked_at = time.monotonic()
             await asyncio.sleep(_HEAR_S)
@@ -479,7 +481,6 @@ class DockerBackend(Backend):
         """Have a watchman there while something runs that must not go on for ever."""
         try:
             if self._notes.has_bounds:
-                await self._claims.take()
                 await asyncio.to_thread(self._guard.see_to_it)
             self._unguarded = ""
         except (OSError, SubprocessError) as error:

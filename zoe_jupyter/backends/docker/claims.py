@@ -6,21 +6,24 @@ The label of a volume says it. Who was replaced keeps a watchman and notes that 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from zoe_jupyter.backends.base import Unreachable
+from zoe_jupyter.backends.containers import small_files
 from zoe_jupyter.backends.docker.translate import LABEL
-from zoe_jupyter.model.errors import BackendError
 
 if TYPE_CHECKING:
     from zoe_jupyter.backends.docker.site import Site
 
-_FILE = "claim"
+logger = logging.getLogger(__name__)
 
 
 class Claims:
@@ -40,29 +43,32 @@ class Claims:
     async def take(self) -> bool:
         """Say so on all engines that answer; whether another was said to before."""
         who = await asyncio.to_thread(name_of, self._folder)
-        return any(await self._each(lambda client: take(client, self._deployment, who)))
+        return any(await self._each(partial(take, deployment=self._deployment, who=who)))
 
     async def release(self) -> None:
         """Nothing is there to be looked after."""
         who = await asyncio.to_thread(name_of, self._folder)
-        await self._each(lambda client: _remove(client, {who}))
+        await self._each(partial(_remove, known={who}))
 
-    async def _each(self, work: Any) -> list[Any]:
+    async def _each(self, work: Callable[[Any], bool]) -> list[bool]:
         asked = (engine.calls.do(work) for engine in self._site.answering())
         found = await asyncio.gather(*asked, return_exceptions=True)
-        for each in found:
-            if isinstance(each, BaseException) and not isinstance(each, (Unreachable, BackendError, NotFound)):
-                raise each
+        for error in (each for each in found if isinstance(each, Exception)):
+            logger.info("an engine is not told which Zoe looks after what it has: %r", error)
         return [each for each in found if not isinstance(each, BaseException)]
 
 
 def name_of(folder: Path) -> str:
     """By which that folder's core is known to the others; made when it is asked for the first time."""
-    file = folder / _FILE
-    if not file.exists():
-        with suppress(OSError):  # a full disk: another name the next time is no worse than none
-            file.write_text(f"zoe-claim-{secrets.token_hex(8)}", encoding="ascii")
-    return file.read_text(encoding="ascii") if file.exists() else "zoe-claim-nobody"
+    file = folder / "claim.json"
+    found = small_files.read(file).get("name")
+    if not isinstance(found, str):
+        found = f"zoe-claim-{secrets.token_hex(8)}"
+        try:
+            small_files.replace(file, {"name": found})
+        except OSError:  # a full disk: the same for all who have none is as if nobody claimed anything
+            return "zoe-claim-nobody"
+    return found
 
 
 def take(client: Any, deployment: str, who: str) -> bool:
@@ -70,13 +76,15 @@ def take(client: Any, deployment: str, who: str) -> bool:
     known = _known(client, deployment)
     if who not in known:
         client.create_volume(who, labels={f"{LABEL}claim": deployment})
-    _remove(client, known - {who})
-    return bool(known - {who})
+    return _remove(client, known - {who})
 
 
 def is_anothers(client: Any, deployment: str, who: str) -> bool:
-    """Blocks."""
-    return bool(_known(client, deployment) - {who})
+    """Blocks. An engine that lets Zoe see no volumes has nothing of it."""
+    try:
+        return bool(_known(client, deployment) - {who})
+    except APIError:
+        return False
 
 
 def _known(client: Any, deployment: str) -> set[str]:
@@ -84,7 +92,8 @@ def _known(client: Any, deployment: str) -> set[str]:
     return {each["Name"] for each in found}
 
 
-def _remove(client: Any, known: set[str]) -> None:
+def _remove(client: Any, known: set[str]) -> bool:
     for name in known:
         with suppress(NotFound):
             client.remove_volume(name)
+    return bool(known)
