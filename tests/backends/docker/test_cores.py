@@ -52,6 +52,7 @@ class TestDockerCores(CoresContract):
         (as_it_was,) = await runner.backend.nodes()
         assert as_it_was.capacity.memory_bytes < as_it_is.capacity.memory_bytes
         monkeypatch.setattr(engine_module, "LISTED_EVERY_S", 0.0)
+        await runner.backend.observe()
         assert await runner.backend.nodes() == [as_it_is]
 
 
