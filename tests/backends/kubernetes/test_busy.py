@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests import cluster
 from tests.backends.kubernetes.conftest import KubernetesWorld
+from tests.backends.kubernetes.serving import serving
 from tests.backends.kubernetes.test_forged import ordered
 from tests.backends.kubernetes.test_upkeep import SITE
 from zoe_jupyter.backends.base import Bounds, Unreachable
@@ -101,21 +102,15 @@ class Cluster:
 @pytest.fixture(params=[429, 500, 503])
 async def busy(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Cluster, KubernetesBackend]]:
     """And a backend that leads there, not started yet."""
-    found, app = Cluster(request.param), web.Application()
-    app.router.add_route("*", "/{path:.*}", found.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-    file = tmp_path / "kubeconfig"
-    own = {"cluster": {"server": f"http://127.0.0.1:{port}"}, "context": {"cluster": "a", "user": "a"}, "user": {}}
-    lists = {f"{kind}s": [{"name": "a", kind: value}] for kind, value in own.items()}
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "a", **lists}))
-    backend = KubernetesBackend(deployment="lab", data_dir=tmp_path, kubeconfig=str(file), namespace="zoe")
-    yield found, backend
-    await backend.close()
-    await runner.cleanup()
+    found = Cluster(request.param)
+    async with serving(found.answer) as url:
+        file = tmp_path / "kubeconfig"
+        own = {"cluster": {"server": url}, "context": {"cluster": "a", "user": "a"}, "user": {}}
+        lists = {f"{kind}s": [{"name": "a", kind: value}] for kind, value in own.items()}
+        file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "a", **lists}))
+        backend = KubernetesBackend(deployment="lab", data_dir=tmp_path, kubeconfig=str(file), namespace="zoe")
+        yield found, backend
+        await backend.close()
 
 
 async def test_zoe_opens_though_the_api_server_cannot_answer_just_then_and_launches_wait_for_it(

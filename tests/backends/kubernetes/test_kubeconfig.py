@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from tests.backends.kubernetes.serving import serving
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, kubeconfig
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import ZoeError
@@ -130,25 +131,17 @@ printf '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredenti
 @pytest.fixture
 async def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Tokens, ApiServer]]:
     """With a kubeconfig as the clouds make them."""
-    found, app = Tokens(tmp_path), web.Application()
-    app.router.add_route("*", "/{path:.*}", found.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(found.command), "args": []}
-    file = tmp_path / "kubeconfig"
-    file.write_text(
-        GOOD.replace("https://192.0.2.1:6443", f"http://127.0.0.1:{port}").replace(
-            "{token: t}", json.dumps({"exec": command})
+    found = Tokens(tmp_path)
+    async with serving(found.answer) as url:
+        command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(found.command), "args": []}
+        file = tmp_path / "kubeconfig"
+        file.write_text(
+            GOOD.replace("https://192.0.2.1:6443", url).replace("{token: t}", json.dumps({"exec": command}))
         )
-    )
-    monkeypatch.setattr(kubeconfig, "READ_EVERY_S", 0.0)
-    server = await ApiServer.connect(str(file), "")
-    yield found, server
-    await server.close()
-    await runner.cleanup()
+        monkeypatch.setattr(kubeconfig, "READ_EVERY_S", 0.0)
+        server = await ApiServer.connect(str(file), "")
+        yield found, server
+        await server.close()
 
 
 async def test_a_token_that_is_over_is_asked_for_anew(tokens: tuple[Tokens, ApiServer]) -> None:
