@@ -133,6 +133,19 @@ def test_what_cannot_be_used_is_told_by_its_setting(tmp_path: Path, settings: An
         open_it(chosen)
 
 
+def test_a_backend_is_told_which_store_it_shares_with_other_cores_by_its_place_and_no_secret(tmp_path: Path) -> None:
+    def told(url: str) -> Any:
+        backend = open_backend(Settings(data_dir=tmp_path, backend="docker", database_url=url))
+        return backend._claims._store  # type: ignore[attr-defined]
+
+    found = told("postgresql://zoe:secret@db.site/zoe")
+    assert found == told("postgresql+psycopg://ada:other@db.site/zoe")
+    assert "secret" not in found
+    assert len({found, told("postgresql://zoe@db.site/other"), told("postgresql://zoe@other.site/zoe")}) == 3
+    assert not told("")
+    assert not told(f"sqlite:///{tmp_path}/zoe.db")
+
+
 @pytest.mark.parametrize("name", ["docker", "kubernetes"])
 def test_a_backend_whose_packages_are_missing_says_how_to_install_them(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,19 +19,22 @@ from zoe_jupyter.model.errors import NotFound, ZoeError
 from zoe_jupyter.scheduler.policies.base import Policy
 from zoe_jupyter.shop.catalogue import Entry
 from zoe_jupyter.shop.problems import close_names, shorten
+from zoe_jupyter.store.repository import shared_name
 
 logger = logging.getLogger(__name__)
 
 GROUPS = {"backend": "zoe_jupyter.backends", "policy": "zoe_jupyter.policies"}
 _LISTS = ("tuple_type", "list_type")
-GIVEN = ("deployment", "data_dir")
-"""What every backend is told anyway."""
+GIVEN = ("deployment", "data_dir", "store")
+"""What every backend is told anyway; the last, which names the store that several cores may use, only where it asks for that."""
 
 
 def open_backend(settings: Settings) -> Backend:
     """Raises ZoeError with the way out."""
     kind = _load("backend", settings.backend)
     options = read_options(kind, settings.backend_options)
+    if "store" in _hints(kind):
+        options["store"] = shared_name(settings.database_url) if settings.database_url else ""
     backend: Backend = kind(deployment=settings.deployment, data_dir=settings.data_dir, **options)
     return backend
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,18 @@ def parse_url(url: str) -> URL:
     if parsed.database in (None, "", ":memory:"):
         raise StoreError("a store needs a file: sqlite:////path/zoe.db")
     return parsed.set(drivername="sqlite+pysqlite")
+
+
+def shared_name(url: str) -> str:
+    """The same for all cores that name the host of that database alike, and no secret; empty for a file, which only one may use.
+
+    Raises StoreError.
+    """
+    found = parse_url(url)
+    if is_sqlite(found):
+        return ""
+    place = (found.host, found.port, found.database, found.query.get("host"), found.query.get("options"))
+    return hashlib.sha256(repr(place).encode()).hexdigest()[:16]
 
 
 def open_engines(url: URL) -> Engines:

@@ -17,7 +17,7 @@ from zoe_jupyter.failpoints import failpoint
 from zoe_jupyter.model.execution import Execution, Lease, LogEvent, State
 from zoe_jupyter.model.quota import Quota
 from zoe_jupyter.store import connections, migration, reading, retention, settled, submitting, writing
-from zoe_jupyter.store.connections import file_url
+from zoe_jupyter.store.connections import file_url, shared_name
 from zoe_jupyter.store.errors import Fenced, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreGone, StoreUnwritable
 from zoe_jupyter.store.footing import Footing, NoFooting
 from zoe_jupyter.store.records import EventDraft
@@ -29,7 +29,7 @@ from zoe_jupyter.store.writing import Transaction
 
 T = TypeVar("T")
 
-__all__ = ["EventDraft", "NewExecution", "Settled", "Store", "Submitted", "file_url"]
+__all__ = ["EventDraft", "NewExecution", "Settled", "Store", "Submitted", "file_url", "shared_name"]
 
 _EXPIRE_BATCHES = 10
 """Of one call of ``expire``."""

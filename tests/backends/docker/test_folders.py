@@ -108,7 +108,7 @@ def test_what_would_give_the_machine_away_is_refused(tmp_path: Path, path: str, 
 def test_a_folder_is_seen_at_its_own_place_unless_it_has_another(tmp_path: Path) -> None:
     given = list(folders.known([FolderSettings("/srv/data"), FolderSettings("/srv/data", "/d")], state=tmp_path))
     mount = {"Type": "bind", "Source": "/srv/data", "ReadOnly": True, "BindOptions": {"NonRecursive": True}}
-    assert folders.mounts(given, is_near=False, state=tmp_path) == [
+    assert folders.mounts(given, is_here=False, state=tmp_path) == [
         {**mount, "Target": "/srv/data"},
         {**mount, "Target": "/d"},
     ]

@@ -48,6 +48,8 @@ ORDER = ServiceOrder(
 )
 SHELL = ["sh", "-c", '. /run/zoe/environment && exec "$@"', "zoe"]
 LABELS = {
+    "jupyter.zoe.profile": "",
+    "jupyter.zoe.gpus": "1",
     "jupyter.zoe.name": "zoe/e1/redis.server-0#2",
     "jupyter.zoe.deployment": "zoe",
     "jupyter.zoe.execution": "e1",
@@ -108,6 +110,7 @@ def begins(**image: Any) -> tuple[Any, Any]:
 def test_the_shell_stands_before_the_entrypoint_of_an_image_that_tells_it() -> None:
     assert begins(Entrypoint=["serve"], Cmd=["--help"]) == ([*SHELL, "serve"], list(ORDER.command))
     assert begins(Entrypoint=None, Cmd=["sh"]) == (SHELL, list(ORDER.command))
+    assert begins(Entrypoint=[""]) == (SHELL, list(ORDER.command))
     assert entering.begun((), {"Entrypoint": ["serve"], "Cmd": ["--all"]})["Cmd"] == ["--all"]
 
 
@@ -253,6 +256,12 @@ def test_who_may_still_run_has_its_gpus() -> None:
     assert having("3", Status="exited", Running=False) is None
     assert translate.holder({**body(), "Created": "2026-01-01T00:00:00.1Z"}) is None
     assert translate.free_gpus([runs, is_made], 5) == ["1", "3", "4"]
+
+
+def test_only_who_may_have_gpus_or_the_ports_of_the_machine_is_asked_for_them() -> None:
+    assert translate.may_hold({"Labels": LABELS, "HostConfig": {"NetworkMode": "bridge"}})
+    assert translate.may_hold({"Labels": {}, "HostConfig": {"NetworkMode": "host"}})
+    assert not translate.may_hold({"Labels": {**LABELS, "jupyter.zoe.gpus": ""}, "HostConfig": {}})
 
 
 def test_of_two_with_one_gpu_who_runs_keeps_it_and_else_who_was_made_first() -> None:

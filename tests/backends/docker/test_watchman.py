@@ -42,12 +42,14 @@ def is_watched(world: DockerWorld) -> bool:
 async def test_who_was_replaced_ends_nothing_that_another_core_looks_after(
     world: DockerWorld, engine: Any, tmp_path: Path
 ) -> None:
-    """Of several servers with folders of their own: neither its watchman does, nor it itself when it acts again."""
+    """Of several servers on one store, with folders of their own: neither its watchman does, nor it itself when it acts again."""
+    world.options["store"] = "shared"
     runner = Runner(world, await world.open())
     await runner.start("one", bounds=Bounds(silence_s=4.0))
     await world.close(runner.backend)
     other = DockerWorld(tmp_path / "other")
     other.deployment = world.deployment
+    other.options["store"] = "shared"
     runner.backend = await other.open()
 
     async def has_gone() -> bool:
@@ -61,6 +63,31 @@ async def test_who_was_replaced_ends_nothing_that_another_core_looks_after(
     await other.close(other.opened[0])
     await runner.backend.clean("one", keep_logs=False)
     await world.close(runner.backend)
+
+
+@pytest.mark.parametrize("stores", [("", ""), ("one", "another")])
+async def test_who_has_another_store_looks_after_nothing_of_it(
+    world: DockerWorld, engine: Any, tmp_path: Path, stores: tuple[str, str]
+) -> None:
+    """Two with one ``deployment``, as all have that do not name one."""
+    other = DockerWorld(tmp_path / "other")
+    other.deployment = world.deployment
+    world.options["store"], other.options["store"] = stores
+    runner = Runner(world, await world.open())
+    await runner.start("one", bounds=Bounds(silence_s=4.0))
+    await world.close(runner.backend)
+    second = await other.open()
+    await Runner(other, second).start("two", bounds=Bounds(silence_s=3600.0))
+    await second._claims.take()
+    name = Attempt(world.deployment, "one", "app.main-0", 1).name
+
+    async def has_ended() -> bool:
+        return not engine.inspect_container(name)["State"]["Running"]
+
+    await eventually(has_ended, deadline_s=60)
+    for execution_id in ("one", "two"):
+        await second.clean(execution_id, keep_logs=False)
+    await other.close(second)
 
 
 async def test_without_a_core_the_watchman_ends_it_and_the_next_core_knows_why(world: DockerWorld, engine: Any) -> None:

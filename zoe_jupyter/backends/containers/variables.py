@@ -10,8 +10,13 @@ from zoe_jupyter.model.errors import Fatal
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-_OF_SHELLS = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})
-"""Where ``sh`` is bash it ends when somebody sets these."""
+# fmt: off
+_OF_SHELLS = frozenset({
+    "BASHOPTS", "BASHPID", "BASH_ARGV0", "BASH_VERSINFO", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS",
+    "HISTCMD", "LINENO", "OPTIND", "PPID", "RANDOM", "SECONDS", "SHELLOPTS", "SRANDOM", "UID",
+})
+# fmt: on
+"""Where ``sh`` is bash it ends when somebody sets these, or gives the program something else; some end other shells."""
 
 
 def exports(environment: Mapping[str, str]) -> str:

@@ -62,6 +62,7 @@ logger = logging.getLogger(__name__)
 
 _HEAR_S = 0.2
 _GUARD_S = 10.0
+_RELEASE_S = 5.0
 """Most of what runs so briefly ends with its core."""
 _LOOK_S = 0.5
 _READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER = 128, 32, 64
@@ -88,6 +89,7 @@ class DockerBackend(Backend):
         *,
         deployment: str,
         data_dir: Path,
+        store: str = "",
         engines: Sequence[EngineSettings] = (EngineSettings(),),
         image_prefix: str = "zoe/",
         pull: Literal["missing", "never"] = "missing",
@@ -121,8 +123,8 @@ class DockerBackend(Backend):
             engines, self._settings, folder=self._folder, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
             on_news=self._hint,
         )  # fmt: skip
-        self._claims = Claims(self._folder, deployment, self._site)
-        self._guard = watchman.Guard(self._folder, deployment, self._site.engines())
+        self._claims = Claims(self._folder, deployment, store, self._site)
+        self._guard = watchman.Guard(self._folder, deployment, store, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch, self._stopper, self._removals = Watch(on_ill=self._end), Stopper(), Followers("to go")
         self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER)
@@ -130,9 +132,8 @@ class DockerBackend(Backend):
         self._life: IO[bytes] | None = None
         self._unguarded = ""
         """Why nobody watches."""
-        self._over: Mapping[str, str] = {}
-        """Executions that an earlier core left and whose bounds are over, and why: they are ended wherever they are found, but not what is ``_anew``."""
         self._anew = set[names.Attempt]()
+        """What this core has started, and so does not end by the bounds that an earlier one left."""
 
     def capabilities(self) -> Capabilities:
         limits = {
@@ -157,7 +158,7 @@ class DockerBackend(Backend):
         over = dict(self._notes.read(watched_s=watchman.GIVE_UP_S if is_watched else 0.0))
         self._site.start()
         tell(self._settings.profiles)
-        self._over = await self._claims.believed(over)
+        await self._claims.open(over)
         with suppress(Unreachable):
             await self.observe()
             if not self._site.silent():
@@ -168,14 +169,15 @@ class DockerBackend(Backend):
         if self._hearing is not None:
             self._hearing.cancel()
             await self._guarded()
-            if not self._notes.has_bounds:
-                await self._claims.release()
         if self._life is not None:
             self._life.close()
         self._prober.close()
         self._watch.close()
         self._stopper.close()
         self._removals.close()
+        if self._hearing is not None and not self._notes.has_bounds:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._claims.release(), _RELEASE_S)
         self._site.close()
         self._hint()
 
@@ -209,7 +211,7 @@ class DockerBackend(Backend):
         self._notes.set_bounds(order.execution_id, order.bounds, engine=node)
         known = [each for _, each in self._site.attempts(order.execution_id, order.service)]
         self._stopper.begin(translate.attempt_of(order), known)
-        if order.execution_id in self._over:
+        if order.execution_id in self._claims.left:
             self._anew.add(translate.attempt_of(order))
         found = await place.launcher.launch(order)
         if found.is_running and found.probe is not None and not self._notes.is_ready(found.id):
@@ -261,8 +263,7 @@ class DockerBackend(Backend):
 
     async def observe(self) -> Observation:
         await self._site.look()
-        for execution_id, why in self._over.items():
-            await self._expire(execution_id, why)
+        await self._expire()
         self._begin_probes()
         self._remove_unwanted()
         silent = self._site.silent()
@@ -426,13 +427,14 @@ class DockerBackend(Backend):
         await self._stopper.stop(engine, found, grace_s=_ENDED_GRACE_S)
         self._hint()
 
-    async def _expire(self, execution_id: str, why: str) -> None:
-        reason = Reason("expired", f"ended since {why}")
+    async def _expire(self) -> None:
+        """What an earlier core left and whose bounds are over is ended wherever it is found."""
         for engine in self._site.answering():
-            for found in engine.of(execution_id):
-                if found.is_running and found.attempt not in self._anew and not self._stopper.is_ending(found):
-                    with suppress(Unreachable, BackendError):  # it is killed all the same
-                        await self._end(engine, found, reason)
+            for execution_id, why in self._claims.over(engine).items():
+                for found in engine.of(execution_id):
+                    if found.is_running and found.attempt not in self._anew and not self._stopper.is_ending(found):
+                        with suppress(Unreachable, BackendError):  # it is killed all the same
+                            await self._end(engine, found, Reason("expired", f"ended since {why}"))
 
     def _drop_earlier(self, engine: Engine, found: Container) -> None:
         """Earlier attempts of the service, beside all else: their words are kept, their containers are not. What fails is done in cleaning."""
@@ -471,7 +473,7 @@ class DockerBackend(Backend):
         while True:
             self._notes.hear()
             if time.monotonic() - looked_at >= _GUARD_S:
-                if self._notes.has_bounds:
+                if self._notes.has_bounds or self._claims.left:
                     await self._claims.take()
                 await self._guarded()
                 looked_at = time.monotonic()

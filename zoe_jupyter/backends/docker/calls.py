@@ -25,7 +25,7 @@ from zoe_jupyter.model.errors import Busy, Fatal
 
 _T = TypeVar("_T")
 LOOK_S, QUICK_S, LOG_S, SLOW_S = 9, 10, 30, 90
-_THREADS = {LOOK_S: 4, QUICK_S: 8, LOG_S: 4, SLOW_S: 28}
+_THREADS = {LOOK_S: 4, QUICK_S: 12, LOG_S: 4, SLOW_S: 28}
 """Threads of their own for what may take long, and for logs, which may be long; and for looks, so that these wait for nothing that hangs."""
 SILENT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What the driver raises when the engine does not answer."""

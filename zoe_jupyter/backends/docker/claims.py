@@ -1,6 +1,7 @@
-"""Who looks after what a deployment has on an engine, of several servers that have no folder in common: the engine is all that they share.
+"""Who looks after what a store's executions have on an engine, of several servers on one store that have no folder in common.
 
-The label of a volume says it. Who was replaced keeps a watchman and notes that know nothing of what the others do, and must end nothing by these.
+The labels of a volume on the engine say it. Who was replaced keeps a watchman and notes that know nothing of what the others do, and must end
+nothing by these. A store that is a file has one folder, and needs no claims; cores with other stores do not look after each other's executions.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,43 +20,61 @@ from docker.errors import APIError, NotFound
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers import small_files
 from zoe_jupyter.backends.docker.translate import LABEL
+from zoe_jupyter.model.errors import Fatal
 
 if TYPE_CHECKING:
+    from zoe_jupyter.backends.docker.engine import Engine
     from zoe_jupyter.backends.docker.site import Site
 
 logger = logging.getLogger(__name__)
 
 
 class Claims:
-    """One core's, by its folder: whoever uses that after it goes on with its claim."""
+    """One core's, by its folder: whoever uses that after it goes on with its claim. ``store`` is empty where nobody else may use it."""
 
-    def __init__(self, folder: Path, deployment: str, site: Site) -> None:
+    def __init__(self, folder: Path, deployment: str, store: str, site: Site) -> None:
         self._folder = folder
         self._deployment = deployment
+        self._store = store
         self._site = site
+        self.left: Mapping[str, str] = {}
+        """Executions that an earlier core left here and that must not go on, and why."""
+        self._taken = set[str]()
+        """Names of engines that know of this core."""
 
-    async def believed(self, over: dict[str, str]) -> dict[str, str]:
-        """What the folder's notes say is over; nothing of it where another core has looked after that since."""
+    async def open(self, over: Mapping[str, str]) -> None:
+        """``over`` is what the folder's notes say is."""
+        self.left = over
         with suppress(Unreachable):
             await self._site.look()
-        return {} if await self.take() else over
+        await self.take()
 
-    async def take(self) -> bool:
-        """Say so on all engines that answer; whether another was said to before."""
-        who = await asyncio.to_thread(name_of, self._folder)
-        return any(await self._each(partial(take, deployment=self._deployment, who=who)))
+    def over(self, engine: Engine) -> Mapping[str, str]:
+        """What is to be ended there; nothing where another core has looked after all that since, or may have."""
+        return self.left if not self._store or engine.name in self._taken else {}
+
+    async def take(self) -> None:
+        """Say so on all engines that answer."""
+        found = await self._each(partial(take, deployment=self._deployment, store=self._store))
+        if any(found.values()):
+            self.left = {}
+        self._taken |= found.keys()
 
     async def release(self) -> None:
         """Nothing is there to be looked after."""
-        who = await asyncio.to_thread(name_of, self._folder)
-        await self._each(partial(_remove, known={who}))
+        await self._each(lambda client, who: _remove(client, {who}))
 
-    async def _each(self, work: Callable[[Any], bool]) -> list[bool]:
-        asked = (engine.calls.do(work) for engine in self._site.answering())
-        found = await asyncio.gather(*asked, return_exceptions=True)
-        for error in (each for each in found if isinstance(each, Exception)):
+    async def _each(self, work: Callable[..., bool]) -> dict[str, bool]:
+        """What it finds on each engine that answers it; where volumes may not be seen there are no claims."""
+        if not self._store:
+            return {}
+        who, engines = await asyncio.to_thread(name_of, self._folder), self._site.answering()
+        asked = (engine.calls.do(work, who=who) for engine in engines)
+        found = dict(zip(engines, await asyncio.gather(*asked, return_exceptions=True), strict=True))
+        for error in (each for each in found.values() if isinstance(each, Exception)):
             logger.info("an engine is not told which Zoe looks after what it has: %r", error)
-        return [each for each in found if not isinstance(each, BaseException)]
+        told = {engine.name: each for engine, each in found.items() if isinstance(each, bool | Fatal | NotFound)}
+        return {name: each is True for name, each in told.items()}
 
 
 def name_of(folder: Path) -> str:
@@ -71,24 +90,24 @@ def name_of(folder: Path) -> str:
     return found
 
 
-def take(client: Any, deployment: str, who: str) -> bool:
+def take(client: Any, deployment: str, store: str, who: str) -> bool:
     """Blocks; whether there was another's."""
-    known = _known(client, deployment)
+    known = _known(client, deployment, store)
     if who not in known:
-        client.create_volume(who, labels={f"{LABEL}claim": deployment})
+        client.create_volume(who, labels={f"{LABEL}claim": deployment, f"{LABEL}store": store})
     return _remove(client, known - {who})
 
 
-def is_anothers(client: Any, deployment: str, who: str) -> bool:
+def is_anothers(client: Any, deployment: str, store: str, who: str) -> bool:
     """Blocks. An engine that lets Zoe see no volumes has nothing of it."""
     try:
-        return bool(_known(client, deployment) - {who})
+        return bool(store and _known(client, deployment, store) - {who})
     except APIError:
         return False
 
 
-def _known(client: Any, deployment: str) -> set[str]:
-    found = client.volumes(filters={"label": f"{LABEL}claim={deployment}"})["Volumes"] or ()
+def _known(client: Any, deployment: str, store: str) -> set[str]:
+    found = client.volumes(filters={"label": [f"{LABEL}claim={deployment}", f"{LABEL}store={store}"]})["Volumes"] or ()
     return {each["Name"] for each in found}
 
 

@@ -59,6 +59,8 @@ class Engine:
         """Turns of looks at what was looked at in vain before, so that what hangs leaves threads to all others."""
         self.kills_again = asyncio.Semaphore(_AGAIN_AT_ONCE)
         """And of those who kill it, which no look holds up."""
+        self._finds = asyncio.Semaphore(_AGAIN_AT_ONCE)
+        """Turns of those who look for what may have been made, each of which waits long for one that hangs."""
         self.containers: dict[str, Container] = {}
         self.unseen: dict[str, str] = {}
         """Ids of containers that are listed, and how they are was not told yet: their executions."""
@@ -110,6 +112,11 @@ class Engine:
         """Whether this machine reaches containers by their addresses."""
         if self.settings.probes:
             return self.settings.probes == "direct"
+        return self.is_here
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine, and its folders are those that are seen here."""
         return self.settings.url.startswith("unix:")
 
     def start(self) -> None:
@@ -318,7 +325,8 @@ class Engine:
         wanted = {"label": [f"{LABEL}deployment={self._deployment}", f"{LABEL}execution={execution_id}"]}
         for listed in await self.calls.do(lambda client: client.containers(all=True, filters=wanted)):
             if listed["Id"] not in self.containers:
-                await self.inspect(listed["Id"])
+                async with self._finds:
+                    await self.inspect(listed["Id"])
 
     def command(self, found: Container) -> AbstractAsyncContextManager[None]:
         """For as long as a command runs in that container; waits for its turn."""

@@ -29,10 +29,14 @@ def beside(command: Sequence[str], given: Mapping[str, str]) -> tuple[list[str],
 
 
 def begun(command: Sequence[str], image: Mapping[str, Any] | None) -> dict[str, list[str]]:
-    """What a container runs first; ``image``: the ``Config`` of its image, whose entrypoint gets the shell as its command where that is not known."""
+    """What a container runs first; ``image``: the ``Config`` of its image, whose entrypoint gets the shell as its command where that is not known.
+
+    Engines take ``[""]``, too, for no entrypoint.
+    """
     if image is None:
         return {"Cmd": entered(command)}
-    return {"Entrypoint": entered(image.get("Entrypoint") or ()), "Cmd": list(command or image.get("Cmd") or ())}
+    own = list(image.get("Entrypoint") or ())
+    return {"Entrypoint": entered([] if own == [""] else own), "Cmd": list(command or image.get("Cmd") or ())}
 
 
 def has_variables(config: Mapping[str, Any]) -> bool:

@@ -38,15 +38,15 @@ def known_profiles(
     }
 
 
-def mounts(folders: Iterable[FolderSettings], *, is_near: bool, state: Path) -> list[dict[str, Any]]:
+def mounts(folders: Iterable[FolderSettings], *, is_here: bool, state: Path) -> list[dict[str, Any]]:
     """As ``POST /containers/create`` wants them. On this machine links are followed here, so that what is mounted is what was looked at.
 
     Raises Fatal for a folder that meanwhile leads where it may not, or is gone.
     """
-    return [_mount(each, _source(each, state) if is_near else each.path) for each in folders]
+    return [_mount(each, _source(each, state) if is_here else each.path) for each in folders]
 
 
-def seen(cwd: str, folders: Iterable[FolderSettings], *, is_near: bool) -> str:
+def seen(cwd: str, folders: Iterable[FolderSettings], *, is_here: bool) -> str:
     """Where a service starts that wants to start there; empty for its own folder.
 
     The runtime makes what is not there, as root: so a place in a shared folder counts only on this machine, where it can be looked at.
@@ -55,7 +55,7 @@ def seen(cwd: str, folders: Iterable[FolderSettings], *, is_near: bool) -> str:
     for each in folders:
         at = each.at or each.path
         if path.is_relative_to(at):
-            is_there = is_near and os.path.isdir(Path(each.path) / path.relative_to(at))
+            is_there = is_here and os.path.isdir(Path(each.path) / path.relative_to(at))
             return cwd if is_there else ""
     return cwd
 

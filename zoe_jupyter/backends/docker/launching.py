@@ -226,8 +226,8 @@ class Launcher:
         self, order: ServiceOrder, name: str, settings: ContainerSettings, *, gpus: Sequence[str] = ()
     ) -> Container:
         engine = self._engine
-        mounts = folders.mounts(settings.folders, is_near=engine.is_near, state=settings.data_dir)
-        cwd = folders.seen(order.cwd, settings.folders, is_near=engine.is_near)
+        mounts = folders.mounts(settings.folders, is_here=engine.is_here, state=settings.data_dir)
+        cwd = folders.seen(order.cwd, settings.folders, is_here=engine.is_here)
         image = await self._images.config(resolve(order.image, settings.image_prefix)) if order.environment else None
         config = translate.container_config(
             replace(order, cwd=cwd),
@@ -310,8 +310,9 @@ def _holders(client: Any) -> list[translate.Holder]:
     """What has GPUs, or the machine's own ports, there, of all deployments."""
     found = []
     for listed in client.containers(all=True, filters={"label": f"{translate.LABEL}deployment", "status": _MAY_RUN}):
-        with suppress(NotFound):
-            found.append(translate.holder(client.inspect_container(listed["Id"])))
+        if translate.may_hold(listed):
+            with suppress(NotFound):
+                found.append(translate.holder(client.inspect_container(listed["Id"])))
     return [each for each in found if each is not None]
 
 

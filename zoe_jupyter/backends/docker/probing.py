@@ -14,7 +14,7 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.lines import cut, in_pieces
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
-from zoe_jupyter.backends.docker.calls import LOG_S, Calls
+from zoe_jupyter.backends.docker.calls import LOG_S, LOOK_S, Calls
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.entering import beside
 from zoe_jupyter.backends.docker.following import Followers
@@ -122,7 +122,7 @@ async def _answer(engine: Engine, is_ready: Callable[[], Awaitable[bool]]) -> bo
         return await is_ready()
     except (Unreachable, BackendError, NotFound, asyncio.TimeoutError):
         try:
-            await engine.calls.do(lambda client: client.ping())
+            await engine.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
         except (Unreachable, BackendError, NotFound):
             return None
         return False

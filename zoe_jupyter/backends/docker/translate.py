@@ -127,7 +127,7 @@ def container_config(
         "User": settings.user,
         "WorkingDir": order.cwd or places.FOLDER,
         "Env": [f"{name}={value}" for name, value in places.environment(replace(order, environment={})).items()],
-        "Labels": {**_labels(order, attempt), **({f"{LABEL}profile": settings.profile} if settings.profile else {})},
+        "Labels": {**_labels(order, attempt), f"{LABEL}profile": settings.profile, f"{LABEL}gpus": ",".join(gpus)},
         "ExposedPorts": {port: {} for port in ports},
         "HostConfig": {
             **inside,
@@ -220,6 +220,11 @@ class Holder:
 
     def is_older(self, other: Holder) -> bool:
         return (self.made_at, self.id) < (other.made_at, other.id)
+
+
+def may_hold(listed: Mapping[str, Any]) -> bool:
+    """By an answer of ``GET /containers/json``: whether it may have GPUs, or the machine's own ports. Nobody waits for others that hang."""
+    return bool(listed["Labels"].get(f"{LABEL}gpus")) or listed["HostConfig"].get("NetworkMode") == HOST
 
 
 def holder(body: Mapping[str, Any]) -> Holder | None:

@@ -46,9 +46,10 @@ GIVE_UP_S = 86400.0
 class Guard:
     """The core's side: has a watchman there while something runs."""
 
-    def __init__(self, folder: Path, deployment: str, engines: Sequence[EngineSettings]) -> None:
+    def __init__(self, folder: Path, deployment: str, store: str, engines: Sequence[EngineSettings]) -> None:
         self._folder = folder
-        self._told = json.dumps({"deployment": deployment, "engines": [asdict(each) for each in engines]})
+        told = {"deployment": deployment, "store": store, "engines": [asdict(each) for each in engines]}
+        self._told = json.dumps(told)
 
     def see_to_it(self) -> None:
         """Start one unless there is one; blocks. One that was told otherwise ends by itself."""
@@ -98,7 +99,7 @@ def watch(folder: Path, told: str) -> None:
                 now, left = time.monotonic(), {key: each for key, each in bounds.items() if key not in done}
                 found = over(left, now - silent_since, time.time())
                 tried_since = {key: tried_since.get(key, now) for key in found}
-                reached = [_end(folder, body["deployment"], line, found) for line in lines if found]
+                reached = [_end(folder, body["deployment"], body["store"], line, found) for line in lines if found]
                 done |= found.keys() if all(reached) else given_up(tried_since, now)
         shortest_s = min(each.silence_s for each in bounds.values())
         time.sleep(max(_SHORTEST_STEP_S, min(_LONGEST_STEP_S, shortest_s / 4)))
@@ -111,11 +112,11 @@ def given_up(tried_since: Mapping[str, float], now: float) -> set[str]:
     return {execution_id for execution_id, since in tried_since.items() if now - since >= GIVE_UP_S}
 
 
-def _end(folder: Path, deployment: str, line: Calls, found: Mapping[str, str]) -> bool:
+def _end(folder: Path, deployment: str, store: str, line: Calls, found: Mapping[str, str]) -> bool:
     """Stop what runs of them there, after writing down why; whether nothing of them runs there any more, or another core looks after them."""
     try:
         client = line.client(QUICK_S)
-        if claims.is_anothers(client, deployment, claims.name_of(folder)):
+        if claims.is_anothers(client, deployment, store, claims.name_of(folder)):
             return True
         for execution_id, why in found.items():
             wanted = {"label": [f"{LABEL}deployment={deployment}", f"{LABEL}execution={execution_id}"]}
