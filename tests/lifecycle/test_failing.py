@@ -349,13 +349,14 @@ def test_why_the_attempt_before_ended_is_told_until_this_one_is_ready() -> None:
 def test_waiting_for_what_will_come_costs_no_try() -> None:
     waiting = Reason("no_network", "no network is free")
     life = Life.placed()
-    for _ in range(10):
+    for number, delay_s in enumerate([5.0, 10.0, 20.0, *[30.0] * 20], 1):
         attempt = life["spark.head-0"].attempt
         life.happens(LaunchFailed("spark.head-0", attempt, waiting, retry_in_s=5.0, is_blameless=True))
-        told = replace(waiting, numbers={"retry_in_s": 5.0})
-        assert (life["spark.head-0"].failures, life["spark.head-0"].reason) == (0, told)
-        life.later(5, TimePassed())
+        reason = replace(waiting, numbers={"retry_in_s": delay_s, "refusals": number})
+        assert (life["spark.head-0"].failures, life["spark.head-0"].reason) == (0, reason)
+        life.later(delay_s, TimePassed())
     assert life.state is State.STARTING
+    assert [each.kind for each in life.log].count("service.exited") == 1, "its log would have nothing else"
 
 
 def test_what_needs_the_place_of_others_is_not_tried_in_vain() -> None:

@@ -45,6 +45,17 @@ def test_a_server_goes_on_and_its_zoe_says_the_line(start, place: Path, said: st
     server.kill()
 
 
+def test_a_file_that_the_server_has_passed_over_counts_too(start, place: Path) -> None:  # noqa: F811
+    """Zoe would go on with what nobody has chosen."""
+    file = place / "config" / "jupyter_server_config.py"
+    file.write_text('c.Zoe.backend = "docker"\nc.ServerApp.terminado_settings = {\n')
+    server = start()
+    status, body = server.ask("GET", "info")
+    assert (status, body["reason"]) == (503, "unavailable")
+    assert f"{file}, line 2: SyntaxError: '{{' was never closed" in body["message"]
+    server.kill()
+
+
 def test_serve_does_not_start(place: Path, said: str) -> None:  # noqa: F811
     served = zoe(place, "serve")
     assert served.returncode == 1

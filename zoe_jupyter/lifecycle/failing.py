@@ -23,7 +23,7 @@ SETTLED_S = 60.0
 """Ready for so long and then lost, a service is placed anew at once; sooner, it waits its delay, so that nothing spins."""
 LEAST_LAUNCH_TRIES = 3
 LONGEST_BUSY_S = 30.0
-"""Between two tries where the backend is busy."""
+"""Between two tries where the backend is busy, or others have what is wanted."""
 START_REFUSALS, ALL_REFUSALS = 5, 25
 """So often a start is tried again that way before it gives its room to others, as an elastic service does; and so often one that cannot begin anew."""
 GROW_AGAIN_S = 300.0
@@ -60,9 +60,11 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
         return
     tries = max(draft.process_of(service).restart.attempts, LEAST_LAUNCH_TRIES)
     if event.retry_in_s is not None and (event.is_blameless or service.failures < tries):
-        failures = service.failures + (not event.is_blameless)
-        reason = replace(event.reason, numbers={**event.reason.numbers, "retry_in_s": event.retry_in_s})
-        _wait_for_next_try(draft, service, failures=failures, delay_s=event.retry_in_s, reason=reason)
+        if event.is_blameless:
+            _wait_for_others(draft, service, event.reason, event.retry_in_s)
+        else:
+            reason = replace(event.reason, numbers={**event.reason.numbers, "retry_in_s": event.retry_in_s})
+            _wait_for_next_try(draft, service, failures=service.failures + 1, delay_s=event.retry_in_s, reason=reason)
         return
     reason = _why_not_begun(draft, service, event.reason)
     if event.retry_in_s is not None and _is_of_start(draft, service) and not _runs_only_once(draft):
@@ -71,9 +73,26 @@ def launch_failed_unexpectedly(draft: Draft, service: Service, event: LaunchFail
         _given_up(draft, service, None, reason)
 
 
+def _wait_for_others(draft: Draft, service: Service, reason: Reason, delay_s: float) -> None:
+    """After 1, 2, 4, ... times the delay while it is the same that is lacking, which is told once: what has it may have it for days."""
+    before = _refusals(service, reason)
+    delay_s = max(delay_s, min(LONGEST_BUSY_S, delay_s * 2.0 ** min(before, 30)))
+    told = replace(reason, numbers={**reason.numbers, "refusals": before + 1, "retry_in_s": delay_s})
+    if before:
+        _try_next(draft, service, failures=service.failures, delay_s=delay_s, reason=told)
+    else:
+        _wait_for_next_try(draft, service, failures=service.failures, delay_s=delay_s, reason=told)
+
+
+def _refusals(service: Service, reason: Reason) -> int:
+    """How often in a row it could not be launched for that."""
+    is_same = service.reason is not None and service.reason.code == reason.code
+    return int(service.reason.numbers.get("refusals", 0)) if service.reason and is_same else 0
+
+
 def _ask_again_later(draft: Draft, service: Service, reason: Reason, delay_s: float) -> None:
     """After 1, 2, 4, ... times the delay. What runs waits as long as that takes; a start gives its room back, and counts as failed."""
-    before = service.reason.numbers.get("refusals", 0) if service.reason and service.reason.code == reason.code else 0
+    before = _refusals(service, reason)
     is_of_start, may_begin_anew = _is_of_start(draft, service), not _runs_only_once(draft, besides=service)
     if before >= START_REFUSALS and is_of_start and may_begin_anew:
         _start_failed(draft, service, None, _why_not_begun(draft, service, reason))
@@ -193,6 +212,12 @@ def _wait_for_next_try(
     draft: Draft, service: Service, *, failures: int, delay_s: float, reason: Reason, exit_code: int | None = None
 ) -> None:
     draft.record_service("exited", service, reason=reason, exit_code=exit_code, retry_in_s=delay_s)
+    _try_next(draft, service, failures=failures, delay_s=delay_s, reason=reason, exit_code=exit_code)
+
+
+def _try_next(
+    draft: Draft, service: Service, *, failures: int, delay_s: float, reason: Reason, exit_code: int | None = None
+) -> None:
     fresh = Service(service.name, service.process, service.node, service.is_core, attempt=service.attempt + 1)
     waiting = replace(fresh, failures=failures, exit_code=exit_code, reason=reason, due_at=draft.now + delay_s)
     draft.put(waiting)

@@ -25,7 +25,7 @@ from zoe_jupyter.server.jupyter_handlers import ApiHandler, EventsHandler, Upgra
 from zoe_jupyter.server.kernels import Desk, KernelWitness
 from zoe_jupyter.server.lazy_proxy import PAGE, TICKET, LazyProxy, LazyTicketProxy
 from zoe_jupyter.server.lending import build, lend, lend_folder, take_back
-from zoe_jupyter.server.settings_files import JsonLoader, PyLoader, Unreadable
+from zoe_jupyter.server.settings_files import JsonLoader, PyLoader, Unreadable, refuse_passed_over
 from zoe_jupyter.server.sockets import Listener
 from zoe_jupyter.server.visitors import embedded_user
 from zoe_jupyter.server.wire import API_PATH, Answerer, Visitor, WireAnswer, WireRequest
@@ -48,6 +48,8 @@ class ZoeExtension(ExtensionApp):
         self.raise_config_file_errors = True
         try:
             super().load_config_file(suppress_errors)
+            if self.serverapp is not None:
+                refuse_passed_over(self.serverapp)
         except Unreadable as error:
             self.wrong = error
 

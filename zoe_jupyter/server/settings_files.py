@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from jupyter_core.application import JupyterApp
 from traitlets.config.loader import ConfigFileNotFound, JSONFileConfigLoader, PyFileConfigLoader
 
 from zoe_jupyter.model.errors import ZoeError
@@ -32,6 +35,19 @@ class JsonLoader(JSONFileConfigLoader):
             raise
         except Exception as error:
             raise Unreadable(_told(self.full_filename, error)) from error
+
+
+LOADERS = {".py": PyLoader, ".json": JsonLoader}
+
+
+def refuse_passed_over(app: JupyterApp) -> None:
+    """Raises Unreadable for the first of the application's own files that it left out because of an error: it has only logged that."""
+    usual = [Path(folder, app.config_file_name + kind) for folder in app.config_file_paths for kind in LOADERS]
+    loaded = {Path(each).resolve() for each in app.loaded_config_files}
+    for file in [Path(app.config_file)] if app.config_file else usual:
+        if file.suffix in LOADERS and file.is_file() and file.resolve() not in loaded:
+            with suppress(ConfigFileNotFound):
+                LOADERS[file.suffix](file.name, path=str(file.parent)).load_config()
 
 
 def _told(file: str, error: Exception) -> str:

@@ -47,13 +47,33 @@ def test_what_is_said_again_each_time_is_told_at_once(status: int) -> None:
     assert isinstance(told(ApiError(status, "", "no")), Fatal)
 
 
-@pytest.mark.parametrize(("status", "message"), [(504, "Timeout"), (500, "etcdserver: request timed out")])
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (504, "Timeout"),
+        (500, "etcdserver: request timed out"),
+        (500, "rpc error: code = Unavailable desc = error reading from server: EOF"),
+        (500, "context deadline exceeded"),
+    ],
+)
 async def test_what_may_have_been_made_is_not_taken_for_refused(status: int, message: str) -> None:
     """Else a job's program would run twice: the next attempt has another name."""
     server, jobs = AsyncMock(), AsyncMock(items={})
     server.create.side_effect = ApiError(status, "", message)
     with pytest.raises(Unreachable, match="does not say whether it made the Job: " + message):
         await objects.Objects(server, SITE, jobs=jobs).ensure("x1", "ada", Bounds())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_what_zoe_may_not_look_at_is_told_unless_it_may_have_been_made(status: int) -> None:
+    server = AsyncMock()
+    server.get.side_effect = ApiError(status, "Forbidden", "secrets is forbidden")
+    made = objects.Objects(server, SITE, jobs=AsyncMock(items={}))
+    with pytest.raises((Busy, Fatal), match="is forbidden"):
+        await made._there("/api/v1/namespaces/zoe/secrets/x1")
+    made._unsure["x1"] = {"/api/v1/namespaces/zoe/pods/x1"}
+    with pytest.raises(Unreachable, match="does not say whether there is"):
+        await made._there("/api/v1/namespaces/zoe/pods/x1")
 
 
 def test_a_webhook_that_is_away_has_made_nothing() -> None:

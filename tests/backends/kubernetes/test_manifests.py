@@ -385,7 +385,20 @@ def test_a_privileged_pod_says_nothing_that_kubernetes_refuses_beside_it() -> No
 def test_a_folder_that_would_be_the_node_itself_is_refused(path: str) -> None:
     profile = PodProfile(frameworks=("nfs",), users=("*",), folders=(NodeFolder(path, "/x"),))
     with pytest.raises(ZoeError, match="the profile 'files': services cannot have the folder"):
-        widened({"files": profile})
+        widened({"files": profile}, ())
+
+
+def test_two_at_one_place_are_refused_before_each_pod_would_be() -> None:
+    data, twin = Volume("data", "/srv/data"), Volume("other", "/srv/data/")
+    with pytest.raises(ZoeError, match="two volumes or folders would be at '/srv/data'"):
+        checked((data, twin))
+    for profile in (
+        PodProfile(frameworks=("nfs",), users=("*",), folders=(NodeFolder("/srv/data"),)),
+        PodProfile(frameworks=("nfs",), users=("*",), volumes=(twin,)),
+    ):
+        assert widened({"files": profile}, ()) == {"files": profile}
+        with pytest.raises(ZoeError, match="two volumes or folders"):
+            widened({"files": profile}, (data,))
 
 
 def test_what_an_admin_has_set_is_in_every_pod() -> None:

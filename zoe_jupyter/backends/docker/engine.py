@@ -288,6 +288,10 @@ class Engine:
         try:
             return translate.container(body)
         except (KeyError, ValueError, TypeError) as error:
+            if translate.is_named_so(body):
+                raise Unreachable(
+                    f"the engine {self.name} tells of {body['Name']} what Zoe cannot read: {error!r}"
+                ) from error
             logger.info("the container %s bears labels of Zoe's, and is not: %r", container_id, error)
             return None
 

@@ -257,15 +257,24 @@ def _security(settings: ContainerSettings) -> dict[str, Any]:
     }
 
 
+def is_named_so(body: Mapping[str, Any]) -> bool:
+    """Whether it has the name that its labels give it: then it is Zoe's own."""
+    return str(body.get("Name")).lstrip("/") == _attempt(body["Config"]["Labels"]).name
+
+
+def _attempt(labels: Mapping[str, str]) -> Attempt:
+    return Attempt(
+        labels[f"{LABEL}deployment"], labels[f"{LABEL}execution"], labels[f"{LABEL}service"], int(labels[f"{LABEL}attempt"])
+    )  # fmt: skip
+
+
 def container(body: Mapping[str, Any]) -> Container:
     """From an answer of ``GET /containers/ID/json``."""
     labels, state, network = body["Config"]["Labels"], body["State"], body.get("NetworkSettings") or {}
     addresses = [each.get("IPAddress", "") for each in (network.get("Networks") or {}).values()]
     ports = json.loads(labels[f"{LABEL}ports"])
     is_on_host = body["HostConfig"].get("NetworkMode") == HOST
-    attempt = Attempt(
-        labels[f"{LABEL}deployment"], labels[f"{LABEL}execution"], labels[f"{LABEL}service"], int(labels[f"{LABEL}attempt"])
-    )  # fmt: skip
+    attempt = _attempt(labels)
     return Container(
         id=body["Id"],
         attempt=attempt,

@@ -127,7 +127,7 @@ class KubernetesBackend(Backend):
             priority_class=priority_class, runtime_class=runtime_class, has_user_namespaces=has_user_namespaces,
             placement=placement, cpu=cpu, node_selector=dict(node_selector or {}), tolerations=tolerated(tolerations),
             shared_memory_bytes=shared_memory_bytes, lost_after_s=lost_after_s, labels=dict(labels or {}),
-            callers=admitted(callers), gpu_resource=gpu_resource, volumes=checked(volumes), profiles=widened(profiles),
+            callers=admitted(callers), gpu_resource=gpu_resource, volumes=checked(volumes), profiles=widened(profiles, volumes),
         )  # fmt: skip
         self._capacity, self._log_limit_bytes = sized(capacity or {}, gpu_resource), log_limit_bytes
         self._folder = data_dir / "kubernetes"

@@ -31,7 +31,8 @@ Socket = Any
 """An aiohttp.ClientWebSocketResponse; its type parameter differs between versions."""
 
 
-_STORE = "etcdserver: "
+_STORE = ("etcdserver: ", "rpc error: ", "context deadline exceeded")
+"""As what its store says begins in what the API server says."""
 
 
 class ApiError(Exception):

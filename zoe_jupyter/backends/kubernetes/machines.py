@@ -28,6 +28,7 @@ GUESS = (
 AGAIN_S = 2.0
 ENDED = ("Succeeded", "Failed")
 OF_NODES = ("DaemonSet", "Node")
+SYSTEM = "kube-system"
 """Whose pods are there as long as the node is."""
 
 
@@ -141,7 +142,8 @@ class Machines:
             "metadata": {**kept, "name": f"{metadata['namespace']}/{metadata['name']}"},
             "node": pod.get("spec", {}).get("nodeName", ""),
             "lives": not has_ended,
-            "stays": any(owner["kind"] in OF_NODES for owner in metadata.get("ownerReferences", ())),
+            "stays": metadata["namespace"] == SYSTEM
+            or any(owner["kind"] in OF_NODES for owner in metadata.get("ownerReferences", ())),
             "wanted": Resources() if has_ended else nodes.requested(pod, self._site.gpu_resource),
         }
 

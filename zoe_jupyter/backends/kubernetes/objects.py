@@ -191,13 +191,15 @@ class Objects:
         raise Busy(f"the {manifest['kind']} of an earlier life is still being removed", delay_s=1.0)
 
     async def _there(self, path: str) -> Mapping[str, Any] | None:
-        """None where it has just gone, or never was. Raises Unreachable while the cluster does not say."""
+        """None where it has just gone, or never was. Raises Unreachable while the cluster does not say; Fatal where it never will."""
         try:
             found: Mapping[str, Any] = await self._server.get(path)
         except ApiError as error:
-            if error.status != 404:
-                raise Unreachable(f"the cluster does not say whether there is {path}: {error}") from None
-            return None
+            if error.status == 404:
+                return None
+            if error.status in (401, 403) and not any(path in each for each in self._unsure.values()):
+                raise told(error) from None
+            raise Unreachable(f"the cluster does not say whether there is {path}: {error}") from None
         return found
 
     async def _remove(self, path: str, there: Mapping[str, Any]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import ip_network
@@ -198,14 +199,24 @@ def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:
             raise ZoeError(
                 f"the setting Zoe.backend_options: the volume {volume.claim!r}: services cannot have it at {volume.at!r}"
             )
+    _refuse_twice(each.at for each in volumes)
     return tuple(volumes)
 
 
-def widened(given: Mapping[str, PodProfile] | None) -> dict[str, PodProfile]:
-    """Raises ZoeError for a profile that is none, or with a folder that would be the node itself."""
+def _refuse_twice(places: Iterable[str]) -> None:
+    """Raises ZoeError: Kubernetes would refuse each pod."""
+    for place, count in Counter(PurePosixPath(each) for each in places).items():
+        if count > 1:
+            raise ZoeError(f"the setting Zoe.backend_options: two volumes or folders would be at {str(place)!r}")
+
+
+def widened(given: Mapping[str, PodProfile] | None, volumes: Sequence[Volume]) -> dict[str, PodProfile]:
+    """Raises ZoeError for a profile that is none, with a folder that would be the node itself, or at a place of a volume that all have."""
     found = profiles.checked(given or {})
     for name, profile in found.items():
         checked(profile.volumes)
+        folders = (each.at or each.path for each in profile.folders)
+        _refuse_twice([*(each.at for each in (*volumes, *profile.volumes)), *folders])
         for folder in profile.folders:
             if not is_free(folder.at or folder.path) or not _is_data(folder.path):
                 raise ZoeError(

@@ -126,8 +126,10 @@ class Forwarder:
         command = ["python3", "-c", relay.PROGRAM, address, *map(str, numbers)]
         self._relays[pod] = task = self._do(self._relay(shares, pod, command, is_ready), f"zoe relay {pod}")
         waiting = asyncio.ensure_future(is_ready.wait())
-        await asyncio.wait([task, waiting], timeout=RELAY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        try:
+            await asyncio.wait([task, waiting], timeout=RELAY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
 
     async def _relay(self, shares: Shares, pod: str, command: Sequence[str], is_ready: asyncio.Event) -> None:
         try:
