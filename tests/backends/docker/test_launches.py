@@ -327,7 +327,7 @@ def holds(engine: Any, gpu: str) -> str:
     """A container of another deployment that has this GPU."""
     request = DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])
     host = engine.create_host_config(device_requests=[request])
-    labels = {"jupyter.zoe.deployment": "another"}
+    labels = {"jupyter.zoe.deployment": "another", "jupyter.zoe.gpus": gpu}
     return str(engine.create_container(BASE, ["sleep", "600"], labels=labels, host_config=host)["Id"])
 
 

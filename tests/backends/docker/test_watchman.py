@@ -260,8 +260,10 @@ async def test_what_was_ended_once_is_ended_again_where_a_core_had_started_it_an
         return {"short": Bounds(silence_s=0.4), "long": Bounds()}
 
     monkeypatch.setattr(watchman, "read_bounds", bounds)
-    monkeypatch.setattr(watchman, "_end", lambda folder, deployment, line, found: not ended.extend(found))
-    told = json.dumps({"deployment": "test", "engines": [asdict(EngineSettings(name="e", url="unix:///nowhere"))]})
+    monkeypatch.setattr(watchman, "_end", lambda folder, deployment, store, line, found: not ended.extend(found))
+    told = json.dumps(
+        {"deployment": "test", "store": "", "engines": [asdict(EngineSettings(name="e", url="unix:///nowhere"))]}
+    )
     (tmp_path / "watchman.json").write_text(told)
     watching = asyncio.create_task(asyncio.to_thread(watchman.watch, tmp_path, told))
     try:
