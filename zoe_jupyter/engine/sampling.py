@@ -112,13 +112,13 @@ class Sampler:
         return await _ask_activity(await self._as_seen_from_here(execution))
 
     async def _as_seen_from_here(self, execution: Execution) -> Execution:
-        """With the addresses under which the core reaches its services."""
+        """With the addresses under which the core reaches the services that are asked."""
         services = dict(execution.services)
-        for name, service in execution.services.items():
-            if service.handle and service.state is ServiceState.RUNNING:
-                inside = Address(service.host, service.ports)
-                address = await self._backend.reach(execution.id, name, service.attempt, inside)
-                services[name] = replace(service, host=address.host, ports=address.ports)
+        asked = (_asked(execution, alias, probe) for alias, probe in execution.application.activity.items())
+        for service in (each for each in asked if each is not None and each.handle):
+            inside = Address(service.host, service.ports)
+            address = await self._backend.reach(execution.id, service.name, service.attempt, inside)
+            services[service.name] = replace(service, host=address.host, ports=address.ports)
         return replace(execution, services=services)
 
 
@@ -130,8 +130,7 @@ async def _ask_activity(execution: Execution) -> bool | None:
 
 
 async def _ask_framework(execution: Execution, alias: str, probe: Mapping[str, Any]) -> bool | None:
-    port = str(probe.get("http", ""))
-    service = next((s for s in execution.services.values() if _serves(s, alias, port)), None)
+    service, port = _asked(execution, alias, probe), _port(probe)
     if service is None:
         return None
     try:
@@ -142,12 +141,22 @@ async def _ask_framework(execution: Execution, alias: str, probe: Mapping[str, A
         return None
 
 
+def _asked(execution: Execution, alias: str, probe: Mapping[str, Any]) -> Service | None:
+    """The first that has the page."""
+    return next((each for each in execution.services.values() if _serves(each, alias, _port(probe))), None)
+
+
+def _port(probe: Mapping[str, Any]) -> str:
+    return str(probe.get("http", ""))
+
+
 async def _page(url: str) -> bytes:
     """Its first ``MOST_BYTES``, as they are, of itself only: it sends Zoe to no other address. Raises OSError where it does not come."""
     import aiohttp
 
     body = bytearray()
-    session = aiohttp.ClientSession(raise_for_status=True, auto_decompress=False)
+    as_it_is = {"Accept-Encoding": "identity"}
+    session = aiohttp.ClientSession(raise_for_status=True, auto_decompress=False, headers=as_it_is)
     try:
         async with session, session.get(url, allow_redirects=False) as response:
             async for piece in response.content.iter_chunked(1 << 16):

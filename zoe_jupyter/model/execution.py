@@ -54,7 +54,9 @@ PULLING = "pulling"
 """The code of what backends say of a launch that waits for its image; over once it is launched, or the backend says it no more."""
 UNTOLD = "untold"
 """The code of that a backend does not say how a service is, or whether it was launched; over once it is seen."""
-HINDRANCES = frozenset({PULLING, UNTOLD, "image_not_found", "no_folder", "unscheduled", "cannot_start", "not_made"})
+HINDRANCES = frozenset(
+    {PULLING, UNTOLD, "image_not_found", "no_folder", "unscheduled", "no_port", "cannot_start", "not_made"}
+)
 """Codes of what backends say of a service that they were given and that does not run yet; each is over once they say it no more."""
 
 

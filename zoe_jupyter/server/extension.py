@@ -52,6 +52,8 @@ class ZoeExtension(ExtensionApp):
                 refuse_passed_over(self.serverapp)
         except Unreadable as error:
             self.wrong = error
+        except OSError as error:
+            self.wrong = ZoeError(f"its settings cannot be read: {error}")
 
     def initialize_settings(self) -> None:
         self.visitor = _visitor(is_admin=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +46,7 @@ def refuse_passed_over(app: JupyterApp) -> None:
     usual = [Path(folder, app.config_file_name + kind) for folder in app.config_file_paths for kind in LOADERS]
     loaded = {Path(each).resolve() for each in app.loaded_config_files}
     for file in [Path(app.config_file)] if app.config_file else usual:
-        if file.suffix in LOADERS and file.is_file() and file.resolve() not in loaded:
+        if file.suffix in LOADERS and os.path.isfile(file) and file.resolve() not in loaded:
             with suppress(ConfigFileNotFound):
                 LOADERS[file.suffix](file.name, path=str(file.parent)).load_config()
 

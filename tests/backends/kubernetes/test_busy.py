@@ -82,6 +82,19 @@ def test_a_webhook_that_is_away_has_made_nothing() -> None:
     assert isinstance(told(error), Busy)
 
 
+async def test_what_was_made_behind_a_proxy_that_saw_trouble_is_there() -> None:
+    """A 502 says nothing of what became of it: another attempt would be a second one."""
+    order, server = ordered(), AsyncMock()
+    pod = manifests.pod(SITE, order, "", [])
+    made = objects.Objects(server, SITE, jobs=AsyncMock(items={}))
+    server.create.side_effect, server.get.side_effect = [{}, ApiError(502, "", "bad gateway")], [pod]
+    assert await made.launch(order, "", []) == pod
+
+    server.create.side_effect, server.get.side_effect = [{}, ApiError(502, "", "bad")], [ApiError(404, "", "")]
+    with pytest.raises(Busy):
+        await made.launch(order, "", [])
+
+
 @pytest.mark.parametrize("first", [Unreachable("cut"), ApiError(504, "", "Timeout")])
 async def test_what_may_have_been_made_is_looked_for_before_it_can_be_refused(first: Exception) -> None:
     """A quota that the pod itself used up, or more trouble, would make way for another attempt beside it."""
@@ -114,6 +127,8 @@ class Cluster:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if self.is_busy or request.method != "GET":
             return web.json_response({"message": "too much to do", "reason": "Busy"}, status=self.status)
+        if "/jobs/" in request.path:
+            return web.json_response({"reason": "NotFound"}, status=404)
         if "watch" in request.query:
             await asyncio.Event().wait()
         return web.json_response({"items": [], "metadata": {"resourceVersion": "1"}})

@@ -154,6 +154,49 @@ async def test_a_token_that_is_over_is_asked_for_anew(tokens: tuple[Tokens, ApiS
     assert cluster.runs.read_text().count("run") == 2
 
 
+async def test_a_token_is_that_of_the_context_that_zoe_began_with(
+    tokens: tuple[Tokens, ApiServer], tmp_path: Path
+) -> None:
+    """Whoever uses another one meanwhile would give away its token, and Zoe would be blind."""
+    cluster, server = tokens
+    file = tmp_path / "kubeconfig"
+    text = file.read_text().replace("current-context: lab", "current-context: other")
+    other = "{name: other, context: {cluster: c, user: o}}, {name: lab,"
+    file.write_text(text.replace("{name: lab,", other).replace("users: [", "users: [{name: o, user: {token: stray}}, "))
+    cluster.change("second")
+    await server.get("/a")
+    assert cluster.asked == ["Bearer first", "Bearer second"]
+
+
+async def test_no_token_goes_to_a_cluster_that_it_is_not_of(tokens: tuple[Tokens, ApiServer], tmp_path: Path) -> None:
+    cluster, server = tokens
+    file = tmp_path / "kubeconfig"
+    file.write_text(file.read_text().replace("127.0.0.1", "localhost"))
+    cluster.change("second")
+    with pytest.raises(ApiError):
+        await server.get("/a")
+    assert set(cluster.asked) == {"Bearer first"}
+
+
+async def test_a_socket_is_asked_for_again_by_the_new_token_too(tokens: tuple[Tokens, ApiServer]) -> None:
+    cluster, server = tokens
+    cluster.change("second")
+    with pytest.raises(ApiError) as error:  # it has no sockets
+        async with server.socket("/a", {}, ()):
+            pass
+    assert (error.value.status, cluster.asked) == (200, ["Bearer first", "Bearer second"])
+
+
+async def test_what_asks_an_identity_provider_by_itself_is_refused_and_no_key_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(GOOD.replace("{token: t}", "{auth-provider: {name: oidc, config: {refresh-token: SECRET}}}"))
+    told = await refused(tmp_path, kubeconfig=str(file))
+    assert "the user 'u' has an `auth-provider`, which Kubernetes has given up; name a command" in told
+    assert "SECRET" not in told
+    said = kubeconfig._said(ValueError("Expected key a in f/{'name': 'u', 'user': {'token': 'SECRET'}}/user"))
+    assert said == "Expected key a in f/{...}/user"
+
+
 async def test_a_token_that_is_never_taken_is_asked_for_now_and_then(
     tokens: tuple[Tokens, ApiServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -351,7 +351,7 @@ def test_a_profile_widens_what_it_names_for_its_framework_and_nothing_else() -> 
     spec, container = expected["spec"], expected["spec"]["containers"][0]
     del spec["hostUsers"]
     spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
-    spec["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0, "runAsGroup": 0, "fsGroup": 0}
+    spec["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0, "runAsGroup": 0}
     container["securityContext"] = {
         "allowPrivilegeEscalation": True,
         "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]},

@@ -273,6 +273,7 @@ def test_who_finds_no_room_on_its_node_is_to_go_elsewhere_and_nobody_is_placed_t
     [
         ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"),
         ("Unschedulable", 'persistentvolumeclaim "data" not found'),
+        ("Unschedulable", "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports"),
     ],
 )
 def test_who_waits_for_something_else_than_room_waits_on(reason: str, message: str) -> None:

@@ -22,9 +22,14 @@ USER = 1000
 _TAKEN = ("/proc", "/sys", "/dev", "/etc", "/run", FOLDER)
 
 
+def plain(path: str) -> PurePosixPath:
+    """Two slashes at its beginning are one for Linux, and not for Python."""
+    return PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
+
+
 def is_free(inside: str) -> bool:
     """Whether a site may put a folder of its own there."""
-    path = PurePosixPath(inside)
+    path = plain(inside)
     return (
         path.is_absolute()
         and ".." not in path.parts

@@ -126,25 +126,29 @@ class ApiServer:
     @contextlib.asynccontextmanager
     async def socket(self, path: str, query: Any, protocols: tuple[str, ...]) -> AsyncIterator[Socket]:
         """A WebSocket, as ``exec`` and ``portforward`` want one."""
-        url, headers = self._base + path, await self._headers()
         try:
-            asked = self._session.ws_connect(
-                url, params=query, headers=headers, protocols=protocols, proxy=self._proxy(),
-                max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
-            )  # fmt: skip
-            # A pooled connection may be dead without a word.
-            socket = await asyncio.wait_for(self._opened(asked), ANSWER_LIMIT_S)
+            socket = await self._connected(path, query, protocols, may_renew=True)
             try:
                 keep_alive(socket)
                 yield socket
             finally:
                 await socket.close()
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status == 401:
-                await self._is_renewed(headers)
-            raise ApiError(error.status, "", error.message) from None
         except BROKEN as error:
             raise Unreachable(_told(error)) from None
+
+    async def _connected(self, path: str, query: Any, protocols: tuple[str, ...], *, may_renew: bool) -> Socket:
+        headers = await self._headers()
+        asked = self._session.ws_connect(
+            self._base + path, params=query, headers=headers, protocols=protocols, proxy=self._proxy(),
+            max_msg_size=0, timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
+        )  # fmt: skip
+        try:
+            # A pooled connection may be dead without a word.
+            return await asyncio.wait_for(self._opened(asked), ANSWER_LIMIT_S)
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status == 401 and may_renew and await self._is_renewed(headers):
+                return await self._connected(path, query, protocols, may_renew=False)
+            raise ApiError(error.status, "", error.message) from None
 
     async def _json(
         self, method: str, path: str, query: Query | None, *, body: Any = None, kind: str = "application/json",

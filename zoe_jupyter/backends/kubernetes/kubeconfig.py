@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ _UNREADABLE = (config.ConfigException, yaml.YAMLError, OSError, ValueError, Type
 class Token:
     """The key by which Zoe is known, read anew from a kubeconfig once the cluster does not take it any more.
 
-    Those of a command (EKS, GKE, AKS) and of OIDC are over after minutes, and one in the file may have been changed there.
+    Those of a command (EKS, GKE, AKS, OIDC) are over after minutes, and one in the file may have been changed there. ``context``: the one that Zoe began
+    with; whoever chooses another one for ``kubectl`` meanwhile gives its token to this cluster else.
     """
 
     def __init__(self, configuration: Configuration, files: str, context: str) -> None:
@@ -58,8 +60,8 @@ class Token:
         try:
             await _load(found, self._files, self._context)
         except (*_UNREADABLE, asyncio.TimeoutError) as error:
-            logger.warning("the kubeconfig %s gives no new token: %s", self._files, error or "it takes too long")
-        if _token(found):
+            logger.warning("the kubeconfig %s gives no new token: %s", self._files, _said(error) or "it takes too long")
+        if _token(found) and found.host == self._configuration.host:
             self._configuration.api_key[_BEARER] = _token(found)
 
 
@@ -72,7 +74,7 @@ async def configure(configuration: Configuration, kubeconfig: str, context: str)
     files = kubeconfig or variable or USUAL
     named_by = f"{_SETTING} kubeconfig" if kubeconfig else "KUBECONFIG" if variable else "without KUBECONFIG"
     await _read(configuration, files, context, named_by=named_by)
-    return Token(configuration, files, context)
+    return Token(configuration, files, context or str(_merged(files).get("current-context") or ""))
 
 
 async def _read(configuration: Configuration, files: str, context: str, *, named_by: str) -> None:
@@ -81,18 +83,42 @@ async def _read(configuration: Configuration, files: str, context: str, *, named
             raise ZoeError(f"{named_by}: there is no file {files}")
         raise ZoeError(f"no kubeconfig ({files}) and not in a pod: set KUBECONFIG or the option kubeconfig")
     try:
-        contexts = [str(each["name"]) for each in KubeConfigMerger(files).config.value["contexts"]]
+        contexts = [str(each["name"]) for each in _merged(files)["contexts"]]
         if context and context not in contexts:
             raise ZoeError(f"{_SETTING} no context {context!r} in {files}; it has: {', '.join(contexts) or 'none'}")
+        _refuse_plugin(files, context, named_by)
         user = await _load(configuration, files, context)
     except asyncio.TimeoutError as error:
         raise ZoeError(f"{named_by}: {files} gives no token in {READ_LIMIT_S:g} s; try `kubectl get nodes`") from error
     except _UNREADABLE as error:
-        raise ZoeError(f"{named_by}: {files} cannot be used: {error}") from error
+        raise ZoeError(f"{named_by}: {files} cannot be used: {_said(error)}") from error
     if "exec" in user and not _token(configuration) and not configuration.cert_file:
         raise ZoeError(
             f"{named_by}: {user['exec']['command']!r}, which {files} names, gives no token; try `kubectl get nodes`"
         )
+
+
+def _merged(files: str) -> dict[str, Any]:
+    found: dict[str, Any] = KubeConfigMerger(files).config.value
+    return found
+
+
+def _refuse_plugin(files: str, context: str, named_by: str) -> None:
+    """Raises ZoeError: the driver asks an identity provider without looking at its certificate, and forgets what it answers."""
+    merged = _merged(files)
+    name = context or merged.get("current-context")
+    user = next((each["context"]["user"] for each in merged["contexts"] if each["name"] == name), None)
+    told = (each.safe_get("user") for each in merged.get("users") or () if each["name"] == user)
+    if any("auth-provider" in (each or {}) for each in told):
+        raise ZoeError(
+            f"{named_by}: {files}: the user {user!r} has an `auth-provider`, which Kubernetes has given up; name a command that gives the"
+            " token (`exec`), such as `kubectl oidc-login` or `gke-gcloud-auth-plugin`"
+        )
+
+
+def _said(error: BaseException) -> str:
+    """Without what the driver shows of the file, which has keys in it."""
+    return re.sub(r"\{.*\}", "{...}", str(error), flags=re.DOTALL)
 
 
 async def _load(configuration: Configuration, files: str, context: str) -> Any:

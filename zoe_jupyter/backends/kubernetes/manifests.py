@@ -317,7 +317,7 @@ def _pod_security(site: Site) -> Manifest:
         "runAsNonRoot": site.user_id != 0,
         "runAsUser": site.user_id,
         "runAsGroup": site.user_id,
-        "fsGroup": site.user_id,
+        "fsGroup": site.user_id if site.group_id is None else site.group_id,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }

@@ -170,7 +170,10 @@ class Objects:
         return self._jobs.items.get(names.execution_name(self._site.deployment, execution_id))
 
     async def _made(self, path: str, manifest: manifests.Manifest) -> Mapping[str, Any]:
-        """Create it; what is there under that name is taken over only if this deployment made it for the same, and it belongs to the same parent."""
+        """Create it; what is there under that name is taken over only if this deployment made it for the same, and it belongs to the same parent.
+
+        Looked for also where it was refused with trouble: what stands before the API server may not have seen what became of it.
+        """
         for _ in range(_TRIES):
             try:
                 found: Mapping[str, Any] = await self._server.create(path, manifest, self._site.manager)
@@ -180,9 +183,13 @@ class Objects:
                     raise Unreachable(
                         f"the cluster does not say whether it made the {manifest['kind']}: {error}"
                     ) from None
-                if error.status != 409 or error.reason != "AlreadyExists":
-                    raise told(error) from None
+                is_known = error.status == 409 and error.reason == "AlreadyExists"
+                trouble = None if is_known else told(error)
+                if trouble is not None and error.status < 500:
+                    raise trouble from None
             there = await self._there(f"{path}/{manifest['metadata']['name']}")
+            if there is None and trouble is not None:
+                raise trouble
             if there is not None:
                 _refuse_foreign(there, manifest)
                 if not _is_left_behind(there, manifest):

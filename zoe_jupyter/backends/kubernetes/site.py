@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from zoe_jupyter.backends.base import ServiceOrder
 from zoe_jupyter.backends.containers import profiles
 from zoe_jupyter.backends.containers.names import name_of
-from zoe_jupyter.backends.containers.places import USER, is_free
+from zoe_jupyter.backends.containers.places import USER, is_free, plain
 from zoe_jupyter.backends.containers.profiles import Profile
 from zoe_jupyter.backends.options import AnyUserId
 from zoe_jupyter.model.errors import ZoeError
@@ -121,6 +121,8 @@ class Site:
     """Stands for ``zoe/`` in the names of images."""
     cluster_domain: str = "cluster.local"
     user_id: int = USER
+    group_id: int | None = None
+    """Whose files on volumes are; of all services the same, for the kubelet gives a volume to the group of each pod that it starts. None: the user's."""
     """User and group that everything runs as."""
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
@@ -164,7 +166,7 @@ class Site:
         return replace(
             self, profile=name, is_privileged=profile.is_privileged, has_host_network=profile.has_host_network,
             gains_privileges=profile.gains_privileges, capabilities=profile.capabilities, folders=profile.folders,
-            user_id=self.user_id if profile.user_id is None else profile.user_id, volumes=(*self.volumes, *profile.volumes),
+            group_id=self.user_id, user_id=self.user_id if profile.user_id is None else profile.user_id, volumes=(*self.volumes, *profile.volumes),
         )  # fmt: skip
 
     @property
@@ -205,7 +207,7 @@ def checked(volumes: Sequence[Volume]) -> tuple[Volume, ...]:
 
 def _refuse_twice(places: Iterable[str]) -> None:
     """Raises ZoeError: Kubernetes would refuse each pod."""
-    for place, count in Counter(PurePosixPath(each) for each in places).items():
+    for place, count in Counter(map(plain, places)).items():
         if count > 1:
             raise ZoeError(f"the setting Zoe.backend_options: two volumes or folders would be at {str(place)!r}")
 
@@ -227,7 +229,7 @@ def widened(given: Mapping[str, PodProfile] | None, volumes: Sequence[Volume]) -
 
 def _is_data(path: str) -> bool:
     """Whether a node's folder neither is in the node's own, nor has them inside, as far as its name tells."""
-    wanted = PurePosixPath(path)
+    wanted = plain(path)
     closed = [wanted.is_relative_to(each) or PurePosixPath(each).is_relative_to(wanted) for each in _NODE]
     return wanted.is_absolute() and ".." not in wanted.parts and not any(closed)
 

@@ -105,7 +105,7 @@ def pinned_to(pod: Pod) -> str:
 
 
 def has_no_room(pod: Pod) -> bool:
-    """Whether the cluster has looked for room for it in vain; who is kept back by a gate, or lacks a claim, has not been looked at."""
+    """Whether the cluster has looked for room for it in vain; who is kept back by a gate, or lacks a claim or a port, has not been looked at."""
     scheduled = _condition(pod, "PodScheduled")
     is_refused = (scheduled.get("status"), scheduled.get("reason")) == ("False", "Unschedulable")
     return is_refused and _unscheduled(str(scheduled.get("message", ""))).code == "unscheduled"
@@ -277,6 +277,11 @@ def _hindrance(pod: Pod) -> tuple[str, str]:
 def _unscheduled(message: str) -> Reason:
     if "persistentvolumeclaim" in message.lower():
         return Reason("no_folder", f"a volume of the site cannot be had: {message}")
+    if "free ports" in message:
+        return Reason(
+            "no_port",
+            f"another service has its ports on the network of the node itself; it waits until that ends: {message}",
+        )
     return Reason("unscheduled", f"the cluster has no room for it: {message}".rstrip(": "))
 
 
