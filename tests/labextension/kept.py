@@ -55,6 +55,7 @@ class KeptLab(Lab):
             eventually("it shows what there is", lambda: self._shown() == self._known())
         else:
             super().open(WORKSPACE)
+            self.page.wait_for_function(LAUNCHER_HAS_FOCUS, timeout=TIDY_MS)
         self._is_open = True
 
     def _shown(self) -> tuple[int, str]:

@@ -95,6 +95,10 @@ def test_the_palette_lists_what_begins_first_and_what_ends_last(lab: Lab, artifa
     assert ours[:3] == found[:3]
     assert [label for label in ours if label in wanted] == wanted
     lab.screenshot(artifacts, "zoe")
+    lab.page.keyboard.type(" open the shop")
+    expect(labels).to_have_text(["Zoe: Open the Shop"])
+    lab.press("Enter")
+    expect(lab.panel.get_by_label("Search the shop")).to_be_focused(timeout=SOON_MS)
 
 
 def test_a_notebook_is_connected_and_taken_off_again(lab: Lab, artifacts: Path) -> None:

@@ -63,6 +63,12 @@ def test_serve_does_not_start(place: Path, said: str) -> None:  # noqa: F811
     assert "Traceback" not in served.stderr
 
 
+def test_serve_does_not_start_without_the_file_that_it_was_told(place: Path) -> None:  # noqa: F811
+    served = zoe(place, "serve", "--config=typo.py")
+    assert served.returncode == 1
+    assert served.stderr == "Zoe could not be started: --config: there is no file typo.py\n"
+
+
 @pytest.mark.usefixtures("said")
 def test_a_new_file_can_be_written_all_the_same(place: Path) -> None:  # noqa: F811
     written = zoe(place, "--generate-config", f"--config={place / 'new.py'}")

@@ -24,7 +24,7 @@ from zoe_jupyter.server.files import clean_stale, read_address, remove_address, 
 from zoe_jupyter.server.home import STANDING_BY, Home
 from zoe_jupyter.server.identity import IdentityProvider
 from zoe_jupyter.server.remote import RemoteCore
-from zoe_jupyter.server.settings_files import JsonLoader, PyLoader, Unreadable
+from zoe_jupyter.server.settings_files import JsonLoader, PyLoader, Unreadable, refuse_missing
 from zoe_jupyter.server.sockets import Identify, Listener
 from zoe_jupyter.server.visitors import embedded_user
 from zoe_jupyter.server.wire import Visitor
@@ -63,8 +63,10 @@ class ServeApp(JupyterApp):
     json_config_loader_class = JsonLoader
 
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
-        """A file that is wrong must not be in the way of writing a new one."""
+        """A file that is wrong, or not there, must not be in the way of writing a new one."""
         self.raise_config_file_errors = not self.generate_config
+        if self.config_file and not self.generate_config:
+            refuse_missing(self.config_file)
         super().load_config_file(suppress_errors)
 
     def start(self) -> None:

@@ -51,6 +51,12 @@ def refuse_passed_over(app: JupyterApp) -> None:
                 LOADERS[file.suffix](file.name, path=str(file.parent)).load_config()
 
 
+def refuse_missing(file: str) -> None:
+    """Raises Unreadable; traitlets takes the name with another ending, or none, too."""
+    if not any(os.path.isfile(os.path.splitext(file)[0] + kind) for kind in LOADERS):
+        raise Unreadable(f"--config: there is no file {file}")
+
+
 def _told(file: str, error: Exception) -> str:
     line = _line(file, error)
     place = f"{file}, line {line}" if line else file

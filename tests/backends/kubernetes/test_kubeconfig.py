@@ -15,6 +15,7 @@ from tests.backends.kubernetes.serving import serving
 from zoe_jupyter.backends.kubernetes import KubernetesBackend, kubeconfig
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import ZoeError
+from zoe_jupyter.testing.backend_contract import eventually
 
 GOOD = """
 apiVersion: v1
@@ -215,3 +216,30 @@ async def test_who_gives_no_token_is_told_before_anything_starts(tmp_path: Path)
     file.write_text(GOOD.replace("{token: t}", json.dumps({"exec": command})))
     told = await refused(tmp_path, kubeconfig=str(file))
     assert told.endswith(f"kubeconfig: 'false', which {file} names, gives no token; try `kubectl get nodes`")
+
+
+async def test_a_command_that_hangs_is_ended_with_what_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubeconfig, "COMMAND_LIMIT_S", 1.0)
+    script = tmp_path / "hangs"
+    script.write_text('#!/bin/sh\nhead -c 200000 /dev/zero >&2\nsleep 300 &\necho $! > "$0.pid"\nwait\n')
+    script.chmod(0o755)
+    file = tmp_path / "config"
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script)}
+    file.write_text(GOOD.replace("{token: t}", json.dumps({"exec": command})))
+    assert "hangs', which" in await refused(tmp_path, kubeconfig=str(file))
+    began = Path("/proc", (tmp_path / "hangs.pid").read_text().strip(), "cmdline")
+
+    async def has_ended() -> bool:
+        return await asyncio.to_thread(_said_of, began) == b""
+
+    await eventually(has_ended)
+
+
+def _said_of(process: Path) -> bytes:
+    """Nothing of one that has ended, also while nobody has waited for it."""
+    try:
+        return process.read_bytes()
+    except OSError:
+        return b""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config.kube_config import KubeConfigMerger
+from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
 
+from zoe_jupyter.backends.kubernetes import limited
 from zoe_jupyter.model.errors import ZoeError
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 USUAL = "~/.kube/config"
 READ_LIMIT_S = 30.0
 """For all of it; a kubeconfig may name a command that gives the token."""
+COMMAND_LIMIT_S = 25.0
 READ_EVERY_S = 10.0
 """At most so often for a token that was refused: a command costs a process, and perhaps a question to somebody else."""
 _BEARER = "BearerToken"
@@ -87,20 +90,27 @@ async def _read(configuration: Configuration, files: str, context: str, *, named
         if context and context not in contexts:
             raise ZoeError(f"{_SETTING} no context {context!r} in {files}; it has: {', '.join(contexts) or 'none'}")
         _refuse_plugin(files, context, named_by)
-        user = await _load(configuration, files, context)
+        command = await _load(configuration, files, context)
     except asyncio.TimeoutError as error:
         raise ZoeError(f"{named_by}: {files} gives no token in {READ_LIMIT_S:g} s; try `kubectl get nodes`") from error
     except _UNREADABLE as error:
         raise ZoeError(f"{named_by}: {files} cannot be used: {_said(error)}") from error
-    if "exec" in user and not _token(configuration) and not configuration.cert_file:
-        raise ZoeError(
-            f"{named_by}: {user['exec']['command']!r}, which {files} names, gives no token; try `kubectl get nodes`"
-        )
+    if command and not _token(configuration) and not configuration.cert_file:
+        raise ZoeError(f"{named_by}: {command!r}, which {files} names, gives no token; try `kubectl get nodes`")
 
 
 def _merged(files: str) -> dict[str, Any]:
     found: dict[str, Any] = KubeConfigMerger(files).config.value
     return found
+
+
+def _limit_commands(merged: ConfigNode) -> None:
+    """The driver would leave one that hangs behind, for each token that it is asked for."""
+    for user in merged["users"].value:
+        told = (user.safe_get("user") or {}).get("exec")
+        if isinstance(told, dict) and told.get("command"):
+            told["args"] = ["-I", limited.__file__, str(COMMAND_LIMIT_S), told["command"], *(told.get("args") or ())]
+            told["command"] = sys.executable
 
 
 def _refuse_plugin(files: str, context: str, named_by: str) -> None:
@@ -121,11 +131,14 @@ def _said(error: BaseException) -> str:
     return re.sub(r"\{.*\}", "{...}", str(error), flags=re.DOTALL)
 
 
-async def _load(configuration: Configuration, files: str, context: str) -> Any:
-    """Fill it in; what the file says of the user."""
-    loading = config.load_kube_config(config_file=files, context=context or None, client_configuration=configuration)
-    loader = await asyncio.wait_for(loading, READ_LIMIT_S)
-    return loader._user or {}
+async def _load(configuration: Configuration, files: str, context: str) -> str:
+    """Fill it in; the command that the user's token is of, or nothing."""
+    merged = KubeConfigMerger(files).config
+    loader = KubeConfigLoader(merged, active_context=context or None, config_base_path=None)
+    command = loader._user["exec"]["command"] if loader._user and "exec" in loader._user else ""
+    _limit_commands(merged)
+    await asyncio.wait_for(loader.load_and_set(configuration), READ_LIMIT_S)
+    return str(command)
 
 
 def _token(configuration: Configuration) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -81,6 +82,8 @@ class Logs:
         self._turns = asyncio.Semaphore(COPIES_AT_ONCE)
         self._served: set[Attempt] = set()
         """Those whose turn it is."""
+        self._begun: set[Path] = set()
+        """Files that copies of pods that are not gone are written to."""
         self._pauses: dict[Attempt, asyncio.Event] = {}
         """Of copies that are asked for again later, or sooner when that is set."""
         self._turns_so_far = asyncio.Semaphore(BEGINNINGS_AT_ONCE)
@@ -108,6 +111,7 @@ class Logs:
         if attempt not in self._known.pods:
             self._copies.pop(attempt, None)
             self._beginnings.pop(attempt, None)
+            self._begun.discard(self._file(attempt))
 
     async def begun(self, attempt: Attempt) -> None:
         """Return when the copy of what is about to be removed has begun, so that nothing of it is missed.
@@ -123,14 +127,13 @@ class Logs:
 
     async def _has_begun(self, attempt: Attempt) -> bool:
         """Wait for that a while; longer where it has been asked for, of a node that answers."""
-        task, file, waited_s = self.keep(attempt), self._file(attempt), 0.0
-        while not (task.done() or await self._off(file.exists)):
+        task, file, began = self.keep(attempt), self._file(attempt), time.monotonic()
+        while not (task.done() or file in self._begun):
             pod = self._known.pods.get(attempt)
             is_asked = attempt in self._served and pod is not None and not self._is_silent(pod["spec"]["nodeName"])
-            if waited_s >= (PATIENCE_S if is_asked else BEGIN_S):
+            if time.monotonic() - began >= (PATIENCE_S if is_asked else BEGIN_S):
                 return False
             await asyncio.sleep(LOOK_S)
-            waited_s += LOOK_S
         return True
 
     async def forget(self, execution_id: str, *, keep_logs: bool) -> None:
@@ -144,6 +147,7 @@ class Logs:
             self._copies.pop(attempt, None)
             if (beginning := self._beginnings.pop(attempt, None)) is not None:
                 beginning.cancel()
+            self._begun.discard(self._file(attempt))
         if not keep_logs:
             await self._off(lambda: shutil.rmtree(self._place(execution_id), ignore_errors=True))
 
@@ -297,6 +301,7 @@ class Logs:
         try:
             async with self._server.stream(f"{path}/log", query, silence_s=SILENCE_S) as content:
                 goes_on = await self._off(lambda: _begin(file))
+                self._begun.add(file)
                 while goes_on and (chunk := await content.readany()):
                     goes_on = await self._off(partial(_append, file, chunk, self._limit_bytes))
         except ApiError as error:

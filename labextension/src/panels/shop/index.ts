@@ -94,8 +94,8 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
       caption: trans.__('Show the shop and the executions in the side bar'),
       execute: () => {
         app.shell.activateById(panel.id);
-        // From here on, Tab goes through the panel. The palette gives the focus back to the main area as it closes: later.
-        requestAnimationFrame(() => panel.node.focus());
+        // From here on, Tab goes through the panel.
+        afterPalette(() => panel.node.focus());
       }
     },
     [CommandIDs.openShop]: {
@@ -110,7 +110,7 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
       execute: async () => {
         app.shell.activateById(panel.id);
         await model.activate();
-        panel.shop.search();
+        afterPalette(() => panel.shop.search());
       }
     },
     [CommandIDs.refresh]: {
@@ -120,4 +120,9 @@ function addPanelCommands(context: ICommandContext, panel: ZoePanel): void {
       execute: () => model.refresh()
     }
   });
+}
+
+/** The palette gives the focus back to the main area as it closes: what wants it does so later. */
+function afterPalette(focus: () => void): void {
+  requestAnimationFrame(focus);
 }
