@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from zoe_jupyter.engine.settings import Settings
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.server.config import Zoe
 from zoe_jupyter.shop.catalogue import open_catalogue
+from zoe_jupyter.store.repository import shared_name
 
 PAGE = Path(__file__).parents[2] / "docs" / "admins" / "configuration.md"
 
@@ -142,8 +144,22 @@ def test_a_backend_is_told_which_store_it_shares_with_other_cores_by_its_place_a
     assert found == told("postgresql+psycopg://ada:other@db.site/zoe")
     assert "secret" not in found
     assert len({found, told("postgresql://zoe@db.site/other"), told("postgresql://zoe@other.site/zoe")}) == 3
+    assert found == told("postgresql://zoe@db.site:5432/zoe")
     assert not told("")
-    assert not told(f"sqlite:///{tmp_path}/zoe.db")
+
+
+def test_a_store_of_one_machine_is_no_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [
+        f"sqlite:///{tmp_path}/zoe.db",
+        "postgresql:///zoe",
+        "postgresql://localhost/zoe",
+        "postgresql:///zoe?host=/run",
+    ]
+    here = [shared_name(url) for url in urls]
+    assert here == [shared_name(url) for url in urls]
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    assert len({*here, *(shared_name(url) for url in urls)}) == 2 * len(urls)
+    assert shared_name("postgresql://db.site/zoe")
 
 
 @pytest.mark.parametrize("name", ["docker", "kubernetes"])

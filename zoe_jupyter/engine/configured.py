@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 GROUPS = {"backend": "zoe_jupyter.backends", "policy": "zoe_jupyter.policies"}
 _LISTS = ("tuple_type", "list_type")
-GIVEN = ("deployment", "data_dir", "store")
+GIVEN = ("deployment", "data_dir", "shared_store")
 """What every backend is told anyway; the last, which names the store that several cores may use, only where it asks for that."""
 
 
@@ -33,8 +33,8 @@ def open_backend(settings: Settings) -> Backend:
     """Raises ZoeError with the way out."""
     kind = _load("backend", settings.backend)
     options = read_options(kind, settings.backend_options)
-    if "store" in _hints(kind):
-        options["store"] = shared_name(settings.database_url) if settings.database_url else ""
+    if "shared_store" in _hints(kind):
+        options["shared_store"] = shared_name(settings.database_url) if settings.database_url else ""
     backend: Backend = kind(deployment=settings.deployment, data_dir=settings.data_dir, **options)
     return backend
 

@@ -43,10 +43,11 @@ LOADERS = {".py": PyLoader, ".json": JsonLoader}
 
 def refuse_passed_over(app: JupyterApp) -> None:
     """Raises Unreadable for the first of the application's own files that it left out because of an error: it has only logged that."""
-    usual = [Path(folder, app.config_file_name + kind) for folder in app.config_file_paths for kind in LOADERS]
+    usual = [os.path.join(folder, app.config_file_name) for folder in app.config_file_paths]
+    bases = [os.path.splitext(app.config_file)[0]] if app.config_file else usual
     loaded = {Path(each).resolve() for each in app.loaded_config_files}
-    for file in [Path(app.config_file)] if app.config_file else usual:
-        if file.suffix in LOADERS and os.path.isfile(file) and file.resolve() not in loaded:
+    for file in (Path(base + kind) for base in bases for kind in LOADERS):
+        if os.path.isfile(file) and file.resolve() not in loaded:
             with suppress(ConfigFileNotFound):
                 LOADERS[file.suffix](file.name, path=str(file.parent)).load_config()
 

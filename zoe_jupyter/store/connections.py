@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from zoe_jupyter.store.reserve import free_bytes
 BUSY_S = 10.0
 """How long a write waits for another writer, and a call for a free connection."""
 _READERS = 4
+_OWN = ("", "localhost", "127.0.0.1", "::1")
+"""Hosts that are another on each machine."""
 _JOURNAL_BYTES = 64 * 1024 * 1024
 _LEAST_BYTES = 64 * 1024
 """With less room than this for its shared memory SQLite fails in a general way."""
@@ -66,14 +70,14 @@ def parse_url(url: str) -> URL:
 
 
 def shared_name(url: str) -> str:
-    """The same for all cores that name the host of that database alike, and no secret; empty for a file, which only one may use.
-
-    Raises StoreError.
-    """
+    """The same for all cores that name the host of that database alike, and no secret. Raises StoreError."""
     found = parse_url(url)
+    host = str(found.query.get("host") or found.host or os.environ.get("PGHOST", ""))
     if is_sqlite(found):
-        return ""
-    place = (found.host, found.port, found.database, found.query.get("host"), found.query.get("options"))
+        place: tuple[str, ...] = (platform.node(), os.path.realpath(str(found.database)))
+    else:
+        here = platform.node() if host in _OWN or host.startswith("/") else ""
+        place = (here, host, str(found.port or 5432), str(found.database), str(found.query.get("options")))
     return hashlib.sha256(repr(place).encode()).hexdigest()[:16]
 
 

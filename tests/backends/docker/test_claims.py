@@ -7,9 +7,10 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from docker.errors import APIError, NotFound
 
 from zoe_jupyter.backends.base import Unreachable
-from zoe_jupyter.backends.docker.claims import Claims, name_of
+from zoe_jupyter.backends.docker.claims import Claims, is_anothers, name_of
 from zoe_jupyter.model.errors import Busy, Fatal
 
 LEFT = {"one": "no Zoe was heard from for 7200 s"}
@@ -19,7 +20,9 @@ class Engine:
     """Whose volumes are those that a claim needs."""
 
     def __init__(self, *volumes: str) -> None:
-        self.name, self.volumes, self.trouble = "far", set(volumes), None
+        self.name, self.volumes, self.trouble = "far", {*volumes}, None
+        self.of_another_store: set[str] = set()
+        self.refused: dict[str, APIError] = {}
         self.calls = self
 
     async def do(self, work: Any, **options: Any) -> Any:
@@ -27,9 +30,25 @@ class Engine:
             raise self.trouble
         client = Mock()
         client.volumes.side_effect = lambda filters: {"Volumes": [{"Name": name} for name in self.volumes]}
-        client.create_volume.side_effect = lambda name, labels: self.volumes.add(name)
-        client.remove_volume.side_effect = self.volumes.remove
+        client.create_volume.side_effect = self._create
+        client.remove_volume.side_effect = self._remove
+        client.volumes.side_effect = self.refused.get("volumes") or client.volumes.side_effect
         return work(client, **options)
+
+    def _create(self, name: str, labels: Any) -> None:
+        """One that is there stays as it is."""
+        if "create" in self.refused:
+            raise self.refused["create"]
+        if name not in self.of_another_store:
+            self.volumes.add(name)
+
+    def _remove(self, name: str) -> None:
+        if "remove" in self.refused:
+            raise self.refused["remove"]
+        if name not in self.volumes | self.of_another_store:
+            raise NotFound(name)
+        self.volumes.discard(name)
+        self.of_another_store.discard(name)
 
 
 class Site:
@@ -94,3 +113,33 @@ async def test_a_store_that_is_a_file_needs_none(tmp_path: Path) -> None:
     await found.open(LEFT)
     assert found.over(engine) == LEFT
     assert engine.volumes == {"zoe-claim-another"}
+
+
+async def test_a_claim_with_the_labels_of_earlier_settings_is_made_anew(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.of_another_store.add(name_of(tmp_path))
+    await claims(tmp_path, engine).open({})
+    assert engine.volumes == {name_of(tmp_path)}
+
+
+@pytest.mark.parametrize("what", ["create", "remove"])
+async def test_another_that_was_seen_counts_also_where_more_than_that_is_refused(tmp_path: Path, what: str) -> None:
+    engine = Engine("zoe-claim-another")
+    engine.refused[what] = answered(409)
+    found = claims(tmp_path, engine)
+    await found.open(LEFT)
+    assert not found.over(engine)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_an_engine_in_trouble_does_not_say_that_nobody_else_is_there(status: int) -> None:
+    engine = Engine("zoe-claim-another")
+    engine.refused["volumes"] = answered(status)
+    with pytest.raises(APIError):
+        await engine.do(is_anothers, deployment="zoe", store="shared", who="me")
+    engine.refused["volumes"] = answered(403)
+    assert not await engine.do(is_anothers, deployment="zoe", store="shared", who="me")
+
+
+def answered(status: int) -> APIError:
+    return APIError("no", response=Mock(status_code=status, reason="no"))

@@ -391,3 +391,19 @@ async def test_a_port_that_is_given_back_keeps_no_look_waiting(place: Path, monk
     await asyncio.wait_for(engine._letting_go, 5)
     assert tunnel._ports == {8: 80}
     engine.close()
+
+
+async def test_whether_an_engine_answers_is_asked_once_for_all_probes(tmp_path: Path) -> None:
+    """Each ping of one that hangs takes a turn of the looks, which are to find out that it is silent."""
+    settings = EngineSettings(name="odd", url=f"unix://{tmp_path / 's'}", probes="exec")
+    engine = Engine(settings, deployment="lab", folder=tmp_path, on_news=lambda: None)
+    engine.calls.do = do = AsyncMock()  # type: ignore[method-assign]
+    assert set(await asyncio.gather(*(engine.answers() for _ in range(100)))) == {True}
+    assert do.await_count == 1
+    do.side_effect = Unreachable("it hangs")
+    assert not await engine.answers()
+    assert do.await_count == 2
+    assert not engine.is_here, (
+        "an engine that is asked through a container, or a forwarded socket, has folders of its own"
+    )
+    engine.close()

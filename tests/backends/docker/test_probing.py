@@ -41,6 +41,9 @@ class Silent:
             raise Unreachable("it stands still")
         return self.said
 
+    async def answers(self) -> bool:
+        return self.silent_for <= 0
+
 
 async def told(engine: Silent, ask: Ask, monkeypatch: pytest.MonkeyPatch, reasons: list[Reason] | None = None) -> str:
     """What is made of it: ``ready``, or the code of the reason why it is ended."""

@@ -260,7 +260,8 @@ def test_who_may_still_run_has_its_gpus() -> None:
 
 def test_only_who_may_have_gpus_or_the_ports_of_the_machine_is_asked_for_them() -> None:
     assert translate.may_hold({"Labels": LABELS, "HostConfig": {"NetworkMode": "bridge"}})
-    assert translate.may_hold({"Labels": {}, "HostConfig": {"NetworkMode": "host"}})
+    assert translate.may_hold({"Labels": {}, "HostConfig": {}})  # of an earlier Zoe
+    assert translate.may_hold({"Labels": {"jupyter.zoe.gpus": ""}, "HostConfig": {"NetworkMode": "host"}})
     assert not translate.may_hold({"Labels": {**LABELS, "jupyter.zoe.gpus": ""}, "HostConfig": {}})
 
 

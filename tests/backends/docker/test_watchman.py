@@ -43,13 +43,13 @@ async def test_who_was_replaced_ends_nothing_that_another_core_looks_after(
     world: DockerWorld, engine: Any, tmp_path: Path
 ) -> None:
     """Of several servers on one store, with folders of their own: neither its watchman does, nor it itself when it acts again."""
-    world.options["store"] = "shared"
+    world.options["shared_store"] = "shared"
     runner = Runner(world, await world.open())
     await runner.start("one", bounds=Bounds(silence_s=4.0))
     await world.close(runner.backend)
     other = DockerWorld(tmp_path / "other")
     other.deployment = world.deployment
-    other.options["store"] = "shared"
+    other.options["shared_store"] = "shared"
     runner.backend = await other.open()
 
     async def has_gone() -> bool:
@@ -72,7 +72,7 @@ async def test_who_has_another_store_looks_after_nothing_of_it(
     """Two with one ``deployment``, as all have that do not name one."""
     other = DockerWorld(tmp_path / "other")
     other.deployment = world.deployment
-    world.options["store"], other.options["store"] = stores
+    world.options["shared_store"], other.options["store"] = stores
     runner = Runner(world, await world.open())
     await runner.start("one", bounds=Bounds(silence_s=4.0))
     await world.close(runner.backend)

@@ -91,6 +91,12 @@ async def test_what_was_made_behind_a_proxy_that_saw_trouble_is_there() -> None:
     assert await made.launch(order, "", []) == pod
 
     server.create.side_effect, server.get.side_effect = [{}, ApiError(502, "", "bad")], [ApiError(404, "", "")]
+    with pytest.raises(Unreachable):  # it may still be handed on
+        await made.launch(order, "", [])
+    assert made._unsure[order.execution_id]
+
+    said = ApiError(503, "ServiceUnavailable", "starting")
+    server.create.side_effect, server.get.side_effect = [{}, said], [ApiError(404, "", "")]
     with pytest.raises(Busy):
         await made.launch(order, "", [])
 

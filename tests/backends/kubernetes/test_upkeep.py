@@ -249,60 +249,6 @@ def pinned(
     return found
 
 
-def test_who_finds_no_room_on_its_node_is_to_go_elsewhere_and_nobody_is_placed_there_for_a_while() -> None:
-    found = known(pinned())
-    crowded = Crowded(found, open_nodes=lambda: {"n1", "n2"})
-
-    assert crowded.look(1000.0) == []
-    assert crowded.look(1029.0) == []
-    assert crowded.nodes(1029.0) == set()
-    ((attempt, reason),) = crowded.look(1030.0)
-    found.give_up(attempt, reason)
-
-    assert (only(found).state, only(found).is_blameless, dict(reason.numbers)) == (
-        SeenState.EXITED,
-        True,
-        {"node": "n1"},
-    )
-    assert crowded.look(1031.0) == []
-    assert (crowded.nodes(1149.0), crowded.nodes(1150.0)) == ({"n1"}, set())
-
-
-@pytest.mark.parametrize(
-    ("reason", "message"),
-    [
-        ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"),
-        ("Unschedulable", 'persistentvolumeclaim "data" not found'),
-        ("Unschedulable", "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports"),
-    ],
-)
-def test_who_waits_for_something_else_than_room_waits_on(reason: str, message: str) -> None:
-    crowded = Crowded(known(pinned(reason=reason, message=message)), open_nodes=lambda: {"n1", "n2"})
-
-    assert crowded.look(1000.0) == []
-    assert crowded.look(9000.0) == []
-
-
-def test_who_finds_no_room_waits_for_it_and_its_node_stays_open_where_there_is_no_other() -> None:
-    open_nodes = {"n1"}
-    crowded = Crowded(known(pinned()), open_nodes=lambda: open_nodes)
-
-    assert crowded.look(1000.0) == []
-    assert (crowded.look(1031.0), crowded.nodes(1031.0)) == ([], set())
-    open_nodes.add("n2")
-    assert [attempt for attempt, _ in crowded.look(1032.0)] == [WHO]
-    assert crowded.nodes(1032.0) == {"n1"}
-
-
-def test_the_last_open_node_is_never_closed_for_want_of_room() -> None:
-    other = Attempt("lab", "x1", "app.other-0", 1)
-    crowded = Crowded(known(pinned(), pinned(other, node="n2")), open_nodes=lambda: {"n1", "n2"})
-
-    crowded.look(1000.0)
-    assert [attempt for attempt, _ in crowded.look(1030.0)] == [WHO]
-    assert crowded.nodes(1030.0) == {"n1"}
-
-
 def test_who_was_given_up_is_to_go_also_where_a_node_has_taken_it_since() -> None:
     found = known(pinned())
     found.give_up(WHO, Reason("lost", "no room"))

@@ -89,7 +89,7 @@ class DockerBackend(Backend):
         *,
         deployment: str,
         data_dir: Path,
-        store: str = "",
+        shared_store: str = "",
         engines: Sequence[EngineSettings] = (EngineSettings(),),
         image_prefix: str = "zoe/",
         pull: Literal["missing", "never"] = "missing",
@@ -123,8 +123,8 @@ class DockerBackend(Backend):
             engines, self._settings, folder=self._folder, pool=network_pool, overcommit=overcommit, memory_fraction=memory_fraction,
             on_news=self._hint,
         )  # fmt: skip
-        self._claims = Claims(self._folder, deployment, store, self._site)
-        self._guard = watchman.Guard(self._folder, deployment, store, self._site.engines())
+        self._claims = Claims(self._folder, deployment, shared_store, self._site)
+        self._guard = watchman.Guard(self._folder, deployment, shared_store, self._site.engines())
         self._prober = Prober(on_ready=self._set_ready, on_late=self._end)
         self._watch, self._stopper, self._removals = Watch(on_ill=self._end), Stopper(), Followers("to go")
         self._meter, self._reading = Meter(), Turns(_READ_AT_ONCE, _READ_OF_ONE, _READ_OF_OWNER)

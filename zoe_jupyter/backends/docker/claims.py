@@ -1,7 +1,7 @@
 """Who looks after what a store's executions have on an engine, of several servers on one store that have no folder in common.
 
 The labels of a volume on the engine say it. Who was replaced keeps a watchman and notes that know nothing of what the others do, and must end
-nothing by these. A store that is a file has one folder, and needs no claims; cores with other stores do not look after each other's executions.
+nothing by these. A store in the folder itself needs no claims; cores with other stores do not look after each other's executions.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ class Claims:
         """Nothing is there to be looked after."""
         await self._each(lambda client, who: _remove(client, {who}))
 
-    async def _each(self, work: Callable[..., bool]) -> dict[str, bool]:
+    async def _each(self, work: Callable[..., bool | None]) -> dict[str, bool]:
         """What it finds on each engine that answers it; where volumes may not be seen there are no claims."""
         if not self._store:
             return {}
@@ -91,19 +91,33 @@ def name_of(folder: Path) -> str:
 
 
 def take(client: Any, deployment: str, store: str, who: str) -> bool:
-    """Blocks; whether there was another's."""
+    """Blocks; whether there was another's, also where more than that is refused."""
     known = _known(client, deployment, store)
-    if who not in known:
-        client.create_volume(who, labels={f"{LABEL}claim": deployment, f"{LABEL}store": store})
-    return _remove(client, known - {who})
+    with _unless_in_trouble():
+        if who not in known:
+            _remove(client, {who})  # one that is there keeps its labels, which are those of earlier settings
+            client.create_volume(who, labels={f"{LABEL}claim": deployment, f"{LABEL}store": store})
+    with _unless_in_trouble():
+        _remove(client, known - {who})
+    return bool(known - {who})
 
 
 def is_anothers(client: Any, deployment: str, store: str, who: str) -> bool:
-    """Blocks. An engine that lets Zoe see no volumes has nothing of it."""
+    """Blocks. An engine that lets Zoe see no volumes has nothing of it; raises APIError where it has trouble."""
+    others = set[str]()
+    with _unless_in_trouble():
+        others = _known(client, deployment, store) - {who} if store else others
+    return bool(others)
+
+
+@contextmanager
+def _unless_in_trouble() -> Iterator[None]:
+    """What is refused is left out, but not what the engine could not do just now."""
     try:
-        return bool(store and _known(client, deployment, store) - {who})
-    except APIError:
-        return False
+        yield
+    except APIError as error:
+        if error.is_server_error():
+            raise
 
 
 def _known(client: Any, deployment: str, store: str) -> set[str]:
@@ -111,8 +125,7 @@ def _known(client: Any, deployment: str, store: str) -> set[str]:
     return {each["Name"] for each in found}
 
 
-def _remove(client: Any, known: set[str]) -> bool:
+def _remove(client: Any, known: set[str]) -> None:
     for name in known:
         with suppress(NotFound):
             client.remove_volume(name)
-    return bool(known)

@@ -42,6 +42,8 @@ _NEWS = (_MADE, "start", "die", "oom", "destroy", "health_status", "pause", "unp
 class Engine:
     """``look`` brings ``containers`` up to date; ``on_news`` is called on the loop when a look is worth while."""
 
+    _answering: asyncio.Task[bool] | None = None
+
     def __init__(self, settings: EngineSettings, *, deployment: str, folder: Path, on_news: Callable[[], None]) -> None:
         self.settings = settings
         is_tunnelled = settings.url.startswith("ssh:")
@@ -116,15 +118,15 @@ class Engine:
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs on this machine, and its folders are those that are seen here."""
-        return self.settings.url.startswith("unix:")
+        """Whether it runs on this machine, and its folders are those that are seen here: not by who is a container, or asks it through one."""
+        return self.settings.url.startswith("unix:") and self.settings.probes != "exec"
 
     def start(self) -> None:
         """Subscribe to the engine's events; what is there is listed after that."""
         self._subscribe()
 
     def close(self) -> None:
-        for task in (self._listening, self._letting_go, *self._asked.values()):
+        for task in (self._listening, self._letting_go, self._answering, *self._asked.values()):
             if task is not None:
                 task.cancel()
         self.calls.close()
@@ -142,6 +144,19 @@ class Engine:
         self._unwanted[name] = None
         while len(self._unwanted) > _UNWANTED:
             del self._unwanted[next(iter(self._unwanted))]
+
+    async def answers(self) -> bool:
+        """Whether it does; asked once for all who want to know at a time, for the turns are those of looks."""
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.get_running_loop().create_task(self._ping(), name=f"zoe ping {self.name}")
+        return await asyncio.shield(self._answering)
+
+    async def _ping(self) -> bool:
+        try:
+            await self.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
+        except (Unreachable, BackendError, NotFound):
+            return False
+        return True
 
     async def look(self) -> None:
         """Bring ``containers`` up to date; raises Unreachable, also where it, or somebody before it, has nothing but trouble to tell."""

@@ -9,7 +9,6 @@ from docker.errors import NotFound
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.docker import probing
-from zoe_jupyter.backends.docker.calls import LOOK_S
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.following import Followers
 from zoe_jupyter.backends.docker.translate import Container
@@ -52,8 +51,7 @@ async def _answer(engine: Engine, works: Callable[[], Awaitable[bool]]) -> bool 
     try:
         if await _in_time(works):
             return True
-        await engine.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
-        return False
+        return False if await engine.answers() else None
     except (Unreachable, BackendError, NotFound):
         return None
 

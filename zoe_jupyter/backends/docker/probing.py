@@ -14,7 +14,7 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers.lines import cut, in_pieces
 from zoe_jupyter.backends.containers.places import PYTHON
 from zoe_jupyter.backends.docker import wire
-from zoe_jupyter.backends.docker.calls import LOG_S, LOOK_S, Calls
+from zoe_jupyter.backends.docker.calls import LOG_S, Calls
 from zoe_jupyter.backends.docker.engine import Engine
 from zoe_jupyter.backends.docker.entering import beside
 from zoe_jupyter.backends.docker.following import Followers
@@ -121,11 +121,7 @@ async def _answer(engine: Engine, is_ready: Callable[[], Awaitable[bool]]) -> bo
     try:
         return await is_ready()
     except (Unreachable, BackendError, NotFound, asyncio.TimeoutError):
-        try:
-            await engine.calls.do(lambda client: client.ping(), limit_s=LOOK_S)
-        except (Unreachable, BackendError, NotFound):
-            return None
-        return False
+        return False if await engine.answers() else None
 
 
 async def _has_heard(is_ready: Callable[[], Awaitable[bool]]) -> bool:

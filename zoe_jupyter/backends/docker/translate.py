@@ -223,8 +223,11 @@ class Holder:
 
 
 def may_hold(listed: Mapping[str, Any]) -> bool:
-    """By an answer of ``GET /containers/json``: whether it may have GPUs, or the machine's own ports. Nobody waits for others that hang."""
-    return bool(listed["Labels"].get(f"{LABEL}gpus")) or listed["HostConfig"].get("NetworkMode") == HOST
+    """By an answer of ``GET /containers/json``: whether it may have GPUs, or the machine's own ports. Nobody waits for others that hang.
+
+    One that an earlier Zoe made does not say.
+    """
+    return bool(listed["Labels"].get(f"{LABEL}gpus", "?")) or listed["HostConfig"].get("NetworkMode") == HOST
 
 
 def holder(body: Mapping[str, Any]) -> Holder | None:

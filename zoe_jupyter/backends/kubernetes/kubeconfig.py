@@ -117,7 +117,7 @@ def _refuse_plugin(files: str, context: str, named_by: str) -> None:
     """Raises ZoeError: the driver asks an identity provider without looking at its certificate, and forgets what it answers."""
     merged = _merged(files)
     name = context or merged.get("current-context")
-    user = next((each["context"]["user"] for each in merged["contexts"] if each["name"] == name), None)
+    user = next((each["context"].safe_get("user") for each in merged["contexts"] if each["name"] == name), None)
     told = (each.safe_get("user") for each in merged.get("users") or () if each["name"] == user)
     if any("auth-provider" in (each or {}) for each in told):
         raise ZoeError(

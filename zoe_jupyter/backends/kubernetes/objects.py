@@ -184,9 +184,11 @@ class Objects:
                         f"the cluster does not say whether it made the {manifest['kind']}: {error}"
                     ) from None
                 is_known = error.status == 409 and error.reason == "AlreadyExists"
-                trouble = None if is_known else told(error)
+                trouble: Exception | None = None if is_known else told(error)
                 if trouble is not None and error.status < 500:
                     raise trouble from None
+                if not error.reason:  # of what stands before the API server, which may still hand it on
+                    trouble = Unreachable(f"the cluster does not say whether it made the {manifest['kind']}: {error}")
             there = await self._there(f"{path}/{manifest['metadata']['name']}")
             if there is None and trouble is not None:
                 raise trouble

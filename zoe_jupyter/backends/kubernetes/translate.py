@@ -106,9 +106,18 @@ def pinned_to(pod: Pod) -> str:
 
 def has_no_room(pod: Pod) -> bool:
     """Whether the cluster has looked for room for it in vain; who is kept back by a gate, or lacks a claim or a port, has not been looked at."""
+    return _lacks(pod) == "unscheduled"
+
+
+def has_no_port(pod: Pod) -> bool:
+    """Whether it waits for a port of its node's own network."""
+    return _lacks(pod) == "no_port"
+
+
+def _lacks(pod: Pod) -> str:
     scheduled = _condition(pod, "PodScheduled")
     is_refused = (scheduled.get("status"), scheduled.get("reason")) == ("False", "Unschedulable")
-    return is_refused and _unscheduled(str(scheduled.get("message", ""))).code == "unscheduled"
+    return _unscheduled(str(scheduled.get("message", ""))).code if is_refused else ""
 
 
 def state_of(pod: Pod) -> Mapping[str, Any]:

@@ -36,6 +36,8 @@ ROOM_S = 30.0
 """So long a pod waits for room on its only node; what leaves there needs some seconds to go."""
 CROWDED_S = 120.0
 """So long after that Zoe places nothing there."""
+PORT_S = 10.0
+"""The same, where only who lacks a port is to go elsewhere."""
 TROUBLES = ("image_not_found", "cannot_start")
 """Of those that wait for room or for a volume the cluster may make some yet."""
 AGAIN_S = 5.0
@@ -260,7 +262,7 @@ class Crowded:
     """Those that may go to one node only, which has had no room for them for a while; and which nodes these were.
 
     Zoe does not see all that takes room on a node; it places nothing there for a while, so that its next choice is another.
-    Where there is no other, they wait. ``open_nodes``: those that take pods of ours.
+    Nor of the ports of a node's own network. Where there is no other, they wait. ``open_nodes``: those that take pods of ours.
     """
 
     def __init__(self, known: Known, *, open_nodes: Callable[[], Collection[str]]) -> None:
@@ -274,7 +276,9 @@ class Crowded:
         waiting = {
             attempt: node
             for attempt, pod in self._known.pods.items()
-            if translate.has_no_room(pod) and (node := translate.pinned_to(pod)) and attempt not in self._known.asked
+            if (node := translate.pinned_to(pod))
+            and attempt not in self._known.asked
+            and self._is_misplaced(pod, attempt, node)
         }
         self._since = {attempt: self._since.get(attempt, now) for attempt in waiting}
         late = {attempt: node for attempt, node in waiting.items() if now - self._since[attempt] >= ROOM_S}
@@ -282,10 +286,18 @@ class Crowded:
         found: list[tuple[Attempt, Reason]] = []
         for attempt, node in late.items():
             if not self._known.is_given_up(attempt) and open_nodes - self.nodes(now) - {node}:
-                self._until[node] = now + CROWDED_S
-                text = f"lost: its node {node} has had no room for it for {ROOM_S:g} s, though Zoe counted on it"
+                lacks_port = translate.has_no_port(self._known.pods[attempt])
+                self._until[node] = now + (PORT_S if lacks_port else CROWDED_S)
+                what = "no port of its own network" if lacks_port else "no room"
+                text = f"lost: its node {node} has had {what} for it for {ROOM_S:g} s, though Zoe counted on it"
                 found.append((attempt, Reason("lost", text, {"node": node})))
         return found
+
+    def _is_misplaced(self, pod: Object, attempt: Attempt, node: str) -> bool:
+        """Also where a port that it lacks is probably its own execution's, which waits for it in turn."""
+        if translate.has_no_port(pod):
+            return any(each["spec"]["nodeName"] == node for _, each in self._known.of(attempt.execution_id))
+        return translate.has_no_room(pod)
 
     def nodes(self, now: float) -> set[str]:
         return {node for node, until in self._until.items() if now < until}
