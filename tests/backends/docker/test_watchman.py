@@ -72,7 +72,7 @@ async def test_who_has_another_store_looks_after_nothing_of_it(
     """Two with one ``deployment``, as all have that do not name one."""
     other = DockerWorld(tmp_path / "other")
     other.deployment = world.deployment
-    world.options["shared_store"], other.options["store"] = stores
+    world.options["shared_store"], other.options["shared_store"] = stores
     runner = Runner(world, await world.open())
     await runner.start("one", bounds=Bounds(silence_s=4.0))
     await world.close(runner.backend)
