@@ -22,8 +22,6 @@ from zoe_jupyter.store.reserve import free_bytes
 BUSY_S = 10.0
 """How long a write waits for another writer, and a call for a free connection."""
 _READERS = 4
-_OWN = ("", "localhost", "127.0.0.1", "::1")
-"""Hosts that are another on each machine."""
 _JOURNAL_BYTES = 64 * 1024 * 1024
 _LEAST_BYTES = 64 * 1024
 """With less room than this for its shared memory SQLite fails in a general way."""
@@ -76,8 +74,7 @@ def shared_name(url: str) -> str:
     if is_sqlite(found):
         place: tuple[str, ...] = (platform.node(), os.path.realpath(str(found.database)))
     else:
-        here = platform.node() if host in _OWN or host.startswith("/") else ""
-        place = (here, host, str(found.port or 5432), str(found.database), str(found.query.get("options")))
+        place = (host, str(found.port or 5432), str(found.database), str(found.query.get("options")))
     return hashlib.sha256(repr(place).encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import requests
 from docker.errors import APIError, NotFound
 
 from zoe_jupyter.backends.base import Unreachable
@@ -22,7 +23,7 @@ class Engine:
     def __init__(self, *volumes: str) -> None:
         self.name, self.volumes, self.trouble = "far", {*volumes}, None
         self.of_another_store: set[str] = set()
-        self.refused: dict[str, APIError] = {}
+        self.refused: dict[str, Exception] = {}
         self.calls = self
 
     async def do(self, work: Any, **options: Any) -> Any:
@@ -43,7 +44,7 @@ class Engine:
             self.volumes.add(name)
 
     def _remove(self, name: str) -> None:
-        if "remove" in self.refused:
+        if "remove" in self.refused and name in self.volumes:
             raise self.refused["remove"]
         if name not in self.volumes | self.of_another_store:
             raise NotFound(name)
@@ -122,10 +123,13 @@ async def test_a_claim_with_the_labels_of_earlier_settings_is_made_anew(tmp_path
     assert engine.volumes == {name_of(tmp_path)}
 
 
-@pytest.mark.parametrize("what", ["create", "remove"])
-async def test_another_that_was_seen_counts_also_where_more_than_that_is_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [("create", 409), ("remove", 409), ("remove", 502), ("remove", requests.exceptions.ReadTimeout())],
+)
+async def test_another_that_was_seen_counts_whatever_becomes_of_the_rest(tmp_path: Path, what: str, error: Any) -> None:
     engine = Engine("zoe-claim-another")
-    engine.refused[what] = answered(409)
+    engine.refused[what] = answered(error) if isinstance(error, int) else error
     found = claims(tmp_path, engine)
     await found.open(LEFT)
     assert not found.over(engine)

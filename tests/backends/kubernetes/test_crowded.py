@@ -48,11 +48,26 @@ def test_who_lacks_a_port_that_its_own_execution_has_goes_elsewhere() -> None:
     """Else the start would wait for its own end. Others are kept from that node for a moment only."""
     message = "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports"
     sibling = Attempt("lab", "x1", "app.other-0", 1)
-    crowded = Crowded(known(pinned(message=message), pod(sibling)), open_nodes=lambda: {"n1", "n2"})
+    beside = pod(sibling)
+    crowded = Crowded(known(pinned(message=message), beside), open_nodes=lambda: {"n1", "n2"})
+    assert (crowded.look(900.0), crowded.look(999.0)) == ([], []), "that one is not on the node's network"
 
+    beside["spec"]["hostNetwork"] = True
     crowded.look(1000.0)
     assert [attempt for attempt, _ in crowded.look(1030.0)] == [WHO]
     assert (crowded.nodes(1039.0), crowded.nodes(1040.0)) == ({"n1"}, set())
+    assert (crowded.look(1040.0), crowded.look(1100.0)) == ([], []), "once"
+
+
+def test_who_lacks_a_port_opens_no_node_that_has_no_room() -> None:
+    message = "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports"
+    others = [Attempt("lab", "x1", f"app.other-{number}", 1) for number in range(2)]
+    holder = pod(others[0])
+    holder["spec"]["hostNetwork"] = True
+    crowded = Crowded(known(pinned(), holder, pinned(others[1], message=message)), open_nodes=lambda: {"n1", "n2"})
+    crowded.look(1000.0)
+    assert len(crowded.look(1030.0)) == 2
+    assert crowded.nodes(1149.0) == {"n1"}
 
 
 def test_who_finds_no_room_waits_for_it_and_its_node_stays_open_where_there_is_no_other() -> None:

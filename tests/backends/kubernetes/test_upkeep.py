@@ -52,7 +52,7 @@ def pod(attempt: Attempt = WHO, *, phase: str = "Running", code: int | None = No
             },
             **metadata,
         },
-        "spec": {"nodeName": "n1"},
+        "spec": {"nodeName": "n1", "hostNetwork": False},
         "status": {
             "phase": phase,
             "reason": "",

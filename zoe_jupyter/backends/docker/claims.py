@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, DockerException, NotFound
 
 from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.containers import small_files
+from zoe_jupyter.backends.docker.calls import SILENT
 from zoe_jupyter.backends.docker.translate import LABEL
 from zoe_jupyter.model.errors import Fatal
 
@@ -97,8 +98,9 @@ def take(client: Any, deployment: str, store: str, who: str) -> bool:
         if who not in known:
             _remove(client, {who})  # one that is there keeps its labels, which are those of earlier settings
             client.create_volume(who, labels={f"{LABEL}claim": deployment, f"{LABEL}store": store})
-    with _unless_in_trouble():
-        _remove(client, known - {who})
+    for other in known - {who}:
+        with suppress(DockerException, *SILENT):  # it is asked again, and may then be gone
+            client.remove_volume(other)
     return bool(known - {who})
 
 

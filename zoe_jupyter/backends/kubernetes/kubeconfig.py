@@ -8,13 +8,14 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
+from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from zoe_jupyter.backends.kubernetes import limited
 from zoe_jupyter.model.errors import ZoeError
@@ -104,13 +105,15 @@ def _merged(files: str) -> dict[str, Any]:
     return found
 
 
-def _limit_commands(merged: ConfigNode) -> None:
-    """The driver would leave one that hangs behind, for each token that it is asked for."""
-    for user in merged["users"].value:
-        told = (user.safe_get("user") or {}).get("exec")
-        if isinstance(told, dict) and told.get("command"):
-            told["args"] = ["-I", limited.__file__, str(COMMAND_LIMIT_S), told["command"], *(told.get("args") or ())]
-            told["command"] = sys.executable
+def _limit_command(user: Mapping[str, Any]) -> str:
+    """The command that its token is of, or nothing. The driver would leave one that hangs behind, for each token that it is asked for."""
+    told = user.get("exec")
+    if not isinstance(told, dict) or not told.get("command"):
+        return ""
+    command = str(told["command"])
+    told["args"] = ["-I", limited.__file__, str(COMMAND_LIMIT_S), command, *(told.get("args") or ())]
+    told["command"] = sys.executable
+    return command
 
 
 def _refuse_plugin(files: str, context: str, named_by: str) -> None:
@@ -135,10 +138,9 @@ async def _load(configuration: Configuration, files: str, context: str) -> str:
     """Fill it in; the command that the user's token is of, or nothing."""
     merged = KubeConfigMerger(files).config
     loader = KubeConfigLoader(merged, active_context=context or None, config_base_path=None)
-    command = loader._user["exec"]["command"] if loader._user and "exec" in loader._user else ""
-    _limit_commands(merged)
+    command = _limit_command(loader._user.value) if loader._user else ""
     await asyncio.wait_for(loader.load_and_set(configuration), READ_LIMIT_S)
-    return str(command)
+    return command
 
 
 def _token(configuration: Configuration) -> str:

@@ -20,14 +20,16 @@ def _run(seconds: float, command: list[str]) -> int:
             sys.exit(str(error))
         try:
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            sys.exit(f"it takes longer than {seconds:g} s")
+            sys.exit(f"it takes longer than {seconds:g} s" if isinstance(error, subprocess.TimeoutExpired) else 1)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TOLD_BYTES))
         sys.stderr.write(errors.read().decode(errors="replace"))
     return process.returncode
 
 
 if __name__ == "__main__":
+    for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: sys.exit(1))
     sys.exit(_run(float(sys.argv[1]), sys.argv[2:]))

@@ -187,7 +187,9 @@ class Objects:
                 trouble: Exception | None = None if is_known else told(error)
                 if trouble is not None and error.status < 500:
                     raise trouble from None
-                if not error.reason:  # of what stands before the API server, which may still hand it on
+                if (
+                    not error.reason and manifest["kind"] == "Pod"
+                ):  # of what stands before the API server, which may still hand it on
                     trouble = Unreachable(f"the cluster does not say whether it made the {manifest['kind']}: {error}")
             there = await self._there(f"{path}/{manifest['metadata']['name']}")
             if there is None and trouble is not None:

@@ -37,7 +37,7 @@ def slim(pod: Pod) -> dict[str, Any]:
     metadata, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
     return {
         "metadata": {name: metadata[name] for name in _KEPT if name in metadata},
-        "spec": {"nodeName": spec.get("nodeName", "")},
+        "spec": {"nodeName": spec.get("nodeName", ""), "hostNetwork": bool(spec.get("hostNetwork"))},
         "status": {
             "phase": status.get("phase", "Pending"),
             "reason": status.get("reason", ""),
@@ -110,7 +110,7 @@ def has_no_room(pod: Pod) -> bool:
 
 
 def has_no_port(pod: Pod) -> bool:
-    """Whether it waits for a port of its node's own network."""
+    """Whether it waits for a port of a node's own network."""
     return _lacks(pod) == "no_port"
 
 

@@ -270,15 +270,17 @@ class Crowded:
         self._open_nodes = open_nodes
         self._since: dict[Attempt, float] = {}
         self._until: dict[str, float] = {}
+        self._moved: set[tuple[str, str, str]] = set()
+        """Execution, service and node of those that lacked a port there: they come back at most, and wait."""
 
     def look(self, now: float) -> list[tuple[Attempt, Reason]]:
         """``now`` is of a monotonic clock."""
         waiting = {
             attempt: node
             for attempt, pod in self._known.pods.items()
-            if (node := translate.pinned_to(pod))
-            and attempt not in self._known.asked
-            and self._is_misplaced(pod, attempt, node)
+            if attempt not in self._known.asked
+            and (translate.has_no_room(pod) or self._lacks_own_port(attempt, pod))
+            and (node := translate.pinned_to(pod))
         }
         self._since = {attempt: self._since.get(attempt, now) for attempt in waiting}
         late = {attempt: node for attempt, node in waiting.items() if now - self._since[attempt] >= ROOM_S}
@@ -286,18 +288,31 @@ class Crowded:
         found: list[tuple[Attempt, Reason]] = []
         for attempt, node in late.items():
             if not self._known.is_given_up(attempt) and open_nodes - self.nodes(now) - {node}:
-                lacks_port = translate.has_no_port(self._known.pods[attempt])
-                self._until[node] = now + (PORT_S if lacks_port else CROWDED_S)
-                what = "no port of its own network" if lacks_port else "no room"
-                text = f"lost: its node {node} has had {what} for it for {ROOM_S:g} s, though Zoe counted on it"
-                found.append((attempt, Reason("lost", text, {"node": node})))
+                found.append((attempt, self._give_up(attempt, node, now)))
+        if self._moved:
+            there = {attempt.execution_id for attempt in self._known.pods}
+            self._moved = {each for each in self._moved if each[0] in there}
         return found
 
-    def _is_misplaced(self, pod: Object, attempt: Attempt, node: str) -> bool:
-        """Also where a port that it lacks is probably its own execution's, which waits for it in turn."""
-        if translate.has_no_port(pod):
-            return any(each["spec"]["nodeName"] == node for _, each in self._known.of(attempt.execution_id))
-        return translate.has_no_room(pod)
+    def _give_up(self, attempt: Attempt, node: str, now: float) -> Reason:
+        what, closed_s = "no room", CROWDED_S
+        if translate.has_no_port(self._known.pods[attempt]):
+            what, closed_s = "no port of its own network", PORT_S
+            self._moved.add((attempt.execution_id, attempt.service, node))
+        self._until[node] = max(self._until.get(node, 0.0), now + closed_s)
+        text = f"lost: its node {node} has had {what} for it for {ROOM_S:g} s, though Zoe counted on it"
+        return Reason("lost", text, {"node": node})
+
+    def _lacks_own_port(self, attempt: Attempt, pod: Object) -> bool:
+        """Whether a port that it lacks is its own execution's, which waits for it in turn; once on each node."""
+        if not translate.has_no_port(pod):
+            return False
+        node = translate.pinned_to(pod)
+        holders = (
+            each for each in dict(self._known.of(attempt.execution_id)).values() if not translate.has_ended(each)
+        )
+        has_it = any(each["spec"]["nodeName"] == node and each["spec"]["hostNetwork"] for each in holders)
+        return has_it and (attempt.execution_id, attempt.service, node) not in self._moved
 
     def nodes(self, now: float) -> set[str]:
         return {node for node, until in self._until.items() if now < until}
