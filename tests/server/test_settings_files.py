@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.test_servers import environment, place, start  # noqa: F401
+from zoe_jupyter.server.settings_files import Unreadable, refuse_missing
 
 WRONG = {
     "jupyter_zoe_config.py": [
@@ -67,6 +68,17 @@ def test_serve_does_not_start_without_the_file_that_it_was_told(place: Path) -> 
     served = zoe(place, "serve", "--config=typo.py")
     assert served.returncode == 1
     assert served.stderr == "Zoe could not be started: --config: there is no file typo.py\n"
+
+
+def test_a_file_is_named_as_traitlets_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("c.Zoe.policy = 'fifo'\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("~/mine.py", "$HOME/mine.py", "~/mine", str(tmp_path / "mine.conf")):
+        refuse_missing(name)
+    monkeypatch.setenv("MINE", str(tmp_path / "mine.py"))
+    for name in ("$MINE", "~/other.py"):
+        with pytest.raises(Unreadable, match="there is no file"):
+            refuse_missing(name)
 
 
 @pytest.mark.usefixtures("said")

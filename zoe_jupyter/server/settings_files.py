@@ -10,6 +10,7 @@ from typing import Any
 
 from jupyter_core.application import JupyterApp
 from traitlets.config.loader import ConfigFileNotFound, JSONFileConfigLoader, PyFileConfigLoader
+from traitlets.utils import expand_path
 
 from zoe_jupyter.model.errors import ZoeError
 
@@ -44,9 +45,9 @@ LOADERS = {".py": PyLoader, ".json": JsonLoader}
 def refuse_passed_over(app: JupyterApp) -> None:
     """Raises Unreadable for the first of the application's own files that it left out because of an error: it has only logged that."""
     usual = [os.path.join(folder, app.config_file_name) for folder in app.config_file_paths]
-    bases = [os.path.splitext(_expanded(app.config_file))[0]] if app.config_file else usual
+    bases = [os.path.splitext(app.config_file)[0]] if app.config_file else usual
     loaded = {Path(each).resolve() for each in app.loaded_config_files}
-    for file in (Path(base + kind) for base in bases for kind in LOADERS):
+    for file in (Path(expand_path(base + kind)) for base in bases for kind in LOADERS):
         if os.path.isfile(file) and file.resolve() not in loaded:
             with suppress(ConfigFileNotFound):
                 LOADERS[file.suffix](file.name, path=str(file.parent)).load_config()
@@ -54,13 +55,8 @@ def refuse_passed_over(app: JupyterApp) -> None:
 
 def refuse_missing(file: str) -> None:
     """Raises Unreadable; traitlets takes the name with another ending, or none, too."""
-    if not any(os.path.isfile(os.path.splitext(_expanded(file))[0] + kind) for kind in LOADERS):
+    if not any(os.path.isfile(expand_path(os.path.splitext(file)[0] + kind)) for kind in LOADERS):
         raise Unreadable(f"--config: there is no file {file}")
-
-
-def _expanded(file: str) -> str:
-    """As traitlets does."""
-    return os.path.expanduser(os.path.expandvars(file))
 
 
 def _told(file: str, error: Exception) -> str:

@@ -14,6 +14,12 @@ from zoe_jupyter.backends.base import Unreachable
 from zoe_jupyter.backends.docker.claims import Claims, is_anothers, name_of
 from zoe_jupyter.model.errors import Busy, Fatal
 
+
+def answered(status: int) -> APIError:
+    return APIError("no", response=Mock(status_code=status, reason="no"))
+
+
+REFUSED = answered(409)
 LEFT = {"one": "no Zoe was heard from for 7200 s"}
 
 
@@ -45,6 +51,8 @@ class Engine:
 
     def _remove(self, name: str) -> None:
         if "remove" in self.refused and name in self.volumes:
+            if self.refused["remove"] is not REFUSED:
+                self.volumes.discard(name)  # only the answer is lost
             raise self.refused["remove"]
         if name not in self.volumes | self.of_another_store:
             raise NotFound(name)
@@ -125,13 +133,16 @@ async def test_a_claim_with_the_labels_of_earlier_settings_is_made_anew(tmp_path
 
 @pytest.mark.parametrize(
     ("what", "error"),
-    [("create", 409), ("remove", 409), ("remove", 502), ("remove", requests.exceptions.ReadTimeout())],
+    [("create", REFUSED), ("remove", REFUSED), ("remove", answered(502)), ("remove", requests.ReadTimeout())],
 )
 async def test_another_that_was_seen_counts_whatever_becomes_of_the_rest(tmp_path: Path, what: str, error: Any) -> None:
     engine = Engine("zoe-claim-another")
-    engine.refused[what] = answered(error) if isinstance(error, int) else error
+    engine.refused[what] = error
     found = claims(tmp_path, engine)
     await found.open(LEFT)
+    assert not found.over(engine)
+    engine.refused.clear()
+    await found.take()
     assert not found.over(engine)
 
 
@@ -143,7 +154,3 @@ async def test_an_engine_in_trouble_does_not_say_that_nobody_else_is_there(statu
         await engine.do(is_anothers, deployment="zoe", store="shared", who="me")
     engine.refused["volumes"] = answered(403)
     assert not await engine.do(is_anothers, deployment="zoe", store="shared", who="me")
-
-
-def answered(status: int) -> APIError:
-    return APIError("no", response=Mock(status_code=status, reason="no"))

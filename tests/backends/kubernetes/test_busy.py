@@ -95,6 +95,10 @@ async def test_what_was_made_behind_a_proxy_that_saw_trouble_is_there() -> None:
         await made.launch(order, "", [])
     assert made._unsure[order.execution_id]
 
+    server.create.side_effect, server.get.side_effect = [ApiError(502, "", "bad")], [ApiError(404, "", "")]
+    with pytest.raises(Busy):  # a Secret may be there twice
+        await made.launch(order, "", [])
+
     said = ApiError(503, "ServiceUnavailable", "starting")
     server.create.side_effect, server.get.side_effect = [{}, said], [ApiError(404, "", "")]
     with pytest.raises(Busy):

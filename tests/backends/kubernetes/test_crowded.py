@@ -49,14 +49,22 @@ def test_who_lacks_a_port_that_its_own_execution_has_goes_elsewhere() -> None:
     message = "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports"
     sibling = Attempt("lab", "x1", "app.other-0", 1)
     beside = pod(sibling)
-    crowded = Crowded(known(pinned(message=message), beside), open_nodes=lambda: {"n1", "n2"})
+    found = known(pinned(message=message), beside)
+    crowded = Crowded(found, open_nodes=lambda: {"n1", "n2"})
     assert (crowded.look(900.0), crowded.look(999.0)) == ([], []), "that one is not on the node's network"
 
     beside["spec"]["hostNetwork"] = True
     crowded.look(1000.0)
     assert [attempt for attempt, _ in crowded.look(1030.0)] == [WHO]
     assert (crowded.nodes(1039.0), crowded.nodes(1040.0)) == ({"n1"}, set())
-    assert (crowded.look(1040.0), crowded.look(1100.0)) == ([], []), "once"
+    assert (crowded.look(1040.0), crowded.look(1059.0)) == ([], [])
+    assert [attempt for attempt, _ in crowded.look(1060.0)] == [WHO], (
+        "ever more seldom, where it comes back to that node"
+    )
+    found.take(WHO.name, pod())
+    crowded.look(1061.0)
+    found.take(WHO.name, pinned(message=message))
+    assert [len(crowded.look(at)) for at in (1070.0, 1100.0)] == [0, 1], "it had a node meanwhile"
 
 
 def test_who_lacks_a_port_opens_no_node_that_has_no_room() -> None:

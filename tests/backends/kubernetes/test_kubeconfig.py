@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from tests.backends.kubernetes.serving import serving
-from zoe_jupyter.backends.kubernetes import KubernetesBackend, kubeconfig
+from zoe_jupyter.backends.kubernetes import KubernetesBackend, kubeconfig, limited
 from zoe_jupyter.backends.kubernetes.client import ApiError, ApiServer
 from zoe_jupyter.model.errors import ZoeError
 from zoe_jupyter.testing.backend_contract import eventually
@@ -216,6 +217,33 @@ async def test_who_gives_no_token_is_told_before_anything_starts(tmp_path: Path)
     file.write_text(GOOD.replace("{token: t}", json.dumps({"exec": command})))
     told = await refused(tmp_path, kubeconfig=str(file))
     assert told.endswith(f"kubeconfig: 'false', which {file} names, gives no token; try `kubectl get nodes`")
+
+
+@pytest.mark.parametrize("told", ["null", "{apiVersion: client.authentication.k8s.io/v1}"])
+async def test_a_user_with_a_token_needs_no_command(tmp_path: Path, told: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(GOOD.replace("{token: t}", f"{{token: t, exec: {told}}}"))
+    configuration = Configuration()
+    assert await kubeconfig.configure(configuration, str(file), "")
+    assert configuration.api_key == {"BearerToken": "Bearer t"}
+
+
+async def test_a_command_ends_with_who_has_asked_it(tmp_path: Path) -> None:
+    command = ("sh", "-c", 'echo $$ > "$0"; exec sleep 60', str(tmp_path / "pid"))
+    asked = await asyncio.create_subprocess_exec(sys.executable, "-I", limited.__file__, "60", *command)
+
+    async def has_begun() -> bool:
+        return _said_of(tmp_path / "pid").strip() != b""
+
+    await eventually(has_begun)
+    asked.terminate()
+    assert await asked.wait() == 1
+    began = Path("/proc", _said_of(tmp_path / "pid").decode().strip(), "cmdline")
+
+    async def has_ended() -> bool:
+        return _said_of(began) == b""
+
+    await eventually(has_ended)
 
 
 async def test_a_command_that_hangs_is_ended_with_what_it_began(

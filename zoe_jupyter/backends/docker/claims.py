@@ -98,9 +98,10 @@ def take(client: Any, deployment: str, store: str, who: str) -> bool:
         if who not in known:
             _remove(client, {who})  # one that is there keeps its labels, which are those of earlier settings
             client.create_volume(who, labels={f"{LABEL}claim": deployment, f"{LABEL}store": store})
-    for other in known - {who}:
-        with suppress(DockerException, *SILENT):  # it is asked again, and may then be gone
-            client.remove_volume(other)
+    with suppress(*SILENT):  # it is asked again, and they may then be gone
+        for other in known - {who}:
+            with suppress(DockerException):
+                client.remove_volume(other)
     return bool(known - {who})
 
 

@@ -31,5 +31,6 @@ def _run(seconds: float, command: list[str]) -> int:
 
 if __name__ == "__main__":
     for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: sys.exit(1))
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, lambda *_: sys.exit(1))
     sys.exit(_run(float(sys.argv[1]), sys.argv[2:]))

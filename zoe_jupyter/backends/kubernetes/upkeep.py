@@ -36,6 +36,8 @@ ROOM_S = 30.0
 """So long a pod waits for room on its only node; what leaves there needs some seconds to go."""
 CROWDED_S = 120.0
 """So long after that Zoe places nothing there."""
+MOST_ROOM_S, MOST_MOVES = 600.0, 10
+"""A port is waited for twice as long after each move for it, at most so long."""
 PORT_S = 10.0
 """The same, where only who lacks a port is to go elsewhere."""
 TROUBLES = ("image_not_found", "cannot_start")
@@ -270,8 +272,8 @@ class Crowded:
         self._open_nodes = open_nodes
         self._since: dict[Attempt, float] = {}
         self._until: dict[str, float] = {}
-        self._moved: set[tuple[str, str, str]] = set()
-        """Execution, service and node of those that lacked a port there: they come back at most, and wait."""
+        self._moves: dict[tuple[str, str], int] = {}
+        """Execution and service of those that lacked a port and had no node since, and how often they went elsewhere: ever more seldom."""
 
     def look(self, now: float) -> list[tuple[Attempt, Reason]]:
         """``now`` is of a monotonic clock."""
@@ -283,36 +285,43 @@ class Crowded:
             and (node := translate.pinned_to(pod))
         }
         self._since = {attempt: self._since.get(attempt, now) for attempt in waiting}
-        late = {attempt: node for attempt, node in waiting.items() if now - self._since[attempt] >= ROOM_S}
+        late = {each: node for each, node in waiting.items() if now - self._since[each] >= self._wait_s(each)}
         open_nodes = {*self._open_nodes()} if late else set()
         found: list[tuple[Attempt, Reason]] = []
         for attempt, node in late.items():
             if not self._known.is_given_up(attempt) and open_nodes - self.nodes(now) - {node}:
                 found.append((attempt, self._give_up(attempt, node, now)))
-        if self._moved:
-            there = {attempt.execution_id for attempt in self._known.pods}
-            self._moved = {each for each in self._moved if each[0] in there}
+        self._forget_moves()
         return found
 
+    def _wait_s(self, attempt: Attempt) -> float:
+        return min(MOST_ROOM_S, ROOM_S * 2.0 ** self._moves.get((attempt.execution_id, attempt.service), 0))
+
+    def _forget_moves(self) -> None:
+        """Of those that have found a node, or whose execution is gone."""
+        if self._moves:
+            pods = {(each.execution_id, each.service): pod for each, pod in self._known.pods.items()}
+            placed = {who for who, pod in pods.items() if pod["spec"]["nodeName"]}
+            there = {execution_id for execution_id, _ in pods}
+            self._moves = {who: n for who, n in self._moves.items() if who[0] in there and who not in placed}
+
     def _give_up(self, attempt: Attempt, node: str, now: float) -> Reason:
-        what, closed_s = "no room", CROWDED_S
+        what, closed_s, waited_s = "no room", CROWDED_S, self._wait_s(attempt)
         if translate.has_no_port(self._known.pods[attempt]):
-            what, closed_s = "no port of its own network", PORT_S
-            self._moved.add((attempt.execution_id, attempt.service, node))
+            what, closed_s, who = "no port of its own network", PORT_S, (attempt.execution_id, attempt.service)
+            self._moves[who] = min(self._moves.get(who, 0) + 1, MOST_MOVES)
         self._until[node] = max(self._until.get(node, 0.0), now + closed_s)
-        text = f"lost: its node {node} has had {what} for it for {ROOM_S:g} s, though Zoe counted on it"
+        text = f"lost: its node {node} has had {what} for it for {waited_s:g} s, though Zoe counted on it"
         return Reason("lost", text, {"node": node})
 
     def _lacks_own_port(self, attempt: Attempt, pod: Object) -> bool:
-        """Whether a port that it lacks is its own execution's, which waits for it in turn; once on each node."""
+        """Whether a port that it lacks is its own execution's, which waits for it in turn."""
         if not translate.has_no_port(pod):
             return False
         node = translate.pinned_to(pod)
-        holders = (
-            each for each in dict(self._known.of(attempt.execution_id)).values() if not translate.has_ended(each)
-        )
-        has_it = any(each["spec"]["nodeName"] == node and each["spec"]["hostNetwork"] for each in holders)
-        return has_it and (attempt.execution_id, attempt.service, node) not in self._moved
+        others = (each for who, each in self._known.of(attempt.execution_id) if who.service != attempt.service)
+        there = (each for each in others if each["spec"]["nodeName"] == node and not translate.has_ended(each))
+        return any(each["spec"]["hostNetwork"] for each in there)
 
     def nodes(self, now: float) -> set[str]:
         return {node for node, until in self._until.items() if now < until}
