@@ -29,15 +29,22 @@ def answering(status: int, body: str) -> object:
 
 
 def test_the_start_of_the_core_is_shown(lab: Lab, artifacts: Path) -> None:
-    def late(route: Route) -> None:
-        time.sleep(1.0)
-        route.continue_()
+    held: list[Route] | None = []
+
+    def hold(route: Route) -> None:
+        if held is None:
+            route.continue_()
+        else:
+            held.append(route)
 
     lab.open()
-    lab.page.route(re.compile("/zoe/api/info"), late)
+    lab.page.route(re.compile("/zoe/api/info"), hold)
     panel = lab.show_panel()
-    expect(panel.get_by_text("Zoe is starting…")).to_be_visible()
+    expect(panel.get_by_text("Zoe is starting…")).to_be_visible(timeout=SOON_MS)
     lab.screenshot(artifacts, "starting")
+    asked, held = held, None
+    for route in asked:
+        route.continue_()
     expect(panel.locator(".zoe-Card").first).to_be_visible(timeout=SOON_MS)
     expect(panel.get_by_text("Zoe is starting…")).to_be_hidden()
 
