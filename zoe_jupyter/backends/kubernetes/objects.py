@@ -187,10 +187,9 @@ class Objects:
                 trouble: Exception | None = None if is_known else told(error)
                 if trouble is not None and error.status < 500:
                     raise trouble from None
-                if (
-                    not error.reason and manifest["kind"] == "Pod"
-                ):  # of what stands before the API server, which may still hand it on
-                    trouble = Unreachable(f"the cluster does not say whether it made the {manifest['kind']}: {error}")
+                if manifest["kind"] == "Pod" and not error.reason:
+                    # Said by what stands before the API server, which may still hand it on; of all else two do no harm.
+                    trouble = Unreachable(f"the cluster does not say whether it made the Pod: {error}")
             there = await self._there(f"{path}/{manifest['metadata']['name']}")
             if there is None and trouble is not None:
                 raise trouble

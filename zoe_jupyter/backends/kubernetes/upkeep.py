@@ -36,10 +36,10 @@ ROOM_S = 30.0
 """So long a pod waits for room on its only node; what leaves there needs some seconds to go."""
 CROWDED_S = 120.0
 """So long after that Zoe places nothing there."""
-MOST_ROOM_S, MOST_MOVES = 600.0, 10
-"""A port is waited for twice as long after each move for it, at most so long."""
 PORT_S = 10.0
 """The same, where only who lacks a port is to go elsewhere."""
+MOST_ROOM_S = 600.0
+"""A port is waited for twice as long after each move for it, at most so long."""
 TROUBLES = ("image_not_found", "cannot_start")
 """Of those that wait for room or for a volume the cluster may make some yet."""
 AGAIN_S = 5.0
@@ -263,8 +263,8 @@ def homeless(known: Known, is_closed: Callable[[str], bool]) -> list[tuple[Attem
 class Crowded:
     """Those that may go to one node only, which has had no room for them for a while; and which nodes these were.
 
-    Zoe does not see all that takes room on a node; it places nothing there for a while, so that its next choice is another.
-    Nor of the ports of a node's own network. Where there is no other, they wait. ``open_nodes``: those that take pods of ours.
+    Zoe does not see all that takes room on a node, nor who has which port of a node's own network; it places nothing there for a while, so that its
+    next choice is another. Where there is no other, they wait. ``open_nodes``: those that take pods of ours.
     """
 
     def __init__(self, known: Known, *, open_nodes: Callable[[], Collection[str]]) -> None:
@@ -295,7 +295,7 @@ class Crowded:
         return found
 
     def _wait_s(self, attempt: Attempt) -> float:
-        return min(MOST_ROOM_S, ROOM_S * 2.0 ** self._moves.get((attempt.execution_id, attempt.service), 0))
+        return min(MOST_ROOM_S, ROOM_S * 2.0 ** min(30, self._moves.get((attempt.execution_id, attempt.service), 0)))
 
     def _forget_moves(self) -> None:
         """Of those that have found a node, or whose execution is gone."""
@@ -309,7 +309,7 @@ class Crowded:
         what, closed_s, waited_s = "no room", CROWDED_S, self._wait_s(attempt)
         if translate.has_no_port(self._known.pods[attempt]):
             what, closed_s, who = "no port of its own network", PORT_S, (attempt.execution_id, attempt.service)
-            self._moves[who] = min(self._moves.get(who, 0) + 1, MOST_MOVES)
+            self._moves[who] = self._moves.get(who, 0) + 1
         self._until[node] = max(self._until.get(node, 0.0), now + closed_s)
         text = f"lost: its node {node} has had {what} for it for {waited_s:g} s, though Zoe counted on it"
         return Reason("lost", text, {"node": node})
